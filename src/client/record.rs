@@ -1,0 +1,144 @@
+//! What a client keeps over a crash: who it is, what it still has to send, what it has shown.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::protocol::limits::STREAMS_MAX;
+use crate::protocol::{MessageId, Name, StreamId, Token};
+use crate::store::Record;
+
+/// The durable state of a client.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClientRecord {
+    /// Shown to the server to have the name back.
+    pub token: Token,
+    /// How often this client has registered.
+    pub registrations: u64,
+    /// What was typed and is not settled, by recipient.
+    pub outgoing: BTreeMap<Name, Outgoing>,
+    /// What was shown.
+    pub shown: ShownStreams,
+}
+
+/// One stream of messages to one recipient.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outgoing {
+    /// The stream.
+    pub stream: StreamId,
+    /// The place of the next message.
+    pub next_seq: u64,
+    /// The messages that are not settled, by place.
+    pub unsettled: BTreeMap<u64, String>,
+}
+
+/// How far each stream was shown. Bounded: the one longest unused is forgotten first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ShownStreams {
+    next: BTreeMap<StreamId, u64>,
+    by_use: VecDeque<StreamId>,
+}
+
+/// One step of a [`ClientRecord`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// A registration begins.
+    Registering {
+        /// Its number.
+        registration: u64,
+    },
+    /// A message was typed.
+    Typed {
+        /// Its recipient.
+        to: Name,
+        /// The message.
+        id: MessageId,
+        /// Its text.
+        text: String,
+    },
+    /// A message needs no further care.
+    Settled {
+        /// Its recipient.
+        to: Name,
+        /// Its place.
+        seq: u64,
+    },
+    /// Everything before `next` has been shown or is skipped.
+    Shown {
+        /// The stream.
+        stream: StreamId,
+        /// The place of the next message.
+        next: u64,
+    },
+}
+
+impl ClientRecord {
+    /// A client that has never run.
+    #[must_use]
+    pub fn new(token: Token) -> Self {
+        Self { token, ..Self::default() }
+    }
+}
+
+impl ShownStreams {
+    /// The place of the stream's next message, if the stream is known.
+    #[must_use]
+    pub fn next(&self, stream: StreamId) -> Option<u64> {
+        self.next.get(&stream).copied()
+    }
+
+    fn set(&mut self, stream: StreamId, next: u64) {
+        if self.next.insert(stream, next).is_none() {
+            self.by_use.push_back(stream);
+        } else if self.by_use.back() != Some(&stream) {
+            self.by_use.retain(|other| *other != stream);
+            self.by_use.push_back(stream);
+        }
+        if self.by_use.len() > STREAMS_MAX
+            && let Some(oldest) = self.by_use.pop_front()
+        {
+            self.next.remove(&oldest);
+        }
+    }
+}
+
+impl Record for ClientRecord {
+    type Change = Change;
+
+    fn apply(&mut self, change: &Change) {
+        match change {
+            Change::Registering { registration } => self.registrations = *registration,
+            Change::Typed { to, id, text } => {
+                let outgoing = self.outgoing.entry(to.clone()).or_insert_with(|| Outgoing {
+                    stream: id.stream,
+                    next_seq: id.seq,
+                    unsettled: BTreeMap::new(),
+                });
+                outgoing.unsettled.insert(id.seq, text.clone());
+                outgoing.next_seq = id.seq + 1;
+            }
+            Change::Settled { to, seq } => {
+                if let Some(outgoing) = self.outgoing.get_mut(to) {
+                    outgoing.unsettled.remove(seq);
+                }
+            }
+            Change::Shown { stream, next } => self.shown.set(*stream, *next),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_stream_longest_unused_is_forgotten_first() {
+        let mut shown = ShownStreams::default();
+        for n in 0..STREAMS_MAX as u64 {
+            shown.set(StreamId(n), 2);
+        }
+        shown.set(StreamId(0), 3);
+        shown.set(StreamId(u64::MAX), 2);
+        assert_eq!(shown.next(StreamId(0)), Some(3));
+        assert_eq!(shown.next(StreamId(1)), None);
+        assert_eq!(shown.next.len(), STREAMS_MAX);
+    }
+}

@@ -1,0 +1,37 @@
+//! The client's timers, each with its reason.
+
+use std::time::Duration;
+
+/// Between two transmissions of what is not acknowledged, to a peer and while signing in or out:
+/// the original's.
+pub const RETRY: Duration = Duration::from_millis(500);
+
+/// Transmissions to a peer before a message goes over the server, after 2.5 s (the original: 4
+/// and 2.0 s).
+pub const DIRECT_ATTEMPTS: u32 = 5;
+
+/// The longest pause between two transmissions to a server that does not answer. A server that
+/// is back is noticed about so soon.
+pub const BACKOFF_MAX: Duration = Duration::from_secs(4);
+
+/// A message without any outcome for so long is reported as unsent: 2.5 s of direct attempts and
+/// 5.5 s (4 to 5 transmissions) of asking the server.
+pub const UNSENT_AFTER: Duration = Duration::from_secs(8);
+
+/// Before a message is tried again that the server had no room for.
+pub const FULL_RETRY: Duration = Duration::from_secs(30);
+
+/// Between two keep-alives.
+pub const PING: Duration = Duration::from_secs(5);
+
+/// Between two transmissions of a keep-alive that is not answered.
+pub const PING_RETRY: Duration = Duration::from_secs(1);
+
+/// Without any answer for so long the user is told that the server does not respond.
+pub const SERVER_SILENT: Duration = Duration::from_millis(2_500);
+
+/// A client that has not been registered by then does its waiting commands unregistered.
+pub const GIVE_UP: Duration = Duration::from_secs(10);
+
+/// Between two knocks at a peer that did not answer directly.
+pub const KNOCK: Duration = Duration::from_secs(5);

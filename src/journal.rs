@@ -1,0 +1,140 @@
+//! Holds back what a machine says until what it says is durable.
+
+use std::collections::VecDeque;
+
+use crate::machine::{Output, Transmit};
+
+/// A machine's queue of outputs, with a gate that commits open.
+#[derive(Debug)]
+pub(crate) struct Journal<E, C> {
+    ready: VecDeque<Output<E, C>>,
+    changes: Vec<C>,
+    waiting: Vec<Output<E, C>>,
+    in_flight: Option<Vec<Output<E, C>>>,
+    /// Commits asked for, and ended. A change made now is part of number `asked + 1`.
+    asked: u64,
+    ended: u64,
+}
+
+/// The commit that a change belongs to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Ticket(u64);
+
+impl<E, C> Journal<E, C> {
+    pub(crate) fn new() -> Self {
+        Self {
+            ready: VecDeque::new(),
+            changes: Vec::new(),
+            waiting: Vec::new(),
+            in_flight: None,
+            asked: 0,
+            ended: 0,
+        }
+    }
+
+    /// Sends at once.
+    pub(crate) fn transmit(&mut self, transmit: Transmit) {
+        self.ready.push_back(Output::Transmit(transmit));
+    }
+
+    /// Tells the user at once.
+    pub(crate) fn event(&mut self, event: E) {
+        self.ready.push_back(Output::Event(event));
+    }
+
+    /// Asks the store to keep a change.
+    pub(crate) fn record(&mut self, change: C) -> Ticket {
+        self.changes.push(change);
+        Ticket(self.asked + 1)
+    }
+
+    /// Sends once everything recorded so far is durable.
+    pub(crate) fn transmit_durably(&mut self, transmit: Transmit) {
+        self.durably(Output::Transmit(transmit));
+    }
+
+    /// Tells the user once everything recorded so far is durable.
+    pub(crate) fn event_durably(&mut self, event: E) {
+        self.durably(Output::Event(event));
+    }
+
+    fn durably(&mut self, output: Output<E, C>) {
+        if !self.changes.is_empty() {
+            self.waiting.push(output);
+        } else if let Some(waiting) = &mut self.in_flight {
+            waiting.push(output);
+        } else {
+            self.ready.push_back(output);
+        }
+    }
+
+    /// Whether the commit of a change has ended.
+    pub(crate) fn is_durable(&self, ticket: Ticket) -> bool {
+        ticket.0 <= self.ended
+    }
+
+    /// The commit that was asked for has ended.
+    pub(crate) fn committed(&mut self) {
+        if let Some(waiting) = self.in_flight.take() {
+            self.ended = self.asked;
+            self.ready.extend(waiting);
+        }
+    }
+
+    pub(crate) fn poll(&mut self) -> Option<Output<E, C>> {
+        if let Some(output) = self.ready.pop_front() {
+            return Some(output);
+        }
+        if self.in_flight.is_some() || self.changes.is_empty() {
+            return None;
+        }
+        self.asked += 1;
+        self.in_flight = Some(std::mem::take(&mut self.waiting));
+        Some(Output::Commit(std::mem::take(&mut self.changes)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Outputs = Journal<&'static str, u32>;
+
+    #[test]
+    fn what_reveals_a_change_waits_for_its_commit() {
+        let mut journal = Outputs::new();
+        let ticket = journal.record(1);
+        journal.event_durably("saved");
+        journal.event("at once");
+        assert_eq!(journal.poll(), Some(Output::Event("at once")));
+        assert_eq!(journal.poll(), Some(Output::Commit(vec![1])));
+        assert_eq!(journal.poll(), None);
+        assert!(!journal.is_durable(ticket));
+        journal.committed();
+        assert!(journal.is_durable(ticket));
+        assert_eq!(journal.poll(), Some(Output::Event("saved")));
+    }
+
+    #[test]
+    fn changes_made_during_a_commit_share_the_next() {
+        let mut journal = Outputs::new();
+        journal.record(1);
+        assert_eq!(journal.poll(), Some(Output::Commit(vec![1])));
+        let (second, third) = (journal.record(2), journal.record(3));
+        journal.event_durably("both");
+        assert_eq!(journal.poll(), None);
+        journal.committed();
+        assert_eq!(journal.poll(), Some(Output::Commit(vec![2, 3])));
+        assert!(!journal.is_durable(second));
+        journal.committed();
+        assert!(journal.is_durable(third));
+        assert_eq!(journal.poll(), Some(Output::Event("both")));
+    }
+
+    #[test]
+    fn nothing_waits_when_nothing_was_recorded() {
+        let mut journal = Outputs::new();
+        journal.event_durably("now");
+        assert_eq!(journal.poll(), Some(Output::Event("now")));
+    }
+}

@@ -1,0 +1,24 @@
+//! udpchat: a UDP chat whose every promise is proven in a simulator.
+//!
+//! Read in this order; each layer knows only those before it.
+//!
+//! 1. [`time`], [`protocol`]: what goes over the wire.
+//! 2. [`machine`], [`store`]: what a state machine without input or output looks like.
+//! 3. [`server`], [`client`]: the two of them. `original`: the dialect of the program that this
+//!    one replaces, translated at their edge.
+//! 4. [`transport`], [`drive`]: the network, and the loop that connects a machine to it.
+//! 5. [`command`], `ui`, `cli`: what the user types and sees.
+//!
+//! The promises, the packets and the timers are in docs/protocol.md.
+
+pub mod client;
+pub mod command;
+pub mod drive;
+mod journal;
+pub mod machine;
+pub mod protocol;
+pub mod server;
+pub mod store;
+pub mod time;
+mod timers;
+pub mod transport;

@@ -1,0 +1,122 @@
+//! What server and client have in common: a state machine without input or output.
+//!
+//! Knows no socket, clock, disk or runtime. Whoever drives a [`Machine`] hands it one input, then
+//! drains [`Machine::poll_output`] until it is empty, then hands it the next.
+
+use std::net::SocketAddr;
+
+use crate::protocol::{MessageId, PacketKind};
+use crate::time::{Now, Time};
+
+/// A protocol's state machine.
+pub trait Machine {
+    /// What its user may tell it.
+    type Command;
+    /// What it tells its user.
+    type Event;
+    /// What it asks its store to keep.
+    type Change;
+
+    /// A datagram has arrived. Any bytes are survived.
+    fn handle_datagram(&mut self, now: Now, datagram: Datagram<'_>);
+
+    /// The user wants something.
+    fn handle_command(&mut self, now: Now, command: Self::Command);
+
+    /// Time has passed. Early or repeated calls are harmless.
+    fn handle_timeout(&mut self, now: Now);
+
+    /// The last [`Output::Commit`] is durable; what waited for it may go out.
+    fn handle_committed(&mut self, now: Now);
+
+    /// The next thing to do, in order, until there is none.
+    #[must_use]
+    fn poll_output(&mut self) -> Option<Output<Self::Event, Self::Change>>;
+
+    /// When [`Self::handle_timeout`] is due. Ask again after every input.
+    #[must_use]
+    fn next_timeout(&self) -> Option<Time>;
+
+    /// Whether it has come to its end and wants no more input.
+    #[must_use]
+    fn is_finished(&self) -> bool;
+}
+
+/// What a machine wants done. One queue keeps the order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output<E, C> {
+    /// Send a datagram. It may get lost; failing to send it is a way of losing it.
+    Transmit(Transmit),
+    /// Tell the user.
+    Event(E),
+    /// Make these changes durable, all or none, then call [`Machine::handle_committed`]. No other
+    /// commit is asked for until then: requests that arrive meanwhile share the next one.
+    Commit(Vec<C>),
+}
+
+/// Which of a node's sockets: the original's dialect can be acknowledged only on a second one
+/// (docs/original.md, "Second socket").
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Socket {
+    /// The one with the well-known port.
+    Main,
+    /// The server's other one.
+    Second,
+}
+
+/// A datagram that has arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Datagram<'a> {
+    /// On which socket.
+    pub socket: Socket,
+    /// Where it claims to come from.
+    pub from: SocketAddr,
+    /// All of it.
+    pub bytes: &'a [u8],
+}
+
+/// A datagram to send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transmit {
+    /// From which socket.
+    pub socket: Socket,
+    /// Where to.
+    pub to: SocketAddr,
+    /// All of it.
+    pub bytes: Vec<u8>,
+    /// What it is, for whoever must tell datagrams apart without reading them.
+    pub identity: Identity,
+}
+
+/// What a datagram is. Fault layers and logs decide by this and never parse bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Identity {
+    /// What kind of packet.
+    pub kind: PacketKind,
+    /// Which message it is about.
+    pub message: Option<MessageId>,
+    /// How often its sender has sent it, this time included. An answer counts as 1: how often it
+    /// is given depends on how often it is asked for.
+    pub attempt: u32,
+}
+
+/// Where a machine gets its random numbers: injected, so that a run can be repeated.
+pub struct Entropy(Box<dyn FnMut() -> u64 + Send>);
+
+impl Entropy {
+    /// Takes numbers from `source`.
+    pub fn new(source: impl FnMut() -> u64 + Send + 'static) -> Self {
+        Self(Box::new(source))
+    }
+
+    /// The next number, any of 2^64.
+    pub fn draw(&mut self) -> u64 {
+        (self.0)()
+    }
+}
+
+impl std::fmt::Debug for Entropy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Entropy")
+    }
+}

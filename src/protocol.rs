@@ -1,0 +1,14 @@
+//! What goes over the wire: packets, their envelope, names, limits.
+//!
+//! Knows nothing of time, sockets or who sends what when. The normative text is docs/protocol.md.
+//! The original program's dialect is not here but in `original`.
+
+pub mod envelope;
+mod id;
+pub mod limits;
+mod name;
+mod packet;
+
+pub use id::{Cookie, MessageId, Nonce, SessionId, StoreId, StreamId, TableId, Token};
+pub use name::{BadName, NAME_MAX, Name};
+pub use packet::{NotSaved, Packet, PacketKind, Refusal, TableEntry};

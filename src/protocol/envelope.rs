@@ -1,0 +1,219 @@
+//! The envelope of our packets: the seam between machines and transport.
+//!
+//! ```text
+//! 0      1               5              7                 7 + n
+//! | 'U'  | CRC-32 (BE)   | n (u16, BE)  | header, n bytes | body ...
+//! ```
+//!
+//! The checksum (the one of zlib and Ethernet) covers everything behind it. The header is
+//! `{"v":1,"packet":{"<kind>":{...}}}`; the body is the text of a message, else empty. A first
+//! byte `{` is the original's dialect; others are free for sealed datagrams to come.
+
+use serde::{Deserialize, Serialize};
+
+use super::Packet;
+use super::limits::{DATAGRAM_MAX, SEQ_MAX, TEXT_MAX};
+
+/// The first byte of our datagrams.
+pub const MARK: u8 = b'U';
+
+/// The version of the protocol in the header.
+pub const VERSION: u32 = 1;
+
+const CHECKSUM_AT: usize = 1;
+const LENGTH_AT: usize = 5;
+const HEADER_AT: usize = 7;
+
+#[derive(Serialize)]
+struct HeaderOut<'a> {
+    v: u32,
+    packet: &'a Packet,
+}
+
+#[derive(Deserialize)]
+struct HeaderIn {
+    v: u32,
+    packet: Packet,
+}
+
+/// Why a datagram is not one of ours; it counts as lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Malformed {
+    /// Larger than any of ours.
+    #[error("longer than {DATAGRAM_MAX} bytes")]
+    TooLong,
+    /// Too short, or the first byte is another's.
+    #[error("not an envelope")]
+    NoEnvelope,
+    /// Damaged on the way.
+    #[error("checksum does not match")]
+    Checksum,
+    /// Of another version, of an unknown kind, or not well formed.
+    #[error("header is not understood")]
+    Header,
+    /// A body on a packet that has none, or longer than a text may be.
+    #[error("body does not belong")]
+    Body,
+}
+
+/// Puts a packet and its body into an envelope.
+#[must_use]
+pub fn encode(packet: &Packet, body: &[u8]) -> Vec<u8> {
+    let header = serde_json::to_vec(&HeaderOut { v: VERSION, packet })
+        .expect("a packet holds nothing that JSON cannot express");
+    let length = u16::try_from(header.len()).expect("headers are bounded by the limits");
+    let mut bytes = Vec::with_capacity(HEADER_AT + header.len() + body.len());
+    bytes.push(MARK);
+    bytes.extend_from_slice(&[0; LENGTH_AT - CHECKSUM_AT]);
+    bytes.extend_from_slice(&length.to_be_bytes());
+    bytes.extend_from_slice(&header);
+    bytes.extend_from_slice(body);
+    let checksum = crc32fast::hash(&bytes[LENGTH_AT..]);
+    bytes[CHECKSUM_AT..LENGTH_AT].copy_from_slice(&checksum.to_be_bytes());
+    debug_assert!(bytes.len() <= DATAGRAM_MAX, "{packet:?} makes {} bytes", bytes.len());
+    bytes
+}
+
+/// Takes a packet and its body out of an envelope.
+///
+/// # Errors
+///
+/// [`Malformed`] for everything that [`encode`] did not make, or that was damaged since.
+pub fn decode(bytes: &[u8]) -> Result<(Packet, &[u8]), Malformed> {
+    if bytes.len() > DATAGRAM_MAX {
+        return Err(Malformed::TooLong);
+    }
+    let fixed = bytes.get(..HEADER_AT).ok_or(Malformed::NoEnvelope)?;
+    let &[mark, c0, c1, c2, c3, l0, l1] = fixed else { return Err(Malformed::NoEnvelope) };
+    if mark != MARK {
+        return Err(Malformed::NoEnvelope);
+    }
+    if crc32fast::hash(&bytes[LENGTH_AT..]) != u32::from_be_bytes([c0, c1, c2, c3]) {
+        return Err(Malformed::Checksum);
+    }
+    let header_end = HEADER_AT + usize::from(u16::from_be_bytes([l0, l1]));
+    let header = bytes.get(HEADER_AT..header_end).ok_or(Malformed::Header)?;
+    let body = &bytes[header_end..];
+    let header: HeaderIn = serde_json::from_slice(header).map_err(|_| Malformed::Header)?;
+    if header.v != VERSION || !in_range(&header.packet) {
+        return Err(Malformed::Header);
+    }
+    let carries_text = matches!(
+        header.packet,
+        Packet::Message { .. } | Packet::Save { .. } | Packet::Deliver { .. }
+    );
+    if body.len() > if carries_text { TEXT_MAX } else { 0 } {
+        return Err(Malformed::Body);
+    }
+    Ok((header.packet, body))
+}
+
+/// Whether places in a stream are such: everybody may count on and add one without a thought.
+fn in_range(packet: &Packet) -> bool {
+    match *packet {
+        Packet::Message { seq, base, .. }
+        | Packet::Save { seq, base, .. }
+        | Packet::Deliver { seq, base, .. } => 1 <= base && base <= seq && seq < SEQ_MAX,
+        Packet::Ack { seq, .. }
+        | Packet::Saved { seq, .. }
+        | Packet::NotSaved { seq, .. }
+        | Packet::Shown { seq, .. }
+        | Packet::HandedOver { seq, .. }
+        | Packet::HandedOverAck { seq, .. } => seq < SEQ_MAX,
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::limits::TABLE_ENTRIES_BYTES_MAX;
+    use crate::protocol::{NAME_MAX, SessionId, StreamId, TableEntry, TableId};
+    use crate::time::WallTime;
+
+    fn ack() -> Packet {
+        Packet::Ack { stream: StreamId(7), seq: 3 }
+    }
+
+    #[test]
+    fn a_packet_comes_out_as_it_went_in() {
+        let packet = Packet::Message {
+            from: "Alice".parse().unwrap(),
+            stream: StreamId(u64::MAX),
+            seq: 1,
+            base: 1,
+        };
+        let bytes = encode(&packet, "hüllo".as_bytes());
+        assert_eq!(decode(&bytes), Ok((packet, "hüllo".as_bytes())));
+    }
+
+    #[test]
+    fn the_layout_is_the_documented_one() {
+        let bytes = encode(&ack(), b"");
+        let header = br#"{"v":1,"packet":{"ack":{"stream":"0000000000000007","seq":3}}}"#;
+        assert_eq!(bytes[0], b'U');
+        assert_eq!(bytes[5..7], [0, u8::try_from(header.len()).unwrap()]);
+        assert_eq!(&bytes[7..], header);
+    }
+
+    #[test]
+    fn every_flipped_bit_and_every_cut_is_noticed() {
+        let bytes = encode(&ack(), b"");
+        for at in 0..bytes.len() {
+            for bit in 0..8 {
+                let mut damaged = bytes.clone();
+                damaged[at] ^= 1 << bit;
+                assert!(decode(&damaged).is_err(), "byte {at}, bit {bit}");
+            }
+            assert!(decode(&bytes[..at]).is_err(), "cut to {at}");
+        }
+    }
+
+    #[test]
+    fn other_versions_kinds_and_misplaced_bodies_are_refused() {
+        let sealed = |header: &str, body: &[u8]| {
+            let mut bytes = vec![MARK, 0, 0, 0, 0];
+            bytes.extend_from_slice(&u16::try_from(header.len()).unwrap().to_be_bytes());
+            bytes.extend_from_slice(header.as_bytes());
+            bytes.extend_from_slice(body);
+            let checksum = crc32fast::hash(&bytes[LENGTH_AT..]);
+            bytes[CHECKSUM_AT..LENGTH_AT].copy_from_slice(&checksum.to_be_bytes());
+            bytes
+        };
+        let ping = r#"{"v":1,"packet":{"ping":{"session":"0000000000000001"}}}"#;
+        assert!(decode(&sealed(ping, b"")).is_ok());
+        assert_eq!(decode(&sealed(ping, b"x")), Err(Malformed::Body));
+        assert_eq!(decode(&sealed(&ping.replace(":1,", ":2,"), b"")), Err(Malformed::Header));
+        assert_eq!(decode(&sealed(&ping.replace("ping", "pong!"), b"")), Err(Malformed::Header));
+        assert_eq!(decode(&sealed(&"[".repeat(1_000), b"")), Err(Malformed::Header));
+    }
+
+    #[test]
+    fn the_largest_packets_fit_a_datagram() {
+        let name: crate::protocol::Name = "n".repeat(NAME_MAX).parse().unwrap();
+        let (stream, seq, base) = (StreamId(1), SEQ_MAX - 1, SEQ_MAX - 1);
+        let text = vec![b'x'; TEXT_MAX];
+        let stored_at = WallTime::from_unix_ms(u64::MAX);
+        for packet in [
+            Packet::Message { from: name.clone(), stream, seq, base },
+            Packet::Deliver { from: name.clone(), stream, seq, base, stored_at },
+            Packet::Save {
+                session: SessionId(1),
+                to: name.clone(),
+                stream,
+                seq,
+                base,
+                unreachable: false,
+            },
+        ] {
+            assert!(encode(&packet, &text).len() <= DATAGRAM_MAX);
+        }
+        let addr = Some("[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535".parse().unwrap());
+        let entry = TableEntry { name, addr, original: true };
+        let length = serde_json::to_vec(&entry).unwrap().len() + 1;
+        let entries = vec![entry; TABLE_ENTRIES_BYTES_MAX / length];
+        let (from, to, latest) = (u64::MAX, u64::MAX, u64::MAX);
+        let part = Packet::Table { table: TableId(1), from, to, latest, entries };
+        assert!(encode(&part, b"").len() <= DATAGRAM_MAX);
+    }
+}

@@ -1,0 +1,57 @@
+//! The bounds of everything, each with its reason. Timers are in [`crate::client::timing`] and
+//! [`crate::server::timing`].
+
+/// The longest text of a message in bytes of UTF-8.
+///
+/// With the longest names, the ids and the envelope around it, and the seal that will come, a
+/// message still fits [`DATAGRAM_MAX`]; in the original's escaped JSON (6 bytes for 2) it fits
+/// what the original receives.
+pub const TEXT_MAX: usize = 700;
+
+/// The largest datagram of ours in bytes: QUIC's minimum (RFC 9000, section 14), which crosses
+/// practically every path without fragmentation.
+pub const DATAGRAM_MAX: usize = 1_200;
+
+/// The receive buffer in bytes: more than UDP can carry, so that nothing is cut unnoticed.
+pub const RECEIVE_BUFFER: usize = 65_536;
+
+/// Most bytes that an address may earn for one byte of its own before it has echoed something of
+/// ours (RFC 9000, section 8: an address not validated is no target worth attacking).
+pub const AMPLIFICATION_MAX: usize = 3;
+
+/// The last place in a stream: JSON numbers are exact up to here in every language (2^53 - 1).
+pub const SEQ_MAX: u64 = (1 << 53) - 1;
+
+/// Messages of one stream that a receiver keeps while an earlier one is missing. More than any
+/// sender's window ([`WINDOW`]), so that an honest sender never overruns it.
+pub const HELD_MAX: usize = 64;
+
+/// Messages of one stream on their way at once, to a peer, to the server, or to one reader out of
+/// its mailbox: enough for a burst of typing over a slow path, few enough for socket buffers.
+pub const WINDOW: usize = 16;
+
+/// Streams that a receiver remembers. One is a pair of people; the one longest unused is
+/// forgotten first.
+pub const STREAMS_MAX: usize = 16_384;
+
+/// Messages that a client keeps until they are settled.
+pub const OUTBOX_MAX: usize = 4_096;
+
+/// Commands that wait for the first registration.
+pub const WAITING_COMMANDS_MAX: usize = 4_096;
+
+/// Messages that the server keeps for one reader.
+pub const MAILBOX_MAX: usize = 1_000;
+
+/// Names that a server knows: the largest table it keeps in step everywhere.
+pub const NAMES_MAX: usize = 10_000;
+
+/// Parts of a table on their way to one client at once.
+pub const TABLE_WINDOW: usize = 8;
+
+/// Room for entries in one part of a table, in bytes of JSON: [`DATAGRAM_MAX`] less the
+/// envelope and the part's own fields at their longest.
+pub const TABLE_ENTRIES_BYTES_MAX: usize = 950;
+
+/// The largest datagram that the original program can receive (`recvfrom(4096)`).
+pub const ORIGINAL_DATAGRAM_MAX: usize = 4_096;

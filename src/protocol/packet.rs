@@ -1,0 +1,283 @@
+//! The packets of our protocol. A text is never in here: it travels beside, as the body.
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Cookie, Name, Nonce, SessionId, StoreId, StreamId, TableId, Token};
+use crate::time::WallTime;
+
+/// Declares [`Packet`] together with [`PacketKind`], its names without the contents.
+macro_rules! packets {
+    ($($(#[$doc:meta])* $kind:ident $name:literal {
+        $($(#[$field_doc:meta])* $field:ident: $type:ty,)*
+    })*) => {
+        /// One packet of our protocol; every operation is idempotent.
+        #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        pub enum Packet {
+            $($(#[$doc])* #[serde(rename = $name)] $kind { $($(#[$field_doc])* $field: $type,)* },)*
+        }
+
+        /// What kind of packet it is: the name that fixtures, logs and fault layers use.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum PacketKind {
+            /// The first word to a server that may be the original (docs/protocol.md, "Hello").
+            Hello,
+            $($(#[$doc])* $kind,)*
+        }
+
+        impl PacketKind {
+            /// Every kind there is.
+            pub const ALL: &[Self] = &[Self::Hello, $(Self::$kind,)*];
+
+            /// The name on the wire and in fixtures.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { Self::Hello => "hello", $(Self::$kind => $name,)* }
+            }
+        }
+
+        impl Packet {
+            /// Its kind.
+            #[must_use]
+            pub const fn kind(&self) -> PacketKind {
+                match self { $(Self::$kind { .. } => PacketKind::$kind,)* }
+            }
+        }
+    };
+}
+
+packets! {
+    /// Server to anyone who said hello: "if this reaches you, bring it back".
+    Challenge "challenge" {
+        /// The hello's.
+        nonce: Nonce,
+        /// To be shown in `register`.
+        cookie: Cookie,
+    }
+    /// Client to server: "I am `name`, and I am here".
+    Register "register" {
+        /// Who wants to be here.
+        name: Name,
+        /// Whoever shows it again is the same client.
+        token: Token,
+        /// Counts the client's registrations: an older one that arrives late changes nothing.
+        registration: u64,
+        /// From `challenge`.
+        cookie: Cookie,
+    }
+    /// Server to client: the registration is granted.
+    Registered "registered" {
+        /// Which one.
+        registration: u64,
+        /// To be shown in every request from now on.
+        session: SessionId,
+        /// The life of the server's store.
+        store: StoreId,
+        /// Whether the name was known before.
+        back: bool,
+    }
+    /// Server to client: somebody else holds the name and is being asked.
+    Wait "wait" {
+        /// Which registration waits.
+        registration: u64,
+    }
+    /// Server to client: the registration is refused.
+    Refused "refused" {
+        /// Which one.
+        registration: u64,
+        /// Why.
+        reason: Refusal,
+    }
+    /// Client to server: renews the lease.
+    Ping "ping" {
+        /// Whose lease.
+        session: SessionId,
+    }
+    /// Server to client: the lease is renewed.
+    Pong "pong" {
+        /// Whose.
+        session: SessionId,
+    }
+    /// Server to client: no such session at your address (any more); register again.
+    Unknown "unknown" {
+        /// The one that was shown.
+        session: SessionId,
+    }
+    /// Server to client: "are you there?"
+    Probe "probe" {
+        /// The question's number.
+        nonce: Nonce,
+    }
+    /// Client to server, answer to `probe`.
+    Alive "alive" {
+        /// Who is there.
+        session: SessionId,
+        /// The question's number.
+        nonce: Nonce,
+    }
+    /// Client to server: "I leave".
+    Deregister "deregister" {
+        /// Whose registration ends.
+        session: SessionId,
+    }
+    /// Server to client: the registration is over.
+    Deregistered "deregistered" {
+        /// Whose.
+        session: SessionId,
+    }
+    /// Server to client: what changed in the table after version `from`, up to version `to`.
+    Table "table" {
+        /// The table's life.
+        table: TableId,
+        /// Applies only to a client that stands exactly here; 0 replaces everything.
+        from: u64,
+        /// Where the client stands afterwards.
+        to: u64,
+        /// The newest version: at this one the table is whole.
+        latest: u64,
+        /// Those whose last change lies in between.
+        entries: Vec<TableEntry>,
+    }
+    /// Client to server: where I stand with the table.
+    TableAck "table_ack" {
+        /// Who stands there.
+        session: SessionId,
+        /// The table's life.
+        table: TableId,
+        /// The version that is applied.
+        version: u64,
+    }
+    /// Client to client: a text, beside as the body.
+    Message "message" {
+        /// Who says so; the table must agree.
+        from: Name,
+        /// The stream of this sender to this recipient.
+        stream: StreamId,
+        /// Its place in the stream.
+        seq: u64,
+        /// Everything before this place is settled and will not come (again).
+        base: u64,
+    }
+    /// Client to client: everything of the stream up to `seq` has been shown.
+    Ack "ack" {
+        /// The stream.
+        stream: StreamId,
+        /// The last message shown.
+        seq: u64,
+    }
+    /// Client to server: keep this text, beside as the body, for `to`.
+    Save "save" {
+        /// Who keeps it here.
+        session: SessionId,
+        /// For whom.
+        to: Name,
+        /// As in `message`.
+        stream: StreamId,
+        /// As in `message`.
+        seq: u64,
+        /// As in `message`.
+        base: u64,
+        /// The recipient is in the table but did not answer: worth a `probe`.
+        unreachable: bool,
+    }
+    /// Server to client: everything of the stream up to `seq` is in the store.
+    Saved "saved" {
+        /// The stream.
+        stream: StreamId,
+        /// The last message stored.
+        seq: u64,
+    }
+    /// Server to client: this message is not stored.
+    NotSaved "not_saved" {
+        /// The stream.
+        stream: StreamId,
+        /// The message.
+        seq: u64,
+        /// Why.
+        reason: NotSaved,
+    }
+    /// Server to client: a stored text, beside as the body.
+    Deliver "deliver" {
+        /// Who sent it.
+        from: Name,
+        /// As in `message`.
+        stream: StreamId,
+        /// As in `message`.
+        seq: u64,
+        /// As in `message`, as far as the server's store is concerned.
+        base: u64,
+        /// When the server stored it.
+        stored_at: WallTime,
+    }
+    /// Client to server: everything of the stream up to `seq` has been shown.
+    Shown "shown" {
+        /// Who has seen it.
+        session: SessionId,
+        /// The stream.
+        stream: StreamId,
+        /// The last message shown.
+        seq: u64,
+    }
+    /// Server to sender: everything of the stream up to `seq` has been shown to its reader.
+    HandedOver "handed_over" {
+        /// The stream.
+        stream: StreamId,
+        /// The last message shown.
+        seq: u64,
+    }
+    /// Sender to server: the word about `seq` has arrived.
+    HandedOverAck "handed_over_ack" {
+        /// Who knows it now.
+        session: SessionId,
+        /// The stream.
+        stream: StreamId,
+        /// The `seq` that was told.
+        seq: u64,
+    }
+    /// Client to client: "can you hear me directly?"
+    Knock "knock" {
+        /// The question's number.
+        nonce: Nonce,
+    }
+    /// Client to client, answer to `knock`.
+    KnockAnswer "knock_answer" {
+        /// The question's number.
+        nonce: Nonce,
+    }
+}
+
+/// Why a registration was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Refusal {
+    /// Its holder is there and answers.
+    NameInUse,
+    /// The server knows [`super::limits::NAMES_MAX`] names and all of them are in use.
+    ServerFull,
+}
+
+/// Why a message was not stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NotSaved {
+    /// Nobody ever registered under the recipient's name.
+    UnknownName,
+    /// The recipient's mailbox holds [`super::limits::MAILBOX_MAX`] messages.
+    MailboxFull,
+    /// The body is empty or longer than [`super::limits::TEXT_MAX`].
+    BadText,
+}
+
+/// One row of the table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableEntry {
+    /// Who.
+    pub name: Name,
+    /// Where; nowhere if offline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub addr: Option<SocketAddr>,
+    /// Speaks only the original's dialect.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub original: bool,
+}

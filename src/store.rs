@@ -1,0 +1,64 @@
+//! The seam to whatever keeps a node's state over a crash.
+//!
+//! A machine's durable state is a [`Record`], changed only by its `Change`s. The machine applies a
+//! change at once and asks for a commit; everything that reveals the change waits for its end
+//! ([`crate::journal`]). A store replays the same changes into the same record.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// State that outlives a crash.
+pub trait Record: Clone {
+    /// One step from one state to the next.
+    type Change;
+
+    /// Takes the step.
+    fn apply(&mut self, change: &Self::Change);
+}
+
+/// A commit under way.
+pub type Commit = Pin<Box<dyn Future<Output = io::Result<()>>>>;
+
+/// Keeps a record.
+pub trait Store {
+    /// The record's steps.
+    type Change;
+
+    /// Makes the changes durable, all or none. They are so when the future ends with `Ok`.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the medium reports; the node must stop, for it cannot know what was kept.
+    fn commit(&mut self, changes: Vec<Self::Change>) -> Commit;
+}
+
+/// A store that lives as long as somebody holds a clone of it: as long as the process, or in a
+/// simulation as long as the world around the crashing node.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryStore<R>(Arc<Mutex<R>>);
+
+impl<R: Record> MemoryStore<R> {
+    /// A store that holds `record`.
+    pub fn new(record: R) -> Self {
+        Self(Arc::new(Mutex::new(record)))
+    }
+
+    /// What a node that starts now finds.
+    #[must_use]
+    pub fn load(&self) -> R {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl<R: Record> Store for MemoryStore<R> {
+    type Change = R::Change;
+
+    fn commit(&mut self, changes: Vec<R::Change>) -> Commit {
+        let mut record = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for change in &changes {
+            record.apply(change);
+        }
+        Box::pin(std::future::ready(Ok(())))
+    }
+}

@@ -1,0 +1,148 @@
+//! How datagrams leave and arrive: the trait, and real UDP.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+
+use tokio::net::UdpSocket;
+
+use crate::machine::{Socket, Transmit};
+
+/// A way to send and receive datagrams. Faults and recording are decorators of it.
+pub trait Transport {
+    /// Waits for the next datagram and puts it into `buffer`. Cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// Only for a transport that will never deliver again.
+    fn receive(&self, buffer: &mut [u8]) -> impl Future<Output = io::Result<Received>>;
+
+    /// Sends a datagram, or loses it: whoever sends learns of neither.
+    fn send(&self, transmit: &Transmit) -> impl Future<Output = ()>;
+}
+
+/// A datagram has arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Received {
+    /// On which socket.
+    pub socket: Socket,
+    /// How many bytes of the buffer it fills.
+    pub length: usize,
+    /// Where it claims to come from.
+    pub from: SocketAddr,
+}
+
+/// Real UDP: one socket for a client, two for a server.
+#[derive(Debug)]
+pub struct UdpTransport {
+    main: UdpSocket,
+    second: Option<UdpSocket>,
+}
+
+impl UdpTransport {
+    /// Binds `port` (0: any free one) on `ip`, or if there is none on all interfaces, for IPv4 and
+    /// IPv6 where the machine has both.
+    ///
+    /// # Errors
+    ///
+    /// The port is taken, or the address is not this machine's.
+    pub async fn bind(ip: Option<IpAddr>, port: u16) -> io::Result<Self> {
+        Ok(Self { main: bind(ip, port).await?, second: None })
+    }
+
+    /// Adds the second socket, on any free port of the same addresses.
+    ///
+    /// # Errors
+    ///
+    /// No port is free.
+    pub async fn with_second(mut self, ip: Option<IpAddr>) -> io::Result<Self> {
+        self.second = Some(bind(ip, 0).await?);
+        Ok(self)
+    }
+
+    /// Where the main socket is bound.
+    ///
+    /// # Errors
+    ///
+    /// The operating system's.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.main.local_addr()
+    }
+}
+
+impl Transport for UdpTransport {
+    async fn receive(&self, buffer: &mut [u8]) -> io::Result<Received> {
+        loop {
+            let ready = async {
+                match &self.second {
+                    None => self.main.readable().await.map(|()| Socket::Main),
+                    Some(second) => tokio::select! {
+                        biased;
+                        result = self.main.readable() => result.map(|()| Socket::Main),
+                        result = second.readable() => result.map(|()| Socket::Second),
+                    },
+                }
+            };
+            let socket = ready.await?;
+            let from_socket = match (socket, &self.second) {
+                (Socket::Second, Some(second)) => second,
+                _ => &self.main,
+            };
+            // An error here is the network's answer to an earlier datagram, or nothing to read.
+            if let Ok((length, from)) = from_socket.try_recv_from(buffer) {
+                return Ok(Received { socket, length, from: canonical(from) });
+            }
+        }
+    }
+
+    async fn send(&self, transmit: &Transmit) {
+        let socket = match (transmit.socket, &self.second) {
+            (Socket::Second, Some(second)) => second,
+            _ => &self.main,
+        };
+        let Ok(local) = socket.local_addr() else { return };
+        // Unreachable, refused, too long: all of it is loss, which the protocol is made for.
+        let _ = socket.send_to(&transmit.bytes, for_family(transmit.to, local)).await;
+    }
+}
+
+async fn bind(ip: Option<IpAddr>, port: u16) -> io::Result<UdpSocket> {
+    match ip {
+        Some(ip) => UdpSocket::bind((ip, port)).await,
+        None => match UdpSocket::bind((Ipv6Addr::UNSPECIFIED, port)).await {
+            Err(error) if error.kind() != io::ErrorKind::AddrInUse => {
+                UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).await
+            }
+            result => result,
+        },
+    }
+}
+
+/// The address as everybody writes it: a socket for both families sees IPv4 mapped into IPv6.
+fn canonical(addr: SocketAddr) -> SocketAddr {
+    SocketAddr::new(addr.ip().to_canonical(), addr.port())
+}
+
+/// The address as a socket bound to `local` takes it.
+fn for_family(to: SocketAddr, local: SocketAddr) -> SocketAddr {
+    match (to, local) {
+        (SocketAddr::V4(v4), SocketAddr::V6(_)) => {
+            SocketAddrV6::new(v4.ip().to_ipv6_mapped(), v4.port(), 0, 0).into()
+        }
+        _ => to,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_the_same_on_both_kinds_of_socket() {
+        let v4: SocketAddr = "192.0.2.1:9000".parse().unwrap();
+        let dual: SocketAddr = "[::]:1".parse().unwrap();
+        let mapped = for_family(v4, dual);
+        assert_eq!(mapped.to_string(), "[::ffff:192.0.2.1]:9000");
+        assert_eq!(canonical(mapped), v4);
+        assert_eq!(for_family(v4, "0.0.0.0:1".parse().unwrap()), v4);
+    }
+}
