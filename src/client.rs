@@ -1,18 +1,35 @@
 //! The client: a state machine that registers, sends, shows and keeps what it still has to send.
+//!
+//! Knows no socket, clock, disk or runtime ([`crate::machine`]). Read [`session`] first, then
+//! [`outbox`] and [`inbox`]. Everything it says waits for the journal: what it tells a peer or the
+//! user, a restart must not take back.
 
 mod event;
+mod inbox;
+mod outbox;
 mod record;
+mod roster;
+mod session;
 pub mod timing;
 
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
 pub use event::{Command, DetourReason, Event, Listing, Problem, UnsentReason};
 pub use record::{Change, ClientRecord, Outgoing, ShownStreams};
 
+use crate::holding::Holding;
 use crate::journal::Journal;
-use crate::machine::{Datagram, Entropy, Machine, Output};
-use crate::protocol::Name;
+use crate::machine::{Datagram, Entropy, Identity, Machine, Output, Socket, Transmit};
+use crate::protocol::limits::WAITING_COMMANDS_MAX;
+use crate::protocol::{MessageId, Name, Packet, envelope};
+use crate::store::Record as _;
 use crate::time::{Now, Time};
+use crate::timers::Timers;
+use inbox::{Incoming, Source};
+use outbox::Lane;
+use roster::{Part, Roster};
+use session::{Phase, Session};
 
 /// Who the client is and where its server is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,14 +43,305 @@ pub struct ClientConfig {
 /// The client's state machine.
 #[derive(Debug)]
 pub struct Client {
+    config: ClientConfig,
+    record: ClientRecord,
     journal: Journal<Event, Change>,
+    entropy: Entropy,
+    timers: Timers<Timer>,
+    session: Session,
+    roster: Roster,
+    /// What the user was shown of the table.
+    listed: Option<Listing>,
+    lanes: BTreeMap<Name, Lane>,
+    /// Messages whose predecessors have not arrived.
+    holding: Holding<Incoming>,
+    commands: VecDeque<Command>,
+    waiting_for: Option<WaitingFor>,
+    /// Some send has failed for good.
+    incomplete: bool,
+    ended: bool,
+}
+
+/// What commands wait for: each is done after those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum WaitingFor {
+    /// The registration and the whole table.
+    Arrival,
+    /// The outcome of every send, to go offline then.
+    OutcomesToDeregister,
+    /// The outcome of every send, to end then.
+    OutcomesToFinish,
+    /// The answer to a deregistration.
+    Departure,
+    /// The same, to end then.
+    LastDeparture,
+}
+
+/// What the client waits for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Timer {
+    /// The beginning.
+    Start,
+    /// The server's answer, or the next keep-alive.
+    Session,
+    /// The end of the patience with which commands wait for the registration.
+    GiveUp,
+    /// An acknowledgement from a recipient, or on its behalf.
+    Lane(Name),
 }
 
 impl Client {
     /// A client that goes on from `record`. It signs in by itself.
     #[must_use]
-    pub fn new(_config: ClientConfig, _record: ClientRecord, _entropy: Entropy) -> Self {
-        Self { journal: Journal::new() }
+    pub fn new(config: ClientConfig, record: ClientRecord, entropy: Entropy) -> Self {
+        let mut timers = Timers::new();
+        timers.set(Timer::Start, Time::ZERO);
+        let mut client = Self {
+            config,
+            record,
+            journal: Journal::new(),
+            entropy,
+            timers,
+            session: Session::new(),
+            roster: Roster::default(),
+            listed: None,
+            lanes: BTreeMap::new(),
+            holding: Holding::new(),
+            commands: VecDeque::new(),
+            waiting_for: Some(WaitingFor::Arrival),
+            incomplete: false,
+            ended: false,
+        };
+        client.restore_outbox();
+        client
+    }
+
+    fn handle_server_packet(&mut self, now: Now, packet: Packet, body: &[u8]) {
+        let own = self.session.id();
+        match packet {
+            Packet::Challenge { nonce, cookie } => self.challenged(now, nonce, cookie),
+            Packet::Wait { registration } => self.told_to_wait(registration),
+            Packet::Registered { registration, session, store, back }
+                if registration == self.record.registrations =>
+            {
+                self.registered(now, session, store, back);
+                self.arrived(now);
+            }
+            Packet::Refused { registration, reason }
+                if registration == self.record.registrations =>
+            {
+                self.refused(reason);
+                self.go_on(now);
+            }
+            Packet::Pong { session } if own == Some(session) => self.ping_answered(now),
+            Packet::Unknown { session } => {
+                self.unknown(now, session);
+                self.departed(now);
+            }
+            Packet::Deregistered { session } => {
+                self.deregistered(session);
+                self.departed(now);
+            }
+            Packet::Probe { nonce } => {
+                if let Some(session) = own {
+                    self.send_to_server(&Packet::Alive { session, nonce }, b"", 1);
+                }
+            }
+            Packet::Table { table, from, to, latest, entries } if own.is_some() => {
+                self.table_part(now, Part { table, from, to, latest, entries });
+            }
+            Packet::Deliver { from, stream, seq, base, stored_at } if own.is_some() => {
+                let id = MessageId { stream, seq };
+                self.message(Source::Server(stored_at), &from, id, base, body);
+            }
+            Packet::Saved { store, stream, seq } => {
+                self.saved(now, store, MessageId { stream, seq });
+            }
+            Packet::NotSaved { stream, seq, reason } => {
+                self.not_saved(now, MessageId { stream, seq }, reason);
+            }
+            Packet::HandedOver { stream, seq } => self.handed_over(now, MessageId { stream, seq }),
+            // Not from a server, or of a session that is over.
+            _ => {}
+        }
+    }
+
+    fn handle_peer_packet(&mut self, now: Now, from: SocketAddr, packet: Packet, body: &[u8]) {
+        match packet {
+            Packet::Message { from: name, stream, seq, base } => {
+                self.message_from_peer(from, &name, MessageId { stream, seq }, base, body);
+            }
+            Packet::Ack { stream, seq } => self.acknowledged(now, from, MessageId { stream, seq }),
+            Packet::Knock { nonce } => self.knocked(from, nonce),
+            Packet::KnockAnswer { nonce } => self.knock_answered(now, from, nonce),
+            // Not from a peer.
+            _ => {}
+        }
+    }
+
+    fn table_part(&mut self, now: Now, part: Part) {
+        let changed: Vec<Name> = part.entries.iter().map(|entry| entry.name.clone()).collect();
+        let applied = self.roster.apply(part);
+        self.acknowledge_table();
+        if !applied {
+            return;
+        }
+        if self.roster.is_whole() {
+            let listing = self.roster.listing();
+            if self.listed.as_ref() != Some(&listing) {
+                self.listed = Some(listing.clone());
+                self.journal.event_durably(Event::Table(listing));
+            }
+        }
+        for name in changed {
+            self.resume_lane(now, &name);
+        }
+        self.arrived(now);
+    }
+
+    fn acknowledge_table(&mut self) {
+        if let Some(session) = self.session.id() {
+            let (table, version) = self.roster.position();
+            self.send_to_server(&Packet::TableAck { session, table, version }, b"", 1);
+        }
+    }
+
+    fn do_command(&mut self, now: Now, command: Command) {
+        let offline = !self.session.takes_part();
+        match command {
+            Command::Send { .. } if offline => self.fail(Problem::Offline),
+            Command::Send { to, text } => self.send_text(now, to, text),
+            Command::List => {
+                let listing = self.roster.listing();
+                self.journal.event_durably(Event::List(listing));
+            }
+            Command::Register(name) if name != self.config.name => {
+                self.problem(Problem::CannotRegister(name, self.config.name.clone()));
+            }
+            Command::Register(_) if !offline => self.problem(Problem::AlreadyRegistered),
+            Command::Register(_) => {
+                self.waiting_for = Some(WaitingFor::Arrival);
+                self.set_give_up(now);
+                self.sign_in(now);
+            }
+            Command::Deregister(name) if name != self.config.name => {
+                self.problem(Problem::CannotDeregister(name, self.config.name.clone()));
+            }
+            Command::Deregister(_) if offline => self.problem(Problem::AlreadyOffline),
+            Command::Deregister(_) => {
+                self.waiting_for = Some(WaitingFor::OutcomesToDeregister);
+                self.finish_if_done(now);
+            }
+            Command::Finish => {
+                self.waiting_for = Some(WaitingFor::OutcomesToFinish);
+                self.finish_if_done(now);
+            }
+            Command::Quit => {
+                self.abandon_sends();
+                match self.waiting_for.replace(WaitingFor::LastDeparture) {
+                    Some(WaitingFor::LastDeparture) => self.signed_out(),
+                    _ => self.sign_out(now),
+                }
+                self.departed(now);
+            }
+        }
+    }
+
+    fn problem(&mut self, problem: Problem) {
+        self.journal.event_durably(Event::Error(problem));
+    }
+
+    /// A send that cannot even begin.
+    fn fail(&mut self, problem: Problem) {
+        self.incomplete = true;
+        self.problem(problem);
+    }
+
+    /// Does the commands that waited, until one of them has to be waited for.
+    fn go_on(&mut self, now: Now) {
+        while self.waiting_for.is_none()
+            && let Some(command) = self.commands.pop_front()
+        {
+            self.do_command(now, command);
+        }
+    }
+
+    /// The registration or the table has come.
+    fn arrived(&mut self, now: Now) {
+        let here = self.session.id().is_some() && self.roster.is_whole();
+        if here && self.waiting_for == Some(WaitingFor::Arrival) {
+            self.timers.clear(&Timer::GiveUp);
+            self.waiting_for = None;
+            self.go_on(now);
+        }
+    }
+
+    /// Nobody has answered for [`timing::GIVE_UP`].
+    fn give_up(&mut self, now: Now) {
+        if self.waiting_for != Some(WaitingFor::Arrival) {
+            return;
+        }
+        if self.session.ever_registered {
+            self.waiting_for = None;
+            self.go_on(now);
+        } else {
+            self.journal.event_durably(Event::ServerNotResponding);
+            self.leave(false);
+        }
+    }
+
+    /// The sends may have got their outcomes.
+    fn finish_if_done(&mut self, now: Now) {
+        let next = match self.waiting_for {
+            Some(WaitingFor::OutcomesToDeregister) => WaitingFor::Departure,
+            Some(WaitingFor::OutcomesToFinish) => WaitingFor::LastDeparture,
+            _ => return,
+        };
+        if self.every_send_has_its_outcome() {
+            self.waiting_for = Some(next);
+            self.sign_out(now);
+            self.departed(now);
+        }
+    }
+
+    /// The registration may have ended.
+    fn departed(&mut self, now: Now) {
+        if self.session.phase != Phase::Offline {
+            return;
+        }
+        match self.waiting_for {
+            Some(WaitingFor::Departure) => {
+                self.waiting_for = None;
+                self.go_on(now);
+            }
+            Some(WaitingFor::LastDeparture) => {
+                let complete = self.session.ever_registered && self.every_send_succeeded();
+                self.leave(complete);
+            }
+            _ => {}
+        }
+    }
+
+    fn leave(&mut self, complete: bool) {
+        if !std::mem::replace(&mut self.ended, true) {
+            self.journal.event_durably(Event::Left { complete });
+        }
+    }
+
+    /// Changes the durable state.
+    fn change(&mut self, change: Change) {
+        self.record.apply(&change);
+        self.journal.record(change);
+    }
+
+    fn send_to_server(&mut self, packet: &Packet, body: &[u8], attempt: u32) {
+        self.send(self.config.server, packet, body, attempt);
+    }
+
+    fn send(&mut self, to: SocketAddr, packet: &Packet, body: &[u8], attempt: u32) {
+        let identity = Identity { kind: packet.kind(), message: packet.message(), attempt };
+        let bytes = envelope::encode(packet, body);
+        self.journal.transmit_durably(Transmit { socket: Socket::Main, to, bytes, identity });
     }
 }
 
@@ -42,19 +350,61 @@ impl Machine for Client {
     type Event = Event;
     type Change = Change;
 
-    fn handle_datagram(&mut self, _now: Now, _datagram: Datagram<'_>) {}
-    fn handle_command(&mut self, _now: Now, _command: Command) {}
-    fn handle_timeout(&mut self, _now: Now) {}
+    fn handle_datagram(&mut self, now: Now, datagram: Datagram<'_>) {
+        let Datagram { from, bytes, .. } = datagram;
+        let Ok((packet, body)) = envelope::decode(bytes) else { return };
+        if from == self.config.server {
+            self.handle_server_packet(now, packet, body);
+        } else {
+            self.handle_peer_packet(now, from, packet, body);
+        }
+    }
+
+    fn handle_command(&mut self, now: Now, command: Command) {
+        if command == Command::Quit {
+            self.commands.clear();
+            self.do_command(now, command);
+        } else if self.commands.len() >= WAITING_COMMANDS_MAX {
+            self.fail(Problem::TooManyCommands);
+        } else {
+            self.commands.push_back(command);
+            self.go_on(now);
+        }
+    }
+
+    fn handle_timeout(&mut self, now: Now) {
+        while let Some(timer) = self.timers.pop_due(now.time) {
+            match timer {
+                Timer::Start => {
+                    self.set_give_up(now);
+                    self.sign_in(now);
+                }
+                Timer::Session => {
+                    self.session_timeout(now);
+                    self.departed(now);
+                }
+                Timer::GiveUp => self.give_up(now),
+                Timer::Lane(name) => {
+                    self.pump(now, &name);
+                    self.finish_if_done(now);
+                }
+            }
+        }
+    }
+
     fn handle_committed(&mut self, _now: Now) {
         self.journal.committed();
     }
+
     fn poll_output(&mut self) -> Option<Output<Event, Change>> {
         self.journal.poll()
     }
+
     fn next_timeout(&self) -> Option<Time> {
-        None
+        self.timers.next()
     }
+
     fn is_finished(&self) -> bool {
-        false
+        self.ended && self.journal.is_idle()
     }
 }

@@ -67,8 +67,8 @@ pub fn parse(line: &str) -> Result<Option<Request>, BadCommand> {
         "reg" => Command::Register(only_name(rest, &REG)?),
         "dereg" => Command::Deregister(only_name(rest, &DEREG)?),
         "list" => alone(rest, &LIST, Command::List)?,
-        "quit" => alone(rest, &QUIT, Command::Quit)?,
-        "ctrl" if rest.trim() == "+ c" => Command::Quit,
+        "quit" => alone(rest, &QUIT, Command::Finish)?,
+        "ctrl" if rest.trim() == "+ c" => Command::Finish,
         "help" => {
             alone(rest, &HELP, ())?;
             return Ok(Some(Request::Help));
@@ -133,7 +133,7 @@ mod tests {
         for line in ["send bob hello", "reg alice", "dereg alice", "list", "quit"] {
             assert_eq!(command(line).to_string(), line);
         }
-        assert_eq!(command("ctrl + c"), Command::Quit);
+        assert_eq!(command("ctrl + c"), Command::Finish);
         assert_eq!(parse("help"), Ok(Some(Request::Help)));
         assert_eq!(parse("  \n"), Ok(None));
     }

@@ -37,11 +37,6 @@ impl<E, C> Journal<E, C> {
         self.ready.push_back(Output::Transmit(transmit));
     }
 
-    /// Tells the user at once.
-    pub(crate) fn event(&mut self, event: E) {
-        self.ready.push_back(Output::Event(event));
-    }
-
     /// Asks the store to keep a change.
     pub(crate) fn record(&mut self, change: C) -> Ticket {
         self.changes.push(change);
@@ -81,6 +76,11 @@ impl<E, C> Journal<E, C> {
         }
     }
 
+    /// Whether everything has been said and is durable.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.ready.is_empty() && self.changes.is_empty() && self.in_flight.is_none()
+    }
+
     pub(crate) fn poll(&mut self) -> Option<Output<E, C>> {
         if let Some(output) = self.ready.pop_front() {
             return Some(output);
@@ -97,16 +97,24 @@ impl<E, C> Journal<E, C> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::machine::{Identity, Socket};
+    use crate::protocol::PacketKind;
 
     type Outputs = Journal<&'static str, u32>;
+
+    fn pong() -> Transmit {
+        let identity = Identity { kind: PacketKind::Pong, message: None, attempt: 1 };
+        let to = ([192, 0, 2, 1], 9_000).into();
+        Transmit { socket: Socket::Main, to, bytes: Vec::new(), identity }
+    }
 
     #[test]
     fn what_reveals_a_change_waits_for_its_commit() {
         let mut journal = Outputs::new();
         let ticket = journal.record(1);
         journal.event_durably("saved");
-        journal.event("at once");
-        assert_eq!(journal.poll(), Some(Output::Event("at once")));
+        journal.transmit(pong());
+        assert_eq!(journal.poll(), Some(Output::Transmit(pong())));
         assert_eq!(journal.poll(), Some(Output::Commit(vec![1])));
         assert_eq!(journal.poll(), None);
         assert!(!journal.is_durable(ticket));

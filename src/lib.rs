@@ -14,6 +14,7 @@
 pub mod client;
 pub mod command;
 pub mod drive;
+mod holding;
 mod journal;
 pub mod machine;
 pub mod protocol;

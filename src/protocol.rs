@@ -4,6 +4,7 @@
 //! The original program's dialect is not here but in `original`.
 
 pub mod envelope;
+pub mod hello;
 mod id;
 pub mod limits;
 mod name;

@@ -1,17 +1,35 @@
 //! The server: a state machine that knows who is where and keeps messages for those who are away.
+//!
+//! Knows no socket, clock, disk or runtime ([`crate::machine`]). Read [`registration`] first, then
+//! [`mail`]. Whatever promises that something is stored waits for the journal's commit.
 
+mod cookie;
 mod event;
+mod mail;
 mod record;
+mod registration;
+mod snapshot;
+mod table;
 pub mod timing;
 
-use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 
 pub use event::{Command, Event, GoneReason};
 pub use record::{Account, Change, Letter, Progress, ServerRecord};
+pub use snapshot::Snapshot;
 
-use crate::journal::Journal;
-use crate::machine::{Datagram, Entropy, Machine, Output};
+use crate::holding::Holding;
+use crate::journal::{Journal, Ticket};
+use crate::machine::{Datagram, Entropy, Identity, Machine, Output, Socket, Transmit};
+use crate::protocol::{MessageId, Name, Packet, SessionId, StreamId, TableId, envelope, hello};
+use crate::store::Record as _;
 use crate::time::{Now, Time};
+use crate::timers::Timers;
+use cookie::CookieJar;
+use mail::Save;
+use registration::Session;
+use table::Table;
 
 /// What the operator chose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,29 +43,141 @@ pub struct ServerConfig {
 pub struct Server {
     record: ServerRecord,
     journal: Journal<Event, Change>,
+    entropy: Entropy,
+    timers: Timers<Timer>,
+    cookies: CookieJar,
+    sessions: BTreeMap<Name, Session>,
+    by_session: BTreeMap<SessionId, Name>,
+    table: Table,
+    /// Messages to be stored whose predecessors have not arrived.
+    holding: Holding<Save>,
+    /// Letters whose commit has not ended: nobody hears of them yet.
+    undurable: BTreeMap<MessageId, (Ticket, Name)>,
+    /// Streams whose sender does not know yet how far they were shown.
+    untold: BTreeMap<Name, BTreeSet<StreamId>>,
+    stopped: bool,
 }
 
-/// The server's state as people read it: no ids, nothing random. For tests and logs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Snapshot {
-    /// "alice: online at 192.168.0.1:5000"
-    pub clients: Vec<String>,
-    /// "for carol: alice #1 at <time>, 5 bytes"
-    pub mail: Vec<String>,
+/// What the server waits for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Timer {
+    /// The end of a client's lease.
+    Lease(Name),
+    /// A client's answer to a question.
+    Probe(Name),
+    /// A client's acknowledgement of the table.
+    Table(Name),
+    /// A reader's acknowledgement of a stored message.
+    Mail(Name),
+    /// A sender's acknowledgement that it knows.
+    Told(StreamId),
 }
 
 impl Server {
     /// A server that goes on from `record`.
     #[must_use]
-    pub fn new(_config: ServerConfig, record: ServerRecord, _entropy: Entropy) -> Self {
-        Self { record, journal: Journal::new() }
+    pub fn new(_config: ServerConfig, record: ServerRecord, mut entropy: Entropy) -> Self {
+        let mut table = Table::new(TableId(entropy.draw()));
+        for name in record.accounts.keys() {
+            table.set(name, None, false);
+        }
+        let mut untold: BTreeMap<Name, BTreeSet<StreamId>> = BTreeMap::new();
+        for (stream, progress) in &record.streams {
+            if progress.told < progress.shown {
+                untold.entry(progress.from.clone()).or_default().insert(*stream);
+            }
+        }
+        Self {
+            journal: Journal::new(),
+            timers: Timers::new(),
+            cookies: CookieJar::new(&mut entropy),
+            sessions: BTreeMap::new(),
+            by_session: BTreeMap::new(),
+            table,
+            holding: Holding::new(),
+            undurable: BTreeMap::new(),
+            untold,
+            stopped: false,
+            record,
+            entropy,
+        }
     }
 
-    /// Its state.
-    #[must_use]
-    pub fn snapshot(&self) -> Snapshot {
-        Snapshot { clients: vec![format!("{:?}", self.record)], mail: Vec::new() }
+    fn handle_packet(&mut self, now: Now, from: SocketAddr, packet: Packet, body: &[u8]) {
+        match packet {
+            Packet::Register { name, token, registration, cookie }
+                if self.cookies.is_good(now.time, from, cookie) =>
+            {
+                let account = Account { token, registration, original: None };
+                self.register(now, from, name, account);
+            }
+            Packet::Ping { session } => {
+                if let Some(name) = self.authenticate(now, session, from) {
+                    self.send(from, &Packet::Pong { session }, 1);
+                    self.confirm(now, &name);
+                }
+            }
+            Packet::Alive { session, nonce } => {
+                if let Some(name) = self.authenticate(now, session, from) {
+                    self.probe_answered(&name, nonce);
+                }
+            }
+            Packet::Deregister { session } => {
+                if let Some(name) = self.authenticate(now, session, from) {
+                    self.send(from, &Packet::Deregistered { session }, 1);
+                    self.end_session(now, &name, GoneReason::Deregistered);
+                }
+            }
+            Packet::TableAck { session, table, version } => {
+                if let Some(name) = self.authenticate(now, session, from) {
+                    self.table_acked(now, &name, table, version);
+                }
+            }
+            Packet::Save { session, to, stream, seq, base, unreachable } => {
+                if let Some(sender) = self.authenticate(now, session, from) {
+                    let id = MessageId { stream, seq };
+                    let save = Save { to: to.clone(), body: body.to_vec() };
+                    self.save(now, (&sender, from), id, base, save);
+                    if unreachable {
+                        self.probe(now, &to, None);
+                    }
+                }
+            }
+            Packet::Shown { session, stream, seq } => {
+                if let Some(reader) = self.authenticate(now, session, from) {
+                    self.shown(now, &reader, MessageId { stream, seq });
+                }
+            }
+            Packet::HandedOverAck { session, stream, seq } => {
+                if let Some(sender) = self.authenticate(now, session, from) {
+                    self.told(&sender, MessageId { stream, seq });
+                }
+            }
+            // Not for a server, or with a cookie that is stale or forged.
+            _ => {}
+        }
     }
+
+    /// Sends a packet without a body.
+    fn send(&mut self, to: SocketAddr, packet: &Packet, attempt: u32) {
+        self.journal.transmit(transmit(to, packet, b"", attempt));
+    }
+
+    /// Sends a packet once everything recorded so far is durable.
+    fn send_durably(&mut self, to: SocketAddr, packet: &Packet, attempt: u32) {
+        self.journal.transmit_durably(transmit(to, packet, b"", attempt));
+    }
+
+    /// Changes the durable state.
+    fn change(&mut self, change: Change) -> Ticket {
+        self.record.apply(&change);
+        self.journal.record(change)
+    }
+}
+
+fn transmit(to: SocketAddr, packet: &Packet, body: &[u8], attempt: u32) -> Transmit {
+    let identity = Identity { kind: packet.kind(), message: packet.message(), attempt };
+    Transmit { socket: Socket::Main, to, bytes: envelope::encode(packet, body), identity }
 }
 
 impl Machine for Server {
@@ -55,19 +185,48 @@ impl Machine for Server {
     type Event = Event;
     type Change = Change;
 
-    fn handle_datagram(&mut self, _now: Now, _datagram: Datagram<'_>) {}
-    fn handle_command(&mut self, _now: Now, _command: Command) {}
-    fn handle_timeout(&mut self, _now: Now) {}
-    fn handle_committed(&mut self, _now: Now) {
-        self.journal.committed();
+    fn handle_datagram(&mut self, now: Now, datagram: Datagram<'_>) {
+        let Datagram { from, bytes, .. } = datagram;
+        if let Some(nonce) = hello::decode(bytes) {
+            let cookie = self.cookies.bake(now.time, from);
+            self.send(from, &Packet::Challenge { nonce, cookie }, 1);
+        } else if let Ok((packet, body)) = envelope::decode(bytes) {
+            self.handle_packet(now, from, packet, body);
+        }
     }
+
+    fn handle_command(&mut self, _now: Now, command: Command) {
+        match command {
+            Command::Stop => self.stopped = true,
+        }
+    }
+
+    fn handle_timeout(&mut self, now: Now) {
+        while let Some(timer) = self.timers.pop_due(now.time) {
+            match timer {
+                Timer::Lease(name) => self.check_lease(now, &name),
+                Timer::Probe(name) => self.probe_again(now, &name),
+                Timer::Table(name) => self.sync_table(now, &name),
+                Timer::Mail(name) => self.hand_over(now, &name),
+                Timer::Told(stream) => self.tell(now, stream),
+            }
+        }
+    }
+
+    fn handle_committed(&mut self, now: Now) {
+        self.journal.committed();
+        self.release_letters(now);
+    }
+
     fn poll_output(&mut self) -> Option<Output<Event, Change>> {
         self.journal.poll()
     }
+
     fn next_timeout(&self) -> Option<Time> {
-        None
+        self.timers.next()
     }
+
     fn is_finished(&self) -> bool {
-        false
+        self.stopped && self.journal.is_idle()
     }
 }

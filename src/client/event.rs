@@ -20,9 +20,9 @@ pub enum Command {
     Deregister(Name),
     /// Say who is here.
     List,
-    /// Go offline and end.
+    /// Go offline and end at once, whatever is still on its way.
     Quit,
-    /// There will be no more commands: end once every send has its outcome.
+    /// Go offline and end once every send has its outcome.
     Finish,
 }
 

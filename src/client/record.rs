@@ -33,8 +33,8 @@ pub struct Outgoing {
 /// How far each stream was shown. Bounded: the one longest unused is forgotten first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ShownStreams {
-    next: BTreeMap<StreamId, u64>,
-    by_use: VecDeque<StreamId>,
+    next: BTreeMap<(StreamId, Name), u64>,
+    by_use: VecDeque<(StreamId, Name)>,
 }
 
 /// One step of a [`ClientRecord`].
@@ -63,6 +63,8 @@ pub enum Change {
     },
     /// Everything before `next` has been shown or is skipped.
     Shown {
+        /// Whose stream. Part of its key: nobody moves another's stream on.
+        from: Name,
         /// The stream.
         stream: StreamId,
         /// The place of the next message.
@@ -81,16 +83,17 @@ impl ClientRecord {
 impl ShownStreams {
     /// The place of the stream's next message, if the stream is known.
     #[must_use]
-    pub fn next(&self, stream: StreamId) -> Option<u64> {
-        self.next.get(&stream).copied()
+    pub fn next(&self, from: &Name, stream: StreamId) -> Option<u64> {
+        self.next.get(&(stream, from.clone())).copied()
     }
 
-    fn set(&mut self, stream: StreamId, next: u64) {
-        if self.next.insert(stream, next).is_none() {
-            self.by_use.push_back(stream);
-        } else if self.by_use.back() != Some(&stream) {
-            self.by_use.retain(|other| *other != stream);
-            self.by_use.push_back(stream);
+    fn set(&mut self, from: &Name, stream: StreamId, next: u64) {
+        let key = (stream, from.clone());
+        if self.next.insert(key.clone(), next).is_none() {
+            self.by_use.push_back(key);
+        } else if self.by_use.back() != Some(&key) {
+            self.by_use.retain(|other| *other != key);
+            self.by_use.push_back(key);
         }
         if self.by_use.len() > STREAMS_MAX
             && let Some(oldest) = self.by_use.pop_front()
@@ -120,7 +123,7 @@ impl Record for ClientRecord {
                     outgoing.unsettled.remove(seq);
                 }
             }
-            Change::Shown { stream, next } => self.shown.set(*stream, *next),
+            Change::Shown { from, stream, next } => self.shown.set(from, *stream, *next),
         }
     }
 }
@@ -131,14 +134,16 @@ mod tests {
 
     #[test]
     fn the_stream_longest_unused_is_forgotten_first() {
+        let (alice, mallory) = ("alice".parse().unwrap(), "mallory".parse().unwrap());
         let mut shown = ShownStreams::default();
         for n in 0..STREAMS_MAX as u64 {
-            shown.set(StreamId(n), 2);
+            shown.set(&alice, StreamId(n), 2);
         }
-        shown.set(StreamId(0), 3);
-        shown.set(StreamId(u64::MAX), 2);
-        assert_eq!(shown.next(StreamId(0)), Some(3));
-        assert_eq!(shown.next(StreamId(1)), None);
+        shown.set(&alice, StreamId(0), 3);
+        shown.set(&alice, StreamId(u64::MAX), 2);
+        assert_eq!(shown.next(&alice, StreamId(0)), Some(3));
+        assert_eq!(shown.next(&mallory, StreamId(0)), None);
+        assert_eq!(shown.next(&alice, StreamId(1)), None);
         assert_eq!(shown.next.len(), STREAMS_MAX);
     }
 }

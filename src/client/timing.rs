@@ -18,8 +18,8 @@ pub const BACKOFF_MAX: Duration = Duration::from_secs(4);
 /// 5.5 s (4 to 5 transmissions) of asking the server.
 pub const UNSENT_AFTER: Duration = Duration::from_secs(8);
 
-/// Before a message is tried again that the server had no room for.
-pub const FULL_RETRY: Duration = Duration::from_secs(30);
+/// Before a message is tried again that the server did not take, for want of room or of memory.
+pub const REFUSED_RETRY: Duration = Duration::from_secs(30);
 
 /// Between two keep-alives.
 pub const PING: Duration = Duration::from_secs(5);

@@ -11,8 +11,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Packet;
 use super::limits::{DATAGRAM_MAX, SEQ_MAX, TEXT_MAX};
+use super::{MessageId, Packet};
 
 /// The first byte of our datagrams.
 pub const MARK: u8 = b'U';
@@ -110,18 +110,14 @@ pub fn decode(bytes: &[u8]) -> Result<(Packet, &[u8]), Malformed> {
 
 /// Whether places in a stream are such: everybody may count on and add one without a thought.
 fn in_range(packet: &Packet) -> bool {
-    match *packet {
-        Packet::Message { seq, base, .. }
-        | Packet::Save { seq, base, .. }
-        | Packet::Deliver { seq, base, .. } => 1 <= base && base <= seq && seq < SEQ_MAX,
-        Packet::Ack { seq, .. }
-        | Packet::Saved { seq, .. }
-        | Packet::NotSaved { seq, .. }
-        | Packet::Shown { seq, .. }
-        | Packet::HandedOver { seq, .. }
-        | Packet::HandedOverAck { seq, .. } => seq < SEQ_MAX,
-        _ => true,
-    }
+    let Some(MessageId { seq, .. }) = packet.message() else { return true };
+    let first = match *packet {
+        Packet::Message { base, .. } | Packet::Save { base, .. } | Packet::Deliver { base, .. } => {
+            base
+        }
+        _ => seq,
+    };
+    1 <= first && first <= seq && seq < SEQ_MAX
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Cookie, Name, Nonce, SessionId, StoreId, StreamId, TableId, Token};
+use super::{Cookie, MessageId, Name, Nonce, SessionId, StoreId, StreamId, TableId, Token};
 use crate::time::WallTime;
 
 /// Declares [`Packet`] together with [`PacketKind`], its names without the contents.
@@ -183,6 +183,8 @@ packets! {
     }
     /// Server to client: everything of the stream up to `seq` is in the store.
     Saved "saved" {
+        /// The life of the server's store: another store's word is worth nothing.
+        store: StoreId,
         /// The stream.
         stream: StreamId,
         /// The last message stored.
@@ -244,6 +246,25 @@ packets! {
     KnockAnswer "knock_answer" {
         /// The question's number.
         nonce: Nonce,
+    }
+}
+
+impl Packet {
+    /// Which message it is about, or up to which.
+    #[must_use]
+    pub const fn message(&self) -> Option<MessageId> {
+        match *self {
+            Self::Message { stream, seq, .. }
+            | Self::Ack { stream, seq }
+            | Self::Save { stream, seq, .. }
+            | Self::Saved { stream, seq, .. }
+            | Self::NotSaved { stream, seq, .. }
+            | Self::Deliver { stream, seq, .. }
+            | Self::Shown { stream, seq, .. }
+            | Self::HandedOver { stream, seq }
+            | Self::HandedOverAck { stream, seq, .. } => Some(MessageId { stream, seq }),
+            _ => None,
+        }
     }
 }
 

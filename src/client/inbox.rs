@@ -1,0 +1,88 @@
+//! What comes for the user: shown once and in its sender's order, whichever way it came.
+//!
+//! docs/protocol.md, "Order": remember, then show, then acknowledge.
+
+use std::net::SocketAddr;
+
+use super::{Change, Client, Event};
+use crate::holding::Arrival;
+use crate::protocol::{MessageId, Name, Nonce, Packet};
+use crate::time::WallTime;
+
+/// A message that has arrived.
+#[derive(Debug)]
+pub(super) struct Incoming {
+    text: String,
+    stored_at: Option<WallTime>,
+}
+
+/// Where a message comes from, and so where its acknowledgement goes.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Source {
+    Peer(SocketAddr),
+    Server(WallTime),
+}
+
+impl Client {
+    /// A peer sends a message. It counts only if the table knows this name at this address.
+    pub(super) fn message_from_peer(
+        &mut self,
+        addr: SocketAddr,
+        from: &Name,
+        id: MessageId,
+        base: u64,
+        body: &[u8],
+    ) {
+        if self.roster.get(from).is_some_and(|entry| entry.addr == Some(addr)) {
+            self.message(Source::Peer(addr), from, id, base, body);
+        }
+    }
+
+    pub(super) fn message(
+        &mut self,
+        source: Source,
+        from: &Name,
+        id: MessageId,
+        base: u64,
+        body: &[u8],
+    ) {
+        if !self.session.takes_part() {
+            return; // Offline: the sender's next way is the server, which keeps it.
+        }
+        let stored_at = match source {
+            Source::Peer(_) => None,
+            Source::Server(stored_at) => Some(stored_at),
+        };
+        let text = String::from_utf8_lossy(body).into_owned();
+        let next = self.record.shown.next(from, id.stream);
+        match self.holding.offer(next, id, base, Incoming { text, stored_at }) {
+            Arrival::Early => return,
+            Arrival::Old => {}
+            Arrival::Ready(messages) => {
+                for (seq, Incoming { text, stored_at }) in messages {
+                    let stream = id.stream;
+                    self.change(Change::Shown { from: from.clone(), stream, next: seq + 1 });
+                    let id = MessageId { stream, seq };
+                    let from = from.clone();
+                    self.journal.event_durably(Event::Message { id, from, text, stored_at });
+                }
+            }
+        }
+        let Some(next) = self.record.shown.next(from, id.stream) else { return };
+        let (stream, seq) = (id.stream, next - 1);
+        match (source, self.session.id()) {
+            (Source::Peer(addr), _) => self.send(addr, &Packet::Ack { stream, seq }, b"", 1),
+            (Source::Server(_), Some(session)) => {
+                self.send_to_server(&Packet::Shown { session, stream, seq }, b"", 1);
+            }
+            (Source::Server(_), None) => {}
+        }
+    }
+
+    /// A peer asks whether it is heard.
+    pub(super) fn knocked(&mut self, from: SocketAddr, nonce: Nonce) {
+        if self.session.takes_part() && self.roster.is_address_of_anyone(from) {
+            self.send(from, &Packet::KnockAnswer { nonce }, b"", 1);
+        }
+    }
+}

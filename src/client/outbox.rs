@@ -1,0 +1,438 @@
+//! What the user sent and is not settled: directly, over the server, and what came of it.
+//!
+//! docs/protocol.md, "Sending". The texts are in the record; here is what a restart may forget.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use super::timing::{DIRECT_ATTEMPTS, KNOCK, REFUSED_RETRY, RETRY, UNSENT_AFTER};
+use super::{Change, Client, DetourReason, Event, Problem, Timer, UnsentReason};
+use crate::protocol::limits::{OUTBOX_MAX, WINDOW};
+use crate::protocol::{MessageId, Name, Nonce, NotSaved, Packet, StoreId, StreamId};
+use crate::time::{Now, Time};
+
+/// The messages to one recipient.
+#[derive(Debug, Default)]
+pub(super) struct Lane {
+    entries: BTreeMap<u64, Entry>,
+    /// The address that lately did not acknowledge anything, and the knock at it.
+    deaf: Option<Deaf>,
+    /// When anything was settled or saved last.
+    progress: Time,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Deaf {
+    addr: SocketAddr,
+    nonce: Nonce,
+    next_knock: Time,
+}
+
+/// One message.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    way: Way,
+    typed_at: Time,
+    /// What the user was told of it.
+    told: Told,
+}
+
+/// Where a message is on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// Behind others.
+    Queued,
+    /// Sent so often to the recipient.
+    Direct { to: SocketAddr, attempts: u32, next_at: Time },
+    /// Sent so often to the server.
+    Server { attempts: u32, next_at: Time },
+    /// In the server's store.
+    Saved,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    Nothing,
+    Unsent,
+    Saved,
+}
+
+/// Which way the messages of a lane take now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Path {
+    Direct(SocketAddr),
+    Server(Option<DetourReason>),
+}
+
+impl Entry {
+    const fn is_with_server(&self) -> bool {
+        matches!(self.way, Way::Server { .. } | Way::Saved)
+    }
+}
+
+impl Client {
+    /// Takes up what an earlier life of this client left.
+    pub(super) fn restore_outbox(&mut self) {
+        for (to, outgoing) in &self.record.outgoing {
+            let entry = Entry { way: Way::Queued, typed_at: Time::ZERO, told: Told::Nothing };
+            let entries = outgoing.unsettled.keys().map(|seq| (*seq, entry)).collect();
+            self.lanes.insert(to.clone(), Lane { entries, ..Lane::default() });
+        }
+    }
+
+    pub(super) fn send_text(&mut self, now: Now, to: Name, text: String) {
+        let waiting: usize = self.lanes.values().map(|lane| lane.entries.len()).sum();
+        if waiting >= OUTBOX_MAX {
+            return self.fail(Problem::OutboxFull);
+        }
+        let id = match self.record.outgoing.get(&to) {
+            Some(known) => MessageId { stream: known.stream, seq: known.next_seq },
+            None => MessageId { stream: StreamId(self.entropy.draw()), seq: 1 },
+        };
+        self.change(Change::Typed { to: to.clone(), id, text });
+        let entry = Entry { way: Way::Queued, typed_at: now.time, told: Told::Nothing };
+        self.lanes.entry(to.clone()).or_default().entries.insert(id.seq, entry);
+        self.journal.event_durably(Event::Sending { id, to: to.clone() });
+        self.pump(now, &to);
+    }
+
+    /// The server is (again) there, or the table has changed: everything may have a new way.
+    pub(super) fn resume(&mut self, now: Now) {
+        let names: Vec<Name> = self.lanes.keys().cloned().collect();
+        for name in names {
+            self.resume_lane(now, &name);
+        }
+    }
+
+    /// The same for one recipient.
+    pub(super) fn resume_lane(&mut self, now: Now, to: &Name) {
+        for entry in self.lanes.get_mut(to).into_iter().flat_map(|lane| lane.entries.values_mut()) {
+            if let Way::Server { attempts, .. } = entry.way {
+                entry.way = Way::Server { attempts, next_at: now.time };
+            }
+        }
+        self.pump(now, to);
+    }
+
+    /// Another store answers now: what the old one kept must be saved again.
+    pub(super) fn forget_what_was_saved(&mut self) {
+        for entry in self.lanes.values_mut().flat_map(|lane| lane.entries.values_mut()) {
+            if entry.is_with_server() {
+                entry.way = Way::Server { attempts: 0, next_at: Time::ZERO };
+            }
+        }
+    }
+
+    /// Sends what is due to one recipient, says what has become of it, sets the next timer.
+    pub(super) fn pump(&mut self, now: Now, to: &Name) {
+        self.choose_ways(now, to);
+        self.transmit_due(now, to);
+        self.report_unsent(now, to);
+        self.knock(now, to);
+        self.set_lane_timer(to);
+    }
+
+    fn path(&self, to: &Name, lane: &Lane) -> Path {
+        let entry = self.roster.get(to);
+        let addr = entry.and_then(|entry| entry.addr);
+        match (addr, lane.deaf) {
+            _ if lane.entries.values().any(Entry::is_with_server) => {
+                Path::Server(Some(DetourReason::Earlier))
+            }
+            (Some(addr), Some(deaf)) if deaf.addr == addr => {
+                Path::Server(Some(DetourReason::Earlier))
+            }
+            (Some(addr), _) => Path::Direct(addr),
+            (None, _) => Path::Server(entry.map(|_| DetourReason::Offline)),
+        }
+    }
+
+    /// Puts every message on its way; one that fails directly takes all others along.
+    fn choose_ways(&mut self, now: Now, to: &Name) {
+        let Some(lane) = self.lanes.get(to) else { return };
+        let mut path = self.path(to, lane);
+        let exhausted = lane.entries.values().find_map(|entry| match entry.way {
+            Way::Direct { to, attempts: DIRECT_ATTEMPTS, next_at } if next_at <= now.time => {
+                Some(to)
+            }
+            _ => None,
+        });
+        let takes_part = self.session.takes_part();
+        let Some(lane) = self.lanes.get_mut(to) else { return };
+        if let (Some(addr), Path::Direct(_)) = (exhausted, path) {
+            let nonce = Nonce(self.entropy.draw());
+            lane.deaf = Some(Deaf { addr, nonce, next_knock: now.time + KNOCK });
+            path = Path::Server(Some(DetourReason::NoAck));
+        }
+        if !takes_part {
+            return;
+        }
+        let Some(stream) = self.record.outgoing.get(to).map(|outgoing| outgoing.stream) else {
+            return;
+        };
+        for (seq, entry) in lane.entries.iter_mut() {
+            match (path, entry.way) {
+                (Path::Direct(addr), Way::Direct { attempts, next_at, .. }) => {
+                    entry.way = Way::Direct { to: addr, attempts, next_at };
+                }
+                (Path::Server(reason), Way::Queued | Way::Direct { .. }) => {
+                    entry.way = Way::Server { attempts: 0, next_at: now.time };
+                    if let Some(reason) = reason {
+                        let id = MessageId { stream, seq: *seq };
+                        self.journal.event_durably(Event::Detour { id, to: to.clone(), reason });
+                    }
+                }
+                _ => {}
+            }
+        }
+        if let Path::Direct(addr) = path {
+            for entry in lane.entries.values_mut().take(WINDOW) {
+                if entry.way == Way::Queued {
+                    entry.way = Way::Direct { to: addr, attempts: 0, next_at: now.time };
+                }
+            }
+        }
+    }
+
+    fn transmit_due(&mut self, now: Now, to: &Name) {
+        if !self.session.takes_part() {
+            return;
+        }
+        let Some(lane) = self.lanes.get(to) else { return };
+        let active = lane.entries.iter().filter(|(_, entry)| entry.way != Way::Saved);
+        let window: Vec<(u64, Way)> =
+            active.take(WINDOW).map(|(seq, entry)| (*seq, entry.way)).collect();
+        let Some(base) = lane.entries.keys().next().copied() else { return };
+        for (seq, way) in window {
+            let way = match way {
+                Way::Direct { to: addr, attempts, next_at } if next_at <= now.time => {
+                    self.transmit_message(to, addr, seq, base, attempts + 1);
+                    Way::Direct { to: addr, attempts: attempts + 1, next_at: now.time + RETRY }
+                }
+                Way::Server { attempts, next_at }
+                    if next_at <= now.time && self.session.id().is_some() =>
+                {
+                    self.transmit_save(to, seq, base, attempts + 1);
+                    let pause = self.backoff(attempts);
+                    Way::Server { attempts: attempts + 1, next_at: now.time + pause }
+                }
+                _ => continue,
+            };
+            if let Some(entry) = self.lanes.get_mut(to).and_then(|lane| lane.entries.get_mut(&seq))
+            {
+                entry.way = way;
+            }
+        }
+    }
+
+    fn transmit_message(&mut self, to: &Name, addr: SocketAddr, seq: u64, base: u64, attempt: u32) {
+        let Some(outgoing) = self.record.outgoing.get(to) else { return };
+        let Some(text) = outgoing.unsettled.get(&seq).cloned() else { return };
+        let (from, stream) = (self.config.name.clone(), outgoing.stream);
+        let packet = Packet::Message { from, stream, seq, base };
+        self.send(addr, &packet, text.as_bytes(), attempt);
+    }
+
+    fn transmit_save(&mut self, to: &Name, seq: u64, base: u64, attempt: u32) {
+        let Some(session) = self.session.id() else { return };
+        let Some(outgoing) = self.record.outgoing.get(to) else { return };
+        let Some(text) = outgoing.unsettled.get(&seq).cloned() else { return };
+        let stream = outgoing.stream;
+        let unreachable = self.lanes.get(to).is_some_and(|lane| lane.deaf.is_some());
+        let packet = Packet::Save { session, to: to.clone(), stream, seq, base, unreachable };
+        self.send_to_server(&packet, text.as_bytes(), attempt);
+    }
+
+    fn report_unsent(&mut self, now: Now, to: &Name) {
+        let Some(lane) = self.lanes.get_mut(to) else { return };
+        let Some(stream) = self.record.outgoing.get(to).map(|outgoing| outgoing.stream) else {
+            return;
+        };
+        let progress = lane.progress;
+        for (seq, entry) in &mut lane.entries {
+            let due = entry.typed_at.max(progress) + UNSENT_AFTER;
+            if entry.told == Told::Nothing && due <= now.time {
+                entry.told = Told::Unsent;
+                let id = MessageId { stream, seq: *seq };
+                let reason = UnsentReason::ServerNotResponding;
+                self.journal.event_durably(Event::Unsent { id, to: to.clone(), reason });
+            }
+        }
+    }
+
+    /// Asks a recipient that seemed deaf whether it hears now, while messages for it go round.
+    fn knock(&mut self, now: Now, to: &Name) {
+        let Some(lane) = self.lanes.get_mut(to) else { return };
+        let here = self.roster.get(to).and_then(|entry| entry.addr);
+        let Some(deaf) = &mut lane.deaf else { return };
+        if here != Some(deaf.addr) {
+            lane.deaf = None;
+        } else if deaf.next_knock <= now.time && !lane.entries.is_empty() {
+            deaf.next_knock = now.time + KNOCK;
+            let (addr, nonce) = (deaf.addr, deaf.nonce);
+            self.send(addr, &Packet::Knock { nonce }, b"", 1);
+        }
+    }
+
+    pub(super) fn knock_answered(&mut self, now: Now, from: SocketAddr, nonce: Nonce) {
+        let hears = |deaf: &Deaf| deaf.addr == from && deaf.nonce == nonce;
+        let lane = self.lanes.iter_mut().find(|(_, lane)| lane.deaf.as_ref().is_some_and(hears));
+        if let Some((name, lane)) = lane {
+            lane.deaf = None;
+            let name = name.clone();
+            self.pump(now, &name);
+        }
+    }
+
+    fn set_lane_timer(&mut self, to: &Name) {
+        let Some(lane) = self.lanes.get(to) else { return };
+        let can_save = self.session.id().is_some();
+        let takes_part = self.session.takes_part();
+        let active = lane.entries.values().filter(|entry| entry.way != Way::Saved).take(WINDOW);
+        let transmissions = active.filter_map(|entry| match entry.way {
+            Way::Direct { next_at, .. } if takes_part => Some(next_at),
+            Way::Server { next_at, .. } if can_save => Some(next_at),
+            _ => None,
+        });
+        let first_untold = lane.entries.values().find(|entry| entry.told == Told::Nothing);
+        let unsent = first_untold.map(|entry| entry.typed_at.max(lane.progress) + UNSENT_AFTER);
+        let knocks = lane.deaf.filter(|_| !lane.entries.is_empty()).map(|deaf| deaf.next_knock);
+        match transmissions.chain(unsent).chain(knocks).min() {
+            Some(due) => self.timers.set(Timer::Lane(to.clone()), due),
+            None => self.timers.clear(&Timer::Lane(to.clone())),
+        }
+    }
+
+    /// A recipient has shown everything up to a message. Counts only from where that was sent.
+    pub(super) fn acknowledged(&mut self, now: Now, from: SocketAddr, id: MessageId) {
+        let Some(to) = self.recipient_of(id.stream) else { return };
+        let owes_it = |lane: &Lane| {
+            lane.entries.get(&id.seq).is_some_and(|entry| {
+                matches!(entry.way, Way::Direct { to, attempts, .. } if to == from && attempts > 0)
+                    || (entry.is_with_server() && lane.deaf.is_some_and(|deaf| deaf.addr == from))
+            })
+        };
+        if self.lanes.get(&to).is_some_and(owes_it) {
+            self.settle(now, &to, id.seq);
+        }
+    }
+
+    /// The server says that a message was shown, and all before it.
+    pub(super) fn handed_over(&mut self, now: Now, id: MessageId) {
+        let Some(session) = self.session.id() else { return };
+        let MessageId { stream, seq } = id;
+        self.send_to_server(&Packet::HandedOverAck { session, stream, seq }, b"", 1);
+        if let Some(to) = self.recipient_of(stream) {
+            self.settle(now, &to, seq);
+        }
+    }
+
+    fn settle(&mut self, now: Now, to: &Name, upto: u64) {
+        let Some(stream) = self.record.outgoing.get(to).map(|outgoing| outgoing.stream) else {
+            return;
+        };
+        let Some(lane) = self.lanes.get_mut(to) else { return };
+        let later = lane.entries.split_off(&(upto + 1));
+        let settled = std::mem::replace(&mut lane.entries, later);
+        lane.progress = now.time;
+        for (seq, entry) in settled {
+            self.change(Change::Settled { to: to.clone(), seq });
+            if entry.told != Told::Saved {
+                let id = MessageId { stream, seq };
+                self.journal.event_durably(Event::Received { id, to: to.clone() });
+            }
+        }
+        self.pump(now, to);
+        self.finish_if_done(now);
+    }
+
+    /// The server keeps everything up to a message.
+    pub(super) fn saved(&mut self, now: Now, store: StoreId, id: MessageId) {
+        let Some(to) = self.recipient_of(id.stream) else { return };
+        let Some(lane) = self.lanes.get_mut(&to) else { return };
+        if self.session.store != Some(store) {
+            return;
+        }
+        for (seq, entry) in lane.entries.range_mut(..=id.seq) {
+            if matches!(entry.way, Way::Server { attempts, .. } if attempts > 0) {
+                entry.way = Way::Saved;
+                lane.progress = now.time;
+                if entry.told != Told::Saved {
+                    entry.told = Told::Saved;
+                    let id = MessageId { seq: *seq, ..id };
+                    self.journal.event_durably(Event::Saved { id, to: to.clone() });
+                }
+            }
+        }
+        self.pump(now, &to);
+        self.finish_if_done(now);
+    }
+
+    /// The server does not keep a message.
+    pub(super) fn not_saved(&mut self, now: Now, id: MessageId, reason: NotSaved) {
+        let Some(to) = self.recipient_of(id.stream) else { return };
+        let Some(lane) = self.lanes.get_mut(&to) else { return };
+        let Some(entry) = lane.entries.get_mut(&id.seq) else { return };
+        if !matches!(entry.way, Way::Server { attempts, .. } if attempts > 0) {
+            return;
+        }
+        let reason = match reason {
+            NotSaved::UnknownName => UnsentReason::UnknownName,
+            NotSaved::BadText => UnsentReason::BadText,
+            NotSaved::MailboxFull => UnsentReason::MailboxFull,
+        };
+        let untold = entry.told == Told::Nothing;
+        // What was said to be saved is not given up: a server without its memory may hear of the
+        // recipient yet.
+        let is_final = reason.is_final() && entry.told != Told::Saved;
+        if is_final {
+            lane.entries.remove(&id.seq);
+            self.change(Change::Settled { to: to.clone(), seq: id.seq });
+            self.incomplete = true;
+        } else {
+            if untold {
+                entry.told = Told::Unsent;
+            }
+            entry.way = Way::Server { attempts: 1, next_at: now.time + REFUSED_RETRY };
+        }
+        if untold || is_final {
+            self.journal.event_durably(Event::Unsent { id, to: to.clone(), reason });
+        }
+        self.pump(now, &to);
+        self.finish_if_done(now);
+    }
+
+    fn recipient_of(&self, stream: StreamId) -> Option<Name> {
+        let outgoing = self.record.outgoing.iter();
+        outgoing.into_iter().find(|(_, known)| known.stream == stream).map(|(to, _)| to.clone())
+    }
+
+    /// Whether the user has been told of every send what has become of it.
+    pub(super) fn every_send_has_its_outcome(&self) -> bool {
+        let mut entries = self.lanes.values().flat_map(|lane| lane.entries.values());
+        entries.all(|entry| entry.told != Told::Nothing)
+    }
+
+    /// Whether everything sent was received or saved.
+    pub(super) fn every_send_succeeded(&self) -> bool {
+        let mut entries = self.lanes.values().flat_map(|lane| lane.entries.values());
+        !self.incomplete && entries.all(|entry| entry.told == Told::Saved)
+    }
+
+    /// Says of everything without an outcome that it is not sent.
+    pub(super) fn abandon_sends(&mut self) {
+        for (to, lane) in &mut self.lanes {
+            let Some(stream) = self.record.outgoing.get(to).map(|known| known.stream) else {
+                continue;
+            };
+            for (seq, entry) in &mut lane.entries {
+                if entry.told == Told::Nothing {
+                    entry.told = Told::Unsent;
+                    let id = MessageId { stream, seq: *seq };
+                    let (to, reason) = (to.clone(), UnsentReason::Left);
+                    self.journal.event_durably(Event::Unsent { id, to, reason });
+                }
+            }
+        }
+    }
+}

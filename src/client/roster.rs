@@ -1,0 +1,102 @@
+//! The client's copy of the table.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use super::Listing;
+use crate::protocol::{Name, TableEntry, TableId};
+
+/// Who is where, as far as the server has told.
+#[derive(Debug, Default)]
+pub(super) struct Roster {
+    table: TableId,
+    version: u64,
+    latest: u64,
+    entries: BTreeMap<Name, TableEntry>,
+}
+
+/// One part of a table, as it came.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub(super) table: TableId,
+    pub(super) from: u64,
+    pub(super) to: u64,
+    pub(super) latest: u64,
+    pub(super) entries: Vec<TableEntry>,
+}
+
+impl Roster {
+    /// Takes in a part if it continues what is here, or begins another table. Says whether it did.
+    pub(super) fn apply(&mut self, part: Part) -> bool {
+        if part.table != self.table && part.from == 0 {
+            *self = Self { table: part.table, ..Self::default() };
+        }
+        if part.table != self.table || part.from != self.version || part.to < part.from {
+            return false;
+        }
+        self.version = part.to;
+        self.latest = part.latest;
+        for entry in part.entries {
+            // Out and in: the name is shown as it was registered last.
+            self.entries.remove(&entry.name);
+            self.entries.insert(entry.name.clone(), entry);
+        }
+        true
+    }
+
+    /// Where it stands.
+    pub(super) const fn position(&self) -> (TableId, u64) {
+        (self.table, self.version)
+    }
+
+    /// Whether it has been whole, and is.
+    pub(super) const fn is_whole(&self) -> bool {
+        self.version > 0 && self.version >= self.latest
+    }
+
+    pub(super) fn get(&self, name: &Name) -> Option<&TableEntry> {
+        self.entries.get(name)
+    }
+
+    pub(super) fn is_address_of_anyone(&self, addr: SocketAddr) -> bool {
+        self.entries.values().any(|entry| entry.addr == Some(addr))
+    }
+
+    pub(super) fn listing(&self) -> Listing {
+        let (online, offline) =
+            self.entries.values().partition::<Vec<_>, _>(|entry| entry.addr.is_some());
+        let names = |entries: Vec<&TableEntry>| entries.iter().map(|e| e.name.clone()).collect();
+        Listing { online: names(online), offline: names(offline) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn part(table: u64, from: u64, to: u64, name: &str) -> Part {
+        let entry = TableEntry { name: name.parse().unwrap(), addr: None, original: false };
+        Part { table: TableId(table), from, to, latest: 2, entries: vec![entry] }
+    }
+
+    #[test]
+    fn parts_are_taken_in_order_and_once() {
+        let mut roster = Roster::default();
+        assert!(!roster.apply(part(1, 1, 2, "bob")));
+        assert!(roster.apply(part(1, 0, 1, "alice")));
+        assert!(!roster.is_whole());
+        assert!(roster.apply(part(1, 1, 2, "bob")));
+        assert!(roster.is_whole());
+        assert!(!roster.apply(part(1, 0, 1, "old")));
+        assert_eq!(roster.listing().offline.len(), 2);
+    }
+
+    #[test]
+    fn another_table_replaces_everything() {
+        let mut roster = Roster::default();
+        assert!(roster.apply(part(1, 0, 2, "alice")));
+        assert!(!roster.apply(part(2, 1, 2, "bob")));
+        assert!(roster.apply(part(2, 0, 2, "bob")));
+        assert_eq!(roster.listing().offline, ["bob".parse().unwrap()]);
+    }
+}

@@ -1,0 +1,143 @@
+//! Puts the messages of streams in order: keeps what came too early, knows what came before.
+//!
+//! The reader of messages and the server that stores them use the same rule
+//! (docs/protocol.md, "Order"). How far a stream has come is its owner's to remember.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::protocol::MessageId;
+use crate::protocol::StreamId;
+use crate::protocol::limits::HELD_MAX;
+
+/// Streams with messages that wait for an earlier one. The one that began to wait first is
+/// dropped first: its sender still has, and repeats, whatever was not acknowledged.
+const WAITING_STREAMS_MAX: usize = 256;
+
+/// What came too early, by stream.
+#[derive(Debug)]
+pub(crate) struct Holding<T> {
+    held: BTreeMap<StreamId, BTreeMap<u64, T>>,
+    began: VecDeque<StreamId>,
+}
+
+/// What to do about a message that has arrived.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Arrival<T> {
+    /// It was taken before: acknowledge it again.
+    Old,
+    /// An earlier one is missing: say nothing.
+    Early,
+    /// Take these, in this order.
+    Ready(Vec<(u64, T)>),
+}
+
+impl<T> Holding<T> {
+    pub(crate) const fn new() -> Self {
+        Self { held: BTreeMap::new(), began: VecDeque::new() }
+    }
+
+    /// A message has arrived, and with it the word that everything before `base` is settled.
+    /// `next` is the place of the stream's next message, if the stream is known.
+    pub(crate) fn offer(
+        &mut self,
+        next: Option<u64>,
+        id: MessageId,
+        base: u64,
+        message: T,
+    ) -> Arrival<T> {
+        if next.is_some_and(|next| id.seq < next) {
+            return Arrival::Old;
+        }
+        let mut next = next.unwrap_or(base).max(base);
+        if id.seq - next >= HELD_MAX as u64 {
+            return Arrival::Early;
+        }
+        let mut held = self.take(id.stream);
+        held.insert(id.seq, message);
+        held = held.split_off(&next);
+        let mut ready = Vec::new();
+        while let Some(message) = held.remove(&next) {
+            ready.push((next, message));
+            next += 1;
+        }
+        self.put(id.stream, held);
+        if ready.is_empty() { Arrival::Early } else { Arrival::Ready(ready) }
+    }
+
+    fn take(&mut self, stream: StreamId) -> BTreeMap<u64, T> {
+        let held = self.held.remove(&stream);
+        if held.is_some() {
+            self.began.retain(|other| *other != stream);
+        }
+        held.unwrap_or_default()
+    }
+
+    fn put(&mut self, stream: StreamId, held: BTreeMap<u64, T>) {
+        if held.is_empty() {
+            return;
+        }
+        self.held.insert(stream, held);
+        self.began.push_back(stream);
+        if self.began.len() > WAITING_STREAMS_MAX
+            && let Some(first) = self.began.pop_front()
+        {
+            self.held.remove(&first);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn offer(holding: &mut Holding<()>, next: Option<u64>, seq: u64, base: u64) -> Vec<u64> {
+        match holding.offer(next, MessageId { stream: StreamId(1), seq }, base, ()) {
+            Arrival::Ready(ready) => ready.into_iter().map(|(seq, ())| seq).collect(),
+            Arrival::Early | Arrival::Old => Vec::new(),
+        }
+    }
+
+    #[test]
+    fn an_early_message_waits_for_the_missing_one() {
+        let mut holding = Holding::new();
+        assert_eq!(offer(&mut holding, Some(1), 2, 1), [0_u64; 0]);
+        assert_eq!(offer(&mut holding, Some(1), 3, 1), [0_u64; 0]);
+        assert_eq!(offer(&mut holding, Some(1), 1, 1), [1, 2, 3]);
+        assert!(holding.held.is_empty() && holding.began.is_empty());
+    }
+
+    #[test]
+    fn what_the_sender_has_settled_is_not_waited_for() {
+        let mut holding = Holding::new();
+        assert_eq!(offer(&mut holding, Some(1), 3, 1), [0_u64; 0]);
+        assert_eq!(offer(&mut holding, Some(1), 4, 3), [3, 4]);
+    }
+
+    #[test]
+    fn an_unknown_stream_begins_where_its_sender_says() {
+        let mut holding = Holding::new();
+        assert_eq!(offer(&mut holding, None, 8, 7), [0_u64; 0]);
+        assert_eq!(offer(&mut holding, None, 7, 7), [7, 8]);
+    }
+
+    #[test]
+    fn an_old_message_is_known_as_such_even_with_an_old_base() {
+        let mut holding: Holding<()> = Holding::new();
+        let id = MessageId { stream: StreamId(1), seq: 4 };
+        assert_eq!(holding.offer(Some(5), id, 2, ()), Arrival::Old);
+    }
+
+    #[test]
+    fn what_is_held_is_bounded() {
+        let mut holding = Holding::new();
+        let far = 1 + HELD_MAX as u64;
+        assert_eq!(offer(&mut holding, Some(1), far, 1), [0_u64; 0]);
+        assert!(holding.held.is_empty());
+        for n in 0..2 * WAITING_STREAMS_MAX as u64 {
+            let id = MessageId { stream: StreamId(n), seq: 2 };
+            assert_eq!(holding.offer(Some(1), id, 1, ()), Arrival::Early);
+        }
+        assert_eq!(holding.held.len(), WAITING_STREAMS_MAX);
+        assert_eq!(holding.began.len(), WAITING_STREAMS_MAX);
+    }
+}

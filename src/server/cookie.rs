@@ -1,0 +1,66 @@
+//! Cookies: proof that an address receives what is sent to it, without remembering anybody.
+//!
+//! A cookie is a keyed hash (`SipHash`) of the address and a time slot, as in RFC 9293's SYN
+//! cookies and QUIC's Retry tokens. The key is drawn at start, so that one life's cookies mean
+//! nothing to the next.
+
+use std::hash::{Hash, Hasher};
+use std::net::SocketAddr;
+
+use siphasher::sip::SipHasher24;
+
+use super::timing::COOKIE_LIFE;
+use crate::machine::Entropy;
+use crate::protocol::Cookie;
+use crate::time::Time;
+
+#[derive(Debug)]
+pub(super) struct CookieJar {
+    key: (u64, u64),
+}
+
+impl CookieJar {
+    pub(super) fn new(entropy: &mut Entropy) -> Self {
+        Self { key: (entropy.draw(), entropy.draw()) }
+    }
+
+    pub(super) fn bake(&self, now: Time, addr: SocketAddr) -> Cookie {
+        self.cookie(slot(now), addr)
+    }
+
+    pub(super) fn is_good(&self, now: Time, addr: SocketAddr, cookie: Cookie) -> bool {
+        let current = slot(now);
+        [Some(current), current.checked_sub(1)]
+            .into_iter()
+            .flatten()
+            .any(|slot| self.cookie(slot, addr) == cookie)
+    }
+
+    fn cookie(&self, slot: u64, addr: SocketAddr) -> Cookie {
+        let mut hasher = SipHasher24::new_with_keys(self.key.0, self.key.1);
+        slot.hash(&mut hasher);
+        addr.hash(&mut hasher);
+        Cookie(hasher.finish())
+    }
+}
+
+fn slot(now: Time) -> u64 {
+    now.since_start().as_secs() / COOKIE_LIFE.as_secs()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cookie_is_good_for_its_address_and_its_time_only() {
+        let jar = CookieJar::new(&mut Entropy::new(|| 7));
+        let (here, there) = ("192.0.2.1:1".parse().unwrap(), "192.0.2.1:2".parse().unwrap());
+        let cookie = jar.bake(Time::ZERO, here);
+        assert!(jar.is_good(Time::ZERO + COOKIE_LIFE, here, cookie));
+        assert!(!jar.is_good(Time::ZERO + 2 * COOKIE_LIFE, here, cookie));
+        assert!(!jar.is_good(Time::ZERO, there, cookie));
+        let other_life = CookieJar::new(&mut Entropy::new(|| 8));
+        assert!(!other_life.is_good(Time::ZERO, here, cookie));
+    }
+}

@@ -1,0 +1,307 @@
+//! Who is here: registration, leases, questions to the doubtful, and telling everyone.
+//!
+//! docs/protocol.md, "Registration" and "The table".
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use super::mail::Flight;
+use super::timing::{LEASE, PROBE_INTERVAL, PROBES, RESEND_MAX, RESEND_MIN};
+use super::{Account, Change, Event, GoneReason, Server, Timer};
+use crate::protocol::limits::{NAMES_MAX, TABLE_WINDOW};
+use crate::protocol::{MessageId, Name, Nonce, Packet, Refusal, SessionId, StreamId, TableId};
+use crate::time::{Now, Time};
+
+/// A client that is here.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) id: SessionId,
+    pub(super) addr: SocketAddr,
+    /// It has shown that it knows its session: now it may be sent more than it sends.
+    pub(super) confirmed: bool,
+    /// When it was last heard of.
+    heard: Time,
+    /// The version of the table that it has; what follows was sent so often, up to `table_sent`.
+    table_at: u64,
+    table_sent: u64,
+    table_attempts: u32,
+    probe: Option<Probe>,
+    /// Stored messages on their way to it.
+    pub(super) flight: BTreeMap<MessageId, Flight>,
+    /// How often it was told how far a stream of its own was shown.
+    pub(super) tells: BTreeMap<StreamId, u32>,
+}
+
+/// A question that a client has to answer.
+#[derive(Debug)]
+struct Probe {
+    nonce: Nonce,
+    asked: u32,
+    contender: Option<Contender>,
+}
+
+/// Who wants the name if its holder is silent.
+#[derive(Clone, Debug)]
+pub(super) struct Contender {
+    name: Name,
+    addr: SocketAddr,
+    account: Account,
+}
+
+impl Probe {
+    /// The first contender is served; a later registration of the same one replaces it.
+    fn is_open_to(&self, other: Option<&Contender>) -> bool {
+        self.contender.as_ref().map(|own| own.account.token)
+            == other.map(|other| other.account.token)
+            || self.contender.is_none()
+    }
+}
+
+/// The pause after the `attempts`-th transmission.
+pub(super) fn backoff(attempts: u32) -> std::time::Duration {
+    let doublings = attempts.saturating_sub(1).min(8);
+    (RESEND_MIN * 2_u32.pow(doublings)).min(RESEND_MAX)
+}
+
+impl Server {
+    /// The holder of a session, if it calls from its address. Anybody else is told to register.
+    pub(super) fn authenticate(
+        &mut self,
+        now: Now,
+        session: SessionId,
+        from: SocketAddr,
+    ) -> Option<Name> {
+        if let Some(name) = self.by_session.get(&session)
+            && let Some(holder) = self.sessions.get_mut(name)
+            && holder.addr == from
+        {
+            holder.heard = now.time;
+            return Some(name.clone());
+        }
+        self.send(from, &Packet::Unknown { session }, 1);
+        None
+    }
+
+    /// Somebody at an address that echoed its cookie wants a name.
+    pub(super) fn register(&mut self, now: Now, from: SocketAddr, name: Name, account: Account) {
+        let holder = self.sessions.get(&name);
+        let contender = Contender { name: name.clone(), addr: from, account };
+        match self.record.accounts.get(&name) {
+            Some(known) if known.token == account.token => {
+                if account.registration > known.registration {
+                    self.grant(now, contender);
+                } else if let Some(holder) = holder
+                    && holder.addr == from
+                    && account.registration == known.registration
+                {
+                    let session = holder.id;
+                    self.answer_registered(from, account.registration, session, true);
+                }
+                // Else it is an old one that was late: its sender has moved on.
+            }
+            // The same socket belongs to a new process now, or the name is free.
+            Some(_) if holder.is_none_or(|holder| holder.addr == from) => {
+                self.grant(now, contender);
+            }
+            Some(_) => self.probe(now, &name, Some(contender)),
+            None if self.record.accounts.len() >= NAMES_MAX => {
+                let registration = account.registration;
+                let refused = Packet::Refused { registration, reason: Refusal::ServerFull };
+                self.send(from, &refused, 1);
+            }
+            None => self.grant(now, contender),
+        }
+    }
+
+    fn grant(&mut self, now: Now, contender: Contender) {
+        let Contender { name, addr, account } = contender;
+        let back = self.record.accounts.contains_key(&name);
+        self.drop_session(&name, GoneReason::Replaced);
+        self.change(Change::Registered { name: name.clone(), account });
+        let id = SessionId(self.entropy.draw());
+        self.by_session.insert(id, name.clone());
+        let session = Session {
+            id,
+            addr,
+            confirmed: false,
+            heard: now.time,
+            table_at: 0,
+            table_sent: 0,
+            table_attempts: 0,
+            probe: None,
+            flight: BTreeMap::new(),
+            tells: BTreeMap::new(),
+        };
+        self.sessions.insert(name.clone(), session);
+        self.timers.set(Timer::Lease(name.clone()), now.time + LEASE);
+        self.answer_registered(addr, account.registration, id, back);
+        let original = account.original.is_some();
+        self.journal.event_durably(Event::Registered { name: name.clone(), addr, back, original });
+        self.table.set(&name, Some(addr), original);
+        self.tell_everyone(now);
+    }
+
+    fn answer_registered(
+        &mut self,
+        addr: SocketAddr,
+        registration: u64,
+        session: SessionId,
+        back: bool,
+    ) {
+        let store = self.record.store;
+        self.send_durably(addr, &Packet::Registered { registration, session, store, back }, 1);
+    }
+
+    /// The client knows its session: bring it up to date.
+    pub(super) fn confirm(&mut self, now: Now, name: &Name) {
+        let Some(session) = self.sessions.get_mut(name) else { return };
+        if std::mem::replace(&mut session.confirmed, true) {
+            return;
+        }
+        self.sync_table(now, name);
+        self.hand_over(now, name);
+        for stream in self.untold.get(name).cloned().unwrap_or_default() {
+            self.tell(now, stream);
+        }
+    }
+
+    pub(super) fn check_lease(&mut self, now: Now, name: &Name) {
+        let Some(session) = self.sessions.get(name) else { return };
+        let end = session.heard + LEASE;
+        if end <= now.time {
+            self.end_session(now, name, GoneReason::LeaseExpired);
+        } else {
+            self.timers.set(Timer::Lease(name.clone()), end);
+        }
+    }
+
+    pub(super) fn end_session(&mut self, now: Now, name: &Name, reason: GoneReason) {
+        if self.drop_session(name, reason) {
+            let original = self.record.accounts.get(name).is_some_and(|a| a.original.is_some());
+            self.table.set(name, None, original);
+            self.tell_everyone(now);
+        }
+    }
+
+    fn drop_session(&mut self, name: &Name, reason: GoneReason) -> bool {
+        let Some(session) = self.sessions.remove(name) else { return false };
+        self.by_session.remove(&session.id);
+        for timer in [Timer::Lease, Timer::Probe, Timer::Table, Timer::Mail] {
+            self.timers.clear(&timer(name.clone()));
+        }
+        for stream in self.untold.get(name).into_iter().flatten() {
+            self.timers.clear(&Timer::Told(*stream));
+        }
+        self.journal.event_durably(Event::Gone { name: name.clone(), reason });
+        true
+    }
+
+    /// Asks whether a client is there. If it is silent, it is away, and `contender` has the name.
+    pub(super) fn probe(&mut self, now: Now, name: &Name, contender: Option<Contender>) {
+        let Some(session) = self.sessions.get_mut(name) else { return };
+        let asking = session.probe.is_some();
+        let wait = contender.as_ref().map(|contender| {
+            let registration = contender.account.registration;
+            (contender.addr, Packet::Wait { registration })
+        });
+        match &mut session.probe {
+            Some(probe) if contender.is_some() && probe.is_open_to(contender.as_ref()) => {
+                probe.contender = contender;
+            }
+            Some(_) => {}
+            None => {
+                let nonce = Nonce(self.entropy.draw());
+                session.probe = Some(Probe { nonce, asked: 0, contender });
+            }
+        }
+        if let Some((addr, wait)) = wait {
+            self.send(addr, &wait, 1);
+        }
+        if !asking {
+            self.probe_again(now, name);
+        }
+    }
+
+    pub(super) fn probe_again(&mut self, now: Now, name: &Name) {
+        let Some(session) = self.sessions.get_mut(name) else { return };
+        let Some(probe) = &mut session.probe else { return };
+        if probe.asked < PROBES {
+            probe.asked += 1;
+            let (addr, nonce, attempt) = (session.addr, probe.nonce, probe.asked);
+            self.send(addr, &Packet::Probe { nonce }, attempt);
+            self.timers.set(Timer::Probe(name.clone()), now.time + PROBE_INTERVAL);
+            return;
+        }
+        let contender = probe.contender.take();
+        self.end_session(now, name, GoneReason::Silent);
+        if let Some(contender) = contender {
+            self.grant(now, contender);
+        }
+    }
+
+    pub(super) fn probe_answered(&mut self, name: &Name, nonce: Nonce) {
+        let Some(session) = self.sessions.get_mut(name) else { return };
+        let Some(probe) = session.probe.take_if(|probe| probe.nonce == nonce) else { return };
+        self.timers.clear(&Timer::Probe(name.clone()));
+        if let Some(Contender { name, addr, account }) = probe.contender {
+            let registration = account.registration;
+            let refused = Packet::Refused { registration, reason: Refusal::NameInUse };
+            self.send(addr, &refused, 1);
+            self.journal.event_durably(Event::Refused { name, addr });
+        }
+    }
+
+    fn tell_everyone(&mut self, now: Now) {
+        let names: Vec<Name> = self.sessions.keys().cloned().collect();
+        for name in names {
+            // Whoever has something on its way hears of this when that has arrived.
+            if self.sessions.get(&name).is_some_and(|session| session.table_attempts == 0) {
+                self.sync_table(now, &name);
+            }
+        }
+    }
+
+    /// Sends a client what it lacks of the table.
+    pub(super) fn sync_table(&mut self, now: Now, name: &Name) {
+        let Some(session) = self.sessions.get_mut(name).filter(|session| session.confirmed) else {
+            return;
+        };
+        let mut at = session.table_at;
+        if at >= self.table.latest() {
+            return;
+        }
+        session.table_attempts += 1;
+        let (addr, attempt) = (session.addr, session.table_attempts);
+        let mut parts = Vec::new();
+        while parts.len() < TABLE_WINDOW && at < self.table.latest() {
+            let (part, to) = self.table.part(at);
+            parts.push(part);
+            at = to;
+        }
+        session.table_sent = at;
+        for part in parts {
+            self.send(addr, &part, attempt);
+        }
+        self.timers.set(Timer::Table(name.clone()), now.time + backoff(attempt));
+    }
+
+    /// A client says which version of the table it has.
+    pub(super) fn table_acked(&mut self, now: Now, name: &Name, table: TableId, version: u64) {
+        let latest = self.table.latest();
+        let known = table == self.table.id() && version <= latest;
+        let Some(session) = self.sessions.get_mut(name) else { return };
+        let version = if known { version } else { 0 };
+        let progress = version != session.table_at;
+        session.table_at = version;
+        if session.table_attempts > 0 && version < session.table_sent {
+            if progress {
+                session.table_attempts = 1;
+                self.timers.set(Timer::Table(name.clone()), now.time + backoff(1));
+            }
+            return; // The rest is on its way.
+        }
+        session.table_attempts = 0;
+        self.timers.clear(&Timer::Table(name.clone()));
+        self.sync_table(now, name);
+    }
+}

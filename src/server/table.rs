@@ -1,0 +1,120 @@
+//! The table of who is where, and how its changes are cut into parts.
+//!
+//! Every change takes the next version number, so that "what changed after version n" is the
+//! entries whose last change is later: nothing else is kept. Names are never taken out.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use crate::protocol::limits::TABLE_ENTRIES_BYTES_MAX;
+use crate::protocol::{Name, Packet, TableEntry, TableId};
+
+#[derive(Debug)]
+pub(super) struct Table {
+    id: TableId,
+    latest: u64,
+    rows: BTreeMap<Name, Row>,
+    by_version: BTreeMap<u64, Name>,
+}
+
+#[derive(Debug)]
+struct Row {
+    version: u64,
+    entry: TableEntry,
+}
+
+impl Table {
+    pub(super) const fn new(id: TableId) -> Self {
+        Self { id, latest: 0, rows: BTreeMap::new(), by_version: BTreeMap::new() }
+    }
+
+    pub(super) const fn id(&self) -> TableId {
+        self.id
+    }
+
+    pub(super) const fn latest(&self) -> u64 {
+        self.latest
+    }
+
+    /// Notes where somebody is now; nowhere if offline.
+    pub(super) fn set(&mut self, name: &Name, addr: Option<SocketAddr>, original: bool) {
+        let entry = TableEntry { name: name.clone(), addr, original };
+        if let Some(old) = self.rows.remove(name) {
+            self.by_version.remove(&old.version);
+        }
+        self.latest += 1;
+        self.by_version.insert(self.latest, name.clone());
+        self.rows.insert(name.clone(), Row { version: self.latest, entry });
+    }
+
+    /// Everyone, sorted by name.
+    pub(super) fn entries(&self) -> impl Iterator<Item = &TableEntry> {
+        self.rows.values().map(|row| &row.entry)
+    }
+
+    /// The part that brings a client from version `from` onwards, and where it stands then.
+    pub(super) fn part(&self, from: u64) -> (Packet, u64) {
+        let mut entries = Vec::new();
+        let mut bytes = 0;
+        let mut to = from;
+        for (version, name) in self.by_version.range(from + 1..) {
+            let Some(row) = self.rows.get(name) else { continue };
+            bytes += json_length(&row.entry);
+            if bytes > TABLE_ENTRIES_BYTES_MAX && !entries.is_empty() {
+                break;
+            }
+            entries.push(row.entry.clone());
+            to = *version;
+        }
+        let latest = self.latest;
+        (Packet::Table { table: self.id, from, to, latest, entries }, to)
+    }
+}
+
+/// The entry's length in JSON with the comma behind it.
+fn json_length(entry: &TableEntry) -> usize {
+    serde_json::to_vec(entry).map_or(0, |json| json.len()) + 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::envelope::encode;
+    use crate::protocol::limits::DATAGRAM_MAX;
+
+    fn addr(port: u16) -> Option<SocketAddr> {
+        Some(SocketAddr::from(([192, 0, 2, 1], port)))
+    }
+
+    #[test]
+    fn two_hundred_names_travel_in_parts_that_fit() {
+        let mut table = Table::new(TableId(1));
+        for n in 0..200 {
+            table.set(&format!("client-with-long-name-{n}").parse().unwrap(), addr(n), false);
+        }
+        let (mut at, mut seen, mut parts) = (0, 0, 0);
+        while at < table.latest() {
+            let (part, to) = table.part(at);
+            assert!(encode(&part, b"").len() <= DATAGRAM_MAX);
+            let Packet::Table { entries, .. } = part else { unreachable!() };
+            (at, seen, parts) = (to, seen + entries.len(), parts + 1);
+        }
+        assert_eq!(seen, 200);
+        assert!(parts < 25, "{parts} parts");
+    }
+
+    #[test]
+    fn a_change_is_all_that_travels() {
+        let mut table = Table::new(TableId(1));
+        let (alice, bob) = ("alice".parse().unwrap(), "bob".parse().unwrap());
+        table.set(&alice, addr(1), false);
+        table.set(&bob, addr(2), false);
+        let (_, at) = table.part(0);
+        table.set(&alice, None, false);
+        let (Packet::Table { from, to, latest, entries, .. }, _) = table.part(at) else {
+            unreachable!()
+        };
+        assert_eq!((from, to, latest), (2, 3, 3));
+        assert_eq!(entries, [TableEntry { name: alice, addr: None, original: false }]);
+    }
+}

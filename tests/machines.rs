@@ -1,0 +1,449 @@
+//! The machines' promises, by hand-driven interleavings. Sections are those of docs/protocol.md.
+
+mod world;
+
+use std::time::Duration;
+
+use udpchat::client::{Event, UnsentReason};
+use udpchat::protocol::PacketKind as Kind;
+use world::{Verdict, World};
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn is_received(event: &Event) -> bool {
+    matches!(event, Event::Received { .. })
+}
+
+fn is_saved(event: &Event) -> bool {
+    matches!(event, Event::Saved { .. })
+}
+
+fn is_unsent(event: &Event) -> bool {
+    matches!(event, Event::Unsent { .. })
+}
+
+/// Loses the first `n` datagrams of this kind on this way.
+fn lose_first(n: usize, from: &'static str, kind: Kind, to: &'static str) -> world::LoseFirst {
+    world::LoseFirst { left: n, from, kind, to }
+}
+
+#[test]
+fn clients_register_and_get_the_table() {
+    let world = World::with(&["alice", "bob"]);
+    for name in ["alice", "bob"] {
+        assert!(matches!(world.events(name)[0], Event::Registered { back: false, .. }));
+        let Some(Event::Table(listing)) = world.events(name).last() else { panic!("no table") };
+        assert_eq!(listing.online.len(), 2);
+    }
+}
+
+#[test]
+fn a_message_is_shown_and_received() {
+    let mut world = World::with(&["alice", "bob"]);
+    world.types("alice", "send bob hello");
+    world.run(seconds(1));
+    assert_eq!(world.shown("bob"), [("alice".to_owned(), "hello".to_owned())]);
+    assert_eq!(world.count("alice", is_received), 1);
+    assert_eq!(world.sent("alice", Kind::Message, "bob"), 1);
+}
+
+#[test]
+fn a_lost_ack_shows_nothing_twice() {
+    let mut world = World::with(&["alice", "bob"]);
+    world.rule(lose_first(1, "bob", Kind::Ack, "alice").into_rule());
+    world.types("alice", "send bob hello");
+    world.run(seconds(2));
+    assert_eq!(world.texts("bob"), ["hello"]);
+    assert_eq!(world.count("alice", is_received), 1);
+    assert_eq!(world.sent("alice", Kind::Message, "bob"), 2);
+}
+
+#[test]
+fn four_losses_are_still_direct_and_five_go_over_the_server() {
+    for (losses, over_server) in [(4, 0), (5, 1)] {
+        let mut world = World::with(&["alice", "bob"]);
+        world.rule(lose_first(losses, "alice", Kind::Message, "bob").into_rule());
+        world.types("alice", "send bob hello");
+        world.run(seconds(5));
+        assert_eq!(world.texts("bob"), ["hello"]);
+        assert_eq!(world.sent("alice", Kind::Save, "server"), over_server, "{losses} losses");
+        assert_eq!(world.count("alice", |e| is_received(e) || is_saved(e)), 1);
+    }
+}
+
+#[test]
+fn messages_for_the_absent_are_kept_and_handed_over_in_order() {
+    let mut world = World::with(&["alice", "bob"]);
+    world.types("bob", "dereg bob");
+    world.run(seconds(1));
+    for n in 0..40 {
+        world.types("alice", &format!("send bob {n}"));
+    }
+    world.run(seconds(3));
+    assert_eq!(world.count("alice", is_saved), 40);
+    assert_eq!(world.snapshot().mail.len(), 40);
+    world.types("bob", "reg bob");
+    world.run(seconds(3));
+    let expected: Vec<String> = (0..40).map(|n| n.to_string()).collect();
+    assert_eq!(world.texts("bob"), expected);
+    assert_eq!(world.snapshot().mail.len(), 0);
+    assert_eq!(world.count("alice", is_received), 0, "saved is the one outcome told");
+}
+
+#[test]
+fn a_detour_never_overtakes_nor_is_overtaken() {
+    let mut world = World::with(&["alice", "bob"]);
+    world.rule(lose_first(5, "alice", Kind::Message, "bob").into_rule());
+    world.types("alice", "send bob first");
+    world.run(Duration::from_millis(2_600));
+    world.types("alice", "send bob second");
+    world.run(seconds(3));
+    world.types("alice", "send bob third");
+    world.run(seconds(3));
+    assert_eq!(world.texts("bob"), ["first", "second", "third"]);
+}
+
+#[test]
+fn loss_in_the_middle_of_a_burst_keeps_the_order() {
+    let mut world = World::with(&["alice", "bob"]);
+    let mut dropped = 0;
+    world.rule(move |_, sight| {
+        let hit = sight.is("alice", Kind::Message, "bob") && sight.identity.attempt == 1;
+        dropped += u32::from(hit);
+        if hit && dropped.is_multiple_of(3) { Verdict::Lose } else { Verdict::Pass }
+    });
+    for n in 0..50 {
+        world.types("alice", &format!("send bob {n}"));
+    }
+    world.run(seconds(10));
+    let expected: Vec<String> = (0..50).map(|n| n.to_string()).collect();
+    assert_eq!(world.texts("bob"), expected);
+    assert_eq!(world.count("alice", is_received), 50);
+}
+
+#[test]
+fn a_late_duplicate_changes_nothing() {
+    let mut world = World::with(&["alice", "bob"]);
+    world.rule(|_, _| Verdict::Twice(Duration::from_secs(3)));
+    world.types("alice", "send bob one");
+    world.run(seconds(1));
+    world.types("bob", "dereg bob");
+    world.run(seconds(1));
+    world.types("alice", "send bob two");
+    world.run(seconds(10));
+    assert_eq!(world.texts("bob"), ["one"]);
+    assert!(world.snapshot().clients.contains(&"bob: offline".to_owned()));
+    world.types("bob", "reg bob");
+    world.run(seconds(10));
+    assert_eq!(world.texts("bob"), ["one", "two"]);
+}
+
+#[test]
+fn a_late_ack_of_an_earlier_message_confirms_nothing_else() {
+    let mut world = World::with(&["alice", "bob"]);
+    let mut seen = 0;
+    world.rule(move |_, sight| match sight.identity.kind {
+        Kind::Ack => Verdict::Delay(Duration::from_millis(700)),
+        Kind::Message if sight.identity.message.is_some_and(|id| id.seq == 2) && seen < 2 => {
+            seen += 1;
+            Verdict::Lose
+        }
+        _ => Verdict::Pass,
+    });
+    world.types("alice", "send bob one");
+    world.run(Duration::from_millis(600));
+    world.types("alice", "send bob two");
+    world.run(Duration::from_millis(300));
+    assert_eq!(world.count("alice", is_received), 1);
+    world.run(seconds(4));
+    assert_eq!(world.texts("bob"), ["one", "two"]);
+    assert_eq!(world.count("alice", is_received), 2);
+}
+
+#[test]
+fn a_message_that_reaches_nobody_is_unsent_and_goes_out_later() {
+    let mut world = World::with(&["alice", "bob"]);
+    world.kill_server();
+    world.rule(
+        |_, sight| {
+            if sight.is("alice", Kind::Message, "bob") { Verdict::Lose } else { Verdict::Pass }
+        },
+    );
+    world.types("alice", "send bob hello");
+    world.run(Duration::from_millis(7_900));
+    assert_eq!(world.count("alice", is_unsent), 0);
+    world.run(Duration::from_millis(200));
+    assert_eq!(world.count("alice", is_unsent), 1);
+    world.run(seconds(30));
+    assert_eq!(world.count("alice", is_unsent), 1);
+    assert_eq!(world.count("alice", |e| *e == Event::ServerNotResponding), 1);
+    world.start_server();
+    world.run(seconds(15));
+    assert_eq!(world.count("alice", is_saved), 1);
+    assert_eq!(world.texts("bob"), ["hello"]);
+}
+
+#[test]
+fn an_unknown_name_is_refused_by_the_server() {
+    let mut world = World::with(&["alice"]);
+    world.types("alice", "send nobody hello");
+    world.run(seconds(1));
+    let refused = |e: &Event| matches!(e, Event::Unsent { reason: UnsentReason::UnknownName, .. });
+    assert_eq!(world.count("alice", refused), 1);
+}
+
+#[test]
+fn a_refused_message_does_not_hold_up_the_next() {
+    let mut world = World::with(&["alice"]);
+    world.types("alice", "send bob early");
+    world.run(seconds(1));
+    world.start("bob", 5_001, 0);
+    world.run(seconds(1));
+    world.types("alice", "send bob late");
+    world.run(seconds(1));
+    assert_eq!(world.texts("bob"), ["late"]);
+}
+
+#[test]
+fn leaving_without_a_word_is_noticed() {
+    let mut world = World::with(&["alice", "bob", "carol"]);
+    world.kill("bob");
+    world.run(seconds(21));
+    for name in ["alice", "carol"] {
+        let Some(Event::Table(listing)) = world.events(name).last() else { panic!("no table") };
+        assert_eq!(listing.offline, ["bob".parse().unwrap()]);
+    }
+}
+
+#[test]
+fn a_failed_direct_send_finds_the_silent_out_at_once() {
+    let mut world = World::with(&["alice", "bob"]);
+    world.kill("bob");
+    world.types("alice", "send bob hello");
+    world.run(seconds(5));
+    assert_eq!(world.count("alice", is_saved), 1);
+    assert!(world.snapshot().clients.contains(&"bob: offline".to_owned()));
+}
+
+#[test]
+fn a_one_way_cut_costs_the_wait_once_and_is_healed_by_a_knock() {
+    let mut world = World::with(&["alice", "bob"]);
+    world.rule(|now, sight| {
+        let cut = sight.from == "alice" && sight.to == "bob" && now.since_start() < seconds(20);
+        if cut { Verdict::Lose } else { Verdict::Pass }
+    });
+    for n in 0..30 {
+        world.types("alice", &format!("send bob {n}"));
+        world.run(seconds(1));
+    }
+    assert!(world.sent("alice", Kind::Message, "bob") < 30);
+    let expected: Vec<String> = (0..30).map(|n| n.to_string()).collect();
+    assert_eq!(world.texts("bob"), expected);
+    let direct_at_last = world.log.iter().rev().find(|(_, s)| s.identity.kind == Kind::Message);
+    assert!(direct_at_last.is_some_and(|(at, _)| at.since_start() > seconds(25)));
+    assert!(world.snapshot().clients.iter().all(|line| line.contains("online")));
+}
+
+#[test]
+fn a_name_has_one_holder_while_the_holder_answers() {
+    let mut world = World::with(&["alice", "bob"]);
+    world.start("bob.second", 6_000, 0);
+    world.run(seconds(5));
+    let in_use = |e: &Event| matches!(e, Event::Error(problem) if problem.to_string().contains("already in use"));
+    assert_eq!(world.count("bob.second", in_use), 1);
+    assert!(world.is_finished("bob.second"));
+    world.types("alice", "send bob still you?");
+    world.run(seconds(1));
+    assert_eq!(world.texts("bob"), ["still you?"]);
+}
+
+#[test]
+fn a_restarted_client_has_its_name_back_within_five_seconds() {
+    for (port, token) in [(5_001, 0), (7_000, 0)] {
+        let mut world = World::with(&["alice", "bob"]);
+        world.kill("bob");
+        world.start("bob", port, token);
+        world.run(seconds(5));
+        let registered = |e: &Event| matches!(e, Event::Registered { back: true, .. });
+        assert_eq!(world.count("bob", registered), 1, "port {port}");
+        world.types("alice", "send bob back?");
+        world.run(seconds(1));
+        assert_eq!(world.texts("bob"), ["back?"]);
+    }
+}
+
+#[test]
+fn a_server_restart_is_noticed_and_nothing_saved_is_lost() {
+    for memory_lost in [false, true] {
+        let mut world = World::with(&["alice", "bob", "carol"]);
+        world.types("bob", "dereg bob");
+        world.run(seconds(1));
+        world.types("alice", "send bob one");
+        world.types("alice", "send bob two");
+        world.run(seconds(1));
+        assert_eq!(world.count("alice", is_saved), 2);
+        world.kill_server();
+        if memory_lost {
+            world.lose_server_memory();
+        }
+        world.run(seconds(1));
+        world.start_server();
+        world.run(seconds(10));
+        world.types("bob", "reg bob");
+        world.run(seconds(12));
+        assert_eq!(world.texts("bob"), ["one", "two"], "memory lost: {memory_lost}");
+        assert_eq!(world.count("alice", is_saved), 2);
+    }
+}
+
+#[test]
+fn a_sender_that_restarts_goes_on_with_its_outbox() {
+    let mut world = World::with(&["alice", "bob"]);
+    world.rule(
+        |_, sight| {
+            if sight.identity.kind == Kind::Message { Verdict::Lose } else { Verdict::Pass }
+        },
+    );
+    world.types("alice", "send bob one");
+    world.types("alice", "send bob two");
+    world.run(seconds(1));
+    world.rule(|_, _| Verdict::Pass);
+    world.restart("alice");
+    world.run(seconds(3));
+    world.types("alice", "send bob three");
+    world.run(seconds(3));
+    assert_eq!(world.texts("bob"), ["one", "two", "three"]);
+}
+
+#[test]
+fn a_reader_that_restarts_shows_nothing_again() {
+    let mut world = World::with(&["alice", "bob"]);
+    world.rule(
+        |_, sight| {
+            if sight.identity.kind == Kind::Ack { Verdict::Lose } else { Verdict::Pass }
+        },
+    );
+    world.types("alice", "send bob one");
+    world.run(Duration::from_millis(600));
+    assert_eq!(world.texts("bob"), ["one"]);
+    world.restart("bob");
+    world.rule(|_, _| Verdict::Pass);
+    world.run(seconds(5));
+    assert_eq!(world.texts("bob"), Vec::<String>::new());
+    assert_eq!(world.count("alice", is_received), 1);
+}
+
+#[test]
+fn the_table_reaches_two_hundred_clients() {
+    let mut world = World::new();
+    for n in 0..200_u16 {
+        world.start(&format!("client{n}"), 10_000 + n, 0);
+    }
+    let mut n = 0_u32;
+    world.rule(move |_, _| {
+        n += 1;
+        if n.is_multiple_of(5) { Verdict::Lose } else { Verdict::Pass }
+    });
+    world.run(seconds(20));
+    for n in [0, 99, 199] {
+        let Some(Event::Table(listing)) = world.events(&format!("client{n}")).last() else {
+            panic!("no table")
+        };
+        assert_eq!(listing.online.len(), 200);
+    }
+}
+
+#[test]
+fn after_quiet_only_keep_alives_pass() {
+    let mut world = World::with(&["alice", "bob"]);
+    world.types("alice", "send bob hello");
+    world.run(seconds(10));
+    world.log.clear();
+    world.run(seconds(60));
+    assert!(world.log.iter().all(|(_, s)| matches!(s.identity.kind, Kind::Ping | Kind::Pong)));
+    assert!(world.log.len() <= 2 * 2 * 13);
+}
+
+#[test]
+fn nothing_is_sent_while_deregistered() {
+    let mut world = World::with(&["alice", "bob"]);
+    world.types("alice", "dereg alice");
+    world.run(seconds(1));
+    world.types("alice", "send bob hello");
+    world.run(seconds(1));
+    let Some(Event::Error(problem)) = world.events("alice").last() else { panic!("no error") };
+    assert_eq!(problem.to_string(), "Can't send message, you are offline.");
+    world.types("alice", "reg alice");
+    world.run(seconds(5));
+    assert_eq!(world.texts("bob"), Vec::<String>::new());
+}
+
+#[test]
+fn a_script_gets_its_outcomes_and_its_exit_code() {
+    for (line, complete) in [("send bob hi", true), ("send nobody hi", false)] {
+        let mut world = World::new();
+        world.start("bob", 5_001, 0);
+        world.start("alice", 5_000, 0);
+        world.types("alice", line);
+        world.types("alice", "quit");
+        world.run(seconds(5));
+        assert_eq!(world.events("alice").last(), Some(&Event::Left { complete }));
+        assert!(world.is_finished("alice"));
+    }
+}
+
+#[test]
+fn without_a_server_the_client_gives_up_after_ten_seconds() {
+    let mut world = World::new();
+    world.kill_server();
+    world.start("alice", 5_000, 0);
+    world.types("alice", "send bob hi");
+    world.run(Duration::from_millis(9_900));
+    assert!(!world.is_finished("alice"));
+    world.run(Duration::from_millis(200));
+    assert_eq!(world.events("alice").last(), Some(&Event::Left { complete: false }));
+}
+
+#[test]
+fn peers_are_believed_only_at_their_address() {
+    let mut world = World::with(&["alice", "bob"]);
+    let bob = world.addr("bob");
+    let mallory = "203.0.113.9:4000".parse().unwrap();
+    let forged = udpchat::protocol::Packet::Message {
+        from: "alice".parse().unwrap(),
+        stream: udpchat::protocol::StreamId(77),
+        seq: 1,
+        base: 1,
+    };
+    world.inject(mallory, bob, udpchat::protocol::envelope::encode(&forged, b"I am alice"));
+    world.run(seconds(1));
+    assert_eq!(world.texts("bob"), Vec::<String>::new());
+}
+
+#[test]
+fn any_bytes_are_survived() {
+    let mut world = World::with(&["alice", "bob"]);
+    let (alice, bob) = (world.addr("alice"), world.addr("bob"));
+    let server = world::server_addr();
+    let mut state = 1_u64;
+    for n in 0..20_000_usize {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let length = (state >> 40) as usize % 64;
+        let mut bytes: Vec<u8> =
+            (0..length).map(|at| (state >> (at % 57)) as u8 ^ (at as u8)).collect();
+        if n % 3 == 0 {
+            bytes.insert(0, b'{');
+        }
+        let (from, to) = [(alice, server), (server, alice), (alice, bob)][n % 3];
+        world.inject(from, to, bytes);
+        if n % 1_000 == 0 {
+            world.run(Duration::from_millis(20));
+        }
+    }
+    world.types("alice", "send bob still there?");
+    world.run(seconds(2));
+    assert_eq!(world.texts("bob"), ["still there?"]);
+}

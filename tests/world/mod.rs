@@ -1,0 +1,356 @@
+//! A world of machines without a runtime: datagrams and timers are moved by hand.
+//!
+//! Every datagram takes [`LATENCY`]; a rule may lose it, keep it back, or let it pass.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use udpchat::client::{Client, ClientConfig, ClientRecord, Command, Event};
+use udpchat::command::{self, Request};
+use udpchat::machine::{Datagram, Entropy, Identity, Machine, Output, Socket, Transmit};
+use udpchat::protocol::{PacketKind, StoreId, Token};
+use udpchat::server::{self, Server, ServerConfig, ServerRecord, Snapshot};
+use udpchat::store::Record;
+use udpchat::time::{Now, Time, WallTime};
+
+/// What every datagram takes from node to node.
+pub(crate) const LATENCY: Duration = Duration::from_millis(10);
+
+/// More inputs than any test needs: catches endless talk.
+const INPUTS_MAX: u32 = 200_000;
+
+/// Where the server listens.
+pub(crate) fn server_addr() -> SocketAddr {
+    ([192, 0, 2, 1], 9_000).into()
+}
+
+/// The day on which every world begins.
+const EPOCH_UNIX_MS: u64 = 1_767_361_500_000;
+
+/// A datagram as a rule sees it.
+#[derive(Clone, Debug)]
+pub(crate) struct Sight {
+    pub(crate) from: String,
+    pub(crate) to: String,
+    pub(crate) identity: Identity,
+}
+
+impl Sight {
+    /// Whether it is such a packet on such a way.
+    pub(crate) fn is(&self, from: &str, kind: PacketKind, to: &str) -> bool {
+        self.from == from && self.to == to && self.identity.kind == kind
+    }
+}
+
+/// What becomes of a datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Pass,
+    Lose,
+    /// Arrives so much later.
+    Delay(Duration),
+    /// Arrives, and once more so much later.
+    Twice(Duration),
+}
+
+type Rule = Box<dyn FnMut(Time, &Sight) -> Verdict>;
+
+struct InFlight {
+    from: SocketAddr,
+    to: SocketAddr,
+    bytes: Vec<u8>,
+}
+
+struct ClientNode {
+    machine: Client,
+    record: ClientRecord,
+    addr: SocketAddr,
+    events: Vec<Event>,
+}
+
+/// One server, some clients, and the network between them.
+pub(crate) struct World {
+    pub(crate) now: Time,
+    server: Option<Server>,
+    server_record: ServerRecord,
+    pub(crate) server_events: Vec<server::Event>,
+    clients: BTreeMap<String, ClientNode>,
+    network: BTreeMap<(Time, u64), InFlight>,
+    sent: u64,
+    pub(crate) log: Vec<(Time, Sight)>,
+    rule: Rule,
+    lives: u64,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        let mut world = Self {
+            now: Time::ZERO,
+            server: None,
+            server_record: ServerRecord::new(StoreId(1)),
+            server_events: Vec::new(),
+            clients: BTreeMap::new(),
+            network: BTreeMap::new(),
+            sent: 0,
+            log: Vec::new(),
+            rule: Box::new(|_, _| Verdict::Pass),
+            lives: 0,
+        };
+        world.start_server();
+        world
+    }
+
+    /// A world with these clients, registered.
+    pub(crate) fn with(names: &[&str]) -> Self {
+        let mut world = Self::new();
+        for (name, port) in names.iter().zip(5_000..) {
+            world.start(name, port, 0);
+        }
+        world.run(Duration::from_secs(1));
+        world
+    }
+
+    pub(crate) fn rule(&mut self, rule: impl FnMut(Time, &Sight) -> Verdict + 'static) {
+        self.rule = Box::new(rule);
+    }
+
+    /// Starts a client with an empty memory on a port; `token` 0 draws one.
+    pub(crate) fn start(&mut self, name: &str, port: u16, token: u64) {
+        self.lives += 1;
+        let token = if token == 0 { self.lives } else { token };
+        let record = ClientRecord::new(Token(token));
+        let addr = SocketAddr::from(([192, 0, 2, 2], port));
+        self.place(name, addr, record);
+    }
+
+    /// Kills a client and starts it again with what its store holds.
+    pub(crate) fn restart(&mut self, name: &str) {
+        let node = self.clients.remove(name).expect("a client that runs");
+        self.place(name, node.addr, node.record);
+    }
+
+    fn place(&mut self, name: &str, addr: SocketAddr, record: ClientRecord) {
+        let label = name.split('.').next().unwrap_or(name);
+        let config = ClientConfig { name: label.parse().expect("a name"), server: server_addr() };
+        let machine = Client::new(config, record.clone(), self.entropy());
+        let events = Vec::new();
+        self.clients.insert(name.to_owned(), ClientNode { machine, record, addr, events });
+    }
+
+    /// Kills a client without a word.
+    pub(crate) fn kill(&mut self, name: &str) {
+        self.clients.remove(name);
+    }
+
+    pub(crate) fn kill_server(&mut self) {
+        self.server = None;
+    }
+
+    pub(crate) fn start_server(&mut self) {
+        let config = ServerConfig { original: true };
+        self.server = Some(Server::new(config, self.server_record.clone(), self.entropy()));
+    }
+
+    /// The next server knows nothing of this one.
+    pub(crate) fn lose_server_memory(&mut self) {
+        let StoreId(life) = self.server_record.store;
+        self.server_record = ServerRecord::new(StoreId(life + 1));
+    }
+
+    fn entropy(&mut self) -> Entropy {
+        self.lives += 1;
+        let mut state = self.lives << 32;
+        Entropy::new(move || {
+            state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            mixed ^ (mixed >> 27)
+        })
+    }
+
+    fn reading(&self) -> Now {
+        let since_start_ms =
+            u64::try_from(self.now.since_start().as_millis()).expect("a short test");
+        Now { time: self.now, wall: WallTime::from_unix_ms(EPOCH_UNIX_MS + since_start_ms) }
+    }
+
+    /// A client's user types a line.
+    pub(crate) fn types(&mut self, name: &str, line: &str) {
+        let Ok(Some(Request::Command(command))) = command::parse(line) else {
+            panic!("{line:?} is no command");
+        };
+        self.commands(name, command);
+    }
+
+    pub(crate) fn commands(&mut self, name: &str, command: Command) {
+        let now = self.reading();
+        self.clients.get_mut(name).expect("a client").machine.handle_command(now, command);
+        self.drain();
+    }
+
+    /// A datagram from anywhere.
+    pub(crate) fn inject(&mut self, from: SocketAddr, to: SocketAddr, bytes: Vec<u8>) {
+        self.sent += 1;
+        self.network.insert((self.now + LATENCY, self.sent), InFlight { from, to, bytes });
+    }
+
+    pub(crate) fn run(&mut self, duration: Duration) {
+        let end = self.now + duration;
+        for _ in 0..INPUTS_MAX {
+            let timeouts = self.clients.values().filter_map(|node| node.machine.next_timeout());
+            let server = self.server.as_ref().and_then(Machine::next_timeout);
+            let arrival = self.network.keys().next().map(|(due, _)| *due);
+            let next = timeouts.chain(server).chain(arrival).min();
+            let Some(next) = next.filter(|next| *next <= end) else {
+                self.now = end;
+                return;
+            };
+            self.now = self.now.max(next);
+            self.step();
+        }
+        panic!("more than {INPUTS_MAX} inputs: somebody talks without end");
+    }
+
+    fn step(&mut self) {
+        let now = self.reading();
+        if let Some(entry) = self.network.first_entry().filter(|entry| entry.key().0 <= now.time) {
+            let InFlight { from, to, bytes } = entry.remove();
+            let datagram = Datagram { socket: Socket::Main, from, bytes: &bytes };
+            if to == server_addr() {
+                if let Some(server) = &mut self.server {
+                    server.handle_datagram(now, datagram);
+                }
+            } else if let Some(node) = self.clients.values_mut().find(|node| node.addr == to) {
+                node.machine.handle_datagram(now, datagram);
+            }
+        } else {
+            for machine in self.server.iter_mut() {
+                machine.handle_timeout(now);
+            }
+            for node in self.clients.values_mut() {
+                node.machine.handle_timeout(now);
+            }
+        }
+        self.drain();
+    }
+
+    fn drain(&mut self) {
+        let now = self.reading();
+        let mut out: Vec<(String, SocketAddr, Transmit)> = Vec::new();
+        if let Some(server) = &mut self.server {
+            while let Some(output) = server.poll_output() {
+                match output {
+                    Output::Transmit(t) => out.push(("server".into(), server_addr(), t)),
+                    Output::Event(event) => self.server_events.push(event),
+                    Output::Commit(changes) => {
+                        changes.iter().for_each(|change| self.server_record.apply(change));
+                        server.handle_committed(now);
+                    }
+                }
+            }
+        }
+        for (name, node) in &mut self.clients {
+            while let Some(output) = node.machine.poll_output() {
+                match output {
+                    Output::Transmit(t) => out.push((name.clone(), node.addr, t)),
+                    Output::Event(event) => node.events.push(event),
+                    Output::Commit(changes) => {
+                        changes.iter().for_each(|change| node.record.apply(change));
+                        node.machine.handle_committed(now);
+                    }
+                }
+            }
+        }
+        for (from, addr, transmit) in out {
+            self.carry(from, addr, transmit);
+        }
+    }
+
+    fn carry(&mut self, from: String, addr: SocketAddr, transmit: Transmit) {
+        let to = self.name_of(transmit.to);
+        let sight = Sight { from, to, identity: transmit.identity };
+        let verdict = (self.rule)(self.now, &sight);
+        self.log.push((self.now, sight));
+        let delays = match verdict {
+            Verdict::Pass => vec![Duration::ZERO],
+            Verdict::Lose => vec![],
+            Verdict::Delay(delay) => vec![delay],
+            Verdict::Twice(delay) => vec![Duration::ZERO, delay],
+        };
+        for delay in delays {
+            self.sent += 1;
+            let (to, bytes) = (transmit.to, transmit.bytes.clone());
+            let due = self.now + LATENCY + delay;
+            self.network.insert((due, self.sent), InFlight { from: addr, to, bytes });
+        }
+    }
+
+    fn name_of(&self, addr: SocketAddr) -> String {
+        if addr == server_addr() {
+            return "server".to_owned();
+        }
+        let node = self.clients.iter().find(|(_, node)| node.addr == addr);
+        node.map_or_else(|| addr.to_string(), |(name, _)| name.clone())
+    }
+
+    pub(crate) fn addr(&self, name: &str) -> SocketAddr {
+        self.clients[name].addr
+    }
+
+    pub(crate) fn events(&self, name: &str) -> &[Event] {
+        &self.clients[name].events
+    }
+
+    pub(crate) fn is_finished(&self, name: &str) -> bool {
+        self.clients[name].machine.is_finished()
+    }
+
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        self.server.as_ref().expect("a server that runs").snapshot()
+    }
+
+    /// What a client was shown: (sender, text).
+    pub(crate) fn shown(&self, name: &str) -> Vec<(String, String)> {
+        let shown = self.events(name).iter().filter_map(|event| match event {
+            Event::Message { from, text, .. } => Some((from.to_string(), text.clone())),
+            _ => None,
+        });
+        shown.collect()
+    }
+
+    /// The texts that a client was shown.
+    pub(crate) fn texts(&self, name: &str) -> Vec<String> {
+        self.shown(name).into_iter().map(|(_, text)| text).collect()
+    }
+
+    /// How many of a client's events a filter likes.
+    pub(crate) fn count(&self, name: &str, filter: impl Fn(&Event) -> bool) -> usize {
+        self.events(name).iter().filter(|event| filter(event)).count()
+    }
+
+    /// How often such a packet was sent on such a way.
+    pub(crate) fn sent(&self, from: &str, kind: PacketKind, to: &str) -> usize {
+        self.log.iter().filter(|(_, sight)| sight.is(from, kind, to)).count()
+    }
+}
+
+/// A rule that loses the first so many datagrams of a kind on a way.
+pub(crate) struct LoseFirst {
+    pub(crate) left: usize,
+    pub(crate) from: &'static str,
+    pub(crate) kind: PacketKind,
+    pub(crate) to: &'static str,
+}
+
+impl LoseFirst {
+    pub(crate) fn into_rule(mut self) -> impl FnMut(Time, &Sight) -> Verdict {
+        move |_, sight| {
+            if self.left > 0 && sight.is(self.from, self.kind, self.to) {
+                self.left -= 1;
+                Verdict::Lose
+            } else {
+                Verdict::Pass
+            }
+        }
+    }
+}
