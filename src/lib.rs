@@ -4,7 +4,7 @@
 //!
 //! 1. [`time`], [`protocol`]: what goes over the wire.
 //! 2. [`machine`], [`store`]: what a state machine without input or output looks like.
-//! 3. [`server`], [`client`]: the two of them. `original`: the dialect of the program that this
+//! 3. [`server`], [`client`]: the two of them. [`original`]: the dialect of the program that this
 //!    one replaces, translated at their edge.
 //! 4. [`transport`], [`drive`]: the network, and the loop that connects a machine to it.
 //! 5. [`command`], `ui`, `cli`: what the user types and sees.
@@ -17,6 +17,7 @@ pub mod drive;
 mod holding;
 mod journal;
 pub mod machine;
+pub mod original;
 pub mod protocol;
 pub mod server;
 pub mod store;

@@ -6,6 +6,7 @@
 mod cookie;
 mod event;
 mod mail;
+mod original;
 mod record;
 mod registration;
 mod snapshot;
@@ -41,6 +42,7 @@ pub struct ServerConfig {
 /// The server's state machine.
 #[derive(Debug)]
 pub struct Server {
+    config: ServerConfig,
     record: ServerRecord,
     journal: Journal<Event, Change>,
     entropy: Entropy,
@@ -49,12 +51,15 @@ pub struct Server {
     sessions: BTreeMap<Name, Session>,
     by_session: BTreeMap<SessionId, Name>,
     table: Table,
+    /// Who is at which address, of those who speak the original's dialect.
+    guests: BTreeMap<SocketAddr, Name>,
     /// Messages to be stored whose predecessors have not arrived.
     holding: Holding<Save>,
     /// Letters whose commit has not ended: nobody hears of them yet.
     undurable: BTreeMap<MessageId, (Ticket, Name)>,
     /// Streams whose sender does not know yet how far they were shown.
     untold: BTreeMap<Name, BTreeSet<StreamId>>,
+    invalid_datagrams: u64,
     stopped: bool,
 }
 
@@ -76,7 +81,7 @@ enum Timer {
 impl Server {
     /// A server that goes on from `record`.
     #[must_use]
-    pub fn new(_config: ServerConfig, record: ServerRecord, mut entropy: Entropy) -> Self {
+    pub fn new(config: ServerConfig, record: ServerRecord, mut entropy: Entropy) -> Self {
         let mut table = Table::new(TableId(entropy.draw()));
         for name in record.accounts.keys() {
             table.set(name, None, false);
@@ -87,7 +92,10 @@ impl Server {
                 untold.entry(progress.from.clone()).or_default().insert(*stream);
             }
         }
-        Self {
+        let mut server = Self {
+            config,
+            guests: BTreeMap::new(),
+            invalid_datagrams: 0,
             journal: Journal::new(),
             timers: Timers::new(),
             cookies: CookieJar::new(&mut entropy),
@@ -100,7 +108,15 @@ impl Server {
             stopped: false,
             record,
             entropy,
-        }
+        };
+        server.restore_guests();
+        server
+    }
+
+    /// How many datagrams were dropped because they were damaged, or nobody's.
+    #[must_use]
+    pub const fn invalid_datagrams(&self) -> u64 {
+        self.invalid_datagrams
     }
 
     fn handle_packet(&mut self, now: Now, from: SocketAddr, packet: Packet, body: &[u8]) {
@@ -186,12 +202,17 @@ impl Machine for Server {
     type Change = Change;
 
     fn handle_datagram(&mut self, now: Now, datagram: Datagram<'_>) {
-        let Datagram { from, bytes, .. } = datagram;
+        let Datagram { socket, from, bytes } = datagram;
         if let Some(nonce) = hello::decode(bytes) {
             let cookie = self.cookies.bake(now.time, from);
             self.send(from, &Packet::Challenge { nonce, cookie }, 1);
-        } else if let Ok((packet, body)) = envelope::decode(bytes) {
-            self.handle_packet(now, from, packet, body);
+        } else if bytes.first() == Some(&crate::original::MARK) {
+            self.handle_original(now, socket, from, bytes);
+        } else {
+            match envelope::decode(bytes) {
+                Ok((packet, body)) => self.handle_packet(now, from, packet, body),
+                Err(_) => self.invalid_datagrams += 1,
+            }
         }
     }
 

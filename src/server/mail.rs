@@ -61,7 +61,7 @@ impl Server {
         }
     }
 
-    fn objection(&self, stream: StreamId, save: &Save) -> Option<NotSaved> {
+    pub(super) fn objection(&self, stream: StreamId, save: &Save) -> Option<NotSaved> {
         if save.body.is_empty() {
             return Some(NotSaved::BadText);
         }
@@ -86,7 +86,7 @@ impl Server {
         streams.find(|(_, progress)| idle(progress)).map(|(stream, _)| *stream)
     }
 
-    fn store(&mut self, now: Now, from: &Name, id: MessageId, save: Save) {
+    pub(super) fn store(&mut self, now: Now, from: &Name, id: MessageId, save: Save) {
         let Save { to, body } = save;
         let known = self.record.streams.contains_key(&id.stream);
         if !known
@@ -124,6 +124,9 @@ impl Server {
         else {
             return;
         };
+        if session.guest.is_some() {
+            return self.hand_over_to_guest(now, reader);
+        }
         let mut first_of = std::collections::BTreeMap::new();
         let mut due = Vec::new();
         let mut wake: Option<Time> = None;
@@ -187,6 +190,9 @@ impl Server {
             return;
         };
         let seq = progress.shown;
+        if session.guest.is_some() {
+            return self.consider_told(stream, seq);
+        }
         let attempt = session.tells.entry(stream).or_insert(0);
         *attempt += 1;
         let (addr, attempt) = (session.addr, *attempt);
@@ -200,19 +206,23 @@ impl Server {
         if progress.from != *sender || id.seq > progress.shown || id.seq <= progress.told {
             return;
         }
-        let all = id.seq == progress.shown;
-        self.change(Change::Told { stream: id.stream, seq: id.seq });
-        if !all {
+        self.consider_told(id.stream, id.seq);
+    }
+
+    pub(super) fn consider_told(&mut self, stream: StreamId, seq: u64) {
+        self.change(Change::Told { stream, seq });
+        let Some(progress) = self.record.streams.get(&stream) else { return };
+        if progress.told < progress.shown {
             return;
         }
-        self.timers.clear(&Timer::Told(id.stream));
-        if let Some(session) = self.sessions.get_mut(sender) {
-            session.tells.remove(&id.stream);
+        self.timers.clear(&Timer::Told(stream));
+        if let Some(session) = self.sessions.get_mut(&progress.from) {
+            session.tells.remove(&stream);
         }
-        if let Some(streams) = self.untold.get_mut(sender) {
-            streams.remove(&id.stream);
+        if let Some(streams) = self.untold.get_mut(&progress.from) {
+            streams.remove(&stream);
             if streams.is_empty() {
-                self.untold.remove(sender);
+                self.untold.remove(&progress.from);
             }
         }
     }

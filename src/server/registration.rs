@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use super::mail::Flight;
+use super::original::Guest;
 use super::timing::{LEASE, PROBE_INTERVAL, PROBES, RESEND_MAX, RESEND_MIN};
 use super::{Account, Change, Event, GoneReason, Server, Timer};
 use crate::protocol::limits::{NAMES_MAX, TABLE_WINDOW};
@@ -20,7 +21,7 @@ pub(super) struct Session {
     /// It has shown that it knows its session: now it may be sent more than it sends.
     pub(super) confirmed: bool,
     /// When it was last heard of.
-    heard: Time,
+    pub(super) heard: Time,
     /// The version of the table that it has; what follows was sent so often, up to `table_sent`.
     table_at: u64,
     table_sent: u64,
@@ -30,6 +31,41 @@ pub(super) struct Session {
     pub(super) flight: BTreeMap<MessageId, Flight>,
     /// How often it was told how far a stream of its own was shown.
     pub(super) tells: BTreeMap<StreamId, u32>,
+    /// What else there is to know if it speaks the original's dialect.
+    pub(super) guest: Option<Guest>,
+}
+
+impl Session {
+    fn new(id: SessionId, addr: SocketAddr, now: Now) -> Self {
+        Self {
+            id,
+            addr,
+            confirmed: false,
+            heard: now.time,
+            table_at: 0,
+            table_sent: 0,
+            table_attempts: 0,
+            probe: None,
+            flight: BTreeMap::new(),
+            tells: BTreeMap::new(),
+            guest: None,
+        }
+    }
+
+    /// The question that it has to answer.
+    pub(super) fn probe_nonce(&self) -> Option<Nonce> {
+        self.probe.as_ref().map(|probe| probe.nonce)
+    }
+
+    /// Counts the copies of one state of a table that nobody acknowledges.
+    pub(super) const fn next_table_copy(&mut self, version: u64) -> u32 {
+        if self.table_sent != version {
+            self.table_sent = version;
+            self.table_attempts = 0;
+        }
+        self.table_attempts += 1;
+        self.table_attempts
+    }
 }
 
 /// A question that a client has to answer.
@@ -105,12 +141,19 @@ impl Server {
             }
             Some(_) => self.probe(now, &name, Some(contender)),
             None if self.record.accounts.len() >= NAMES_MAX => {
-                let registration = account.registration;
-                let refused = Packet::Refused { registration, reason: Refusal::ServerFull };
-                self.send(from, &refused, 1);
+                self.refuse(&contender, Refusal::ServerFull);
             }
             None => self.grant(now, contender),
         }
+    }
+
+    fn refuse(&mut self, contender: &Contender, reason: Refusal) {
+        let Contender { name, addr, account } = contender;
+        if account.original.is_some() {
+            return self.refuse_guest(*addr, name, reason);
+        }
+        let registration = account.registration;
+        self.send(*addr, &Packet::Refused { registration, reason }, 1);
     }
 
     fn grant(&mut self, now: Now, contender: Contender) {
@@ -118,27 +161,34 @@ impl Server {
         let back = self.record.accounts.contains_key(&name);
         self.drop_session(&name, GoneReason::Replaced);
         self.change(Change::Registered { name: name.clone(), account });
-        let id = SessionId(self.entropy.draw());
-        self.by_session.insert(id, name.clone());
-        let session = Session {
-            id,
-            addr,
-            confirmed: false,
-            heard: now.time,
-            table_at: 0,
-            table_sent: 0,
-            table_attempts: 0,
-            probe: None,
-            flight: BTreeMap::new(),
-            tells: BTreeMap::new(),
-        };
-        self.sessions.insert(name.clone(), session);
-        self.timers.set(Timer::Lease(name.clone()), now.time + LEASE);
-        self.answer_registered(addr, account.registration, id, back);
         let original = account.original.is_some();
         self.journal.event_durably(Event::Registered { name: name.clone(), addr, back, original });
-        self.table.set(&name, Some(addr), original);
+        let session = self.open_session(now, &name, addr);
+        if original {
+            self.welcome_guest(now, &name, addr);
+            self.confirm(now, &name);
+        } else {
+            self.answer_registered(addr, account.registration, session, back);
+        }
         self.tell_everyone(now);
+    }
+
+    fn open_session(&mut self, now: Now, name: &Name, addr: SocketAddr) -> SessionId {
+        let id = SessionId(self.entropy.draw());
+        self.by_session.insert(id, name.clone());
+        self.sessions.insert(name.clone(), Session::new(id, addr, now));
+        self.timers.set(Timer::Lease(name.clone()), now.time + LEASE);
+        let original = self.record.accounts.get(name).is_some_and(|a| a.original.is_some());
+        self.table.set(name, Some(addr), original);
+        id
+    }
+
+    /// Takes up a guest that an earlier life of this server knew.
+    pub(super) fn restore_guest(&mut self, name: &Name, addr: SocketAddr) {
+        let now = Now::default();
+        self.open_session(now, name, addr);
+        self.welcome_back_guest(now, name, addr);
+        self.confirm(now, name);
     }
 
     fn answer_registered(
@@ -167,6 +217,9 @@ impl Server {
 
     pub(super) fn check_lease(&mut self, now: Now, name: &Name) {
         let Some(session) = self.sessions.get(name) else { return };
+        if session.guest.is_some() {
+            return self.check_guest_lease(now, name);
+        }
         let end = session.heard + LEASE;
         if end <= now.time {
             self.end_session(now, name, GoneReason::LeaseExpired);
@@ -176,16 +229,23 @@ impl Server {
     }
 
     pub(super) fn end_session(&mut self, now: Now, name: &Name, reason: GoneReason) {
-        if self.drop_session(name, reason) {
-            let original = self.record.accounts.get(name).is_some_and(|a| a.original.is_some());
-            self.table.set(name, None, original);
-            self.tell_everyone(now);
+        if !self.drop_session(name, reason) {
+            return;
         }
+        if let Some(account) = self.record.accounts.get(name).filter(|a| a.original.is_some()) {
+            let account = Account { original: None, ..*account };
+            self.change(Change::Registered { name: name.clone(), account });
+        }
+        self.table.set(name, None, false);
+        self.tell_everyone(now);
     }
 
     fn drop_session(&mut self, name: &Name, reason: GoneReason) -> bool {
         let Some(session) = self.sessions.remove(name) else { return false };
         self.by_session.remove(&session.id);
+        if session.guest.is_some() {
+            self.guests.remove(&session.addr);
+        }
         for timer in [Timer::Lease, Timer::Probe, Timer::Table, Timer::Mail] {
             self.timers.clear(&timer(name.clone()));
         }
@@ -198,9 +258,13 @@ impl Server {
 
     /// Asks whether a client is there. If it is silent, it is away, and `contender` has the name.
     pub(super) fn probe(&mut self, now: Now, name: &Name, contender: Option<Contender>) {
+        if contender.is_none() && !self.can_be_asked(name) {
+            return;
+        }
         let Some(session) = self.sessions.get_mut(name) else { return };
         let asking = session.probe.is_some();
-        let wait = contender.as_ref().map(|contender| {
+        let ours = contender.as_ref().filter(|contender| contender.account.original.is_none());
+        let wait = ours.map(|contender| {
             let registration = contender.account.registration;
             (contender.addr, Packet::Wait { registration })
         });
@@ -228,7 +292,11 @@ impl Server {
         if probe.asked < PROBES {
             probe.asked += 1;
             let (addr, nonce, attempt) = (session.addr, probe.nonce, probe.asked);
-            self.send(addr, &Packet::Probe { nonce }, attempt);
+            if session.guest.is_some() {
+                self.ping_guest(addr);
+            } else {
+                self.send(addr, &Packet::Probe { nonce }, attempt);
+            }
             self.timers.set(Timer::Probe(name.clone()), now.time + PROBE_INTERVAL);
             return;
         }
@@ -243,10 +311,9 @@ impl Server {
         let Some(session) = self.sessions.get_mut(name) else { return };
         let Some(probe) = session.probe.take_if(|probe| probe.nonce == nonce) else { return };
         self.timers.clear(&Timer::Probe(name.clone()));
-        if let Some(Contender { name, addr, account }) = probe.contender {
-            let registration = account.registration;
-            let refused = Packet::Refused { registration, reason: Refusal::NameInUse };
-            self.send(addr, &refused, 1);
+        if let Some(contender) = probe.contender {
+            self.refuse(&contender, Refusal::NameInUse);
+            let Contender { name, addr, .. } = contender;
             self.journal.event_durably(Event::Refused { name, addr });
         }
     }
@@ -255,7 +322,8 @@ impl Server {
         let names: Vec<Name> = self.sessions.keys().cloned().collect();
         for name in names {
             // Whoever has something on its way hears of this when that has arrived.
-            if self.sessions.get(&name).is_some_and(|session| session.table_attempts == 0) {
+            let idle = |session: &Session| session.table_attempts == 0 || session.guest.is_some();
+            if self.sessions.get(&name).is_some_and(idle) {
                 self.sync_table(now, &name);
             }
         }
@@ -266,6 +334,9 @@ impl Server {
         let Some(session) = self.sessions.get_mut(name).filter(|session| session.confirmed) else {
             return;
         };
+        if session.guest.is_some() {
+            return self.sync_guest_table(now, name);
+        }
         let mut at = session.table_at;
         if at >= self.table.latest() {
             return;
