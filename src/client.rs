@@ -6,6 +6,7 @@
 
 mod event;
 mod inbox;
+mod original;
 mod outbox;
 mod record;
 mod roster;
@@ -27,6 +28,7 @@ use crate::store::Record as _;
 use crate::time::{Now, Time};
 use crate::timers::Timers;
 use inbox::{Incoming, Source};
+use original::Originals;
 use outbox::Lane;
 use roster::{Part, Roster};
 use session::{Phase, Session};
@@ -38,6 +40,9 @@ pub struct ClientConfig {
     pub name: Name,
     /// The server's address.
     pub server: SocketAddr,
+    /// The client's own port: in the table of an original server it tells the own entry from that
+    /// of another holder of the name.
+    pub port: u16,
 }
 
 /// The client's state machine.
@@ -55,10 +60,16 @@ pub struct Client {
     lanes: BTreeMap<Name, Lane>,
     /// Messages whose predecessors have not arrived.
     holding: Holding<Incoming>,
+    originals: Originals,
+    /// What an original server's words come to, as our server would put it.
+    loopback: VecDeque<Packet>,
+    /// When the input came that is being handled.
+    now: Now,
     commands: VecDeque<Command>,
     waiting_for: Option<WaitingFor>,
     /// Some send has failed for good.
     incomplete: bool,
+    invalid_datagrams: u64,
     ended: bool,
 }
 
@@ -107,19 +118,32 @@ impl Client {
             listed: None,
             lanes: BTreeMap::new(),
             holding: Holding::new(),
+            originals: Originals::default(),
+            loopback: VecDeque::new(),
+            now: Now::default(),
             commands: VecDeque::new(),
             waiting_for: Some(WaitingFor::Arrival),
             incomplete: false,
+            invalid_datagrams: 0,
             ended: false,
         };
         client.restore_outbox();
         client
     }
 
+    /// How many datagrams were dropped because they were damaged, or nobody's.
+    #[must_use]
+    pub const fn invalid_datagrams(&self) -> u64 {
+        self.invalid_datagrams
+    }
+
     fn handle_server_packet(&mut self, now: Now, packet: Packet, body: &[u8]) {
         let own = self.session.id();
         match packet {
-            Packet::Challenge { nonce, cookie } => self.challenged(now, nonce, cookie),
+            Packet::Challenge { nonce, cookie } => {
+                self.server_is_ours();
+                self.challenged(now, nonce, cookie);
+            }
             Packet::Wait { registration } => self.told_to_wait(registration),
             Packet::Registered { registration, session, store, back }
                 if registration == self.record.registrations =>
@@ -163,6 +187,12 @@ impl Client {
             Packet::HandedOver { stream, seq } => self.handed_over(now, MessageId { stream, seq }),
             // Not from a server, or of a session that is over.
             _ => {}
+        }
+    }
+
+    fn drain_loopback(&mut self, now: Now) {
+        while let Some(packet) = self.loopback.pop_front() {
+            self.handle_server_packet(now, packet, b"");
         }
     }
 
@@ -339,6 +369,12 @@ impl Client {
     }
 
     fn send(&mut self, to: SocketAddr, packet: &Packet, body: &[u8], attempt: u32) {
+        if to == self.config.server && self.server_is_original() {
+            return self.ask_original_server(packet, body, attempt);
+        }
+        if self.roster.at(to).is_some_and(|entry| entry.original) {
+            return self.send_to_original_peer(to, packet, body, attempt);
+        }
         let identity = Identity { kind: packet.kind(), message: packet.message(), attempt };
         let bytes = envelope::encode(packet, body);
         self.journal.transmit_durably(Transmit { socket: Socket::Main, to, bytes, identity });
@@ -352,15 +388,22 @@ impl Machine for Client {
 
     fn handle_datagram(&mut self, now: Now, datagram: Datagram<'_>) {
         let Datagram { from, bytes, .. } = datagram;
-        let Ok((packet, body)) = envelope::decode(bytes) else { return };
-        if from == self.config.server {
-            self.handle_server_packet(now, packet, body);
-        } else {
-            self.handle_peer_packet(now, from, packet, body);
+        self.now = now;
+        if bytes.first() == Some(&crate::original::MARK) {
+            self.handle_original(now, from, bytes);
+            return self.drain_loopback(now);
+        }
+        match envelope::decode(bytes) {
+            Ok((packet, body)) if from == self.config.server => {
+                self.handle_server_packet(now, packet, body);
+            }
+            Ok((packet, body)) => self.handle_peer_packet(now, from, packet, body),
+            Err(_) => self.invalid_datagrams += 1,
         }
     }
 
     fn handle_command(&mut self, now: Now, command: Command) {
+        self.now = now;
         if command == Command::Quit {
             self.commands.clear();
             self.do_command(now, command);
@@ -370,9 +413,11 @@ impl Machine for Client {
             self.commands.push_back(command);
             self.go_on(now);
         }
+        self.drain_loopback(now);
     }
 
     fn handle_timeout(&mut self, now: Now) {
+        self.now = now;
         while let Some(timer) = self.timers.pop_due(now.time) {
             match timer {
                 Timer::Start => {
@@ -390,6 +435,7 @@ impl Machine for Client {
                 }
             }
         }
+        self.drain_loopback(now);
     }
 
     fn handle_committed(&mut self, _now: Now) {

@@ -81,7 +81,7 @@ impl Client {
 
     /// A peer asks whether it is heard.
     pub(super) fn knocked(&mut self, from: SocketAddr, nonce: Nonce) {
-        if self.session.takes_part() && self.roster.is_address_of_anyone(from) {
+        if self.session.takes_part() && self.roster.at(from).is_some() {
             self.send(from, &Packet::KnockAnswer { nonce }, b"", 1);
         }
     }

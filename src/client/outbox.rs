@@ -132,6 +132,11 @@ impl Client {
         self.set_lane_timer(to);
     }
 
+    /// How many of the messages to a recipient are on their way at once.
+    fn window(&self, to: &Name) -> usize {
+        if self.goes_one_by_one(to) { 1 } else { WINDOW }
+    }
+
     fn path(&self, to: &Name, lane: &Lane) -> Path {
         let entry = self.roster.get(to);
         let addr = entry.and_then(|entry| entry.addr);
@@ -158,6 +163,7 @@ impl Client {
             _ => None,
         });
         let takes_part = self.session.takes_part();
+        let window = self.window(to);
         let Some(lane) = self.lanes.get_mut(to) else { return };
         if let (Some(addr), Path::Direct(_)) = (exhausted, path) {
             let nonce = Nonce(self.entropy.draw());
@@ -186,7 +192,7 @@ impl Client {
             }
         }
         if let Path::Direct(addr) = path {
-            for entry in lane.entries.values_mut().take(WINDOW) {
+            for entry in lane.entries.values_mut().take(window) {
                 if entry.way == Way::Queued {
                     entry.way = Way::Direct { to: addr, attempts: 0, next_at: now.time };
                 }
@@ -201,7 +207,7 @@ impl Client {
         let Some(lane) = self.lanes.get(to) else { return };
         let active = lane.entries.iter().filter(|(_, entry)| entry.way != Way::Saved);
         let window: Vec<(u64, Way)> =
-            active.take(WINDOW).map(|(seq, entry)| (*seq, entry.way)).collect();
+            active.take(self.window(to)).map(|(seq, entry)| (*seq, entry.way)).collect();
         let Some(base) = lane.entries.keys().next().copied() else { return };
         for (seq, way) in window {
             let way = match way {
@@ -288,7 +294,8 @@ impl Client {
         let Some(lane) = self.lanes.get(to) else { return };
         let can_save = self.session.id().is_some();
         let takes_part = self.session.takes_part();
-        let active = lane.entries.values().filter(|entry| entry.way != Way::Saved).take(WINDOW);
+        let active =
+            lane.entries.values().filter(|entry| entry.way != Way::Saved).take(self.window(to));
         let transmissions = active.filter_map(|entry| match entry.way {
             Way::Direct { next_at, .. } if takes_part => Some(next_at),
             Way::Server { next_at, .. } if can_save => Some(next_at),

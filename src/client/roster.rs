@@ -13,6 +13,7 @@ pub(super) struct Roster {
     version: u64,
     latest: u64,
     entries: BTreeMap<Name, TableEntry>,
+    by_addr: BTreeMap<SocketAddr, Name>,
 }
 
 /// One part of a table, as it came.
@@ -38,7 +39,15 @@ impl Roster {
         self.latest = part.latest;
         for entry in part.entries {
             // Out and in: the name is shown as it was registered last.
-            self.entries.remove(&entry.name);
+            let old = self.entries.remove(&entry.name).and_then(|old| old.addr);
+            if let Some(addr) = old
+                && self.by_addr.get(&addr) == Some(&entry.name)
+            {
+                self.by_addr.remove(&addr);
+            }
+            if let Some(addr) = entry.addr {
+                self.by_addr.insert(addr, entry.name.clone());
+            }
             self.entries.insert(entry.name.clone(), entry);
         }
         true
@@ -58,8 +67,9 @@ impl Roster {
         self.entries.get(name)
     }
 
-    pub(super) fn is_address_of_anyone(&self, addr: SocketAddr) -> bool {
-        self.entries.values().any(|entry| entry.addr == Some(addr))
+    /// Who is at an address.
+    pub(super) fn at(&self, addr: SocketAddr) -> Option<&TableEntry> {
+        self.entries.get(self.by_addr.get(&addr)?)
     }
 
     pub(super) fn listing(&self) -> Listing {

@@ -132,7 +132,11 @@ impl World {
 
     fn place(&mut self, name: &str, addr: SocketAddr, record: ClientRecord) {
         let label = name.split('.').next().unwrap_or(name);
-        let config = ClientConfig { name: label.parse().expect("a name"), server: server_addr() };
+        let config = ClientConfig {
+            name: label.parse().expect("a name"),
+            server: server_addr(),
+            port: addr.port(),
+        };
         let machine = Client::new(config, record.clone(), self.entropy());
         let events = Vec::new();
         self.clients.insert(name.to_owned(), ClientNode { machine, record, addr, events });

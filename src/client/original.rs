@@ -1,0 +1,364 @@
+//! The client's edge towards the original's dialect: peers that speak it, and servers.
+//!
+//! Translates packets into their datagrams and back, so that the rest of the client knows one
+//! protocol. Weaker promises, because the dialect has no ids and acknowledges "whatever you sent
+//! last": docs/protocol.md, "The original's dialect".
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::inbox::Source;
+use super::session::Phase;
+use super::{Client, Now};
+use crate::machine::{Identity, Socket, Transmit};
+use crate::original::{self, Repeats, Word};
+use crate::protocol::{
+    Cookie, MessageId, Name, Nonce, NotSaved, Packet, Refusal, SessionId, StoreId, StreamId,
+    TableEntry, TableId,
+};
+use crate::time::{Time, WallTime};
+
+/// How long an unanswered request keeps others back: the original's four transmissions.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Between two registrations for no other reason than to notice that the server was restarted,
+/// or that a table was lost.
+const REFRESH: Duration = Duration::from_secs(30);
+
+/// How fresh a table with the own name must be to ask for what kills a server without that name.
+const SURE_FOR: Duration = Duration::from_secs(2);
+
+/// Acknowledged registrations without a table that shows the own name: somebody else has it.
+const FRUITLESS_MAX: u32 = 4;
+
+/// Copies of one answer are shown once within this time.
+const SAME_ANSWER: Duration = Duration::from_secs(10);
+
+/// There are no such things in this dialect; one of each will do.
+const SESSION: SessionId = SessionId(1);
+const STORE: StoreId = StoreId(1);
+const TABLE: TableId = TableId(1);
+
+/// What the client knows of those who speak the dialect.
+#[derive(Debug, Default)]
+pub(super) struct Originals {
+    /// The server, if it does.
+    server: Option<OriginalServer>,
+    peers: BTreeMap<SocketAddr, OriginalPeer>,
+}
+
+#[derive(Debug)]
+struct OriginalServer {
+    /// What its next `ACK` is for.
+    asked: Option<(Asked, Time)>,
+    /// Acknowledged registrations that no table confirmed.
+    fruitless: u32,
+    /// When a table last showed the own name.
+    confirmed_at: Option<Time>,
+    /// Stored messages may wait.
+    fetch_due: bool,
+    last_answer: Option<(String, Time)>,
+    /// Names for the messages that it hands over.
+    next: MessageId,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    Register,
+    Fetch,
+    Deregister,
+    Save(MessageId),
+}
+
+#[derive(Debug)]
+struct OriginalPeer {
+    /// What its next `ACK` is for.
+    asked: Option<AskedPeer>,
+    repeats: Repeats,
+    /// A name for the last message that it sent.
+    last: MessageId,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum AskedPeer {
+    Message(MessageId),
+    Knock(Nonce),
+}
+
+impl Client {
+    /// Whether messages to a recipient go one by one, for its `ACK` names none.
+    pub(super) fn goes_one_by_one(&self, to: &Name) -> bool {
+        self.originals.server.is_some() || self.roster.get(to).is_some_and(|entry| entry.original)
+    }
+
+    pub(super) fn server_is_original(&self) -> bool {
+        self.originals.server.is_some()
+    }
+
+    /// The server speaks our protocol (after all).
+    pub(super) fn server_is_ours(&mut self) {
+        self.originals.server = None;
+    }
+
+    pub(super) fn handle_original(&mut self, now: Now, from: SocketAddr, bytes: &[u8]) {
+        let Some(word) = original::decode(bytes) else {
+            self.invalid_datagrams += 1;
+            return;
+        };
+        if from == self.config.server {
+            match word {
+                Word::Ack => self.original_server_acked(now),
+                Word::Table(rows) => self.original_table(now, rows),
+                Word::Text(text) => self.original_answer(now, text),
+            }
+        } else if let Some(peer) = self.roster.at(from).filter(|entry| entry.original) {
+            let name = peer.name.clone();
+            match word {
+                Word::Ack => self.original_peer_acked(now, from),
+                Word::Text(text) => self.original_message(now, from, &name, &text, bytes),
+                Word::Table(_) => {} // Only a server knows who is where.
+            }
+        }
+    }
+
+    fn transmit_original(&mut self, to: SocketAddr, packet: &Packet, attempt: u32, bytes: Vec<u8>) {
+        let identity = Identity { kind: packet.kind(), message: packet.message(), attempt };
+        self.journal.transmit_durably(Transmit { socket: Socket::Main, to, bytes, identity });
+    }
+
+    fn peer(&mut self, addr: SocketAddr) -> &mut OriginalPeer {
+        let entropy = &mut self.entropy;
+        self.originals.peers.entry(addr).or_insert_with(|| OriginalPeer {
+            asked: None,
+            repeats: Repeats::default(),
+            last: MessageId { stream: StreamId(entropy.draw()), seq: 0 },
+        })
+    }
+
+    /// Sends a packet to a peer in its dialect.
+    pub(super) fn send_to_original_peer(
+        &mut self,
+        to: SocketAddr,
+        packet: &Packet,
+        body: &[u8],
+        attempt: u32,
+    ) {
+        let bytes = match packet {
+            Packet::Message { from, stream, seq, .. } => {
+                let id = MessageId { stream: *stream, seq: *seq };
+                self.peer(to).asked = Some(AskedPeer::Message(id));
+                let text = original::printable(&String::from_utf8_lossy(body));
+                original::text(&format!("{from}: {text}"))
+            }
+            Packet::Knock { nonce } => {
+                self.peer(to).asked = Some(AskedPeer::Knock(*nonce));
+                original::text(original::UNSEEN)
+            }
+            Packet::Ack { .. } | Packet::KnockAnswer { .. } => original::ack(),
+            _ => return,
+        };
+        self.transmit_original(to, packet, attempt, bytes);
+    }
+
+    fn original_peer_acked(&mut self, now: Now, from: SocketAddr) {
+        match self.peer(from).asked.take() {
+            Some(AskedPeer::Message(id)) => self.acknowledged(now, from, id),
+            Some(AskedPeer::Knock(nonce)) => self.knock_answered(now, from, nonce),
+            None => {}
+        }
+    }
+
+    fn original_message(
+        &mut self,
+        now: Now,
+        addr: SocketAddr,
+        name: &Name,
+        text: &str,
+        bytes: &[u8],
+    ) {
+        let Some((claimed, text)) = text.split_once(": ") else {
+            // What an original would acknowledge and not show, so do we: it is a knock.
+            let packet = Packet::KnockAnswer { nonce: Nonce::default() };
+            return self.transmit_original(addr, &packet, 1, original::ack());
+        };
+        if claimed.parse().as_ref() != Ok(name) {
+            return;
+        }
+        let peer = self.peer(addr);
+        if !peer.repeats.is_repeat(now.time, bytes) {
+            peer.last.seq += 1;
+        }
+        let id = peer.last;
+        self.message(Source::Peer(addr), name, id, id.seq, text.as_bytes());
+    }
+
+    /// Asks an original server for what a packet asks of ours.
+    pub(super) fn ask_original_server(&mut self, packet: &Packet, body: &[u8], attempt: u32) {
+        let now = self.now.time;
+        let Some(server) = &self.originals.server else { return };
+        let name = &self.config.name;
+        let sure = server.confirmed_at.is_some_and(|at| now - at < SURE_FOR);
+        let stale = server.confirmed_at.is_none_or(|at| now - at >= REFRESH);
+        let register = || (Asked::Register, format!("[REQUEST:REG] {name}"));
+        let (asked, text) = match packet {
+            Packet::Register { .. } => register(),
+            Packet::Ping { .. } if server.fetch_due && sure => {
+                (Asked::Fetch, format!("[REQUEST:GETSAVE] {name}"))
+            }
+            Packet::Ping { .. } if server.fetch_due || stale => register(),
+            Packet::Ping { session } => {
+                return self.loopback.push_back(Packet::Pong { session: *session });
+            }
+            Packet::Deregister { .. } if sure => {
+                (Asked::Deregister, format!("[REQUEST:DEREG] {name}"))
+            }
+            Packet::Deregister { .. } => register(),
+            Packet::Save { to, stream, seq, .. } if self.roster.get(to).is_none() => {
+                let (stream, seq, reason) = (*stream, *seq, NotSaved::UnknownName);
+                return self.loopback.push_back(Packet::NotSaved { stream, seq, reason });
+            }
+            Packet::Save { to, stream, seq, .. } => {
+                let id = MessageId { stream: *stream, seq: *seq };
+                let text = original::printable(&String::from_utf8_lossy(body));
+                (Asked::Save(id), format!("[REQUEST:SAVE] {name} {to} {text}"))
+            }
+            _ => return,
+        };
+        let busy = |(other, at): (Asked, Time)| other != asked && now - at < PATIENCE;
+        if server.asked.is_some_and(busy) {
+            return; // It would not be known what the ACK is for. The next attempt comes.
+        }
+        let (to, bytes) = (self.config.server, original::text(&text));
+        if let Some(server) = &mut self.originals.server {
+            server.asked = Some((asked, now));
+        }
+        self.transmit_original(to, packet, attempt, bytes);
+    }
+
+    fn original_server_acked(&mut self, now: Now) {
+        if let Phase::Hello { nonce, .. } = self.session.phase {
+            // Ours answers a hello with a challenge. An acknowledgement is all the original has.
+            let next = MessageId { stream: StreamId(self.entropy.draw()), seq: 1 };
+            self.originals.server.get_or_insert(OriginalServer {
+                asked: None,
+                fruitless: 0,
+                confirmed_at: None,
+                fetch_due: true,
+                last_answer: None,
+                next,
+            });
+            return self.challenged(now, nonce, Cookie::default());
+        }
+        let Some(server) = &mut self.originals.server else { return };
+        match server.asked.take().map(|(asked, _)| asked) {
+            Some(Asked::Register) => {
+                server.fruitless += 1;
+                if server.fruitless >= FRUITLESS_MAX {
+                    server.fruitless = 0;
+                    self.refused_by_original();
+                }
+            }
+            Some(Asked::Fetch) => {
+                server.fetch_due = false;
+                self.loopback.push_back(Packet::Pong { session: SESSION });
+            }
+            Some(Asked::Deregister) => {
+                self.loopback.push_back(Packet::Deregistered { session: SESSION });
+            }
+            Some(Asked::Save(MessageId { stream, seq })) => {
+                // It will not say when it has handed the message over: that is all there is.
+                self.loopback.push_back(Packet::Saved { store: STORE, stream, seq });
+                self.loopback.push_back(Packet::HandedOver { stream, seq });
+            }
+            None => {}
+        }
+    }
+
+    fn refused_by_original(&mut self) {
+        let (registration, reason) = (self.record.registrations, Refusal::NameInUse);
+        self.loopback.push_back(Packet::Refused { registration, reason });
+    }
+
+    /// The table is the only proof of a registration: a duplicate is acknowledged, too.
+    fn original_table(&mut self, now: Now, entries: Vec<TableEntry>) {
+        let Some(server) = &mut self.originals.server else { return };
+        let own = entries.iter().find(|entry| entry.name == self.config.name);
+        let own_addr = own.and_then(|entry| entry.addr);
+        let joining = matches!(self.session.phase, Phase::Joining { .. });
+        match own_addr {
+            Some(addr) if addr.port() == self.config.port => {
+                server.confirmed_at = Some(now.time);
+                server.fruitless = 0;
+                if joining {
+                    server.fetch_due = true;
+                    let registration = self.record.registrations;
+                    let back = self.session.ever_registered;
+                    let (session, store) = (SESSION, STORE);
+                    let packet = Packet::Registered { registration, session, store, back };
+                    self.loopback.push_back(packet);
+                } else if server.asked.is_some_and(|(asked, _)| asked == Asked::Register) {
+                    self.loopback.push_back(Packet::Pong { session: SESSION });
+                }
+            }
+            Some(_) if joining => return self.refused_by_original(),
+            _ if matches!(self.session.phase, Phase::Leaving { .. }) => {
+                self.loopback.push_back(Packet::Deregistered { session: SESSION });
+            }
+            // Somebody has deregistered us, or the server has forgotten us.
+            _ if !joining => self.loopback.push_back(Packet::Unknown { session: SESSION }),
+            _ => return,
+        }
+        let (table, at) = self.roster.position();
+        let from = if table == TABLE { at } else { 0 };
+        let (to, latest) = (from + 1, from + 1);
+        self.loopback.push_back(Packet::Table { table: TABLE, from, to, latest, entries });
+    }
+
+    /// The answer to a fetch: all stored messages in one text.
+    fn original_answer(&mut self, now: Now, text: String) {
+        let Some(server) = &mut self.originals.server else { return };
+        server.fetch_due = false;
+        let known = |(last, at): &(String, Time)| *last == text && now.time - *at < SAME_ANSWER;
+        if server.last_answer.as_ref().is_some_and(known) {
+            return;
+        }
+        for line in text.lines() {
+            let Some((from, stored_at, text)) = stored_line(line) else { continue };
+            let Some(server) = &mut self.originals.server else { return };
+            let id = server.next;
+            server.next.seq += 1;
+            self.message(Source::Server(stored_at), &from, id, id.seq, text.as_bytes());
+        }
+        if let Some(server) = &mut self.originals.server {
+            server.last_answer = Some((text, now.time));
+        }
+    }
+}
+
+/// Reads `>>> alice: <2026-01-02 13:45:41> text`. The original's stamps have no zone; they are
+/// taken for UTC.
+fn stored_line(line: &str) -> Option<(Name, WallTime, &str)> {
+    let (name, rest) = line.strip_prefix(">>> ")?.split_once(": <")?;
+    let (stamp, text) = rest.split_once("> ")?;
+    let time = humantime::parse_rfc3339_weak(stamp).ok()?;
+    let since_epoch = time.duration_since(std::time::UNIX_EPOCH).ok()?;
+    let unix_ms = u64::try_from(since_epoch.as_millis()).ok()?;
+    Some((name.parse().ok()?, WallTime::from_unix_ms(unix_ms), text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stored_lines_are_read() {
+        let line = ">>> alice: <2026-01-02 13:45:41> offline: one> two";
+        let (name, stored_at, text) = stored_line(line).unwrap();
+        assert_eq!((name.as_str(), text), ("alice", "offline: one> two"));
+        assert_eq!(stored_at.to_string(), "2026-01-02T13:45:41Z");
+        for other in ["[You have messages]", "[No new messages]", ">>> a: <x> y", ""] {
+            assert_eq!(stored_line(other), None);
+        }
+    }
+}
