@@ -4,7 +4,7 @@ mod world;
 
 use std::time::Duration;
 
-use udpchat::client::{Event, UnsentReason};
+use udpchat::client::{DetourReason, Event, UnsentReason};
 use udpchat::protocol::PacketKind as Kind;
 use world::{Verdict, World};
 
@@ -90,6 +90,19 @@ fn messages_for_the_absent_are_kept_and_handed_over_in_order() {
     assert_eq!(world.texts("bob"), expected);
     assert_eq!(world.snapshot().mail.len(), 0);
     assert_eq!(world.count("alice", is_received), 0, "saved is the one outcome told");
+}
+
+#[test]
+fn every_message_to_the_absent_says_so() {
+    let mut world = World::with(&["alice", "bob"]);
+    world.types("bob", "dereg bob");
+    world.run(seconds(1));
+    for n in 0..3 {
+        world.types("alice", &format!("send bob {n}"));
+        world.run(seconds(1));
+    }
+    let away = |e: &Event| matches!(e, Event::Detour { reason: DetourReason::Offline, .. });
+    assert_eq!(world.count("alice", away), 3);
 }
 
 #[test]

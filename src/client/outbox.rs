@@ -140,16 +140,15 @@ impl Client {
     fn path(&self, to: &Name, lane: &Lane) -> Path {
         let entry = self.roster.get(to);
         let addr = entry.and_then(|entry| entry.addr);
-        match (addr, lane.deaf) {
-            _ if lane.entries.values().any(Entry::is_with_server) => {
-                Path::Server(Some(DetourReason::Earlier))
-            }
-            (Some(addr), Some(deaf)) if deaf.addr == addr => {
-                Path::Server(Some(DetourReason::Earlier))
-            }
-            (Some(addr), _) => Path::Direct(addr),
-            (None, _) => Path::Server(entry.map(|_| DetourReason::Offline)),
+        let Some(addr) = addr else {
+            // An unknown name is the server's to refuse.
+            return Path::Server(entry.map(|_| DetourReason::Offline));
+        };
+        let deaf = lane.deaf.is_some_and(|deaf| deaf.addr == addr);
+        if deaf || lane.entries.values().any(Entry::is_with_server) {
+            return Path::Server(Some(DetourReason::Earlier));
         }
+        Path::Direct(addr)
     }
 
     /// Puts every message on its way; one that fails directly takes all others along.
