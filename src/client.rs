@@ -22,6 +22,7 @@ pub use record::{Change, ClientRecord, Outgoing, ShownStreams};
 use crate::holding::Holding;
 use crate::journal::Journal;
 use crate::machine::{Datagram, Entropy, Identity, Machine, Output, Socket, Transmit};
+use crate::plant::{Bug, Plant, Sound};
 use crate::protocol::limits::WAITING_COMMANDS_MAX;
 use crate::protocol::{MessageId, Name, Packet, envelope};
 use crate::store::Record as _;
@@ -47,7 +48,8 @@ pub struct ClientConfig {
 
 /// The client's state machine.
 #[derive(Debug)]
-pub struct Client {
+pub struct Client<P = Sound> {
+    plant: P,
     config: ClientConfig,
     record: ClientRecord,
     journal: Journal<Event, Change>,
@@ -105,9 +107,23 @@ impl Client {
     /// A client that goes on from `record`. It signs in by itself.
     #[must_use]
     pub fn new(config: ClientConfig, record: ClientRecord, entropy: Entropy) -> Self {
+        Self::with_bugs(config, record, entropy, Sound)
+    }
+}
+
+impl<P: Plant> Client<P> {
+    /// The same with planted bugs, for a simulator that has to find them.
+    #[must_use]
+    pub fn with_bugs(
+        config: ClientConfig,
+        record: ClientRecord,
+        entropy: Entropy,
+        plant: P,
+    ) -> Self {
         let mut timers = Timers::new();
         timers.set(Timer::Start, Time::ZERO);
         let mut client = Self {
+            plant,
             config,
             record,
             journal: Journal::new(),
@@ -361,7 +377,14 @@ impl Client {
     /// Changes the durable state.
     fn change(&mut self, change: Change) {
         self.record.apply(&change);
-        self.journal.record(change);
+        let forgotten = match change {
+            Change::Shown { .. } => self.plant.has(Bug::ForgetsShown),
+            Change::Typed { .. } => self.plant.has(Bug::ForgetsOutbox),
+            _ => false,
+        };
+        if !forgotten {
+            self.journal.record(change);
+        }
     }
 
     fn send_to_server(&mut self, packet: &Packet, body: &[u8], attempt: u32) {
@@ -381,7 +404,7 @@ impl Client {
     }
 }
 
-impl Machine for Client {
+impl<P: Plant> Machine for Client<P> {
     type Command = Command;
     type Event = Event;
     type Change = Change;
@@ -393,7 +416,11 @@ impl Machine for Client {
             self.handle_original(now, from, bytes);
             return self.drain_loopback(now);
         }
-        match envelope::decode(bytes) {
+        let decoded = match envelope::decode(bytes) {
+            Err(_) if self.plant.has(Bug::NoChecksum) => envelope::open(bytes),
+            decoded => decoded,
+        };
+        match decoded {
             Ok((packet, body)) if from == self.config.server => {
                 self.handle_server_packet(now, packet, body);
             }

@@ -18,6 +18,7 @@ mod holding;
 mod journal;
 pub mod machine;
 pub mod original;
+pub mod plant;
 pub mod protocol;
 pub mod server;
 pub mod store;

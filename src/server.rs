@@ -23,6 +23,7 @@ pub use snapshot::Snapshot;
 use crate::holding::Holding;
 use crate::journal::{Journal, Ticket};
 use crate::machine::{Datagram, Entropy, Identity, Machine, Output, Socket, Transmit};
+use crate::plant::{Bug, Plant, Sound};
 use crate::protocol::{MessageId, Name, Packet, SessionId, StreamId, TableId, envelope, hello};
 use crate::store::Record as _;
 use crate::time::{Now, Time};
@@ -41,7 +42,8 @@ pub struct ServerConfig {
 
 /// The server's state machine.
 #[derive(Debug)]
-pub struct Server {
+pub struct Server<P = Sound> {
+    plant: P,
     config: ServerConfig,
     record: ServerRecord,
     journal: Journal<Event, Change>,
@@ -81,7 +83,20 @@ enum Timer {
 impl Server {
     /// A server that goes on from `record`.
     #[must_use]
-    pub fn new(config: ServerConfig, record: ServerRecord, mut entropy: Entropy) -> Self {
+    pub fn new(config: ServerConfig, record: ServerRecord, entropy: Entropy) -> Self {
+        Self::with_bugs(config, record, entropy, Sound)
+    }
+}
+
+impl<P: Plant> Server<P> {
+    /// The same with planted bugs, for a simulator that has to find them.
+    #[must_use]
+    pub fn with_bugs(
+        config: ServerConfig,
+        record: ServerRecord,
+        mut entropy: Entropy,
+        plant: P,
+    ) -> Self {
         let mut table = Table::new(TableId(entropy.draw()));
         for name in record.accounts.keys() {
             table.set(name, None, false);
@@ -93,6 +108,7 @@ impl Server {
             }
         }
         let mut server = Self {
+            plant,
             config,
             guests: BTreeMap::new(),
             invalid_datagrams: 0,
@@ -196,7 +212,7 @@ fn transmit(to: SocketAddr, packet: &Packet, body: &[u8], attempt: u32) -> Trans
     Transmit { socket: Socket::Main, to, bytes: envelope::encode(packet, body), identity }
 }
 
-impl Machine for Server {
+impl<P: Plant> Machine for Server<P> {
     type Command = Command;
     type Event = Event;
     type Change = Change;
@@ -209,7 +225,11 @@ impl Machine for Server {
         } else if bytes.first() == Some(&crate::original::MARK) {
             self.handle_original(now, socket, from, bytes);
         } else {
-            match envelope::decode(bytes) {
+            let decoded = match envelope::decode(bytes) {
+                Err(_) if self.plant.has(Bug::NoChecksum) => envelope::open(bytes),
+                decoded => decoded,
+            };
+            match decoded {
                 Ok((packet, body)) => self.handle_packet(now, from, packet, body),
                 Err(_) => self.invalid_datagrams += 1,
             }

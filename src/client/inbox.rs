@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 
 use super::{Change, Client, Event};
 use crate::holding::Arrival;
+use crate::plant::{Bug, Plant};
 use crate::protocol::{MessageId, Name, Nonce, Packet};
 use crate::time::WallTime;
 
@@ -23,7 +24,7 @@ pub(super) enum Source {
     Server(WallTime),
 }
 
-impl Client {
+impl<P: Plant> Client<P> {
     /// A peer sends a message. It counts only if the table knows this name at this address.
     pub(super) fn message_from_peer(
         &mut self,
@@ -55,8 +56,18 @@ impl Client {
         };
         let text = String::from_utf8_lossy(body).into_owned();
         let next = self.record.shown.next(from, id.stream);
+        if next.is_some_and(|next| id.seq < next) && self.plant.has(Bug::ShowsCopies) {
+            let (from, text) = (from.clone(), text.clone());
+            self.journal.event_durably(Event::Message { id, from, text, stored_at });
+        }
+        let is_early = id.seq > next.unwrap_or(base).max(base);
+        let base = if is_early && self.plant.has(Bug::HighestOnly) { id.seq } else { base };
         match self.holding.offer(next, id, base, Incoming { text, stored_at }) {
+            Arrival::Early if self.plant.has(Bug::AcksHeld) => {
+                return self.acknowledge(source, id);
+            }
             Arrival::Early => return,
+            Arrival::Old if self.plant.has(Bug::CopyNotAcked) => return,
             Arrival::Old => {}
             Arrival::Ready(messages) => {
                 for (seq, Incoming { text, stored_at }) in messages {
@@ -69,7 +80,10 @@ impl Client {
             }
         }
         let Some(next) = self.record.shown.next(from, id.stream) else { return };
-        let (stream, seq) = (id.stream, next - 1);
+        self.acknowledge(source, MessageId { stream: id.stream, seq: next - 1 });
+    }
+
+    fn acknowledge(&mut self, source: Source, MessageId { stream, seq }: MessageId) {
         match (source, self.session.id()) {
             (Source::Peer(addr), _) => self.send(addr, &Packet::Ack { stream, seq }, b"", 1),
             (Source::Server(_), Some(session)) => {

@@ -13,6 +13,7 @@ use super::session::Phase;
 use super::{Client, Now};
 use crate::machine::{Identity, Socket, Transmit};
 use crate::original::{self, Repeats, Word};
+use crate::plant::Plant;
 use crate::protocol::{
     Cookie, MessageId, Name, Nonce, NotSaved, Packet, Refusal, SessionId, StoreId, StreamId,
     TableEntry, TableId,
@@ -86,7 +87,7 @@ enum AskedPeer {
     Knock(Nonce),
 }
 
-impl Client {
+impl<P: Plant> Client<P> {
     /// Whether messages to a recipient go one by one, for its `ACK` names none.
     pub(super) fn goes_one_by_one(&self, to: &Name) -> bool {
         self.originals.server.is_some() || self.roster.get(to).is_some_and(|entry| entry.original)

@@ -7,9 +7,13 @@ use std::net::SocketAddr;
 
 use super::timing::{DIRECT_ATTEMPTS, KNOCK, REFUSED_RETRY, RETRY, UNSENT_AFTER};
 use super::{Change, Client, DetourReason, Event, Problem, Timer, UnsentReason};
+use crate::plant::{Bug, Plant};
 use crate::protocol::limits::{OUTBOX_MAX, WINDOW};
 use crate::protocol::{MessageId, Name, Nonce, NotSaved, Packet, StoreId, StreamId};
 use crate::time::{Now, Time};
+
+/// Longer than any run, for [`Bug::GivesUpSaving`].
+const NEVER: std::time::Duration = std::time::Duration::from_secs(1 << 32);
 
 /// The messages to one recipient.
 #[derive(Debug, Default)]
@@ -70,7 +74,7 @@ impl Entry {
     }
 }
 
-impl Client {
+impl<P: Plant> Client<P> {
     /// Takes up what an earlier life of this client left.
     pub(super) fn restore_outbox(&mut self) {
         for (to, outgoing) in &self.record.outgoing {
@@ -86,6 +90,9 @@ impl Client {
             return self.fail(Problem::OutboxFull);
         }
         let id = match self.record.outgoing.get(&to) {
+            Some(known) if known.next_seq > 8 && self.plant.has(Bug::WrapsAround) => {
+                MessageId { stream: known.stream, seq: 1 }
+            }
             Some(known) => MessageId { stream: known.stream, seq: known.next_seq },
             None => MessageId { stream: StreamId(self.entropy.draw()), seq: 1 },
         };
@@ -155,12 +162,15 @@ impl Client {
     fn choose_ways(&mut self, now: Now, to: &Name) {
         let Some(lane) = self.lanes.get(to) else { return };
         let mut path = self.path(to, lane);
-        let exhausted = lane.entries.values().find_map(|entry| match entry.way {
-            Way::Direct { to, attempts: DIRECT_ATTEMPTS, next_at } if next_at <= now.time => {
-                Some(to)
-            }
-            _ => None,
-        });
+        let exhausted = || {
+            lane.entries.values().find_map(|entry| match entry.way {
+                Way::Direct { to, attempts: DIRECT_ATTEMPTS, next_at } if next_at <= now.time => {
+                    Some(to)
+                }
+                _ => None,
+            })
+        };
+        let exhausted = exhausted().filter(|_| !self.plant.has(Bug::NeverDetours));
         let takes_part = self.session.takes_part();
         let window = self.window(to);
         let Some(lane) = self.lanes.get_mut(to) else { return };
@@ -211,14 +221,20 @@ impl Client {
         for (seq, way) in window {
             let way = match way {
                 Way::Direct { to: addr, attempts, next_at } if next_at <= now.time => {
+                    let base = self.claimed_base(seq, base);
                     self.transmit_message(to, addr, seq, base, attempts + 1);
                     Way::Direct { to: addr, attempts: attempts + 1, next_at: now.time + RETRY }
                 }
                 Way::Server { attempts, next_at }
                     if next_at <= now.time && self.session.id().is_some() =>
                 {
+                    let base = self.claimed_base(seq, base);
                     self.transmit_save(to, seq, base, attempts + 1);
-                    let pause = self.backoff(attempts);
+                    let pause = if attempts == 3 && self.plant.has(Bug::GivesUpSaving) {
+                        NEVER
+                    } else {
+                        self.backoff(attempts)
+                    };
                     Way::Server { attempts: attempts + 1, next_at: now.time + pause }
                 }
                 _ => continue,
@@ -228,6 +244,10 @@ impl Client {
                 entry.way = way;
             }
         }
+    }
+
+    fn claimed_base(&self, seq: u64, base: u64) -> u64 {
+        if base < seq && self.plant.has(Bug::BaseTooHigh) { seq } else { base }
     }
 
     fn transmit_message(&mut self, to: &Name, addr: SocketAddr, seq: u64, base: u64, attempt: u32) {
@@ -312,6 +332,12 @@ impl Client {
     /// A recipient has shown everything up to a message. Counts only from where that was sent.
     pub(super) fn acknowledged(&mut self, now: Now, from: SocketAddr, id: MessageId) {
         let Some(to) = self.recipient_of(id.stream) else { return };
+        let id = match self.newest_sent(&to) {
+            Some(seq) if seq != id.seq && self.plant.has(Bug::AckConfirmsNewest) => {
+                MessageId { seq, ..id }
+            }
+            _ => id,
+        };
         let owes_it = |lane: &Lane| {
             lane.entries.get(&id.seq).is_some_and(|entry| {
                 matches!(entry.way, Way::Direct { to, attempts, .. } if to == from && attempts > 0)
@@ -321,6 +347,12 @@ impl Client {
         if self.lanes.get(&to).is_some_and(owes_it) {
             self.settle(now, &to, id.seq);
         }
+    }
+
+    fn newest_sent(&self, to: &Name) -> Option<u64> {
+        let sent = |entry: &Entry| matches!(entry.way, Way::Direct { attempts: 1.., .. });
+        let entries = &self.lanes.get(to)?.entries;
+        entries.iter().rev().find(|(_, entry)| sent(entry)).map(|(seq, _)| *seq)
     }
 
     /// The server says that a message was shown, and all before it.

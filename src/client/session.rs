@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::timing::{BACKOFF_MAX, GIVE_UP, PING, PING_RETRY, RETRY, SERVER_SILENT};
 use super::{Change, Client, Event, Problem, Timer};
 use crate::machine::{Identity, Socket, Transmit};
+use crate::plant::{Bug, Plant};
 use crate::protocol::{Cookie, Nonce, Packet, PacketKind, Refusal, SessionId, StoreId, hello};
 use crate::time::{Now, Time};
 
@@ -69,7 +70,7 @@ impl Session {
     }
 }
 
-impl Client {
+impl<P: Plant> Client<P> {
     pub(super) fn sign_in(&mut self, now: Now) {
         let nonce = Nonce(self.entropy.draw());
         self.session.phase = Phase::Hello { nonce, attempts: 0 };
@@ -119,7 +120,9 @@ impl Client {
         let pause = match self.session.phase {
             Phase::Offline => return,
             Phase::Hello { nonce, .. } => {
-                self.send_hello(nonce, attempts);
+                if attempts == 1 || !self.plant.has(Bug::SignsInOnce) {
+                    self.send_hello(nonce, attempts);
+                }
                 self.backoff(attempts.saturating_sub(REGISTER_ATTEMPTS))
             }
             Phase::Joining { .. } if attempts > REGISTER_ATTEMPTS => return self.sign_in(now),
@@ -148,7 +151,9 @@ impl Client {
     /// A pause that doubles up to [`BACKOFF_MAX`], with up to a quarter of jitter, so that many
     /// clients of a server that was away do not come back in step.
     pub(super) fn backoff(&mut self, attempts: u32) -> Duration {
-        let pause = (RETRY * 2_u32.pow(attempts.min(8))).min(BACKOFF_MAX);
+        let doubled = RETRY * 2_u32.pow(attempts.min(8));
+        let unbounded = doubled > BACKOFF_MAX && self.plant.has(Bug::BackoffUnbounded);
+        let pause = if unbounded { doubled } else { doubled.min(BACKOFF_MAX) };
         let jitter_ms = self.entropy.draw() % (u64::try_from(pause.as_millis()).unwrap_or(0) / 4);
         pause.saturating_sub(Duration::from_millis(jitter_ms))
     }

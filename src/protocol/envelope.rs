@@ -80,17 +80,22 @@ pub fn encode(packet: &Packet, body: &[u8]) -> Vec<u8> {
 ///
 /// [`Malformed`] for everything that [`encode`] did not make, or that was damaged since.
 pub fn decode(bytes: &[u8]) -> Result<(Packet, &[u8]), Malformed> {
+    let &[mark, c0, c1, c2, c3, ..] = bytes else { return Err(Malformed::NoEnvelope) };
     if bytes.len() > DATAGRAM_MAX {
         return Err(Malformed::TooLong);
     }
-    let fixed = bytes.get(..HEADER_AT).ok_or(Malformed::NoEnvelope)?;
-    let &[mark, c0, c1, c2, c3, l0, l1] = fixed else { return Err(Malformed::NoEnvelope) };
     if mark != MARK {
         return Err(Malformed::NoEnvelope);
     }
     if crc32fast::hash(&bytes[LENGTH_AT..]) != u32::from_be_bytes([c0, c1, c2, c3]) {
         return Err(Malformed::Checksum);
     }
+    open(bytes)
+}
+
+/// Reads what is in an envelope without asking whether it is damaged.
+pub(crate) fn open(bytes: &[u8]) -> Result<(Packet, &[u8]), Malformed> {
+    let &[_, _, _, _, _, l0, l1, ..] = bytes else { return Err(Malformed::NoEnvelope) };
     let header_end = HEADER_AT + usize::from(u16::from_be_bytes([l0, l1]));
     let header = bytes.get(HEADER_AT..header_end).ok_or(Malformed::Header)?;
     let body = &bytes[header_end..];

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use super::registration::backoff;
 use super::{Change, Event, Letter, Server, Timer};
 use crate::holding::Arrival;
+use crate::plant::{Bug, Plant};
 use crate::protocol::limits::{MAILBOX_MAX, STREAMS_MAX, WINDOW};
 use crate::protocol::{MessageId, Name, NotSaved, Packet, StreamId};
 use crate::time::{Now, Time};
@@ -25,7 +26,7 @@ pub(super) struct Flight {
     next_at: Time,
 }
 
-impl Server {
+impl<P: Plant> Server<P> {
     /// A registered client wants a message kept.
     pub(super) fn save(
         &mut self,
@@ -47,6 +48,11 @@ impl Server {
             return;
         }
         match self.holding.offer(next, id, base, save) {
+            Arrival::Early if self.plant.has(Bug::SavesHeld) => {
+                let saved =
+                    Packet::Saved { store: self.record.store, stream: id.stream, seq: id.seq };
+                return self.send(addr, &saved, 1);
+            }
             Arrival::Early => return,
             Arrival::Old => {}
             Arrival::Ready(saves) => {
@@ -57,7 +63,11 @@ impl Server {
         }
         if let Some(progress) = self.record.streams.get(&id.stream) {
             let (store, seq) = (self.record.store, progress.next - 1);
-            self.send_durably(addr, &Packet::Saved { store, stream: id.stream, seq }, 1);
+            let saved = Packet::Saved { store, stream: id.stream, seq };
+            if self.plant.has(Bug::AcksBeforeCommit) {
+                return self.send(addr, &saved, 1);
+            }
+            self.send_durably(addr, &saved, 1);
         }
     }
 
@@ -134,6 +144,10 @@ impl Server {
             if self.undurable.contains_key(&letter.id) {
                 break;
             }
+            let age_ms = now.wall.unix_ms().saturating_sub(letter.stored_at.unix_ms());
+            if age_ms > 3_600_000 && self.plant.has(Bug::ClockStepExpiresMail) {
+                continue;
+            }
             let MessageId { stream, seq } = letter.id;
             let base = *first_of.entry(stream).or_insert(seq);
             let flight = session
@@ -150,7 +164,13 @@ impl Server {
             wake = Some(wake.map_or(flight.next_at, |wake| wake.min(flight.next_at)));
         }
         for transmit in due {
+            let sent = transmit.identity.message;
             self.journal.transmit(transmit);
+            if let Some(MessageId { stream, seq }) = sent
+                && self.plant.has(Bug::ClearsMailboxEarly)
+            {
+                self.change(Change::Shown { stream, seq });
+            }
         }
         match wake {
             Some(wake) => self.timers.set(Timer::Mail(reader.clone()), wake),

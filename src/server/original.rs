@@ -16,6 +16,7 @@ use super::timing::{LEASE, RESEND_MIN};
 use super::{Account, Event, GoneReason, Server, Timer};
 use crate::machine::{Identity, Socket, Transmit};
 use crate::original::{self, Repeats, Request, Word};
+use crate::plant::Plant;
 use crate::protocol::limits::TEXT_MAX;
 use crate::protocol::{MessageId, Name, NotSaved, PacketKind, Refusal, StreamId, Token};
 use crate::time::{Now, Time};
@@ -61,7 +62,7 @@ struct OnItsWay {
     next_at: Time,
 }
 
-impl Server {
+impl<P: Plant> Server<P> {
     pub(super) fn handle_original(
         &mut self,
         now: Now,

@@ -9,6 +9,7 @@ use super::mail::Flight;
 use super::original::Guest;
 use super::timing::{LEASE, PROBE_INTERVAL, PROBES, RESEND_MAX, RESEND_MIN};
 use super::{Account, Change, Event, GoneReason, Server, Timer};
+use crate::plant::{Bug, Plant};
 use crate::protocol::limits::{NAMES_MAX, TABLE_WINDOW};
 use crate::protocol::{MessageId, Name, Nonce, Packet, Refusal, SessionId, StreamId, TableId};
 use crate::time::{Now, Time};
@@ -99,7 +100,7 @@ pub(super) fn backoff(attempts: u32) -> std::time::Duration {
     (RESEND_MIN * 2_u32.pow(doublings)).min(RESEND_MAX)
 }
 
-impl Server {
+impl<P: Plant> Server<P> {
     /// The holder of a session, if it calls from its address. Anybody else is told to register.
     pub(super) fn authenticate(
         &mut self,
@@ -124,7 +125,10 @@ impl Server {
         let contender = Contender { name: name.clone(), addr: from, account };
         match self.record.accounts.get(&name) {
             Some(known) if known.token == account.token => {
-                if account.registration > known.registration {
+                let is_late = account.registration <= known.registration && holder.is_none();
+                if account.registration > known.registration
+                    || is_late && self.plant.has(Bug::OldRegistrationCounts)
+                {
                     self.grant(now, contender);
                 } else if let Some(holder) = holder
                     && holder.addr == from
@@ -159,6 +163,8 @@ impl Server {
     fn grant(&mut self, now: Now, contender: Contender) {
         let Contender { name, addr, account } = contender;
         let back = self.record.accounts.contains_key(&name);
+        let before = self.sessions.get(&name).map(|session| session.addr);
+        self.wipe_mail(&name);
         self.drop_session(&name, GoneReason::Replaced);
         self.change(Change::Registered { name: name.clone(), account });
         let original = account.original.is_some();
@@ -170,7 +176,23 @@ impl Server {
         } else {
             self.answer_registered(addr, account.registration, session, back);
         }
+        if let Some(before) = before.filter(|before| *before != addr)
+            && self.plant.has(Bug::KeepsOldAddress)
+        {
+            self.table.set(&name, Some(before), original);
+        }
         self.tell_everyone(now);
+    }
+
+    /// What the original did at a registration: [`Bug::RegistrationWipesMail`].
+    fn wipe_mail(&mut self, name: &Name) {
+        let Some(mailbox) = self.record.mailboxes.get(name) else { return };
+        if self.plant.has(Bug::RegistrationWipesMail) {
+            let ids: Vec<MessageId> = mailbox.iter().map(|letter| letter.id).collect();
+            for MessageId { stream, seq } in ids {
+                self.change(Change::Shown { stream, seq });
+            }
+        }
     }
 
     fn open_session(&mut self, now: Now, name: &Name, addr: SocketAddr) -> SessionId {
@@ -260,6 +282,10 @@ impl Server {
     pub(super) fn probe(&mut self, now: Now, name: &Name, contender: Option<Contender>) {
         if contender.is_none() && !self.can_be_asked(name) {
             return;
+        }
+        let is_here = self.sessions.contains_key(name);
+        if is_here && contender.is_none() && self.plant.has(Bug::OneWayIsOffline) {
+            return self.end_session(now, name, GoneReason::Silent);
         }
         let Some(session) = self.sessions.get_mut(name) else { return };
         let asking = session.probe.is_some();
@@ -352,6 +378,9 @@ impl Server {
         session.table_sent = at;
         for part in parts {
             self.send(addr, &part, attempt);
+        }
+        if attempt == 1 && self.plant.has(Bug::TableSentOnce) {
+            return;
         }
         self.timers.set(Timer::Table(name.clone()), now.time + backoff(attempt));
     }

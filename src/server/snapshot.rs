@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::Server;
+use crate::plant::Plant;
 
 /// A server's state without ids, tokens or anything random: for tests and for looking at it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -15,7 +16,7 @@ pub struct Snapshot {
     pub streams: Vec<String>,
 }
 
-impl Server {
+impl<P: Plant> Server<P> {
     /// Its state now.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {

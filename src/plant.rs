@@ -1,0 +1,74 @@
+//! Where a simulator plants bugs, to prove that its checkers would catch them.
+//!
+//! Machines are generic over a [`Plant`]. The shipped one is [`Sound`]: it holds nothing and
+//! answers "no" in a constant, so that the compiler leaves every planted bug out.
+
+/// Answers, at each place where a bug can be planted, whether it is.
+pub trait Plant: 'static {
+    /// Whether this bug is planted. Asked only where it would make a difference, so that a
+    /// simulator can count how often a bug had its chance.
+    fn has(&self, bug: Bug) -> bool;
+}
+
+/// No bugs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sound;
+
+impl Plant for Sound {
+    #[inline(always)]
+    fn has(&self, _: Bug) -> bool {
+        false
+    }
+}
+
+/// The bugs that can be planted, each a real mistake that chats make.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Bug {
+    /// Client: a copy of a message is shown again.
+    ShowsCopies,
+    /// Client: a message later than the expected one is shown at once, and earlier ones count as
+    /// copies from then on.
+    HighestOnly,
+    /// Client: a message that came too early is acknowledged before it is shown.
+    AcksHeld,
+    /// Client: a copy is not acknowledged, though the first acknowledgement may be lost.
+    CopyNotAcked,
+    /// Client: what was shown is not remembered over a restart.
+    ForgetsShown,
+    /// Client: what was typed is not remembered over a restart.
+    ForgetsOutbox,
+    /// Client: the server is asked four times to save a message, and never again.
+    GivesUpSaving,
+    /// Client: a peer that does not answer is tried for ever, and the server never.
+    NeverDetours,
+    /// Client: an acknowledgement counts for whatever was sent last.
+    AckConfirmsNewest,
+    /// Client: the hello is not repeated.
+    SignsInOnce,
+    /// Client: places in a stream begin again after eight messages.
+    WrapsAround,
+    /// Client: pauses double without bound.
+    BackoffUnbounded,
+    /// Client: every message claims that all before it are settled.
+    BaseTooHigh,
+    /// Both: damaged datagrams are taken for good.
+    NoChecksum,
+    /// Server: a message is said to be saved before its commit has ended.
+    AcksBeforeCommit,
+    /// Server: a message that came too early is said to be saved before it is.
+    SavesHeld,
+    /// Server: a stored message is forgotten when it is sent, not when it was shown.
+    ClearsMailboxEarly,
+    /// Server: who registers again loses the messages that are kept.
+    RegistrationWipesMail,
+    /// Server: stored messages expire by the wall clock, after an hour.
+    ClockStepExpiresMail,
+    /// Server: a recipient that one sender cannot reach is taken for offline, unasked.
+    OneWayIsOffline,
+    /// Server: an old registration that arrives late counts.
+    OldRegistrationCounts,
+    /// Server: whoever comes back from another port is still looked for at the old one.
+    KeepsOldAddress,
+    /// Server: a change of the table is sent once.
+    TableSentOnce,
+}
