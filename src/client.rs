@@ -331,7 +331,7 @@ impl<P: Plant> Client<P> {
             self.waiting_for = None;
             self.go_on(now);
         } else {
-            self.journal.event_durably(Event::ServerNotResponding);
+            self.tell_silence();
             self.leave(false);
         }
     }

@@ -5,6 +5,7 @@
 
 mod cookie;
 mod event;
+mod guest;
 mod mail;
 mod original;
 mod record;

@@ -113,9 +113,8 @@ impl<P: Plant> Client<P> {
             }
         };
         let asking_since = *self.session.asking_since.get_or_insert(now.time);
-        if now.time - asking_since >= SERVER_SILENT && !self.session.silence_told {
-            self.session.silence_told = true;
-            self.journal.event_durably(Event::ServerNotResponding);
+        if now.time - asking_since >= SERVER_SILENT {
+            self.tell_silence();
         }
         let pause = match self.session.phase {
             Phase::Offline => return,
@@ -135,9 +134,7 @@ impl<P: Plant> Client<P> {
                 if attempts > REGISTER_ATTEMPTS { self.backoff(attempts) } else { PING_RETRY }
             }
             Phase::Leaving { .. } if attempts > DEREGISTER_ATTEMPTS => {
-                if !self.session.silence_told {
-                    self.journal.event_durably(Event::ServerNotResponding);
-                }
+                self.tell_silence();
                 return self.signed_out();
             }
             Phase::Leaving { session, .. } => {
@@ -146,6 +143,13 @@ impl<P: Plant> Client<P> {
             }
         };
         self.timers.set(Timer::Session, now.time + pause);
+    }
+
+    /// Tells the user, once, that the server does not answer.
+    pub(super) fn tell_silence(&mut self) {
+        if !std::mem::replace(&mut self.session.silence_told, true) {
+            self.journal.event_durably(Event::ServerNotResponding);
+        }
     }
 
     /// A pause that doubles up to [`BACKOFF_MAX`], with up to a quarter of jitter, so that many

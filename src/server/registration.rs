@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
+use super::guest::Guest;
 use super::mail::Flight;
-use super::original::Guest;
 use super::timing::{LEASE, PROBE_INTERVAL, PROBES, RESEND_MAX, RESEND_MIN};
 use super::{Account, Change, Event, GoneReason, Server, Timer};
 use crate::plant::{Bug, Plant};
@@ -209,7 +209,7 @@ impl<P: Plant> Server<P> {
     pub(super) fn restore_guest(&mut self, name: &Name, addr: SocketAddr) {
         let now = Now::default();
         self.open_session(now, name, addr);
-        self.welcome_back_guest(now, name, addr);
+        self.take_in_guest(now, name, addr);
         self.confirm(now, name);
     }
 
@@ -319,7 +319,7 @@ impl<P: Plant> Server<P> {
             probe.asked += 1;
             let (addr, nonce, attempt) = (session.addr, probe.nonce, probe.asked);
             if session.guest.is_some() {
-                self.ping_guest(addr);
+                self.ping_guest(now, name);
             } else {
                 self.send(addr, &Packet::Probe { nonce }, attempt);
             }
