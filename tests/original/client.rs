@@ -164,16 +164,17 @@ impl OriginalClient {
         self.request(now, self.server.addr, &request, then);
     }
 
-    /// Reads lines until one has to be waited for.
+    /// Reads lines until one has to be waited for, or there is none.
     fn read(&mut self, now: Now) {
         while self.request.is_none() && !self.closed {
-            self.prompt();
             let Some(line) = self.typed.pop_front() else { return };
             if self.obey(now, &line).is_err() {
                 self.close();
             } else if line == "ctrl + c" {
                 self.closed = true;
                 self.deaf = true;
+            } else if self.request.is_none() && !self.closed {
+                self.prompt();
             }
         }
     }
@@ -254,7 +255,10 @@ impl OriginalClient {
                 self.println("[Exiting]");
             }
         }
-        self.read(now);
+        if self.request.is_none() && !self.closed {
+            self.prompt();
+            self.read(now);
+        }
     }
 
     fn is_server(&self, from: SocketAddr) -> bool {

@@ -173,7 +173,8 @@ fn a_message_for_the_absent_is_stored_and_fetched() {
     assert_eq!(stage.shows("bob", "[Welcome back, bob.]"), 1);
     assert_eq!(stage.texts_from("bob", "alice"), ["offline one"]);
     let alice = stage.client("alice");
-    assert_eq!(alice.lines("[Client bob is offline, message sent to server.]"), 1);
+    let offline = ">>> alice: [Client bob is offline, message sent to server.]";
+    assert_eq!(alice.lines(offline), 1);
     assert_eq!(alice.lines(">>> [Messages received by the server and saved]"), 1);
 }
 
