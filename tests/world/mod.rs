@@ -1,6 +1,9 @@
 //! A world of machines without a runtime: datagrams and timers are moved by hand.
 //!
-//! Every datagram takes [`LATENCY`]; a rule may lose it, keep it back, or let it pass.
+//! Every datagram takes [`LATENCY`]; a rule may lose it, keep it back, or let it pass. One rule
+//! decides by the identity of what our machines send, the other by the bytes of anything.
+
+mod foreign;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -14,6 +17,9 @@ use udpchat::server::{self, Server, ServerConfig, ServerRecord, Snapshot};
 use udpchat::store::Record;
 use udpchat::time::{Now, Time, WallTime};
 
+use foreign::ForeignNode;
+pub(crate) use foreign::{Foreign, Shared, Wire};
+
 /// What every datagram takes from node to node.
 pub(crate) const LATENCY: Duration = Duration::from_millis(10);
 
@@ -23,6 +29,11 @@ const INPUTS_MAX: u32 = 200_000;
 /// Where the server listens.
 pub(crate) fn server_addr() -> SocketAddr {
     ([192, 0, 2, 1], 9_000).into()
+}
+
+/// Where the server's other socket is.
+pub(crate) fn second_addr() -> SocketAddr {
+    ([192, 0, 2, 1], 9_001).into()
 }
 
 /// The day on which every world begins.
@@ -55,6 +66,7 @@ pub(crate) enum Verdict {
 }
 
 type Rule = Box<dyn FnMut(Time, &Sight) -> Verdict>;
+type WireRule = Box<dyn FnMut(&Wire) -> Verdict>;
 
 struct InFlight {
     from: SocketAddr,
@@ -69,36 +81,48 @@ struct ClientNode {
     events: Vec<Event>,
 }
 
-/// One server, some clients, and the network between them.
+/// One server, some clients, perhaps foreign nodes, and the network between them.
 pub(crate) struct World {
     pub(crate) now: Time,
     server: Option<Server>,
     server_record: ServerRecord,
     pub(crate) server_events: Vec<server::Event>,
     clients: BTreeMap<String, ClientNode>,
+    foreign: BTreeMap<String, ForeignNode>,
     network: BTreeMap<(Time, u64), InFlight>,
     sent: u64,
     pub(crate) log: Vec<(Time, Sight)>,
+    /// Everything that was sent, as bytes.
+    pub(crate) wire: Vec<Wire>,
     rule: Rule,
+    wire_rule: WireRule,
     lives: u64,
 }
 
 impl World {
     pub(crate) fn new() -> Self {
-        let mut world = Self {
+        let mut world = Self::without_server();
+        world.start_server();
+        world
+    }
+
+    /// A world in which a foreign server may be put.
+    pub(crate) fn without_server() -> Self {
+        Self {
             now: Time::ZERO,
             server: None,
             server_record: ServerRecord::new(StoreId(1)),
             server_events: Vec::new(),
             clients: BTreeMap::new(),
+            foreign: BTreeMap::new(),
             network: BTreeMap::new(),
             sent: 0,
             log: Vec::new(),
+            wire: Vec::new(),
             rule: Box::new(|_, _| Verdict::Pass),
+            wire_rule: Box::new(|_| Verdict::Pass),
             lives: 0,
-        };
-        world.start_server();
-        world
+        }
     }
 
     /// A world with these clients, registered.
@@ -113,6 +137,17 @@ impl World {
 
     pub(crate) fn rule(&mut self, rule: impl FnMut(Time, &Sight) -> Verdict + 'static) {
         self.rule = Box::new(rule);
+    }
+
+    /// A rule for the datagrams of all nodes, after the other rule has let them pass.
+    pub(crate) fn wire_rule(&mut self, rule: impl FnMut(&Wire) -> Verdict + 'static) {
+        self.wire_rule = Box::new(rule);
+    }
+
+    /// Puts a foreign node at an address, in place of an older one of the name.
+    pub(crate) fn add_foreign(&mut self, name: &str, addr: SocketAddr, node: Shared<dyn Foreign>) {
+        self.foreign.insert(name.to_owned(), ForeignNode { node, addr });
+        self.drain();
     }
 
     /// Starts a client with an empty memory on a port; `token` 0 draws one.
@@ -142,9 +177,10 @@ impl World {
         self.clients.insert(name.to_owned(), ClientNode { machine, record, addr, events });
     }
 
-    /// Kills a client without a word.
+    /// Kills a client, ours or foreign, without a word.
     pub(crate) fn kill(&mut self, name: &str) {
         self.clients.remove(name);
+        self.foreign.remove(name);
     }
 
     pub(crate) fn kill_server(&mut self) {
@@ -172,7 +208,7 @@ impl World {
         })
     }
 
-    fn reading(&self) -> Now {
+    pub(crate) fn reading(&self) -> Now {
         let since_start_ms =
             u64::try_from(self.now.since_start().as_millis()).expect("a short test");
         Now { time: self.now, wall: WallTime::from_unix_ms(EPOCH_UNIX_MS + since_start_ms) }
@@ -203,8 +239,9 @@ impl World {
         for _ in 0..INPUTS_MAX {
             let timeouts = self.clients.values().filter_map(|node| node.machine.next_timeout());
             let server = self.server.as_ref().and_then(Machine::next_timeout);
+            let foreign = self.foreign.values().filter_map(|it| it.node.borrow().next_timeout());
             let arrival = self.network.keys().next().map(|(due, _)| *due);
-            let next = timeouts.chain(server).chain(arrival).min();
+            let next = timeouts.chain(server).chain(foreign).chain(arrival).min();
             let Some(next) = next.filter(|next| *next <= end) else {
                 self.now = end;
                 return;
@@ -218,15 +255,8 @@ impl World {
     fn step(&mut self) {
         let now = self.reading();
         if let Some(entry) = self.network.first_entry().filter(|entry| entry.key().0 <= now.time) {
-            let InFlight { from, to, bytes } = entry.remove();
-            let datagram = Datagram { socket: Socket::Main, from, bytes: &bytes };
-            if to == server_addr() {
-                if let Some(server) = &mut self.server {
-                    server.handle_datagram(now, datagram);
-                }
-            } else if let Some(node) = self.clients.values_mut().find(|node| node.addr == to) {
-                node.machine.handle_datagram(now, datagram);
-            }
+            let datagram = entry.remove();
+            self.deliver(now, &datagram);
         } else {
             for machine in self.server.iter_mut() {
                 machine.handle_timeout(now);
@@ -234,17 +264,38 @@ impl World {
             for node in self.clients.values_mut() {
                 node.machine.handle_timeout(now);
             }
+            for foreign in self.foreign.values() {
+                foreign.node.borrow_mut().handle_timeout(now);
+            }
         }
         self.drain();
     }
 
-    fn drain(&mut self) {
+    fn deliver(&mut self, now: Now, InFlight { from, to, bytes }: &InFlight) {
+        if let Some(foreign) = self.foreign.values().find(|foreign| foreign.addr == *to) {
+            foreign.node.borrow_mut().handle_datagram(now, *from, bytes);
+        } else if *to == server_addr() || *to == second_addr() {
+            let socket = if *to == server_addr() { Socket::Main } else { Socket::Second };
+            if let Some(server) = &mut self.server {
+                server.handle_datagram(now, Datagram { socket, from: *from, bytes });
+            }
+        } else if let Some(node) = self.clients.values_mut().find(|node| node.addr == *to) {
+            let socket = Socket::Main;
+            node.machine.handle_datagram(now, Datagram { socket, from: *from, bytes });
+        }
+    }
+
+    /// Takes from every node what it has to say. To be called after every input.
+    pub(crate) fn drain(&mut self) {
         let now = self.reading();
-        let mut out: Vec<(String, SocketAddr, Transmit)> = Vec::new();
+        let mut out: Vec<(SocketAddr, Transmit)> = Vec::new();
         if let Some(server) = &mut self.server {
             while let Some(output) = server.poll_output() {
                 match output {
-                    Output::Transmit(t) => out.push(("server".into(), server_addr(), t)),
+                    Output::Transmit(t) => match t.socket {
+                        Socket::Main => out.push((server_addr(), t)),
+                        Socket::Second => out.push((second_addr(), t)),
+                    },
                     Output::Event(event) => self.server_events.push(event),
                     Output::Commit(changes) => {
                         changes.iter().for_each(|change| self.server_record.apply(change));
@@ -253,10 +304,10 @@ impl World {
                 }
             }
         }
-        for (name, node) in &mut self.clients {
+        for node in self.clients.values_mut() {
             while let Some(output) = node.machine.poll_output() {
                 match output {
-                    Output::Transmit(t) => out.push((name.clone(), node.addr, t)),
+                    Output::Transmit(t) => out.push((node.addr, t)),
                     Output::Event(event) => node.events.push(event),
                     Output::Commit(changes) => {
                         changes.iter().for_each(|change| node.record.apply(change));
@@ -265,16 +316,36 @@ impl World {
                 }
             }
         }
-        for (from, addr, transmit) in out {
-            self.carry(from, addr, transmit);
+        for (addr, transmit) in out {
+            self.carry(addr, transmit);
+        }
+        let mut foreign = Vec::new();
+        for ForeignNode { node, addr } in self.foreign.values() {
+            while let Some((to, bytes)) = node.borrow_mut().poll_transmit() {
+                foreign.push((*addr, to, bytes));
+            }
+        }
+        for (from, to, bytes) in foreign {
+            self.carry_bytes(from, to, bytes, Verdict::Pass);
         }
     }
 
-    fn carry(&mut self, from: String, addr: SocketAddr, transmit: Transmit) {
-        let to = self.name_of(transmit.to);
+    fn carry(&mut self, addr: SocketAddr, transmit: Transmit) {
+        let (from, to) = (self.name_of(addr), self.name_of(transmit.to));
         let sight = Sight { from, to, identity: transmit.identity };
         let verdict = (self.rule)(self.now, &sight);
         self.log.push((self.now, sight));
+        self.carry_bytes(addr, transmit.to, transmit.bytes, verdict);
+    }
+
+    fn carry_bytes(&mut self, from: SocketAddr, to: SocketAddr, bytes: Vec<u8>, so_far: Verdict) {
+        let names = (self.name_of(from), self.name_of(to));
+        let wire = Wire { at: self.now, from: names.0, to: names.1, bytes: bytes.clone() };
+        let verdict = match so_far {
+            Verdict::Pass => (self.wire_rule)(&wire),
+            decided => decided,
+        };
+        self.wire.push(wire);
         let delays = match verdict {
             Verdict::Pass => vec![Duration::ZERO],
             Verdict::Lose => vec![],
@@ -283,9 +354,8 @@ impl World {
         };
         for delay in delays {
             self.sent += 1;
-            let (to, bytes) = (transmit.to, transmit.bytes.clone());
             let due = self.now + LATENCY + delay;
-            self.network.insert((due, self.sent), InFlight { from: addr, to, bytes });
+            self.network.insert((due, self.sent), InFlight { from, to, bytes: bytes.clone() });
         }
     }
 
@@ -293,12 +363,17 @@ impl World {
         if addr == server_addr() {
             return "server".to_owned();
         }
-        let node = self.clients.iter().find(|(_, node)| node.addr == addr);
-        node.map_or_else(|| addr.to_string(), |(name, _)| name.clone())
+        if addr == second_addr() {
+            return "second".to_owned();
+        }
+        let ours = self.clients.iter().map(|(name, node)| (name, node.addr));
+        let foreign = self.foreign.iter().map(|(name, node)| (name, node.addr));
+        let mut named = ours.chain(foreign).filter(|(_, at)| *at == addr);
+        named.next().map_or_else(|| addr.to_string(), |(name, _)| name.clone())
     }
 
     pub(crate) fn addr(&self, name: &str) -> SocketAddr {
-        self.clients[name].addr
+        self.clients.get(name).map_or_else(|| self.foreign[name].addr, |node| node.addr)
     }
 
     pub(crate) fn events(&self, name: &str) -> &[Event] {
