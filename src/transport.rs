@@ -69,6 +69,18 @@ impl UdpTransport {
     }
 }
 
+impl UdpTransport {
+    /// Whether a datagram claims to come from here: a forged one would make a node talk to itself
+    /// (docs/original.md, failure 51).
+    fn is_own(&self, from: SocketAddr) -> bool {
+        let sockets = [Some(&self.main), self.second.as_ref()].into_iter().flatten();
+        let mut own_ports = sockets.filter_map(|socket| socket.local_addr().ok());
+        // Only an address of this machine can be bound.
+        own_ports.any(|local| local.port() == from.port())
+            && std::net::UdpSocket::bind((from.ip(), 0)).is_ok()
+    }
+}
+
 impl Transport for UdpTransport {
     async fn receive(&self, buffer: &mut [u8]) -> io::Result<Received> {
         loop {
@@ -88,7 +100,9 @@ impl Transport for UdpTransport {
                 _ => &self.main,
             };
             // An error here is the network's answer to an earlier datagram, or nothing to read.
-            if let Ok((length, from)) = from_socket.try_recv_from(buffer) {
+            if let Ok((length, from)) = from_socket.try_recv_from(buffer)
+                && !self.is_own(canonical(from))
+            {
                 return Ok(Received { socket, length, from: canonical(from) });
             }
         }
@@ -135,6 +149,18 @@ fn for_family(to: SocketAddr, local: SocketAddr) -> SocketAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn nobody_talks_to_itself() {
+        let transport = UdpTransport::bind(Some(Ipv4Addr::LOCALHOST.into()), 0).await.unwrap();
+        let own = transport.local_addr().unwrap();
+        transport.main.send_to(b"me", own).await.unwrap();
+        let other = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        other.send_to(b"you", own).await.unwrap();
+        let mut buffer = [0; 16];
+        let received = transport.receive(&mut buffer).await.unwrap();
+        assert_eq!(&buffer[..received.length], b"you");
+    }
 
     #[test]
     fn addresses_are_the_same_on_both_kinds_of_socket() {

@@ -5,11 +5,13 @@
 //! acknowledgement names nothing, so only one thing is ever on its way. A guest that never
 //! acknowledged anything may be a forged address or behind a NAT: it earns little.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::original::hash;
 use super::timing::{LEASE, RESEND_MIN};
-use super::{Event, GoneReason, Server, Timer};
+use super::{Account, Change, Event, GoneReason, Original, Server, Timer};
 use crate::machine::{Identity, Socket, Transmit};
 use crate::original::{self, Repeats};
 use crate::plant::Plant;
@@ -48,6 +50,17 @@ const MAIL_WANTED: Duration = Duration::from_secs(10);
 /// After so long no acknowledgement of an earlier datagram is on its way any more.
 const QUIET: Duration = Duration::from_secs(1);
 
+/// Between two tables for addresses that share a slot, and slots: a fixed cost, however many
+/// addresses are forged.
+const UNPROVEN_TABLE_PAUSE: Duration = Duration::from_secs(1);
+const TABLE_SLOTS: usize = 1_024;
+
+/// How long an original repeats a request.
+const REPEATED_FOR: Duration = Duration::from_secs(2);
+
+/// Guests that are remembered as having left, so that copies of their last request are answered.
+const LEFT_MAX: usize = 64;
+
 /// What the server knows of a guest beyond its session.
 #[derive(Debug, Default)]
 pub(super) struct Guest {
@@ -74,6 +87,48 @@ struct OnItsWay {
     sent: bool,
 }
 
+/// What an address may cost that nobody has proven to be where it says.
+#[derive(Debug)]
+pub(super) struct Doorstep {
+    /// When one of the addresses that share a slot was sent a table.
+    tables: Vec<Option<Time>>,
+    /// Who has left, the last ones, until something is asked about them.
+    left: VecDeque<(SocketAddr, Name, Option<Time>)>,
+}
+
+impl Doorstep {
+    pub(super) fn new() -> Self {
+        Self { tables: vec![None; TABLE_SLOTS], left: VecDeque::new() }
+    }
+
+    fn may_have_table(&mut self, now: Time, addr: SocketAddr) -> bool {
+        let slot = usize::try_from(hash(&addr.ip()) % TABLE_SLOTS as u64).unwrap_or(0);
+        let free = self.tables[slot].is_none_or(|at| at + UNPROVEN_TABLE_PAUSE <= now);
+        if free {
+            self.tables[slot] = Some(now);
+        }
+        free
+    }
+
+    pub(super) fn leaves(&mut self, addr: SocketAddr, name: &Name) {
+        self.left.retain(|(other, ..)| *other != addr);
+        self.left.push_back((addr, name.clone(), None));
+        if self.left.len() > LEFT_MAX {
+            self.left.pop_front();
+        }
+    }
+
+    /// Whether this is the deregistration that ended this guest's session, or a copy of it.
+    pub(super) fn has_just_left(&mut self, now: Time, addr: SocketAddr, name: &Name) -> bool {
+        let mut left = self.left.iter_mut();
+        let Some((_, _, since)) = left.find(|(a, n, _)| *a == addr && n == name) else {
+            return false;
+        };
+        let since = *since.get_or_insert(now);
+        now < since + REPEATED_FOR
+    }
+}
+
 impl Guest {
     /// A datagram of its has come.
     pub(super) const fn has_spoken(&mut self) {
@@ -94,14 +149,14 @@ impl<P: Plant> Server<P> {
     /// A guest has its name.
     pub(super) fn welcome_guest(&mut self, now: Now, name: &Name, addr: SocketAddr) {
         self.send_to_guest(Socket::Main, addr, PacketKind::Registered, original::ack());
-        self.take_in_guest(now, name, addr);
+        self.take_in_guest(now, name, addr, false);
     }
 
     /// A guest has its name, perhaps from an earlier life of this server.
-    pub(super) fn take_in_guest(&mut self, now: Now, name: &Name, addr: SocketAddr) {
+    pub(super) fn take_in_guest(&mut self, now: Now, name: &Name, addr: SocketAddr, proven: bool) {
         self.guests.insert(addr, name.clone());
         if let Some(session) = self.sessions.get_mut(name) {
-            session.guest = Some(Guest { may_have_table: true, ..Guest::default() });
+            session.guest = Some(Guest { proven, may_have_table: true, ..Guest::default() });
         }
         self.timers.set(Timer::Lease(name.clone()), now.time);
     }
@@ -111,15 +166,15 @@ impl<P: Plant> Server<P> {
         if !self.config.original {
             return;
         }
-        let guests: Vec<(Name, SocketAddr)> = self
+        let guests: Vec<(Name, Original)> = self
             .record
             .accounts
             .iter()
-            .filter_map(|(name, account)| account.original.map(|addr| (name.clone(), addr)))
+            .filter_map(|(name, account)| account.original.map(|known| (name.clone(), known)))
             .collect();
-        for (name, addr) in guests {
-            self.restore_guest(&name, addr);
-            let (back, original) = (true, true);
+        for (name, known) in guests {
+            self.restore_guest(&name, known);
+            let (addr, back, original) = (known.addr, true, true);
             self.journal.event_durably(Event::Registered { name, addr, back, original });
         }
     }
@@ -149,11 +204,16 @@ impl<P: Plant> Server<P> {
         if let Some(nonce) = nonce {
             self.probe_answered(&name, nonce);
         }
+        if newly_proven {
+            self.timers.set(Timer::Table(name.clone()), now.time + TABLE_REPEAT);
+            if let Some(account) = self.record.accounts.get(&name) {
+                let original = Some(Original { addr: from, proven: true });
+                let account = Account { original, ..*account };
+                self.change(Change::Registered { name: name.clone(), account });
+            }
+        }
         if let Some(letter) = letter.filter(|letter| letter.sent) {
             return self.shown(now, &name, letter.id);
-        }
-        if newly_proven {
-            self.sync_guest_table(now, &name);
         }
         self.hand_over(now, &name);
     }
@@ -182,7 +242,9 @@ impl<P: Plant> Server<P> {
         let Some(session) = self.sessions.get_mut(name) else { return };
         let addr = session.addr;
         let Some(guest) = &mut session.guest else { return };
-        if !std::mem::replace(&mut guest.may_have_table, false) && !guest.proven {
+        let may_have_table = std::mem::replace(&mut guest.may_have_table, false);
+        let earned = guest.proven || may_have_table && self.doorstep.may_have_table(now.time, addr);
+        if !earned {
             return;
         }
         if let Some(sent_at) = guest.table_sent_at

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use siphasher::sip::SipHasher24;
 
 use super::mail::Save;
-use super::{Account, GoneReason, Server};
+use super::{Account, GoneReason, Original, Server};
 use crate::machine::{Identity, Socket, Transmit};
 use crate::original::{self, Request, Word};
 use crate::plant::Plant;
@@ -87,7 +87,8 @@ impl<P: Plant> Server<P> {
         let token = Token(hash(&from));
         let known = self.record.accounts.get(&name).filter(|known| known.token == token);
         let registration = known.map_or(0, |known| known.registration) + 1;
-        let account = Account { token, registration, original: Some(from) };
+        let original = Some(Original { addr: from, proven: false });
+        let account = Account { token, registration, original };
         self.register(now, from, name, account);
     }
 
@@ -107,8 +108,8 @@ impl<P: Plant> Server<P> {
         }
         // Whoever is away already is told so again: its acknowledgement was lost.
         self.send_to_guest(Socket::Main, from, PacketKind::Deregistered, original::ack());
-        if holder.is_some() {
-            self.end_session(now, &name, GoneReason::Deregistered);
+        self.end_session(now, &name, GoneReason::Deregistered);
+        if self.doorstep.has_just_left(now.time, from, &name) {
             let table = original::table(&name, self.table.entries());
             self.send_to_guest(Socket::Main, from, PacketKind::Table, table);
         }
@@ -163,7 +164,7 @@ impl<P: Plant> Server<P> {
     }
 }
 
-fn hash(value: &impl Hash) -> u64 {
+pub(super) fn hash(value: &impl Hash) -> u64 {
     // Unkeyed on purpose: the same over restarts. Nothing in this dialect is secret anyway.
     let mut hasher = SipHasher24::new();
     value.hash(&mut hasher);

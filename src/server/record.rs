@@ -27,8 +27,17 @@ pub struct Account {
     pub token: Token,
     /// The holder's last registration.
     pub registration: u64,
-    /// The address of an original client, which will not register again by itself.
-    pub original: Option<SocketAddr>,
+    /// Where it is if it speaks the original's dialect: it will not register again by itself.
+    pub original: Option<Original>,
+}
+
+/// Where an original client is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Original {
+    /// Its address.
+    pub addr: SocketAddr,
+    /// Whether it has acknowledged anything there.
+    pub proven: bool,
 }
 
 /// A stored message.

@@ -132,21 +132,6 @@ fn acks_are_never_answered() {
 }
 
 #[test]
-fn the_server_never_talks_to_itself() {
-    let mut stage = Stage::at_ours().with(&["alice"], &[]);
-    for text in ["[REQUEST:REG] server", "[REQUEST:DEREG] x", "hello"] {
-        for (from, to) in [(server_addr(), server_addr()), (second_addr(), server_addr())] {
-            stage.inject(from, to, word(text));
-        }
-    }
-    stage.run_ms(5_000);
-    let own = |name: &str| name == "server" || name == "second";
-    let to_itself = stage.wire.iter().filter(|wire| own(&wire.from) && own(&wire.to));
-    assert_eq!(to_itself.count(), 0);
-    assert_eq!(stage.snapshot().clients.len(), 1);
-}
-
-#[test]
 fn what_kills_an_original_server_is_survived() {
     let mut stage = Stage::at_ours().with(&["alice"], &["bob"]);
     let alice = stage.addr("alice");
