@@ -26,7 +26,7 @@ Examples:
   udpchat -c bob chat.example.org 9000 0 a client elsewhere, on any free port
   echo 'send bob hello' | udpchat -c alice 127.0.0.1 9000 0 --json
 
-A client's exit code is 0 if every message was received or saved, else 1; 2 is wrong usage.
+A client's exit code is 0 if every message was received or saved, else 1. 2 is wrong usage.
 On a terminal type help for the list of commands.";
 
 /// What to run.

@@ -107,9 +107,12 @@ fn run_client(options: ClientOptions) -> anyhow::Result<bool> {
         let mut store = MemoryStore::new(record.clone());
         let config = ClientConfig { name: options.name, server };
         let screen = RefCell::new(Screen::new(mode, io::stdout()));
+        // Not before it says so; and a script is not done if a line of it was not understood.
         let complete = Cell::new(false);
-        let on_event = |_, event: client::Event, _: &Client| {
-            if let client::Event::Left { complete: verdict } = &event {
+        let understood = Cell::new(true);
+        let on_event = |_, mut event: client::Event, _: &Client| {
+            if let client::Event::Left { complete: verdict } = &mut event {
+                *verdict &= mode == Mode::Terminal || understood.get();
                 complete.set(*verdict);
             }
             screen.borrow_mut().event(&event)
@@ -125,7 +128,7 @@ fn run_client(options: ClientOptions) -> anyhow::Result<bool> {
         tokio::select! {
             biased;
             never = give_once(interrupted, &sender, client::Command::Quit) => match never {},
-            Err(error) = obey(lines, &sender, &screen) => return Err(error.into()),
+            Err(error) = obey(lines, &sender, &screen, &understood) => return Err(error.into()),
             result = driven => result?,
         };
         screen.borrow_mut().end()?;
@@ -133,29 +136,38 @@ fn run_client(options: ClientOptions) -> anyhow::Result<bool> {
     })
 }
 
-/// Turns lines into commands and answers what is no command. After the last line it lets the
-/// client finish, and waits for ever.
+/// Turns lines into commands. What is no command it answers, and sets `understood` to false. After
+/// the last line it lets the client finish, and waits for ever.
 async fn obey<W: Write>(
     mut lines: Receiver<Line>,
     commands: &Sender<client::Command>,
     screen: &RefCell<Screen<W>>,
+    understood: &Cell<bool>,
 ) -> io::Result<Infallible> {
     screen.borrow_mut().prompt()?;
     while let Some(line) = lines.recv().await {
         screen.borrow_mut().line_entered();
-        match line {
+        let wrong = match line {
             Line::Text(text) => match command::parse(&text) {
-                Ok(Some(Request::Command(command))) => give(commands, command).await,
-                Ok(Some(Request::Help)) => screen.borrow_mut().help()?,
-                Ok(None) => {}
-                Err(wrong) => screen.borrow_mut().error(&wrong.to_string())?,
+                Ok(Some(Request::Command(command))) => {
+                    give(commands, command).await;
+                    None
+                }
+                Ok(Some(Request::Help)) => {
+                    screen.borrow_mut().help()?;
+                    None
+                }
+                Ok(None) => None,
+                Err(wrong) => Some(wrong.to_string()),
             },
-            Line::TooLong(bytes) => screen.borrow_mut().error(&format!(
+            Line::TooLong(bytes) => Some(format!(
                 "the line has {bytes} bytes, at most {LINE_MAX} are read; nothing was done"
-            ))?,
-            Line::Failed(why) => {
-                screen.borrow_mut().error(&format!("cannot read standard input: {why}"))?;
-            }
+            )),
+            Line::Failed(why) => Some(format!("cannot read standard input: {why}")),
+        };
+        if let Some(wrong) = wrong {
+            understood.set(false);
+            screen.borrow_mut().error(&wrong)?;
         }
         screen.borrow_mut().prompt()?;
     }
