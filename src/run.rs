@@ -105,7 +105,8 @@ fn run_client(options: ClientOptions) -> anyhow::Result<bool> {
         let mut entropy = entropy();
         let record = ClientRecord::new(Token(entropy.draw()));
         let mut store = MemoryStore::new(record.clone());
-        let config = ClientConfig { name: options.name, server };
+        let port = transport.local_addr()?.port();
+        let config = ClientConfig { name: options.name, server, port };
         let screen = RefCell::new(Screen::new(mode, io::stdout()));
         // Not before it says so; and a script is not done if a line of it was not understood.
         let complete = Cell::new(false);
