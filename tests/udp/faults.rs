@@ -1,8 +1,11 @@
 //! Processes that die, come back or never were there.
 
 use std::io::{BufRead, BufReader, Read, Write};
+use std::net::UdpSocket;
 use std::process::Stdio;
 use std::time::Duration;
+
+use udpchat::protocol::{Packet, StreamId, envelope};
 
 use crate::common::{
     Process, client, command, free_port, json, registered, server, server_on, texts, together,
@@ -101,7 +104,7 @@ fn any_datagram_is_survived() {
         ["-c", "alice", "127.0.0.1", &port.to_string(), &own_port.to_string(), "--json"];
     let mut alice = Process::start(&arguments);
     alice.event("table");
-    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let nested = "[".repeat(2_000);
     let long = vec![b'U'; 60_000];
     for bytes in [
@@ -129,4 +132,45 @@ fn any_datagram_is_survived() {
     alice.say("send bob fine");
     assert_eq!(bob.event("message")["text"], "fine");
     drop(server);
+}
+
+#[test]
+fn strangers_are_not_believed() {
+    let (_server, port) = server();
+    let mut bob = registered("bob", port);
+    let own_port = free_port();
+    let arguments =
+        ["-c", "alice", "127.0.0.1", &port.to_string(), &own_port.to_string(), "--json"];
+    let mut alice = Process::start(&arguments);
+    alice.table(&["alice", "bob"]);
+
+    let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let here = stranger.local_addr().unwrap().port();
+    let packet =
+        Packet::Message { from: "bob".parse().unwrap(), stream: StreamId(1), seq: 1, base: 1 };
+    let row = |port| format!(r#"{{"IP": "127.0.0.1", "port": {port}, "status": true}}"#);
+    let table = format!(r#"{{"message": {{"alice": {}, "bob": {}}}}}"#, row(own_port), row(here));
+    for bytes in [
+        envelope::encode(&packet, b"forged").as_slice(),
+        br#"{"message": "bob: forged"}"#,
+        table.as_bytes(),
+    ] {
+        stranger.send_to(bytes, ("127.0.0.1", own_port)).unwrap();
+    }
+    for request in ["DEREG] bob", "GETSAVE] bob", "SAVE] bob alice forged", "SAVE] x alice forged"]
+    {
+        let bytes = format!(r#"{{"message": "[REQUEST:{request}"}}"#);
+        stranger.send_to(bytes.as_bytes(), ("127.0.0.1", port)).unwrap();
+    }
+
+    alice.say("send bob secret");
+    assert_eq!(bob.event("message")["text"], "secret");
+    bob.say("send alice true");
+    assert_eq!(alice.event("message")["text"], "true");
+    alice.say("list");
+    alice.table(&["alice", "bob"]);
+    alice.end_input();
+    assert_eq!(texts(&alice.ends_with(0)), ["true"]);
+    stranger.set_nonblocking(true).unwrap();
+    assert!(stranger.recv(&mut [0; 1_500]).is_err(), "a stranger was answered");
 }

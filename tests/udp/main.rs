@@ -11,4 +11,6 @@ mod common;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod original;
+#[cfg(test)]
 mod relay;
