@@ -5,7 +5,7 @@
 use serde::Serialize;
 
 use crate::client::{DetourReason, Event, Listing, UnsentReason};
-use crate::protocol::{MessageId, Name};
+use crate::protocol::Name;
 
 /// One line. The names and the order of the keys are promised.
 #[derive(Serialize)]
@@ -19,10 +19,13 @@ enum Line<'a> {
         online: &'a [Name],
         offline: &'a [Name],
     },
-    Sending(About<'a>),
+    Sending {
+        id: String,
+        to: &'a Name,
+    },
     ViaServer {
-        #[serde(flatten)]
-        about: About<'a>,
+        id: String,
+        to: &'a Name,
         reason: &'static str,
     },
     Message {
@@ -32,11 +35,17 @@ enum Line<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         stored_at: Option<String>,
     },
-    Received(About<'a>),
-    Saved(About<'a>),
+    Received {
+        id: String,
+        to: &'a Name,
+    },
+    Saved {
+        id: String,
+        to: &'a Name,
+    },
     Unsent {
-        #[serde(flatten)]
-        about: About<'a>,
+        id: String,
+        to: &'a Name,
         reason: &'static str,
         kept: bool,
     },
@@ -53,12 +62,6 @@ enum Line<'a> {
     },
 }
 
-#[derive(Serialize)]
-struct About<'a> {
-    id: String,
-    to: &'a Name,
-}
-
 /// An event's object.
 pub(super) fn event(event: &Event) -> String {
     let line = match event {
@@ -66,9 +69,9 @@ pub(super) fn event(event: &Event) -> String {
         Event::Table(Listing { online, offline }) | Event::List(Listing { online, offline }) => {
             Line::Table { online, offline }
         }
-        Event::Sending { id, to } => Line::Sending(about(*id, to)),
+        Event::Sending { id, to } => Line::Sending { id: id.to_string(), to },
         Event::Detour { id, to, reason } => {
-            Line::ViaServer { about: about(*id, to), reason: detour(*reason) }
+            Line::ViaServer { id: id.to_string(), to, reason: detour(*reason) }
         }
         Event::Message { id, from, text, stored_at } => Line::Message {
             id: id.to_string(),
@@ -76,10 +79,11 @@ pub(super) fn event(event: &Event) -> String {
             text,
             stored_at: stored_at.map(|at| at.to_string()),
         },
-        Event::Received { id, to } => Line::Received(about(*id, to)),
-        Event::Saved { id, to } => Line::Saved(about(*id, to)),
+        Event::Received { id, to } => Line::Received { id: id.to_string(), to },
+        Event::Saved { id, to } => Line::Saved { id: id.to_string(), to },
         Event::Unsent { id, to, reason } => Line::Unsent {
-            about: about(*id, to),
+            id: id.to_string(),
+            to,
             reason: unsent(*reason),
             kept: !reason.is_final(),
         },
@@ -105,10 +109,6 @@ fn written(line: &Line<'_>) -> String {
     serde_json::to_string(line).expect("a line holds nothing that JSON cannot express")
 }
 
-fn about(id: MessageId, to: &Name) -> About<'_> {
-    About { id: id.to_string(), to }
-}
-
 const fn detour(reason: DetourReason) -> &'static str {
     match reason {
         DetourReason::NoAck => "no_ack",
@@ -131,7 +131,7 @@ const fn unsent(reason: UnsentReason) -> &'static str {
 mod tests {
     use super::*;
     use crate::client::Problem;
-    use crate::protocol::StreamId;
+    use crate::protocol::{MessageId, StreamId};
     use crate::time::WallTime;
 
     const ID: &str = r#""id":"00000000000000ab-7""#;

@@ -3,12 +3,15 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::UdpSocket;
 use std::process::Stdio;
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 use udpchat::protocol::{Packet, StreamId, envelope};
 
 use crate::common::{
-    Process, client, command, free_port, json, registered, server, server_on, texts, together,
+    DEADLINE, Process, client, command, free_port, json, now, registered, server, server_on, texts,
+    together,
 };
 
 /// How soon a client that was killed has its name back: promised in docs/protocol.md.
@@ -85,8 +88,18 @@ fn a_closed_output_is_a_quiet_end() {
     let mut output = BufReader::new(alice.stdout.take().unwrap());
     while !output.by_ref().lines().next().unwrap().unwrap().contains("table") {}
     drop(output);
-    writeln!(input, "list").unwrap();
-    let ended = alice.wait_with_output().unwrap();
+    let (sender, ended) = mpsc::channel();
+    thread::spawn(move || sender.send(alice.wait_with_output().unwrap()).unwrap());
+    let end = now() + DEADLINE;
+    let ended = loop {
+        // More than once: a process that another test is just starting may hold the output open.
+        // That the input is closed as well is how it ends.
+        let _ = writeln!(input, "list");
+        if let Ok(ended) = ended.recv_timeout(Duration::from_millis(100)) {
+            break ended;
+        }
+        assert!(now() < end, "still there after {DEADLINE:?}");
+    };
     assert_eq!((ended.status.code(), ended.stderr.len()), (Some(1), 0));
 
     // What it could not write it has not acknowledged.

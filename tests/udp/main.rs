@@ -2,6 +2,7 @@
 //!
 //! Knows arguments, lines and exit codes, and nothing of what is inside.
 
+// Marked as tests, so that clippy lets their helpers panic.
 #[cfg(test)]
 mod chat;
 #[cfg(test)]
