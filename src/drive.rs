@@ -35,11 +35,12 @@ pub struct Surroundings<'a, T, S, C, Command> {
 ///
 /// # Errors
 ///
-/// The store or the transport has failed for good.
+/// The store or the transport has failed for good, or `on_event` could not tell anybody: then
+/// nothing that the machine wanted done after the event is done.
 pub async fn drive<M, T, S, C>(
     mut machine: M,
     surroundings: Surroundings<'_, T, S, C, M::Command>,
-    mut on_event: impl FnMut(Now, M::Event, &M),
+    mut on_event: impl FnMut(Now, M::Event, &M) -> io::Result<()>,
 ) -> io::Result<M>
 where
     M: Machine,
@@ -59,7 +60,7 @@ where
         while let Some(output) = machine.poll_output() {
             match output {
                 Output::Transmit(transmit) => transport.send(&transmit).await,
-                Output::Event(event) => on_event(clock.now(), event, &machine),
+                Output::Event(event) => on_event(clock.now(), event, &machine)?,
                 Output::Commit(changes) => commit = Some(store.commit(changes)),
             }
         }

@@ -7,21 +7,26 @@
 //! 3. [`server`], [`client`]: the two of them. [`original`]: the dialect of the program that this
 //!    one replaces, translated at their edge.
 //! 4. [`transport`], [`drive`]: the network, and the loop that connects a machine to it.
-//! 5. [`command`], `ui`, `cli`: what the user types and sees.
+//! 5. [`command`], [`ui`], [`cli`]: what the user types and sees.
+//! 6. [`run`]: all of it together, with real clocks, randomness and signals.
 //!
 //! The promises, the packets and the timers are in docs/protocol.md.
 
+pub mod cli;
 pub mod client;
 pub mod command;
 pub mod drive;
 mod holding;
+mod interrupt;
 mod journal;
 pub mod machine;
 pub mod original;
 pub mod plant;
 pub mod protocol;
+pub mod run;
 pub mod server;
 pub mod store;
 pub mod time;
 mod timers;
 pub mod transport;
+pub mod ui;

@@ -1,0 +1,76 @@
+//! Ctrl-C and its like: the first asks a node to end, the second ends it.
+//!
+//! Knows no node: what to do at the first is up to the caller.
+
+use std::io;
+
+use tokio::runtime::{self, Runtime};
+use tokio::sync::oneshot::{self, Receiver};
+
+/// The exit code of a process that was not given the time to end by itself.
+const EXIT_INTERRUPTED: i32 = 1;
+
+/// Reports the first Ctrl-C or SIGTERM, and ends the process at the second.
+///
+/// Both are waited for in a thread of their own: a node that cannot go on, for nobody reads what
+/// it prints, must still be stoppable.
+///
+/// # Errors
+///
+/// The operating system denies the signals or the thread.
+pub(crate) fn first_interrupt() -> io::Result<Receiver<()>> {
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    // Before the thread runs: from here on a signal is not lost.
+    let mut interrupts = Interrupts::new(&runtime)?;
+    let (first, interrupted) = oneshot::channel();
+    std::thread::Builder::new().name("interrupt".to_owned()).spawn(move || {
+        runtime.block_on(interrupts.next());
+        // A node that has ended meanwhile need not know.
+        let _ = first.send(());
+        runtime.block_on(interrupts.next());
+        std::process::exit(EXIT_INTERRUPTED);
+    })?;
+    Ok(interrupted)
+}
+
+#[cfg(unix)]
+struct Interrupts {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Interrupts {
+    fn new(runtime: &Runtime) -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let _inside = runtime.enter();
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            biased;
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+#[cfg(not(unix))]
+struct Interrupts;
+
+#[cfg(not(unix))]
+impl Interrupts {
+    fn new(_: &Runtime) -> io::Result<Self> {
+        Ok(Self)
+    }
+
+    async fn next(&mut self) {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending().await
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! Events as JSON, an object a line: an interface for programs, described in docs/json.md.
+//!
+//! Pure. Texts are raw: JSON escapes line ends, and whoever prints a text must escape the rest.
+
+use serde::Serialize;
+
+use crate::client::{DetourReason, Event, Listing, UnsentReason};
+use crate::protocol::Name;
+
+/// One line. The names and the order of the keys are promised.
+#[derive(Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+enum Line<'a> {
+    Registered {
+        name: &'a Name,
+        back: bool,
+    },
+    Table {
+        online: &'a [Name],
+        offline: &'a [Name],
+    },
+    Sending {
+        id: String,
+        to: &'a Name,
+    },
+    ViaServer {
+        id: String,
+        to: &'a Name,
+        reason: &'static str,
+    },
+    Message {
+        id: String,
+        from: &'a Name,
+        text: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        stored_at: Option<String>,
+    },
+    Received {
+        id: String,
+        to: &'a Name,
+    },
+    Saved {
+        id: String,
+        to: &'a Name,
+    },
+    Unsent {
+        id: String,
+        to: &'a Name,
+        reason: &'static str,
+        kept: bool,
+    },
+    Offline,
+    ServerNotResponding,
+    Error {
+        text: &'a str,
+    },
+    Help {
+        text: &'a str,
+    },
+    Left {
+        complete: bool,
+    },
+}
+
+/// An event's object.
+pub(super) fn event(event: &Event) -> String {
+    let line = match event {
+        Event::Registered { name, back } => Line::Registered { name, back: *back },
+        Event::Table(Listing { online, offline }) | Event::List(Listing { online, offline }) => {
+            Line::Table { online, offline }
+        }
+        Event::Sending { id, to } => Line::Sending { id: id.to_string(), to },
+        Event::Detour { id, to, reason } => {
+            Line::ViaServer { id: id.to_string(), to, reason: detour(*reason) }
+        }
+        Event::Message { id, from, text, stored_at } => Line::Message {
+            id: id.to_string(),
+            from,
+            text,
+            stored_at: stored_at.map(|at| at.to_string()),
+        },
+        Event::Received { id, to } => Line::Received { id: id.to_string(), to },
+        Event::Saved { id, to } => Line::Saved { id: id.to_string(), to },
+        Event::Unsent { id, to, reason } => Line::Unsent {
+            id: id.to_string(),
+            to,
+            reason: unsent(*reason),
+            kept: !reason.is_final(),
+        },
+        Event::Offline => Line::Offline,
+        Event::ServerNotResponding => Line::ServerNotResponding,
+        Event::Error(problem) => return error(&problem.to_string()),
+        Event::Left { complete } => Line::Left { complete: *complete },
+    };
+    written(&line)
+}
+
+/// What was wrong with a line or a command.
+pub(super) fn error(text: &str) -> String {
+    written(&Line::Error { text })
+}
+
+/// The list of commands.
+pub(super) fn help(lines: &[String]) -> String {
+    written(&Line::Help { text: &lines.join("\n") })
+}
+
+fn written(line: &Line<'_>) -> String {
+    serde_json::to_string(line).expect("a line holds nothing that JSON cannot express")
+}
+
+const fn detour(reason: DetourReason) -> &'static str {
+    match reason {
+        DetourReason::NoAck => "no_ack",
+        DetourReason::Offline => "offline",
+        DetourReason::Earlier => "earlier",
+    }
+}
+
+const fn unsent(reason: UnsentReason) -> &'static str {
+    match reason {
+        UnsentReason::ServerNotResponding => "server_not_responding",
+        UnsentReason::MailboxFull => "mailbox_full",
+        UnsentReason::UnknownName => "unknown_name",
+        UnsentReason::BadText => "bad_text",
+        UnsentReason::Left => "left",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::Problem;
+    use crate::protocol::{MessageId, StreamId};
+    use crate::time::WallTime;
+
+    const ID: &str = r#""id":"00000000000000ab-7""#;
+
+    #[test]
+    fn keys_and_values_are_the_documented_ones() {
+        let id = MessageId { stream: StreamId(0xab), seq: 7 };
+        let name = |text: &str| text.parse::<Name>().unwrap();
+        let to = || name("bob");
+        let listing = || Listing { online: vec![name("alice"), to()], offline: vec![] };
+        let message =
+            |stored_at| Event::Message { id, from: to(), text: "\"ü\n".into(), stored_at };
+        let stored_at = Some(WallTime::from_unix_ms(1_767_361_541_999));
+        let table = r#"{"event":"table","online":["alice","bob"],"offline":[]}"#.to_owned();
+        for (given, json) in [
+            (
+                Event::Registered { name: name("alice"), back: false },
+                r#"{"event":"registered","name":"alice","back":false}"#.to_owned(),
+            ),
+            (Event::Table(listing()), table.clone()),
+            (Event::List(listing()), table),
+            (Event::Sending { id, to: to() }, format!(r#"{{"event":"sending",{ID},"to":"bob"}}"#)),
+            (
+                Event::Detour { id, to: to(), reason: DetourReason::NoAck },
+                format!(r#"{{"event":"via_server",{ID},"to":"bob","reason":"no_ack"}}"#),
+            ),
+            (message(None), format!(r#"{{"event":"message",{ID},"from":"bob","text":"\"ü\n"}}"#)),
+            (
+                message(stored_at),
+                format!(
+                    r#"{{"event":"message",{ID},"from":"bob","text":"\"ü\n","stored_at":"2026-01-02T13:45:41Z"}}"#
+                ),
+            ),
+            (
+                Event::Received { id, to: to() },
+                format!(r#"{{"event":"received",{ID},"to":"bob"}}"#),
+            ),
+            (Event::Saved { id, to: to() }, format!(r#"{{"event":"saved",{ID},"to":"bob"}}"#)),
+            (
+                Event::Unsent { id, to: to(), reason: UnsentReason::MailboxFull },
+                format!(
+                    r#"{{"event":"unsent",{ID},"to":"bob","reason":"mailbox_full","kept":true}}"#
+                ),
+            ),
+            (Event::Offline, r#"{"event":"offline"}"#.to_owned()),
+            (Event::ServerNotResponding, r#"{"event":"server_not_responding"}"#.to_owned()),
+            (
+                Event::Error(Problem::Offline),
+                r#"{"event":"error","text":"Can't send message, you are offline."}"#.to_owned(),
+            ),
+            (Event::Left { complete: true }, r#"{"event":"left","complete":true}"#.to_owned()),
+        ] {
+            assert_eq!(event(&given), json);
+        }
+    }
+}

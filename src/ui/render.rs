@@ -1,0 +1,219 @@
+//! Events as lines for people: the original's words, its spelling mistake corrected.
+//!
+//! Pure. Whoever prints the lines escapes them ([`super::show`]).
+
+use crate::client::{DetourReason, Event, Listing};
+use crate::protocol::Name;
+use crate::server::{self, GoneReason};
+use crate::time::WallTime;
+
+/// Turns a client's events into lines.
+#[derive(Debug, Default)]
+pub(super) struct Renderer {
+    /// Whether the last event was a stored message: its heading stands already.
+    in_batch: bool,
+}
+
+impl Renderer {
+    /// The event's lines; some events are silent.
+    pub(super) fn lines(&mut self, event: &Event) -> Vec<String> {
+        let was_in_batch = std::mem::replace(&mut self.in_batch, is_stored(event));
+        let heading = self.in_batch && !was_in_batch;
+        let heading = heading.then(|| "[You have messages]".to_owned());
+        heading.into_iter().chain(line(event)).collect()
+    }
+}
+
+/// An event of a server.
+#[must_use]
+pub fn server_line(at: WallTime, event: &server::Event) -> String {
+    use server::Event as E;
+    let what = match event {
+        E::Registered { name, addr, back, original } => {
+            let verb = if *back { "is back" } else { "has registered" };
+            let dialect = if *original { ", an original client" } else { "" };
+            format!("{name} {verb} at {addr}{dialect}")
+        }
+        E::Refused { name, addr } => format!("{name} is in use and was refused to {addr}"),
+        E::Gone { name, reason } => format!("{name} is away: {}", gone(*reason)),
+        E::Stored { id, from, to } => format!("stored {id} from {from} for {to}"),
+        E::HandedOver { id, to, count } => {
+            let messages = if *count == 1 { "message" } else { "messages" };
+            format!("handed {count} {messages} over to {to}, up to {id}")
+        }
+    };
+    format!("{at} {what}")
+}
+
+const fn is_stored(event: &Event) -> bool {
+    matches!(event, Event::Message { stored_at: Some(_), .. })
+}
+
+fn line(event: &Event) -> Option<String> {
+    let text = match event {
+        Event::Sending { .. } | Event::Left { complete: true } => return None,
+        Event::Message { from, text, stored_at: None, .. } => {
+            return Some(format!(">>> {from}: {text}"));
+        }
+        Event::Message { from, text, stored_at: Some(at), .. } => {
+            return Some(format!(">>> {from}: <{}> {text}", stamp(*at)));
+        }
+        Event::Registered { back: false, .. } => "Welcome, you are now registered.".to_owned(),
+        Event::Registered { name, back: true } => format!("Welcome back, {name}."),
+        Event::Table(_) => "Client table updated.".to_owned(),
+        Event::List(Listing { online, offline }) => {
+            format!("Online: {}; offline: {}", names(online), names(offline))
+        }
+        Event::Detour { to, reason, .. } => detour(to, *reason),
+        Event::Received { to, .. } => format!("Message received by {to}"),
+        Event::Saved { .. } => "Messages received by the server and saved".to_owned(),
+        Event::Unsent { to, reason, .. } => format!("Message to {to} not sent: {reason}"),
+        Event::Offline => "You are Offline. Bye.".to_owned(),
+        Event::ServerNotResponding => "Server not responding".to_owned(),
+        Event::Error(problem) => problem.to_string(),
+        Event::Left { complete: false } => "Exiting".to_owned(),
+    };
+    Some(format!("[{text}]"))
+}
+
+fn detour(to: &Name, reason: DetourReason) -> String {
+    match reason {
+        DetourReason::NoAck => format!("No ACK from {to}, message sent to server."),
+        DetourReason::Offline => format!("Client {to} is offline, message sent to server."),
+        DetourReason::Earlier => {
+            format!("Message to {to} sent to server, as the ones before it.")
+        }
+    }
+}
+
+const fn gone(reason: GoneReason) -> &'static str {
+    match reason {
+        GoneReason::Deregistered => "deregistered",
+        GoneReason::LeaseExpired => "not heard of any more",
+        GoneReason::Silent => "does not answer",
+        GoneReason::Replaced => "replaced",
+    }
+}
+
+fn names(names: &[Name]) -> String {
+    if names.is_empty() {
+        return "nobody".to_owned();
+    }
+    names.iter().map(Name::as_str).collect::<Vec<_>>().join(", ")
+}
+
+/// As the original writes a time, but always in UTC.
+fn stamp(at: WallTime) -> String {
+    at.to_string().replace('T', " ").replace('Z', "")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::{Problem, UnsentReason};
+    use crate::protocol::{MessageId, StreamId};
+
+    fn id() -> MessageId {
+        MessageId { stream: StreamId(0xab), seq: 7 }
+    }
+
+    fn name(text: &str) -> Name {
+        text.parse().unwrap()
+    }
+
+    fn message(text: &str, stored_at: Option<WallTime>) -> Event {
+        Event::Message { id: id(), from: name("bob"), text: text.to_owned(), stored_at }
+    }
+
+    #[test]
+    fn events_read_as_in_the_original() {
+        let (me, to) = (name("alice"), name("bob"));
+        let listing = Listing { online: vec![me.clone(), to.clone()], offline: vec![] };
+        let detour = |reason| Event::Detour { id: id(), to: to.clone(), reason };
+        for (event, line) in [
+            (
+                Event::Registered { name: me.clone(), back: false },
+                "[Welcome, you are now registered.]",
+            ),
+            (Event::Registered { name: me.clone(), back: true }, "[Welcome back, alice.]"),
+            (Event::Table(listing.clone()), "[Client table updated.]"),
+            (Event::List(listing), "[Online: alice, bob; offline: nobody]"),
+            (detour(DetourReason::NoAck), "[No ACK from bob, message sent to server.]"),
+            (detour(DetourReason::Offline), "[Client bob is offline, message sent to server.]"),
+            (
+                detour(DetourReason::Earlier),
+                "[Message to bob sent to server, as the ones before it.]",
+            ),
+            (message("hi", None), ">>> bob: hi"),
+            (Event::Received { id: id(), to: to.clone() }, "[Message received by bob]"),
+            (
+                Event::Saved { id: id(), to: to.clone() },
+                "[Messages received by the server and saved]",
+            ),
+            (
+                Event::Unsent { id: id(), to, reason: UnsentReason::UnknownName },
+                "[Message to bob not sent: not known to the server]",
+            ),
+            (Event::Offline, "[You are Offline. Bye.]"),
+            (Event::ServerNotResponding, "[Server not responding]"),
+            (Event::Error(Problem::Offline), "[Can't send message, you are offline.]"),
+            (Event::Error(Problem::NameInUse(me)), "[Username alice already in use]"),
+            (Event::Left { complete: false }, "[Exiting]"),
+        ] {
+            assert_eq!(Renderer::default().lines(&event), [line], "{event:?}");
+        }
+    }
+
+    #[test]
+    fn some_events_go_without_saying() {
+        let sending = Event::Sending { id: id(), to: name("bob") };
+        for event in [sending, Event::Left { complete: true }] {
+            assert!(Renderer::default().lines(&event).is_empty(), "{event:?}");
+        }
+    }
+
+    #[test]
+    fn stored_messages_have_one_heading_for_a_batch_and_the_time_in_utc() {
+        let at = Some(WallTime::from_unix_ms(1_767_361_541_000));
+        let mut renderer = Renderer::default();
+        let mut lines = Vec::new();
+        for event in [message("a", at), message("b", at), message("c", None), message("d", at)] {
+            lines.extend(renderer.lines(&event));
+        }
+        assert_eq!(
+            lines,
+            [
+                "[You have messages]",
+                ">>> bob: <2026-01-02 13:45:41> a",
+                ">>> bob: <2026-01-02 13:45:41> b",
+                ">>> bob: c",
+                "[You have messages]",
+                ">>> bob: <2026-01-02 13:45:41> d",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_server_says_who_comes_and_goes_and_what_it_keeps() {
+        use server::Event as E;
+        let bob = || name("bob");
+        let addr = "[::1]:9".parse().unwrap();
+        let new = E::Registered { name: bob(), addr, back: false, original: true };
+        for (event, line) in [
+            (new, "bob has registered at [::1]:9, an original client"),
+            (E::Refused { name: bob(), addr }, "bob is in use and was refused to [::1]:9"),
+            (E::Gone { name: bob(), reason: GoneReason::Silent }, "bob is away: does not answer"),
+            (
+                E::Stored { id: id(), from: name("alice"), to: bob() },
+                "stored 00000000000000ab-7 from alice for bob",
+            ),
+            (
+                E::HandedOver { id: id(), to: bob(), count: 2 },
+                "handed 2 messages over to bob, up to 00000000000000ab-7",
+            ),
+        ] {
+            let at = WallTime::from_unix_ms(0);
+            assert_eq!(server_line(at, &event), format!("1970-01-01T00:00:00Z {line}"));
+        }
+    }
+}

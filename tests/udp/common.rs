@@ -1,0 +1,271 @@
+//! Processes to start, talk to and wait for. Every wait has an end.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::UdpSocket;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// How long anything may take: far more than it does, for a machine may be busy.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Ports are taken from below what systems give to those who ask for any.
+const FIRST_PORT: u16 = 20_000;
+const PORTS: u16 = 12_000;
+
+/// A running udpchat. Killed when dropped.
+pub(crate) struct Process {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    lines: Receiver<String>,
+    errors: Option<JoinHandle<String>>,
+    /// Every line so far, for whoever wants to know why a test failed.
+    pub(crate) seen: Vec<String>,
+}
+
+/// How a process has ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// The exit code, none if a signal ended it.
+    pub(crate) code: Option<i32>,
+    /// Its standard error.
+    pub(crate) errors: String,
+    /// Everything it printed.
+    pub(crate) lines: Vec<String>,
+}
+
+impl Process {
+    pub(crate) fn start(arguments: &[&str]) -> Self {
+        let mut child = command(arguments).stdin(Stdio::piped()).spawn().unwrap();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut stderr = child.stderr.take().unwrap();
+        let (sender, lines) = mpsc::channel();
+        thread::spawn(move || {
+            for line in stdout.lines() {
+                let Ok(line) = line else { break };
+                if sender.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        let errors = thread::spawn(move || {
+            let mut text = String::new();
+            // What is not text is found missing by the test.
+            let _ = stderr.read_to_string(&mut text);
+            text
+        });
+        let stdin = child.stdin.take();
+        Self { child, stdin, lines, errors: Some(errors), seen: Vec::new() }
+    }
+
+    pub(crate) fn say(&mut self, line: &str) {
+        self.say_bytes(line.as_bytes());
+        self.say_bytes(b"\n");
+    }
+
+    pub(crate) fn say_bytes(&mut self, bytes: &[u8]) {
+        self.stdin.as_mut().expect("the input has not ended").write_all(bytes).unwrap();
+    }
+
+    pub(crate) fn end_input(&mut self) {
+        self.stdin = None;
+    }
+
+    /// The next line for which `found` gives something, and that.
+    pub(crate) fn find<T>(&mut self, what: &str, found: impl FnMut(&str) -> Option<T>) -> T {
+        self.find_within(DEADLINE, what, found)
+    }
+
+    pub(crate) fn find_within<T>(
+        &mut self,
+        limit: Duration,
+        what: &str,
+        mut found: impl FnMut(&str) -> Option<T>,
+    ) -> T {
+        let end = now() + limit;
+        loop {
+            match self.lines.recv_timeout(end.saturating_duration_since(now())) {
+                Ok(line) => {
+                    let result = found(&line);
+                    self.seen.push(line);
+                    if let Some(result) = result {
+                        return result;
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    panic!("no {what} within {limit:?} after {:#?}", self.seen)
+                }
+                Err(RecvTimeoutError::Disconnected) => {
+                    panic!("ended without {what} after {:#?}", self.seen)
+                }
+            }
+        }
+    }
+
+    /// Waits for exactly this line.
+    pub(crate) fn line(&mut self, line: &str) {
+        self.find(line, |got| (got == line).then_some(()));
+    }
+
+    /// Waits for an event of this kind and gives its object.
+    pub(crate) fn event(&mut self, kind: &str) -> Value {
+        self.event_where(kind, |_| true)
+    }
+
+    pub(crate) fn event_where(&mut self, kind: &str, accept: impl Fn(&Value) -> bool) -> Value {
+        self.event_within(DEADLINE, kind, accept)
+    }
+
+    pub(crate) fn event_within(
+        &mut self,
+        limit: Duration,
+        kind: &str,
+        accept: impl Fn(&Value) -> bool,
+    ) -> Value {
+        self.find_within(limit, kind, |line| {
+            let value = json(line);
+            (value["event"] == kind && accept(&value)).then_some(value)
+        })
+    }
+
+    /// Waits for a table in which exactly these are online.
+    pub(crate) fn table(&mut self, online: &[&str]) -> Value {
+        self.event_where("table", |table| table["online"] == Value::from(online.to_vec()))
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let kill = format!("kill -{name} {}", self.child.id());
+        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    }
+
+    /// Ends it without asking.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Waits for its end.
+    pub(crate) fn ended(mut self) -> Ended {
+        let end = now() + DEADLINE;
+        loop {
+            match self.lines.recv_timeout(end.saturating_duration_since(now())) {
+                Ok(line) => self.seen.push(line),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {
+                    panic!("still there after {DEADLINE:?}: {:#?}", self.seen)
+                }
+            }
+        }
+        let code = self.child.wait().unwrap().code();
+        let errors = self.errors.take().unwrap().join().unwrap();
+        Ended { code, errors, lines: std::mem::take(&mut self.seen) }
+    }
+
+    /// Waits for its end and sees to it that it is the wanted one, without complaints.
+    pub(crate) fn ends_with(self, code: i32) -> Vec<String> {
+        let ended = self.ended();
+        assert_eq!((ended.code, ended.errors.as_str()), (Some(code), ""), "{:#?}", ended.lines);
+        ended.lines
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended long ago.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+pub(crate) fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_udpchat"));
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// A server that listens, and its port.
+pub(crate) fn server() -> (Process, u16) {
+    loop {
+        let port = free_port();
+        if let Some(server) = server_on(port) {
+            return (server, port);
+        }
+    }
+}
+
+/// A server that listens on this port, if nobody else does.
+pub(crate) fn server_on(port: u16) -> Option<Process> {
+    let mut server = Process::start(&["-s", &port.to_string()]);
+    // The end of its input must not stop a server.
+    server.end_input();
+    let end = now() + DEADLINE;
+    match server.lines.recv_timeout(end.saturating_duration_since(now())) {
+        Ok(line) => {
+            assert!(line.contains("listening on") && line.contains(&format!(":{port}")), "{line}");
+            Some(server)
+        }
+        Err(RecvTimeoutError::Disconnected) => None,
+        Err(RecvTimeoutError::Timeout) => panic!("a server neither listens nor ends"),
+    }
+}
+
+/// A client with the JSON interface, on any port.
+pub(crate) fn client(name: &str, server_port: u16) -> Process {
+    Process::start(&["-c", name, "127.0.0.1", &server_port.to_string(), "0", "--json"])
+}
+
+/// A client with the JSON interface that has registered and has a table.
+pub(crate) fn registered(name: &str, server_port: u16) -> Process {
+    let mut client = client(name, server_port);
+    client.event_where("registered", |event| event["name"] == name);
+    client.event("table");
+    client
+}
+
+/// Clients that all see each other, in the order of their names.
+pub(crate) fn together<const N: usize>(names: [&str; N], server_port: u16) -> [Process; N] {
+    let mut clients = names.map(|name| client(name, server_port));
+    for client in &mut clients {
+        client.table(&names);
+    }
+    clients
+}
+
+/// A port that nobody uses now, and none of our other tests will.
+pub(crate) fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let offset = u16::try_from(std::process::id() % u32::from(PORTS)).unwrap();
+    loop {
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        // Far apart for processes that were started one after the other.
+        let place = (u32::from(offset) * 97 + u32::from(number)) % u32::from(PORTS);
+        let port = FIRST_PORT + u16::try_from(place).unwrap();
+        if is_free(port) {
+            return port;
+        }
+    }
+}
+
+pub(crate) fn is_free(port: u16) -> bool {
+    UdpSocket::bind(("0.0.0.0", port)).is_ok()
+}
+
+pub(crate) fn json(line: &str) -> Value {
+    serde_json::from_str(line).unwrap_or_else(|error| panic!("{error} in {line:?}"))
+}
+
+/// The texts of the messages among these lines of the JSON interface, in order.
+pub(crate) fn texts(lines: &[String]) -> Vec<String> {
+    let events = lines.iter().map(|line| json(line));
+    let messages = events.filter(|event| event["event"] == "message");
+    messages.map(|event| event["text"].as_str().unwrap().to_owned()).collect()
+}
+
+#[expect(clippy::disallowed_methods, reason = "waiting for real processes takes real time")]
+pub(crate) fn now() -> Instant {
+    Instant::now()
+}
