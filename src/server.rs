@@ -5,7 +5,6 @@
 
 mod cookie;
 mod event;
-mod guest;
 mod mail;
 mod original;
 mod record;
@@ -18,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 pub use event::{Command, Event, GoneReason};
-pub use record::{Account, Change, Letter, Original, Progress, ServerRecord};
+pub use record::{Account, Change, Letter, Progress, ServerRecord};
 pub use snapshot::Snapshot;
 
 use crate::holding::Holding;
@@ -30,7 +29,6 @@ use crate::store::Record as _;
 use crate::time::{Now, Time};
 use crate::timers::Timers;
 use cookie::CookieJar;
-use guest::Doorstep;
 use mail::Save;
 use registration::Session;
 use table::Table;
@@ -57,8 +55,6 @@ pub struct Server<P = Sound> {
     table: Table,
     /// Who is at which address, of those who speak the original's dialect.
     guests: BTreeMap<SocketAddr, Name>,
-    /// What unproven guests have been sent, and who has left lately.
-    doorstep: Doorstep,
     /// Messages to be stored whose predecessors have not arrived.
     holding: Holding<Save>,
     /// Letters whose commit has not ended: nobody hears of them yet.
@@ -115,7 +111,6 @@ impl<P: Plant> Server<P> {
             plant,
             config,
             guests: BTreeMap::new(),
-            doorstep: Doorstep::new(),
             invalid_datagrams: 0,
             journal: Journal::new(),
             timers: Timers::new(),

@@ -27,17 +27,8 @@ pub struct Account {
     pub token: Token,
     /// The holder's last registration.
     pub registration: u64,
-    /// Where it is if it speaks the original's dialect: it will not register again by itself.
-    pub original: Option<Original>,
-}
-
-/// Where an original client is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Original {
-    /// Its address.
-    pub addr: SocketAddr,
-    /// Whether it has acknowledged anything there.
-    pub proven: bool,
+    /// The address of an original client, which will not register again by itself.
+    pub original: Option<SocketAddr>,
 }
 
 /// A stored message.

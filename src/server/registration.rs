@@ -5,10 +5,10 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use super::guest::Guest;
 use super::mail::Flight;
+use super::original::Guest;
 use super::timing::{LEASE, PROBE_INTERVAL, PROBES, RESEND_MAX, RESEND_MIN};
-use super::{Account, Change, Event, GoneReason, Original, Server, Timer};
+use super::{Account, Change, Event, GoneReason, Server, Timer};
 use crate::plant::{Bug, Plant};
 use crate::protocol::limits::{NAMES_MAX, TABLE_WINDOW};
 use crate::protocol::{MessageId, Name, Nonce, Packet, Refusal, SessionId, StreamId, TableId};
@@ -206,11 +206,10 @@ impl<P: Plant> Server<P> {
     }
 
     /// Takes up a guest that an earlier life of this server knew.
-    pub(super) fn restore_guest(&mut self, name: &Name, original: Original) {
-        let Original { addr, proven } = original;
+    pub(super) fn restore_guest(&mut self, name: &Name, addr: SocketAddr) {
         let now = Now::default();
         self.open_session(now, name, addr);
-        self.take_in_guest(now, name, addr, proven);
+        self.welcome_back_guest(now, name, addr);
         self.confirm(now, name);
     }
 
@@ -268,7 +267,6 @@ impl<P: Plant> Server<P> {
         self.by_session.remove(&session.id);
         if session.guest.is_some() {
             self.guests.remove(&session.addr);
-            self.doorstep.leaves(session.addr, name);
         }
         for timer in [Timer::Lease, Timer::Probe, Timer::Table, Timer::Mail] {
             self.timers.clear(&timer(name.clone()));
@@ -321,7 +319,7 @@ impl<P: Plant> Server<P> {
             probe.asked += 1;
             let (addr, nonce, attempt) = (session.addr, probe.nonce, probe.asked);
             if session.guest.is_some() {
-                self.ping_guest(now, name);
+                self.ping_guest(addr);
             } else {
                 self.send(addr, &Packet::Probe { nonce }, attempt);
             }
