@@ -249,6 +249,40 @@ impl Repeats {
     }
 }
 
+/// Counts what has not been acknowledged yet at one address: a late `ACK` of one thing must not
+/// pass for that of the next.
+#[derive(Debug, Default)]
+pub(crate) struct Owed {
+    count: u32,
+    sent_at: crate::time::Time,
+}
+
+impl Owed {
+    /// How long an `ACK` may be late. Longer ones are taken for lost.
+    pub(crate) const LINGER: std::time::Duration = std::time::Duration::from_millis(1_500);
+
+    /// Something is sent that will be acknowledged.
+    pub(crate) const fn sent(&mut self, now: crate::time::Time) {
+        self.count += 1;
+        self.sent_at = now;
+    }
+
+    /// An `ACK` has come.
+    pub(crate) const fn acked(&mut self) {
+        self.count = self.count.saturating_sub(1);
+    }
+
+    /// When something else may be sent: the next `ACK` will be for that.
+    pub(crate) fn quiet_at(&self) -> crate::time::Time {
+        if self.count == 0 { crate::time::Time::ZERO } else { self.sent_at + Self::LINGER }
+    }
+
+    /// Something else is sent now; what is missing is taken for lost.
+    pub(crate) const fn start(&mut self) {
+        self.count = 0;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -55,6 +55,8 @@ pub struct Server<P = Sound> {
     table: Table,
     /// Who is at which address, of those who speak the original's dialect.
     guests: BTreeMap<SocketAddr, Name>,
+    /// When each of their addresses was last sent a table.
+    guest_tables: BTreeMap<SocketAddr, Time>,
     /// Messages to be stored whose predecessors have not arrived.
     holding: Holding<Save>,
     /// Letters whose commit has not ended: nobody hears of them yet.
@@ -111,6 +113,7 @@ impl<P: Plant> Server<P> {
             plant,
             config,
             guests: BTreeMap::new(),
+            guest_tables: BTreeMap::new(),
             invalid_datagrams: 0,
             journal: Journal::new(),
             timers: Timers::new(),

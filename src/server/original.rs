@@ -15,14 +15,24 @@ use super::mail::Save;
 use super::timing::{LEASE, RESEND_MIN};
 use super::{Account, Event, GoneReason, Server, Timer};
 use crate::machine::{Identity, Socket, Transmit};
-use crate::original::{self, Repeats, Request, Word};
+use crate::original::{self, Owed, Repeats, Request, Word};
 use crate::plant::Plant;
-use crate::protocol::limits::TEXT_MAX;
-use crate::protocol::{MessageId, Name, NotSaved, PacketKind, Refusal, StreamId, Token};
+use crate::protocol::limits::{NAMES_MAX, TEXT_MAX};
+use crate::protocol::{
+    MessageId, Name, NotSaved, PacketKind, Refusal, StreamId, TableEntry, Token,
+};
 use crate::time::{Now, Time};
 
 /// Between two questions whether a guest is still there.
 const GUEST_PING: Duration = Duration::from_secs(5);
+
+/// The same when an answer is missing. At 30 % loss both ways a live guest misses all of a lease
+/// less than once in a thousand times.
+const GUEST_PING_RETRY: Duration = Duration::from_secs(1);
+
+/// A guest that never answered on the second socket, perhaps because of a NAT, is away when it has
+/// not said anything for so long.
+const UNHEARD_LEASE: Duration = Duration::from_secs(600);
 
 /// Before a guest's table is sent again: nobody acknowledges tables.
 const TABLE_REPEAT: Duration = Duration::from_secs(1);
@@ -30,12 +40,21 @@ const TABLE_REPEAT: Duration = Duration::from_secs(1);
 /// Transmissions of each state of a guest's table. One that is the same is not shown again.
 const TABLE_COPIES: u32 = 3;
 
-/// Between two tables of a guest at least, however fast the table changes and whatever is asked:
-/// a forged request earns no more.
+/// Between two tables to one address at least, however fast the table changes and whatever is
+/// asked.
 const TABLE_PAUSE: Duration = Duration::from_millis(250);
 
-/// Transmissions of a stored message from the second socket before giving up.
-const SECOND_ATTEMPTS: u32 = 5;
+/// The same as long as the address has not answered on the second socket: it may be forged, and a
+/// forged request earns one table at once and then at most 400 bytes a second.
+const UNPROVEN_TABLE_PAUSE: Duration = Duration::from_secs(10);
+
+/// Transmissions of a stored message from the second socket before giving up. At 30 % loss both
+/// ways a live guest misses all of them less than twice in a thousand times.
+const SECOND_ATTEMPTS: u32 = 9;
+
+/// Questions to a guest with stored messages that never answered on the second socket, before the
+/// main one is tried.
+const UNHEARD_PINGS: u32 = 4;
 
 /// Transmissions from the main socket to a guest that the second one never reached. They are not
 /// acknowledged, so all of them are shown.
@@ -47,12 +66,14 @@ const LATELY: Duration = Duration::from_secs(10);
 /// What the server knows of a guest beyond its session.
 #[derive(Debug, Default)]
 pub(super) struct Guest {
-    /// Whether it ever acknowledged anything on the second socket.
+    /// Whether it ever acknowledged anything on the second socket: it is there, and its address
+    /// is its own.
     hears_second: bool,
+    /// What its next `ACK` on the second socket may be for.
+    owed: Owed,
     /// The message on its way to it: one, for an acknowledgement names none.
     letter: Option<OnItsWay>,
     repeats: Repeats,
-    table_sent_at: Option<Time>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -60,6 +81,8 @@ struct OnItsWay {
     id: MessageId,
     attempts: u32,
     next_at: Time,
+    /// Whether it was sent where it is acknowledged.
+    on_second: bool,
 }
 
 impl<P: Plant> Server<P> {
@@ -130,14 +153,19 @@ impl<P: Plant> Server<P> {
     /// A guest has its name.
     pub(super) fn welcome_guest(&mut self, now: Now, name: &Name, addr: SocketAddr) {
         self.send_to_guest(Socket::Main, addr, PacketKind::Registered, original::ack());
-        self.welcome_back_guest(now, name, addr);
+        self.admit_guest(now, name, addr, Guest::default());
     }
 
-    /// A guest has its name from an earlier life of this server.
+    /// A guest has its name from an earlier life of this server. That it answers is taken for
+    /// granted: if it has gone meanwhile, this is how it is noticed.
     pub(super) fn welcome_back_guest(&mut self, now: Now, name: &Name, addr: SocketAddr) {
+        self.admit_guest(now, name, addr, Guest { hears_second: true, ..Guest::default() });
+    }
+
+    fn admit_guest(&mut self, now: Now, name: &Name, addr: SocketAddr, guest: Guest) {
         self.guests.insert(addr, name.clone());
         if let Some(session) = self.sessions.get_mut(name) {
-            session.guest = Some(Guest::default());
+            session.guest = Some(guest);
         }
         self.timers.set(Timer::Lease(name.clone()), now.time);
     }
@@ -156,12 +184,17 @@ impl<P: Plant> Server<P> {
         if holder.is_some_and(|addr| addr != from) {
             return; // Not this guest's name to give up.
         }
-        // Whoever is away already is told so again: its acknowledgement was lost.
+        // Whoever is away already is told so again: the answer was lost. The own row is all that
+        // matters to somebody offline, and no more than a stranger's request should earn.
         self.send_to_guest(Socket::Main, from, PacketKind::Deregistered, original::ack());
+        if self.guests.get(&from).is_some_and(|present| *present != name) {
+            return; // A table without its own name would end that guest.
+        }
+        let own = TableEntry { name: name.clone(), addr: None, original: true };
+        let table = original::table(&name, [&own].into_iter());
+        self.send_to_guest(Socket::Main, from, PacketKind::Table, table);
         if holder.is_some() {
             self.end_session(now, &name, GoneReason::Deregistered);
-            let table = original::table(&name, self.table.entries());
-            self.send_to_guest(Socket::Main, from, PacketKind::Table, table);
         }
     }
 
@@ -216,20 +249,33 @@ impl<P: Plant> Server<P> {
         let Some(session) = self.sessions.get_mut(&name) else { return };
         let nonce = session.probe_nonce();
         let Some(guest) = &mut session.guest else { return };
-        guest.hears_second = true;
-        let letter = guest.letter.take();
+        guest.owed.acked();
+        let proven_now = !std::mem::replace(&mut guest.hears_second, true);
+        let letter = guest.letter.take().filter(|letter| letter.on_second);
+        if proven_now {
+            self.repeat_guest_table(now, &name);
+        }
         if let Some(nonce) = nonce {
             self.probe_answered(&name, nonce);
         }
-        if let Some(letter) = letter {
-            self.shown(now, &name, letter.id);
+        match letter {
+            Some(letter) => self.shown(now, &name, letter.id),
+            None => self.hand_over(now, &name),
         }
     }
 
-    /// Asks a guest whether it is there, with what it acknowledges and does not show.
-    pub(super) fn ping_guest(&mut self, to: SocketAddr) {
+    /// Asks a guest whether it is there, with what it acknowledges and does not show. While a
+    /// message is on its way, that one is the question.
+    pub(super) fn ping_guest(&mut self, now: Now, name: &Name) {
+        let Some(session) = self.sessions.get_mut(name) else { return };
+        let addr = session.addr;
+        let Some(guest) = &mut session.guest else { return };
+        if guest.letter.is_some_and(|letter| letter.on_second) {
+            return;
+        }
+        guest.owed.sent(now.time);
         let bytes = original::text(original::UNSEEN);
-        self.send_to_guest(Socket::Second, to, PacketKind::Probe, bytes);
+        self.send_to_guest(Socket::Second, addr, PacketKind::Probe, bytes);
     }
 
     /// Whether a question to this client can be answered: a guest behind a NAT never hears one.
@@ -238,19 +284,22 @@ impl<P: Plant> Server<P> {
         guest.is_none_or(|guest| guest.hears_second)
     }
 
-    /// Renews a guest's lease by asking; ends it only if it ever answered.
+    /// Renews a guest's lease by asking.
     pub(super) fn check_guest_lease(&mut self, now: Now, name: &Name) {
         let Some(session) = self.sessions.get(name) else { return };
         let Some(guest) = &session.guest else { return };
-        if guest.hears_second && session.heard + LEASE <= now.time {
+        let lease = if guest.hears_second { LEASE } else { UNHEARD_LEASE };
+        if session.heard + lease <= now.time {
             return self.end_session(now, name, GoneReason::LeaseExpired);
         }
-        let addr = session.addr;
-        // While a message is on its way, that one is the question.
-        if guest.letter.is_none() {
-            self.ping_guest(addr);
+        // Often while the address is new or an answer is missing.
+        let spoke_lately = now.time < session.heard + GUEST_PING;
+        let pause = if spoke_lately == guest.hears_second { GUEST_PING } else { GUEST_PING_RETRY };
+        // Stored messages wait until every question is answered, and are questions themselves.
+        if guest.letter.is_none() && !self.record.mailboxes.contains_key(name) {
+            self.ping_guest(now, name);
         }
-        self.timers.set(Timer::Lease(name.clone()), now.time + GUEST_PING);
+        self.timers.set(Timer::Lease(name.clone()), now.time + pause);
     }
 
     /// Sends a guest the whole table, or as much of it as it can receive, a few times.
@@ -258,18 +307,38 @@ impl<P: Plant> Server<P> {
         let latest = self.table.latest();
         let Some(session) = self.sessions.get_mut(name) else { return };
         let addr = session.addr;
-        let Some(guest) = &mut session.guest else { return };
-        if let Some(sent_at) = guest.table_sent_at
-            && now.time < sent_at + TABLE_PAUSE
+        let Some(guest) = &session.guest else { return };
+        let pause = if guest.hears_second { TABLE_PAUSE } else { UNPROVEN_TABLE_PAUSE };
+        if let Some(sent_at) = self.guest_tables.get(&addr)
+            && now.time < *sent_at + pause
         {
-            return self.timers.set(Timer::Table(name.clone()), sent_at + TABLE_PAUSE);
+            if session.has_table(latest) {
+                return; // Its repetition is due already.
+            }
+            return self.timers.set(Timer::Table(name.clone()), *sent_at + pause);
         }
-        guest.table_sent_at = Some(now.time);
-        if session.next_table_copy(latest) < TABLE_COPIES {
+        if self.guest_tables.len() >= NAMES_MAX {
+            self.guest_tables.retain(|_, sent_at| now.time < *sent_at + UNPROVEN_TABLE_PAUSE);
+            if self.guest_tables.len() >= NAMES_MAX {
+                return self.timers.set(Timer::Table(name.clone()), now.time + pause);
+            }
+        }
+        self.guest_tables.insert(addr, now.time);
+        if session.next_table_copy(latest) < TABLE_COPIES && guest_is_proven(session) {
             self.timers.set(Timer::Table(name.clone()), now.time + TABLE_REPEAT);
         }
         let table = original::table(name, self.table.entries());
         self.send_to_guest(Socket::Main, addr, PacketKind::Table, table);
+    }
+
+    /// Its address is a guest's own: now it gets the copies that it did not get before.
+    fn repeat_guest_table(&mut self, now: Now, name: &Name) {
+        let latest = self.table.latest();
+        if self.sessions.get(name).is_some_and(|session| session.has_table(latest)) {
+            self.timers.set(Timer::Table(name.clone()), now.time + TABLE_REPEAT);
+        } else {
+            self.sync_guest_table(now, name);
+        }
     }
 
     /// Sends a guest its first stored message, again if it is due.
@@ -279,33 +348,43 @@ impl<P: Plant> Server<P> {
         let Some(session) = self.sessions.get_mut(name) else { return };
         let (addr, spoke_lately) = (session.addr, now.time < session.heard + LATELY);
         let Some(guest) = &mut session.guest else { return };
-        if self.undurable.contains_key(&letter.id) {
+        let id = letter.id;
+        if self.undurable.contains_key(&id) {
             return;
         }
-        let id = letter.id;
-        let way = guest.letter.get_or_insert(OnItsWay { id, attempts: 0, next_at: now.time });
+        if guest.letter.is_none() && guest.hears_second && now.time < guest.owed.quiet_at() {
+            return self.timers.set(Timer::Mail(name.clone()), guest.owed.quiet_at());
+        }
+        let start = OnItsWay { id, attempts: 0, next_at: now.time, on_second: false };
+        let way = guest.letter.get_or_insert(start);
         if way.next_at > now.time {
             return;
         }
         way.attempts += 1;
         way.next_at = now.time + RESEND_MIN;
-        let (attempts, next_at) = (way.attempts, way.next_at);
+        self.timers.set(Timer::Mail(name.clone()), way.next_at);
+        let attempts = way.attempts;
         let text = String::from_utf8_lossy(&letter.body);
         let stamp = letter.stored_at.to_string().replace('T', " ").replace('Z', "");
         let line = original::printable(&format!("{}: <{stamp}> {text}", letter.from));
         let identity = Identity { kind: PacketKind::Deliver, message: Some(id), attempt: attempts };
-        let (socket, bytes) = if attempts <= SECOND_ATTEMPTS {
+        let (socket, bytes) = if guest.hears_second && attempts <= SECOND_ATTEMPTS {
+            if !std::mem::replace(&mut way.on_second, true) {
+                guest.owed.start();
+            }
+            guest.owed.sent(now.time);
             (Socket::Second, original::text(&line))
+        } else if !guest.hears_second && attempts <= UNHEARD_PINGS {
+            return self.ping_guest(now, name);
         } else if guest.hears_second || !spoke_lately {
             return self.end_session(now, name, GoneReason::Silent);
-        } else if attempts <= SECOND_ATTEMPTS + MAIN_ATTEMPTS {
+        } else if attempts <= UNHEARD_PINGS + MAIN_ATTEMPTS {
             (Socket::Main, original::text(&format!("[You have messages]\n>>> {line}\n")))
         } else {
             guest.letter = None;
             return self.shown(now, name, id);
         };
         self.journal.transmit(Transmit { socket, to: addr, bytes, identity });
-        self.timers.set(Timer::Mail(name.clone()), next_at);
     }
 
     /// The guests that an earlier life of this server knew: they will not register again.
@@ -329,6 +408,10 @@ impl<P: Plant> Server<P> {
             });
         }
     }
+}
+
+fn guest_is_proven(session: &super::registration::Session) -> bool {
+    session.guest.as_ref().is_some_and(|guest| guest.hears_second)
 }
 
 fn hash(value: &impl Hash) -> u64 {

@@ -58,6 +58,11 @@ impl Session {
         self.probe.as_ref().map(|probe| probe.nonce)
     }
 
+    /// Whether it was sent this state of a table that nobody acknowledges.
+    pub(super) const fn has_table(&self, version: u64) -> bool {
+        self.table_sent == version && self.table_attempts > 0
+    }
+
     /// Counts the copies of one state of a table that nobody acknowledges.
     pub(super) const fn next_table_copy(&mut self, version: u64) -> u32 {
         if self.table_sent != version {
@@ -319,7 +324,7 @@ impl<P: Plant> Server<P> {
             probe.asked += 1;
             let (addr, nonce, attempt) = (session.addr, probe.nonce, probe.asked);
             if session.guest.is_some() {
-                self.ping_guest(addr);
+                self.ping_guest(now, name);
             } else {
                 self.send(addr, &Packet::Probe { nonce }, attempt);
             }

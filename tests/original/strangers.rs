@@ -132,6 +132,24 @@ fn acks_are_never_answered() {
 }
 
 #[test]
+fn the_server_never_answers_itself_without_end() {
+    let mut stage = Stage::at_ours().with(&["alice"], &[]);
+    for text in ["[REQUEST:REG] server", "[REQUEST:DEREG] x", "hello", "ACK"] {
+        for from in [server_addr(), second_addr()] {
+            for to in [server_addr(), second_addr()] {
+                stage.inject(from, to, word(text));
+            }
+        }
+    }
+    stage.run_ms(1_000);
+    let start = stage.wire.len();
+    stage.run_ms(60_000);
+    let own = |name: &str| name == "server" || name == "second";
+    let to_itself = stage.wire[start..].iter().filter(|wire| own(&wire.from) && own(&wire.to));
+    assert!(to_itself.count() <= 2 * 20, "{:#?}", stage.transcript(start));
+}
+
+#[test]
 fn what_kills_an_original_server_is_survived() {
     let mut stage = Stage::at_ours().with(&["alice"], &["bob"]);
     let alice = stage.addr("alice");
