@@ -218,10 +218,14 @@ fn dependencies_point_one_way() {
     none_of("src knows nothing of sim, and sim nothing of the user interface", &broken);
 }
 
-/// Whether the word is there and not only the end of a longer one.
+/// Whether the word is there, and not only as a part of a longer one.
 fn mentions(line: &str, word: &str) -> bool {
-    let is_part = |before: char| before.is_alphanumeric() || before == '_';
-    line.match_indices(word).any(|(at, _)| !line[..at].ends_with(is_part))
+    let is_part = |char: char| char.is_alphanumeric() || char == '_';
+    line.match_indices(word).any(|(at, _)| {
+        let (before, after) = (&line[..at], &line[at + word.len()..]);
+        let goes_on = word.ends_with(is_part) && after.starts_with(is_part);
+        !before.ends_with(is_part) && !goes_on
+    })
 }
 
 #[test]
