@@ -1,1 +1,2 @@
+//! The deterministic simulator.
 fn main() {}
