@@ -19,10 +19,13 @@ use udpchat::server::Snapshot;
 use crate::label::HostName;
 use crate::log::{Log, What};
 use crate::network::{Mark, Network};
-use crate::plan::{EPOCH_UNIX_MS, LATENCY, Plan};
+use crate::plan::{Act, EPOCH_UNIX_MS, LATENCY, Plan, Role};
 
 /// Datagrams that a socket of turmoil's buffers within one tick: more than any run sends.
 const SOCKET_CAPACITY: usize = 4_096;
+
+/// The mark at the end of every run. No scenario's mark is called so.
+const END: &str = "";
 
 /// What came of a run.
 #[derive(Clone, Debug)]
@@ -33,8 +36,6 @@ pub struct Outcome {
     pub marks: Vec<Mark>,
     /// The server's state in the end.
     pub server: Option<Snapshot>,
-    /// How much time passed in the simulation.
-    pub simulated: Duration,
 }
 
 /// Runs the plan in ticks as long as the network's latency, the fastest there is.
@@ -78,19 +79,26 @@ pub fn run_in_ticks(plan: &Plan, tick: Duration) -> Outcome {
             network: Rc::clone(&network),
             last: Rc::clone(&last),
         };
-        let host = host.clone();
+        let mut host = host.clone();
+        if host.role == Role::Server {
+            host.then(plan.until, Act::Mark(END.to_owned()));
+        }
         sim.host(&**name, move || host::run(host.clone(), around.clone()));
     }
-    while sim.elapsed() < plan.until {
+    // What happens in the last millisecond is part of the run, what one tick adds to it is not.
+    while sim.elapsed() <= plan.until {
         if let Err(error) = sim.step() {
             let host = names[&server].clone();
             network.record(sim.elapsed(), &host, What::Panicked(format!("simulator: {error}")));
             break;
         }
     }
-    let simulated = sim.elapsed();
-    let server = host::snapshot(&last);
     drop(sim);
-    let (log, marks) = network.finish();
-    Outcome { log, marks, server, simulated }
+    let (mut log, mut marks) = network.finish();
+    log.entries.retain(|entry| {
+        entry.at <= plan.until && !matches!(&entry.what, What::Marked(name) if name == END)
+    });
+    marks.retain(|mark| mark.at <= plan.until);
+    let server = marks.iter().rposition(|mark| mark.name == END).map(|at| marks.remove(at));
+    Outcome { log, marks, server: server.and_then(|mark| mark.state) }
 }

@@ -108,6 +108,7 @@ fn check_words(verb: &Verb) -> Result<(), String> {
             .parse::<Name>()
             .map(drop)
             .map_err(|why| format!("{host:?} is no user's name ({why}); add `user`")),
+        Verb::Mark(name) if name.is_empty() => Err("a mark needs a name".to_owned()),
         Verb::Type { host, line } if **host == *SERVER => match line.as_str() {
             "stop" => Ok(()),
             _ => Err("the server's operator can only type: stop".to_owned()),
