@@ -224,7 +224,7 @@ mod tests {
             ),
             (
                 r#"{"at": "1s", "drop": {"from": "eve", "to": "alice", "packet": "ack", "form": "x"}}"#,
-                "7:82: unknown field `form`, expected one of `from`, `to`",
+                "7:79: unknown field `form`, expected one of `from`, `to`",
             ),
         ];
         for (step, expected) in told {
