@@ -122,6 +122,9 @@ pub struct Explore {
     /// Seeds that are run at the same time; without it, one for each processor.
     #[arg(long)]
     pub jobs: Option<NonZeroUsize>,
+    /// Print the first seed's log, with every datagram.
+    #[arg(long, conflicts_with = "json")]
+    pub log: bool,
     /// One JSON object on one line instead of the report.
     #[arg(long)]
     pub json: bool,

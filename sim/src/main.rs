@@ -12,6 +12,7 @@ use sim::cli::{BUDGET, Cli, Command, EXIT_HELD, EXIT_USAGE, EXIT_VIOLATED, Explo
 use sim::log::Detail;
 use sim::report::{Report, opening};
 use sim::scenario::Scenario;
+use sim::workload;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -31,6 +32,11 @@ fn explore(asked: &Explore) -> u8 {
     let first = asked.seed.unwrap_or_else(|| RandomState::new().build_hasher().finish() >> 32);
     if !asked.json {
         print!("{}", opening(asked, first, BUDGET));
+    }
+    if asked.log {
+        let setting = asked.setting();
+        let plan = workload::plan(first, &setting.size, &setting.profile_of(first));
+        print!("\n{}", sim::world::run(&plan).log.to_text(Detail::Everything));
     }
     let jobs = asked.jobs.or_else(|| std::thread::available_parallelism().ok());
     let begun = now();

@@ -180,7 +180,7 @@ impl Place {
             Disk::Server(store) => Program::server(setting, store.clone()),
             Disk::Client(user, store) => {
                 let server = SocketAddr::new(self.around.server, SERVER_PORT);
-                let config = ClientConfig { name: user.clone(), server };
+                let config = ClientConfig { name: user.clone(), server, port };
                 Program::client(setting, config, store.clone())
             }
         };
