@@ -75,7 +75,7 @@ impl Labels {
     }
 
     /// What was typed at the host and not accepted is forgotten.
-    pub fn crashed(&mut self, host: &HostName) {
+    pub fn ended(&mut self, host: &HostName) {
         self.typed.remove(host);
     }
 

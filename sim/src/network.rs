@@ -93,9 +93,9 @@ impl Network {
         self.state.borrow_mut().labels.typed(label.clone());
     }
 
-    /// The host's program was killed.
-    pub fn crashed(&self, host: &HostName) {
-        self.state.borrow_mut().labels.crashed(host);
+    /// The host's program is no more.
+    pub fn ended(&self, host: &HostName) {
+        self.state.borrow_mut().labels.ended(host);
     }
 
     /// Takes the server's state down.

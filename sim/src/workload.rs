@@ -299,9 +299,8 @@ fn write_down(seed: u64, host: &mut Host, mut todo: Vec<(Duration, Todo)>, heal:
             _ => {}
         }
     }
-    if !runs {
-        host.then(heal, Act::Start { port });
-    }
+    // Without effect if it runs. A client that never reached the server has ended by itself.
+    host.then(heal, Act::Start { port });
     if away {
         host.then_type(heal, &format!("reg {}", host.name.clone()));
     }
@@ -354,7 +353,7 @@ mod tests {
                 let acts = host.actions.iter().map(|action| &action.act);
                 let starts = acts.clone().filter(|act| matches!(act, Act::Start { .. })).count();
                 let crashes = acts.clone().filter(|act| matches!(act, Act::Crash)).count();
-                assert_eq!(starts, crashes + 1, "{}", host.name);
+                assert!(starts > crashes, "{}", host.name);
                 let off: i64 = acts
                     .map(|act| if let Act::StepClock { by_ms } = act { *by_ms } else { 0 })
                     .sum();

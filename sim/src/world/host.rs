@@ -140,7 +140,6 @@ impl Place {
             Act::Crash => {
                 if self.program.is_some() {
                     self.stop();
-                    self.around.network.crashed(&self.name);
                     self.record(What::Crashed);
                 }
             }
@@ -195,6 +194,7 @@ impl Place {
             *self.around.last.borrow_mut() = None;
         }
         self.paused_until = Duration::ZERO;
+        self.around.network.ended(&self.name);
     }
 
     fn type_line(&self, line: String, label: Option<Label>) {
