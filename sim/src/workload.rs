@@ -299,7 +299,8 @@ fn write_down(seed: u64, host: &mut Host, mut todo: Vec<(Duration, Todo)>, heal:
             _ => {}
         }
     }
-    // Without effect if it runs. A client that never reached the server has ended by itself.
+    // Without effect if it runs. A client that never reached the server ends by itself, the last
+    // of them so long after healing.
     host.then(heal, Act::Start { port });
     if away {
         host.then_type(heal, &format!("reg {}", host.name.clone()));
@@ -307,6 +308,7 @@ fn write_down(seed: u64, host: &mut Host, mut todo: Vec<(Duration, Todo)>, heal:
     if clock != 0 {
         host.then(heal, Act::StepClock { by_ms: -clock });
     }
+    host.then(heal + client::GIVE_UP + Duration::from_millis(1), Act::Start { port });
 }
 
 fn cuts(seed: u64, hosts: &[Host], size: &Size, profile: &Profile) -> Vec<Cut> {
