@@ -10,8 +10,9 @@ use std::time::Duration;
 
 use crate::check::{Evidence, Violation, check};
 use crate::ledger::{Ledger, Told};
-use crate::log::{Log, Tally};
+use crate::log::{Detail, Log, Tally};
 use crate::plan::Plan;
+use crate::random::hash;
 use crate::workload::{Profile, Size};
 use crate::{workload, world};
 
@@ -46,6 +47,8 @@ pub struct Trial {
     pub violations: Vec<Violation>,
     /// What was counted.
     pub counts: Counts,
+    /// The hash of all that happened, every datagram included: equal runs have equal ones.
+    pub trace: u64,
 }
 
 /// How a run ended.
@@ -141,7 +144,8 @@ pub fn judge(seed: u64, plan: &Plan, log: &Log) -> Trial {
         (true, true) => Verdict::Held,
         (true, false) => Verdict::Inconclusive,
     };
-    Trial { seed, verdict, violations, counts }
+    let trace = hash(seed, &[&log.to_text(Detail::Everything)]);
+    Trial { seed, verdict, violations, counts, trace }
 }
 
 fn messages(ledger: &Ledger) -> Messages {

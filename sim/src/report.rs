@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::chaos::{Counts, Setting, Trial, Verdict};
 use crate::check::CHECKERS;
 use crate::cli::{EXIT_HELD, EXIT_INCONCLUSIVE, EXIT_VIOLATED, Explore};
+use crate::random;
 
 /// Failures that are printed one by one; the rest is counted.
 const FAILURES_SHOWN: usize = 10;
@@ -68,6 +69,12 @@ impl Report<'_> {
 
     fn with(&self, verdict: Verdict) -> usize {
         self.trials.iter().filter(|trial| trial.verdict == verdict).count()
+    }
+
+    /// All that happened in all seeds, in their order.
+    fn trace_hash(&self) -> u64 {
+        let of_seed = |hash, trial: &Trial| random::hash(hash, &[&trial.trace.to_string()]);
+        self.trials.iter().fold(0, of_seed)
     }
 
     fn counts(&self) -> Counts {
@@ -220,6 +227,7 @@ impl Report<'_> {
             },
             simulated_s: simulated.as_secs_f64(),
             wall_s: self.wall.as_secs_f64(),
+            trace_hash: format!("{:016x}", self.trace_hash()),
         };
         serde_json::to_string(&json).unwrap_or_default()
     }
@@ -245,6 +253,7 @@ struct Json<'a> {
     messages: JsonMessages,
     simulated_s: f64,
     wall_s: f64,
+    trace_hash: String,
 }
 
 #[derive(Serialize)]
