@@ -30,7 +30,9 @@ fn replay(name: &str) {
     let path = folder().join(name).with_extension("json");
     let text = std::fs::read_to_string(&path).unwrap();
     let scenario = Scenario::parse(&text).unwrap_or_else(|bad| panic!("{name}.json:{bad}"));
-    let outcome = sim::world::run(&scenario.plan());
+    let plan = scenario.plan();
+    let outcome = sim::world::run(&plan);
+    assert_eq!(sim::check::check(&plan, &outcome.log, outcome.end), []);
     let mut settings = insta::Settings::clone_current();
     settings.set_description(&scenario.about);
     settings.set_omit_expression(true);

@@ -8,12 +8,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::check::{Evidence, Violation, check};
+use crate::check::{Violation, check};
 use crate::ledger::{Ledger, Told};
-use crate::log::{Detail, Log, Tally};
+use crate::log::{Detail, Tally};
 use crate::plan::Plan;
 use crate::random::hash;
 use crate::workload::{Profile, Size};
+use crate::world::Outcome;
 use crate::{workload, world};
 
 /// What every seed is run with.
@@ -99,7 +100,7 @@ pub struct Messages {
 pub fn run_seed(seed: u64, setting: &Setting) -> Trial {
     let plan = workload::plan(seed, &setting.size, &setting.profile_of(seed));
     let outcome = world::run(&plan);
-    judge(seed, &plan, &outcome.log)
+    judge(seed, &plan, &outcome)
 }
 
 /// Runs seeds from `first` on, on `jobs` threads, as long as `more` says so of the next. Tells
@@ -131,13 +132,14 @@ pub fn run_seeds(
     trials.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect()
 }
 
-/// Judges a healed run.
+/// Judges a run.
 #[must_use]
-pub fn judge(seed: u64, plan: &Plan, log: &Log) -> Trial {
+pub fn judge(seed: u64, plan: &Plan, outcome: &Outcome) -> Trial {
+    let Outcome { log, end, .. } = outcome;
     let ledger = Ledger::new(log);
-    let violations = check(Evidence { plan, log, ledger: &ledger }, true);
+    let violations = check(plan, log, *end);
     let datagrams = Tally::of(log, plan.faults.rates_until);
-    let counts = Counts { datagrams, messages: messages(&ledger), simulated: plan.until };
+    let counts = Counts { datagrams, messages: messages(&ledger), simulated: *end };
     let exercised = counts.messages.received + counts.messages.saved > 0;
     let verdict = match (violations.is_empty(), exercised) {
         (false, _) => Verdict::Violated,

@@ -13,6 +13,8 @@ mod words;
 
 use std::time::Duration;
 
+pub use quiet::QUIET;
+
 use crate::ledger::Ledger;
 use crate::log::Log;
 use crate::plan::Plan;
@@ -22,6 +24,8 @@ use crate::plan::Plan;
 pub struct Evidence<'a> {
     /// What was planned.
     pub plan: &'a Plan,
+    /// When the run ended.
+    pub end: Duration,
     /// What happened.
     pub log: &'a Log,
     /// What happened, by message.
@@ -72,9 +76,23 @@ pub const CHECKERS: &[Checker] = &[
     quiet::CHECKER,
 ];
 
-/// Every promise that the run broke; with `healed` also those that hold only after healing.
+/// Every promise that the run broke; if it was healed, also those that hold only then.
 #[must_use]
-pub fn check(evidence: Evidence<'_>, healed: bool) -> Vec<Violation> {
-    let applies = |checker: &&Checker| healed || checker.when == When::Always;
+pub fn check(plan: &Plan, log: &Log, end: Duration) -> Vec<Violation> {
+    let ledger = Ledger::new(log);
+    let evidence = Evidence { plan, end, log, ledger: &ledger };
+    let applies = |checker: &&Checker| plan.healed.is_some() || checker.when == When::Always;
     CHECKERS.iter().filter(applies).flat_map(|checker| (checker.check)(evidence)).collect()
+}
+
+/// Whether a run that has gone on until `now` has settled, so that going on would show nothing
+/// new: nothing is left to be done to it, it is quiet, and every promise is kept.
+#[must_use]
+pub fn is_settled(plan: &Plan, log: &Log, now: Duration) -> bool {
+    let actions = plan.hosts.iter().flat_map(|host| &host.actions);
+    let last = actions.map(|action| action.at).max().unwrap_or_default();
+    let quiet_since = now.saturating_sub(quiet::QUIET);
+    plan.healed.is_some_and(|healed| healed < quiet_since)
+        && last < quiet_since
+        && check(plan, log, now).is_empty()
 }

@@ -98,6 +98,9 @@ pub struct Explore {
     /// Times a minute that a calendar clock is set wrong, for each host.
     #[arg(long, value_name = "PER MINUTE", value_parser = per_minute)]
     pub clock_rate: Option<f64>,
+    /// The longest time that a commit to a disk takes.
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub disk: Option<Duration>,
     /// A moderate amount of every fault.
     #[arg(long, value_name = "WHICH")]
     pub faults: Option<Faults>,
@@ -188,6 +191,7 @@ impl Explore {
             crashes: self.crash_rate.unwrap_or(base.crashes),
             pauses: self.pause_rate.unwrap_or(base.pauses),
             clock_steps: self.clock_rate.unwrap_or(base.clock_steps),
+            disk: self.disk.unwrap_or(base.disk),
         };
         Setting { size, profile, swarm: self.swarm || self.names_no_fault() }
     }
@@ -202,6 +206,7 @@ impl Explore {
             && self.crash_rate.is_none()
             && self.pause_rate.is_none()
             && self.clock_rate.is_none()
+            && self.disk.is_none()
             && self.faults.is_none()
     }
 
@@ -227,6 +232,8 @@ impl Explore {
         add("crash-rate", shown(&self.crash_rate));
         add("pause-rate", shown(&self.pause_rate));
         add("clock-rate", shown(&self.clock_rate));
+        let disk = self.disk.map(|disk| humantime::format_duration(disk).to_string());
+        add("disk", shown(&disk.map(|disk| disk.replace(' ', ""))));
         add("clients", shown(&(self.clients != DEFAULT_CLIENTS).then_some(self.clients)));
         add("messages", shown(&(self.messages != DEFAULT_MESSAGES).then_some(self.messages)));
         let duration = humantime::format_duration(self.duration).to_string();

@@ -66,9 +66,7 @@ fn replay(file: &Path, detail: Detail) -> u8 {
     let plan = scenario.plan();
     let outcome = sim::world::run(&plan);
     print!("{}\n\n{}", scenario.about, outcome.log.to_text(detail));
-    let ledger = sim::ledger::Ledger::new(&outcome.log);
-    let evidence = sim::check::Evidence { plan: &plan, log: &outcome.log, ledger: &ledger };
-    let violations = sim::check::check(evidence, false);
+    let violations = sim::check::check(&plan, &outcome.log, outcome.end);
     for violation in &violations {
         let at = Duration::as_secs_f64(&violation.at);
         println!("\nVIOLATED at {at:.3} s, {}: {}", violation.checker, violation.what);

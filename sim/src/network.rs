@@ -19,6 +19,9 @@ use crate::fate::{Fates, FaultPlan, together};
 use crate::label::{HostName, Label, Labels};
 use crate::log::{Entry, Log, Miss, What};
 
+/// What is sent for ever.
+pub const KEEP_ALIVE: [PacketKind; 2] = [PacketKind::Ping, PacketKind::Pong];
+
 /// What the hosts of one run share.
 #[derive(Debug)]
 pub struct Network {
@@ -36,6 +39,7 @@ struct State {
     marks: Vec<Mark>,
     on_their_way: BTreeMap<Flight, Identity>,
     next_flight: BTreeMap<HostName, u64>,
+    last_talk: Duration,
 }
 
 /// The server's state at some time.
@@ -63,6 +67,7 @@ impl Network {
             marks: Vec::new(),
             on_their_way: BTreeMap::new(),
             next_flight: BTreeMap::new(),
+            last_talk: Duration::ZERO,
         };
         Self { plan, hosts, state: RefCell::new(state) }
     }
@@ -122,6 +127,9 @@ impl Network {
             state.labels.accepted(from, id);
         }
         let label = message.and_then(|id| state.labels.get(id)).cloned();
+        if !KEEP_ALIVE.contains(&kind) {
+            state.last_talk = state.last_talk.max(at);
+        }
         let (key, faults) = state.fates.decide(at, (from, &to), kind, label.as_ref());
         drop(state);
         let fate = if cut { Fate { lost: true, ..Fate::default() } } else { together(&faults) };
@@ -158,6 +166,19 @@ impl Network {
         };
         self.record(at, to, what);
         why.is_none()
+    }
+
+    /// What has happened so far.
+    #[must_use]
+    pub fn so_far(&self) -> Log {
+        let state = self.state.borrow();
+        Log::new(state.log.clone(), state.labels.clone())
+    }
+
+    /// When something else than a keep-alive or its answer was last sent.
+    #[must_use]
+    pub fn last_talk(&self) -> Duration {
+        self.state.borrow().last_talk
     }
 
     /// What happened, when the run is over.

@@ -41,8 +41,22 @@ pub struct Plan {
     pub hosts: Vec<Host>,
     /// What the network does.
     pub faults: FaultPlan,
+    /// How fast the hosts' disks are.
+    pub disk: DiskSpeed,
+    /// From then on nothing goes wrong, everything must settle, and the run may end as soon as it
+    /// has.
+    pub healed: Option<Duration>,
     /// When the run ends.
     pub until: Duration,
+}
+
+/// How long a commit takes: anything between the two.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DiskSpeed {
+    /// At least.
+    pub shortest: Duration,
+    /// At most.
+    pub longest: Duration,
 }
 
 /// A machine in the network, and what is done to it.

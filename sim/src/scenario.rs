@@ -21,6 +21,10 @@ pub struct Scenario {
     pub about: String,
     /// Decides everything that is random.
     pub seed: u64,
+    /// How long every commit takes.
+    pub disk: Duration,
+    /// Whether everything must have settled in the end.
+    pub settles: bool,
     /// What is done, in order of time.
     pub steps: Vec<Step>,
     /// When it ends.
@@ -150,6 +154,8 @@ mod tests {
     const WHOLE: &str = r#"{
   "about": "every verb",
   "seed": 7,
+  "disk": "4ms",
+  "settles": true,
   "steps": [
     {"at": "0s", "start": "alice"},
     {"at": "0s", "start": "eve", "user": "bob", "port": 5001},
@@ -195,7 +201,7 @@ mod tests {
         assert!(!plan.faults.is_cut("alice", "eve", ms(4_000)));
     }
 
-    /// The whole file with this step as its seventh.
+    /// The whole file with this step as its third step.
     fn problem_with(step: &str) -> String {
         let line = r#"{"at": "1s", "as": "alice", "type": "send bob hello"}"#;
         Scenario::parse(&WHOLE.replace(line, step)).unwrap_err().to_string()
@@ -204,27 +210,27 @@ mod tests {
     #[test]
     fn errors_say_where_and_what_was_expected() {
         let told = [
-            (r#"{"at": "1s", "tipe": "list"}"#, "7:23: unknown field `tipe`, expected one of"),
-            (r#"{"at": "1 parsec", "crash": "alice"}"#, "7:21: \"1 parsec\" is no duration"),
-            (r#"{"at": "1s"}"#, "7:5: a step does exactly one thing, this one none: add one of"),
-            (r#"{"at": "1s", "crash": "alice", "start": "bob"}"#, "7:5: a step does exactly one"),
-            (r#"{"at": "1s", "crash": "carol"}"#, "7:5: no host \"carol\" has been started"),
-            (r#"{"at": "1s", "start": "alice"}"#, "7:5: \"alice\" has been started before"),
-            (r#"{"at": "1s", "restart": "alice"}"#, "7:5: \"alice\" is running"),
-            (r#"{"at": "2s", "type": "list"}"#, "7:5: `type` needs `as`"),
-            (r#"{"at": "1s", "crash": "alice", "by": "1s"}"#, "7:5: `by` belongs to"),
-            (r#"{"at": "9s", "mark": "late"}"#, "7:5: this is after the end"),
+            (r#"{"at": "1s", "tipe": "list"}"#, "9:23: unknown field `tipe`, expected one of"),
+            (r#"{"at": "1 parsec", "crash": "alice"}"#, "9:21: \"1 parsec\" is no duration"),
+            (r#"{"at": "1s"}"#, "9:5: a step does exactly one thing, this one none: add one of"),
+            (r#"{"at": "1s", "crash": "alice", "start": "bob"}"#, "9:5: a step does exactly one"),
+            (r#"{"at": "1s", "crash": "carol"}"#, "9:5: no host \"carol\" has been started"),
+            (r#"{"at": "1s", "start": "alice"}"#, "9:5: \"alice\" has been started before"),
+            (r#"{"at": "1s", "restart": "alice"}"#, "9:5: \"alice\" is running"),
+            (r#"{"at": "2s", "type": "list"}"#, "9:5: `type` needs `as`"),
+            (r#"{"at": "1s", "crash": "alice", "by": "1s"}"#, "9:5: `by` belongs to"),
+            (r#"{"at": "9s", "mark": "late"}"#, "9:5: this is after the end"),
             (
                 r#"{"at": "1s", "as": "alice", "type": "sned bob x"}"#,
-                "7:5: \"sned bob x\": unknown",
+                "9:5: \"sned bob x\": unknown",
             ),
             (
                 r#"{"at": "1s", "drop": {"from": "eve", "to": "alice", "packet": "akc"}}"#,
-                "7:5: no packet is called \"akc\", they are: hello, challenge",
+                "9:5: no packet is called \"akc\", they are: hello, challenge",
             ),
             (
                 r#"{"at": "1s", "drop": {"from": "eve", "to": "alice", "packet": "ack", "form": "x"}}"#,
-                "7:79: unknown field `form`, expected one of `from`, `to`",
+                "9:79: unknown field `form`, expected one of `from`, `to`",
             ),
         ];
         for (step, expected) in told {
@@ -239,7 +245,7 @@ mod tests {
     fn steps_go_forward_in_time() {
         let crash = r#"{"at": "5s", "crash": "eve"}"#;
         let problem = Scenario::parse(&WHOLE.replace(crash, r#"{"at": "3s", "crash": "eve"}"#));
-        let expected = "19:5: this is before the step above it; steps go forward in time";
+        let expected = "21:5: this is before the step above it; steps go forward in time";
         assert_eq!(problem.unwrap_err().to_string(), expected);
     }
 }

@@ -9,9 +9,10 @@ use std::time::Duration;
 use udpchat::client::timing as client;
 use udpchat::server::timing as server;
 
+use crate::check::QUIET;
 use crate::fate::{Cut, FaultPlan, Rates, whole_ms};
 use crate::label::HostName;
-use crate::plan::{Act, CLIENT_PORT, Host, Plan, Role, SERVER, SERVER_PORT};
+use crate::plan::{Act, CLIENT_PORT, DiskSpeed, Host, Plan, Role, SERVER, SERVER_PORT};
 use crate::random::Stream;
 
 /// How much is going on.
@@ -38,6 +39,8 @@ pub struct Profile {
     pub pauses: f64,
     /// Calendar clocks set, a minute, for each host.
     pub clock_steps: f64,
+    /// The longest time that a commit takes.
+    pub disk: Duration,
 }
 
 impl Profile {
@@ -54,6 +57,7 @@ impl Profile {
         crashes: 4.0,
         pauses: 4.0,
         clock_steps: 4.0,
+        disk: Duration::from_millis(100),
     };
 
     /// A moderate amount of everything at once.
@@ -69,6 +73,7 @@ impl Profile {
         crashes: 2.0,
         pauses: 1.0,
         clock_steps: 1.0,
+        disk: Duration::from_millis(20),
     };
 
     /// Each kind of fault with a probability of one half, and then anything up to this much of it.
@@ -96,6 +101,7 @@ impl Profile {
             crashes: some(self.crashes),
             pauses: some(self.pauses),
             clock_steps: some(self.clock_steps),
+            disk: Duration::from_millis(whole_ms(self.disk.mul_f64(some(1.0)))),
         }
     }
 }
@@ -111,11 +117,8 @@ pub const SETTLE: Duration = Duration::from_secs(
         + client::UNSENT_AFTER.as_secs()
         + 2 * server::RESEND_MAX.as_secs()
         + client::REFUSED_RETRY.as_secs()
-        + QUIET_S,
+        + QUIET.as_secs(),
 );
-
-/// What the checker for quiet looks at.
-const QUIET_S: u64 = 6;
 
 /// Before the talk begins: time to sign in.
 const SIGN_IN: Duration = Duration::from_secs(1);
@@ -167,7 +170,8 @@ pub fn plan(seed: u64, size: &Size, profile: &Profile) -> Plan {
         rules: Vec::new(),
         cuts: cuts(seed, &hosts, size, profile),
     };
-    Plan { seed, hosts, faults, until }
+    let disk = DiskSpeed { shortest: Duration::ZERO, longest: profile.disk };
+    Plan { seed, hosts, faults, disk, healed: Some(size.duration), until }
 }
 
 fn client_name(index: u32) -> String {
@@ -337,7 +341,14 @@ mod tests {
 
     fn busy() -> Profile {
         let rates = Rates { drop: 0.3, ..Rates::default() };
-        Profile { rates, cuts: 6.0, crashes: 6.0, pauses: 6.0, clock_steps: 6.0 }
+        Profile {
+            rates,
+            cuts: 6.0,
+            crashes: 6.0,
+            pauses: 6.0,
+            clock_steps: 6.0,
+            disk: Duration::ZERO,
+        }
     }
 
     #[test]

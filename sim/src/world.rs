@@ -6,6 +6,7 @@
 //! the length of a tick has no influence on what happens (`tests/determinism.rs`).
 
 mod card;
+mod disk;
 mod host;
 mod program;
 
@@ -16,16 +17,14 @@ use std::time::{Duration, SystemTime};
 
 use udpchat::server::Snapshot;
 
+use crate::check::{QUIET, is_settled};
 use crate::label::HostName;
 use crate::log::{Log, What};
 use crate::network::{Mark, Network};
-use crate::plan::{Act, EPOCH_UNIX_MS, LATENCY, Plan, Role};
+use crate::plan::{EPOCH_UNIX_MS, LATENCY, Plan};
 
 /// Datagrams that a socket of turmoil's buffers within one tick: more than any run sends.
 const SOCKET_CAPACITY: usize = 4_096;
-
-/// The mark at the end of every run. No scenario's mark is called so.
-const END: &str = "";
 
 /// What came of a run.
 #[derive(Clone, Debug)]
@@ -36,6 +35,8 @@ pub struct Outcome {
     pub marks: Vec<Mark>,
     /// The server's state in the end.
     pub server: Option<Snapshot>,
+    /// When the run ended.
+    pub end: Duration,
 }
 
 /// Runs the plan in ticks as long as the network's latency, the fastest there is.
@@ -74,31 +75,43 @@ pub fn run_in_ticks(plan: &Plan, tick: Duration) -> Outcome {
         let host = plan.host(name).expect("the names are the plan's");
         let around = host::Around {
             seed: plan.seed,
+            disk: plan.disk,
             ip: *ip,
             server,
             network: Rc::clone(&network),
             last: Rc::clone(&last),
         };
-        let mut host = host.clone();
-        if host.role == Role::Server {
-            host.then(plan.until, Act::Mark(END.to_owned()));
-        }
+        let host = host.clone();
         sim.host(&**name, move || host::run(host.clone(), around.clone()));
     }
+    let end = run_to_the_end(&mut sim, plan, &network);
+    let server = host::snapshot(&last);
+    drop(sim);
+    let (mut log, mut marks) = network.finish();
+    log.entries.retain(|entry| entry.at <= end);
+    marks.retain(|mark| mark.at <= end);
+    Outcome { log, marks, server, end }
+}
+
+/// Steps until the plan's end, or until everything has settled; when that was.
+fn run_to_the_end(sim: &mut turmoil::Sim<'_>, plan: &Plan, network: &Network) -> Duration {
     // What happens in the last millisecond is part of the run, what one tick adds to it is not.
     while sim.elapsed() <= plan.until {
         if let Err(error) = sim.step() {
-            let host = names[&server].clone();
+            let host = plan.hosts[0].name.clone();
             network.record(sim.elapsed(), &host, What::Panicked(format!("simulator: {error}")));
-            break;
+            return sim.elapsed();
+        }
+        let now = sim.elapsed();
+        let quiet = now.saturating_sub(network.last_talk()) > QUIET;
+        let whole_second = now.subsec_nanos() == 0;
+        if plan.healed.is_some()
+            && quiet
+            && whole_second
+            && is_settled(plan, &network.so_far(), now)
+        {
+            return now;
         }
     }
-    drop(sim);
-    let (mut log, mut marks) = network.finish();
-    log.entries.retain(|entry| {
-        entry.at <= plan.until && !matches!(&entry.what, What::Marked(name) if name == END)
-    });
-    marks.retain(|mark| mark.at <= plan.until);
-    let server = marks.iter().rposition(|mark| mark.name == END).map(|at| marks.remove(at));
-    Outcome { log, marks, server: server.and_then(|mark| mark.state) }
+    plan.until
 }

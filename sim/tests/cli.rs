@@ -1,5 +1,7 @@
 //! The simulator's command as users and scripts meet it.
 
+#![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
+
 use std::path::Path;
 use std::process::{Command, Output};
 

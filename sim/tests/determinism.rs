@@ -1,6 +1,8 @@
 //! The same seed is the same run: in another process, environment, number of threads, and for
 //! whatever tick the carrier works in.
 
+#![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
+
 use std::process::Command;
 use std::time::Duration;
 

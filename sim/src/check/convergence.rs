@@ -45,7 +45,7 @@ fn check(evidence: Evidence<'_>) -> Vec<Violation> {
                 |table| format!("a table in which {:?} are away", table.offline),
             );
             let what = format!("in the end {host} has {has}, though everybody is here");
-            Violation { checker: CHECKER.name, at: evidence.plan.until, what }
+            Violation { checker: CHECKER.name, at: evidence.end, what }
         })
         .collect()
 }

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use udpchat::protocol::PacketKind;
-
 use super::{Checker, Evidence, Violation, When};
 use crate::log::What;
+use crate::network::KEEP_ALIVE;
 
 pub(super) const CHECKER: Checker = Checker {
     name: "quiet",
@@ -15,14 +14,12 @@ pub(super) const CHECKER: Checker = Checker {
 };
 
 /// The end of the run in which it must be quiet: longer than any repetition's pause.
-const QUIET: Duration = Duration::from_secs(6);
+pub const QUIET: Duration = Duration::from_secs(6);
 
 fn check(evidence: Evidence<'_>) -> Vec<Violation> {
-    let since = evidence.plan.until.saturating_sub(QUIET);
+    let since = evidence.end.saturating_sub(QUIET);
     let noise = evidence.log.entries.iter().find_map(|entry| match &entry.what {
-        What::Sent { key, .. }
-            if entry.at > since && !matches!(key.packet, PacketKind::Ping | PacketKind::Pong) =>
-        {
+        What::Sent { key, .. } if entry.at > since && !KEEP_ALIVE.contains(&key.packet) => {
             let (from, to, packet) = (&key.from, &key.to, key.packet.name());
             Some((entry.at, format!("{from} still sends {packet} to {to}")))
         }

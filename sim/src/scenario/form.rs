@@ -17,6 +17,10 @@ struct FileForm<'a> {
     about: String,
     #[serde(default)]
     seed: u64,
+    #[serde(default)]
+    disk: Text<Duration>,
+    #[serde(default)]
+    settles: bool,
     #[serde(borrow)]
     steps: Vec<&'a RawValue>,
     until: Text<Duration>,
@@ -180,8 +184,8 @@ pub(super) fn read(text: &str) -> Result<(Scenario, Places), BadScenario> {
         let verb = verb(form).map_err(|problem| places.bad(index, problem))?;
         steps.push(Step { at, verb });
     }
-    let Text(until) = file.until;
-    Ok((Scenario { about: file.about, seed: file.seed, steps, until }, places))
+    let FileForm { about, seed, disk: Text(disk), settles, until: Text(until), .. } = file;
+    Ok((Scenario { about, seed, disk, settles, steps, until }, places))
 }
 
 /// The error of a part of the file that begins at this line and column.

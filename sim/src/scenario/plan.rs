@@ -9,7 +9,7 @@ use udpchat::protocol::Name;
 use super::{Scenario, Step, Verb};
 use crate::fate::{Cut, FaultPlan, Rule};
 use crate::label::HostName;
-use crate::plan::{Act, CLIENT_PORT, Host, Plan, Role, SERVER, SERVER_PORT};
+use crate::plan::{Act, CLIENT_PORT, DiskSpeed, Host, Plan, Role, SERVER, SERVER_PORT};
 
 /// A problem with a step, by the step's index.
 type Bad = (usize, String);
@@ -138,7 +138,10 @@ impl Scenario {
             builder.add(step);
         }
         let Builder { hosts, faults, until, .. } = builder;
-        Plan { seed: self.seed, hosts, faults, until }
+        let disk = DiskSpeed { shortest: self.disk, longest: self.disk };
+        let last = self.steps.last().map(|step| step.at).unwrap_or_default();
+        let healed = self.settles.then_some(last);
+        Plan { seed: self.seed, hosts, faults, disk, healed, until }
     }
 }
 

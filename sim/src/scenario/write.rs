@@ -13,7 +13,14 @@ use crate::fate::{Fault, Target, Which};
 /// Writes a file.
 pub(super) fn write(scenario: &Scenario, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     writeln!(f, "{{\n  \"about\": {},", json(&scenario.about)?)?;
-    writeln!(f, "  \"seed\": {},\n  \"steps\": [", scenario.seed)?;
+    writeln!(f, "  \"seed\": {},", scenario.seed)?;
+    if !scenario.disk.is_zero() {
+        writeln!(f, "  \"disk\": {},", json(&Text(scenario.disk))?)?;
+    }
+    if scenario.settles {
+        writeln!(f, "  \"settles\": true,")?;
+    }
+    writeln!(f, "  \"steps\": [")?;
     for (index, step) in scenario.steps.iter().enumerate() {
         let comma = if index + 1 < scenario.steps.len() { "," } else { "" };
         writeln!(f, "    {}{comma}", json(&step_form(step))?)?;

@@ -14,14 +14,14 @@ use udpchat::client::{ClientConfig, ClientRecord};
 use udpchat::machine::Entropy;
 use udpchat::protocol::{Name, StoreId, Token};
 use udpchat::server::{Server, ServerRecord, Snapshot};
-use udpchat::store::MemoryStore;
 
 use super::card::Card;
+use super::disk::Disk;
 use super::program::{HostClock, Program, Setting, Shared};
 use crate::label::{HostName, Label};
 use crate::log::What;
 use crate::network::Network;
-use crate::plan::{Act, Action, Host, Role, SERVER_PORT};
+use crate::plan::{Act, Action, DiskSpeed, Host, Role, SERVER_PORT};
 use crate::random::Stream;
 
 /// The running server, for whoever wants to look at it.
@@ -31,6 +31,7 @@ pub(super) type Last = Rc<RefCell<Option<Shared<Server>>>>;
 #[derive(Clone)]
 pub(super) struct Around {
     pub(super) seed: u64,
+    pub(super) disk: DiskSpeed,
     pub(super) ip: IpAddr,
     /// The server's.
     pub(super) server: IpAddr,
@@ -55,8 +56,8 @@ pub(super) async fn run(host: Host, around: Around) -> turmoil::Result {
     let card = Rc::new(card);
     let mut script: VecDeque<Action> = host.actions.into();
     let mut place = Place {
+        kept: Kept::new(&host.role, &host.name, around.seed, around.disk),
         name: host.name,
-        disk: Disk::new(&host.role, around.seed),
         card: Rc::clone(&card),
         around,
         clock_off_ms: Rc::default(),
@@ -89,7 +90,7 @@ async fn until(time: Option<Duration>) {
 /// A host at work.
 struct Place {
     name: HostName,
-    disk: Disk,
+    kept: Kept,
     card: Rc<Card>,
     around: Around,
     clock_off_ms: Rc<Cell<i64>>,
@@ -99,21 +100,22 @@ struct Place {
 }
 
 /// What survives the program.
-enum Disk {
-    Server(MemoryStore<ServerRecord>),
-    Client(Name, MemoryStore<ClientRecord>),
+enum Kept {
+    Server(Disk<ServerRecord>),
+    Client(Name, Disk<ClientRecord>),
 }
 
-impl Disk {
-    fn new(role: &Role, seed: u64) -> Self {
+impl Kept {
+    fn new(role: &Role, name: &str, seed: u64, speed: DiskSpeed) -> Self {
         match role {
             Role::Server => {
                 let id = StoreId(Stream::new(seed, &["disk", "server"]).draw());
-                Self::Server(MemoryStore::new(ServerRecord::new(id)))
+                Self::Server(Disk::new(ServerRecord::new(id), speed, seed, name))
             }
             Role::Client { user } => {
-                let token = Token(Stream::new(seed, &["disk", user.as_str()]).draw());
-                Self::Client(user.clone(), MemoryStore::new(ClientRecord::new(token)))
+                let token = Token(Stream::new(seed, &["disk", name]).draw());
+                let record = ClientRecord::new(token);
+                Self::Client(user.clone(), Disk::new(record, speed, seed, name))
             }
         }
     }
@@ -175,9 +177,9 @@ impl Place {
             clock: HostClock { started: elapsed(), off_ms: Rc::clone(&self.clock_off_ms) },
             entropy: Entropy::from(entropy),
         };
-        let program = match &self.disk {
-            Disk::Server(store) => Program::server(setting, store.clone()),
-            Disk::Client(user, store) => {
+        let program = match &self.kept {
+            Kept::Server(store) => Program::server(setting, store.clone()),
+            Kept::Client(user, store) => {
                 let server = SocketAddr::new(self.around.server, SERVER_PORT);
                 let config = ClientConfig { name: user.clone(), server, port };
                 Program::client(setting, config, store.clone())

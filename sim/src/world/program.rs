@@ -13,11 +13,12 @@ use udpchat::command::{self, Request};
 use udpchat::drive::{Clock, Surroundings, drive};
 use udpchat::fault::{Faulty, Policy};
 use udpchat::machine::{Datagram, Entropy, Machine, Output, Socket, Transmit};
-use udpchat::store::{MemoryStore, Store};
+use udpchat::store::Store;
 use udpchat::time::{Now, Time, WallTime};
 use udpchat::{client, server};
 
 use super::card::{Card, Plug};
+use super::disk::Disk;
 use super::host::elapsed;
 use crate::fate::whole_ms;
 use crate::label::HostName;
@@ -64,7 +65,7 @@ impl Program {
     pub(super) fn client(
         setting: Setting,
         config: client::ClientConfig,
-        store: MemoryStore<client::ClientRecord>,
+        store: Disk<client::ClientRecord>,
     ) -> Self {
         let (sender, commands) = channel(TYPED_MAX);
         let machine = client::Client::new(config, store.load(), setting.entropy);
@@ -75,7 +76,7 @@ impl Program {
         Self { execution, keyboard: Keyboard::Client(sender), server: None }
     }
 
-    pub(super) fn server(setting: Setting, store: MemoryStore<server::ServerRecord>) -> Self {
+    pub(super) fn server(setting: Setting, store: Disk<server::ServerRecord>) -> Self {
         let (sender, commands) = channel(TYPED_MAX);
         let config = server::ServerConfig { original: true };
         let machine = Shared::new(server::Server::new(config, store.load(), setting.entropy));
