@@ -6,7 +6,8 @@
 //! 2. [`machine`], [`store`]: what a state machine without input or output looks like.
 //! 3. [`server`], [`client`]: the two of them. [`original`]: the dialect of the program that this
 //!    one replaces, translated at their edge.
-//! 4. [`transport`], [`drive`]: the network, and the loop that connects a machine to it.
+//! 4. [`transport`], [`fault`], [`drive`]: the network, what goes wrong in it, and the loop that
+//!    connects a machine to it.
 //! 5. [`command`], [`ui`], [`cli`]: what the user types and sees.
 //! 6. [`run`]: all of it together, with real clocks, randomness and signals.
 //!
@@ -16,6 +17,7 @@ pub mod cli;
 pub mod client;
 pub mod command;
 pub mod drive;
+pub mod fault;
 mod holding;
 mod interrupt;
 mod journal;

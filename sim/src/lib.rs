@@ -1,1 +1,26 @@
-//! The deterministic simulator.
+//! The deterministic simulator that proves udpchat's promises.
+//!
+//! Read in this order; each module knows only those before it.
+//!
+//! 1. [`label`], [`random`]: names for messages, and randomness that depends on names.
+//! 2. [`fate`], [`plan`]: what happens to which datagram, and one whole run, written down.
+//! 3. [`log`], [`network`]: what happened, and what the hosts of a run share.
+//! 4. [`world`]: runs a plan on turmoil. The only module that knows it.
+//! 5. [`scenario`], [`workload`]: where plans come from, files and seeds.
+//! 6. [`ledger`], [`check`]: what happened by message, and whether every promise was kept.
+//! 7. [`chaos`], [`report`], [`cli`]: many seeds, and what the user asks and is told.
+
+pub mod chaos;
+pub mod check;
+pub mod cli;
+pub mod fate;
+pub mod label;
+pub mod ledger;
+pub mod log;
+pub mod network;
+pub mod plan;
+pub mod random;
+pub mod report;
+pub mod scenario;
+pub mod workload;
+pub mod world;

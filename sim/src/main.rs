@@ -1,1 +1,88 @@
-fn main() {}
+//! The simulator's command: parse, run, print, exit status.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use sim::chaos::{Trial, run_seeds};
+use sim::cli::{BUDGET, Cli, Command, EXIT_HELD, EXIT_USAGE, EXIT_VIOLATED, Explore};
+use sim::log::Detail;
+use sim::report::{Report, opening};
+use sim::scenario::Scenario;
+use sim::workload;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    ExitCode::from(match &cli.command {
+        None => explore(&cli.explore),
+        Some(Command::Replay { file, datagrams }) => {
+            replay(file, if *datagrams { Detail::Everything } else { Detail::Story })
+        }
+        Some(Command::Check { files }) => {
+            files.iter().map(|file| u8::from(read(file).is_none()) * EXIT_USAGE).max().unwrap_or(0)
+        }
+    })
+}
+
+fn explore(asked: &Explore) -> u8 {
+    // Any number will do; printed first, so that the run can be had again.
+    let first = asked.seed.unwrap_or_else(|| RandomState::new().build_hasher().finish() >> 32);
+    if !asked.json {
+        print!("{}", opening(asked, first, BUDGET));
+    }
+    if asked.log {
+        let setting = asked.setting();
+        let plan = workload::plan(first, &setting.size, &setting.profile_of(first));
+        print!("\n{}", sim::world::run(&plan).log.to_text(Detail::Everything));
+    }
+    let jobs = asked.jobs.or_else(|| std::thread::available_parallelism().ok());
+    let begun = now();
+    let more = |seed| match asked.seeds {
+        Some(seeds) => seed - first < seeds,
+        // At least one, however slow the machine.
+        None => seed == first || begun.elapsed() < BUDGET,
+    };
+    let done = |_: &Trial| {};
+    let trials = run_seeds(first, jobs.unwrap_or(NonZeroUsize::MIN), &asked.setting(), more, done);
+    let report = Report { asked, trials: &trials, wall: begun.elapsed() };
+    if asked.json {
+        println!("{}", report.to_json());
+    } else {
+        print!("{}", report.to_text());
+    }
+    report.exit_code()
+}
+
+#[expect(clippy::disallowed_methods, reason = "how long the simulator itself takes")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+fn replay(file: &Path, detail: Detail) -> u8 {
+    let Some(scenario) = read(file) else { return EXIT_USAGE };
+    let plan = scenario.plan();
+    let outcome = sim::world::run(&plan);
+    print!("{}\n\n{}", scenario.about, outcome.log.to_text(detail));
+    let violations = sim::check::check(&plan, &outcome.log, outcome.end);
+    for violation in &violations {
+        let at = Duration::as_secs_f64(&violation.at);
+        println!("\nVIOLATED at {at:.3} s, {}: {}", violation.checker, violation.what);
+    }
+    if violations.is_empty() { EXIT_HELD } else { EXIT_VIOLATED }
+}
+
+/// The file's scenario; what is wrong with it goes to stderr.
+fn read(file: &Path) -> Option<Scenario> {
+    let name = file.display();
+    match std::fs::read_to_string(file) {
+        Err(error) => eprintln!("{name}: {error}"),
+        Ok(text) => match Scenario::parse(&text) {
+            Err(bad) => eprintln!("{name}:{bad}"),
+            Ok(scenario) => return Some(scenario),
+        },
+    }
+    None
+}

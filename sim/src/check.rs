@@ -1,0 +1,98 @@
+//! The promises of docs/protocol.md, each with the checker that holds a run to it.
+//!
+//! A checker sees what was planned and what happened, never a machine's inside.
+
+mod convergence;
+mod loss;
+mod once;
+mod order;
+mod panic;
+mod quiet;
+mod truth;
+mod words;
+
+use std::time::Duration;
+
+pub use quiet::QUIET;
+
+use crate::ledger::Ledger;
+use crate::log::Log;
+use crate::plan::Plan;
+
+/// What a checker sees.
+#[derive(Clone, Copy, Debug)]
+pub struct Evidence<'a> {
+    /// What was planned.
+    pub plan: &'a Plan,
+    /// When the run ended.
+    pub end: Duration,
+    /// What happened.
+    pub log: &'a Log,
+    /// What happened, by message.
+    pub ledger: &'a Ledger,
+}
+
+/// When a promise must be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// At any time, whatever goes wrong.
+    Always,
+    /// At the end of a run whose faults have ended long ago.
+    AfterHealing,
+}
+
+/// A promise and its checker.
+#[derive(Clone, Copy, Debug)]
+pub struct Checker {
+    /// Its short name, for reports and fixtures.
+    pub name: &'static str,
+    /// What it promises.
+    pub promise: &'static str,
+    /// When.
+    pub when: When,
+    check: fn(Evidence<'_>) -> Vec<Violation>,
+}
+
+/// A promise that was broken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Which one, by the checker's name.
+    pub checker: &'static str,
+    /// When it showed.
+    pub at: Duration,
+    /// How.
+    pub what: String,
+}
+
+/// All of them.
+pub const CHECKERS: &[Checker] = &[
+    panic::CHECKER,
+    once::CHECKER,
+    order::CHECKER,
+    words::CHECKER,
+    truth::CHECKER,
+    loss::CHECKER,
+    convergence::CHECKER,
+    quiet::CHECKER,
+];
+
+/// Every promise that the run broke; if it was healed, also those that hold only then.
+#[must_use]
+pub fn check(plan: &Plan, log: &Log, end: Duration) -> Vec<Violation> {
+    let ledger = Ledger::new(log);
+    let evidence = Evidence { plan, end, log, ledger: &ledger };
+    let applies = |checker: &&Checker| plan.healed.is_some() || checker.when == When::Always;
+    CHECKERS.iter().filter(applies).flat_map(|checker| (checker.check)(evidence)).collect()
+}
+
+/// Whether a run that has gone on until `now` has settled, so that going on would show nothing
+/// new: nothing is left to be done to it, it is quiet, and every promise is kept.
+#[must_use]
+pub fn is_settled(plan: &Plan, log: &Log, now: Duration) -> bool {
+    let actions = plan.hosts.iter().flat_map(|host| &host.actions);
+    let last = actions.map(|action| action.at).max().unwrap_or_default();
+    let quiet_since = now.saturating_sub(quiet::QUIET);
+    plan.healed.is_some_and(|healed| healed < quiet_since)
+        && last < quiet_since
+        && check(plan, log, now).is_empty()
+}

@@ -1,0 +1,51 @@
+//! Everybody who is here has the same table, and it is right.
+
+use std::collections::BTreeMap;
+
+use udpchat::client::{Event, Listing};
+
+use super::{Checker, Evidence, Violation, When};
+use crate::label::HostName;
+use crate::log::What;
+use crate::plan::Role;
+
+pub(super) const CHECKER: Checker = Checker {
+    name: "tables converge",
+    promise: "when all faults are over, everyone is registered and has a table that says so",
+    when: When::AfterHealing,
+    check,
+};
+
+fn check(evidence: Evidence<'_>) -> Vec<Violation> {
+    let mut last: BTreeMap<&HostName, &Listing> = BTreeMap::new();
+    for entry in &evidence.log.entries {
+        match &entry.what {
+            What::Started { .. } => {
+                last.remove(&entry.host);
+            }
+            What::Client(Event::Table(listing)) => {
+                last.insert(&entry.host, listing);
+            }
+            _ => {}
+        }
+    }
+    let users = evidence.plan.hosts.iter().filter_map(|host| match &host.role {
+        Role::Client { user } => Some((&host.name, user)),
+        Role::Server => None,
+    });
+    let users: Vec<_> = users.collect();
+    let mut everyone: Vec<_> = users.iter().map(|(_, user)| (*user).clone()).collect();
+    everyone.sort();
+    let right = Listing { online: everyone, offline: Vec::new() };
+    let wrong = users.iter().filter(|(host, _)| last.get(host) != Some(&&right));
+    wrong
+        .map(|(host, _)| {
+            let has = last.get(host).map_or_else(
+                || "no table".to_owned(),
+                |table| format!("a table in which {:?} are away", table.offline),
+            );
+            let what = format!("in the end {host} has {has}, though everybody is here");
+            Violation { checker: CHECKER.name, at: evidence.end, what }
+        })
+        .collect()
+}

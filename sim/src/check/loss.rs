@@ -1,0 +1,33 @@
+//! Nothing is lost: what was accepted is shown, or its sender was told that it is given up.
+
+use super::{Checker, Evidence, Violation, When};
+use crate::ledger::Told;
+
+pub(super) const CHECKER: Checker = Checker {
+    name: "nothing lost",
+    promise: "when all faults are over, every message that was accepted is shown and its sender \
+              told so, unless its sender was told that it is given up",
+    when: When::AfterHealing,
+    check,
+};
+
+fn check(evidence: Evidence<'_>) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    for (label, message) in &evidence.ledger.messages {
+        let Some(accepted) = message.accepted else { continue };
+        let mut add =
+            |what| violations.push(Violation { checker: CHECKER.name, at: accepted, what });
+        let (received, saved) = (message.was_told(Told::Received), message.was_told(Told::Saved));
+        if message.shown.is_empty() && !message.was_told(Told::GivenUp) {
+            let told = match (received, saved) {
+                (true, _) => "said to be received, but",
+                (_, true) => "said to be saved, but",
+                _ => "accepted, but",
+            };
+            add(format!("{label} was {told} never shown"));
+        } else if !received && !saved && !message.was_told(Told::GivenUp) {
+            add(format!("{label} was shown, but {} was never told so", label.host));
+        }
+    }
+    violations
+}

@@ -1,0 +1,29 @@
+//! Talk ends: when everything is settled, only keep-alives and their answers are sent.
+
+use std::time::Duration;
+
+use super::{Checker, Evidence, Violation, When};
+use crate::log::What;
+use crate::network::KEEP_ALIVE;
+
+pub(super) const CHECKER: Checker = Checker {
+    name: "quiet",
+    promise: "when everything is settled, only keep-alives and their answers are sent",
+    when: When::AfterHealing,
+    check,
+};
+
+/// The end of the run in which it must be quiet: longer than any repetition's pause.
+pub const QUIET: Duration = Duration::from_secs(6);
+
+fn check(evidence: Evidence<'_>) -> Vec<Violation> {
+    let since = evidence.end.saturating_sub(QUIET);
+    let noise = evidence.log.entries.iter().find_map(|entry| match &entry.what {
+        What::Sent { key, .. } if entry.at > since && !KEEP_ALIVE.contains(&key.packet) => {
+            let (from, to, packet) = (&key.from, &key.to, key.packet.name());
+            Some((entry.at, format!("{from} still sends {packet} to {to}")))
+        }
+        _ => None,
+    });
+    noise.map(|(at, what)| Violation { checker: CHECKER.name, at, what }).into_iter().collect()
+}

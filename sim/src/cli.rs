@@ -1,0 +1,307 @@
+//! The command line: what can be asked, and the command that asks for one seed again.
+
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::chaos::Setting;
+use crate::fate::Rates;
+use crate::workload::{Profile, Size};
+
+/// Every promise was kept.
+pub const EXIT_HELD: u8 = 0;
+/// A promise was broken.
+pub const EXIT_VIOLATED: u8 = 1;
+/// Wrong use, or a file that is no scenario.
+pub const EXIT_USAGE: u8 = 2;
+/// Nothing was put to the test.
+pub const EXIT_INCONCLUSIVE: u8 = 3;
+
+/// Without `--seeds`, seeds are run for so long.
+pub const BUDGET: Duration = Duration::from_secs(10);
+
+/// Tries to break udpchat in a simulated network, and tells whether it kept its promises.
+///
+/// Runs a random chat while things go wrong, lets everything heal, and checks that each message
+/// was shown once, in order, unaltered, and that none was lost. A seed decides everything: the
+/// same seed and options give the same run on every machine.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "sim", version, args_conflicts_with_subcommands = true, after_help = AFTER_HELP)]
+pub struct Cli {
+    /// Something else than exploring seeds.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// What to explore.
+    #[command(flatten)]
+    pub explore: Explore,
+}
+
+const AFTER_HELP: &str = "\
+Examples:
+  sim --drop-rate 0.3                    a chat that loses 30 % of all datagrams
+  sim                                    anything may go wrong: other faults in every seed
+  sim --faults all --seed 7 --seeds 1    everything goes wrong at once, one seed
+  sim replay fixtures/scenarios/lost_ack_is_resent_and_shown_once.json
+
+Exit status: 0 every promise was kept, 1 one was broken, 2 wrong use or bad file,
+3 inconclusive (no message got anywhere).";
+
+/// Something else than exploring seeds.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Run a scenario and print its log.
+    Replay {
+        /// The scenario, docs/scenario.md.
+        file: PathBuf,
+        /// Print every datagram.
+        #[arg(long)]
+        datagrams: bool,
+    },
+    /// Say whether files are scenarios, and if not, where and why.
+    Check {
+        /// The files.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+}
+
+/// What to explore.
+#[derive(Clone, Debug, Args)]
+pub struct Explore {
+    /// Share of datagrams that are lost, 0 to 1.
+    #[arg(long, value_name = "RATE", value_parser = rate)]
+    pub drop_rate: Option<f64>,
+    /// Share of datagrams that arrive twice.
+    #[arg(long, value_name = "RATE", value_parser = rate)]
+    pub dup_rate: Option<f64>,
+    /// Share of datagrams in which a bit is flipped.
+    #[arg(long, value_name = "RATE", value_parser = rate)]
+    pub corrupt_rate: Option<f64>,
+    /// Share of datagrams of which only the beginning arrives.
+    #[arg(long, value_name = "RATE", value_parser = rate)]
+    pub truncate_rate: Option<f64>,
+    /// What each datagram takes longer, anything between the two, such as 0ms..200ms.
+    #[arg(long, value_name = "MIN..MAX", value_parser = span)]
+    pub delay: Option<Span>,
+    /// Cuts a minute, for each direction of each link.
+    #[arg(long, value_name = "PER MINUTE", value_parser = per_minute)]
+    pub cut_rate: Option<f64>,
+    /// Crashes a minute, for each host.
+    #[arg(long, value_name = "PER MINUTE", value_parser = per_minute)]
+    pub crash_rate: Option<f64>,
+    /// Times a minute that a program stands still, for each host.
+    #[arg(long, value_name = "PER MINUTE", value_parser = per_minute)]
+    pub pause_rate: Option<f64>,
+    /// Times a minute that a calendar clock is set wrong, for each host.
+    #[arg(long, value_name = "PER MINUTE", value_parser = per_minute)]
+    pub clock_rate: Option<f64>,
+    /// The longest time that a commit to a disk takes.
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub disk: Option<Duration>,
+    /// A moderate amount of every fault.
+    #[arg(long, value_name = "WHICH")]
+    pub faults: Option<Faults>,
+    /// In each seed only some of the faults, up to as much as was given.
+    #[arg(long)]
+    pub swarm: bool,
+    /// Clients.
+    #[arg(long, default_value_t = DEFAULT_CLIENTS, value_parser = clap::value_parser!(u32).range(2..=50))]
+    pub clients: u32,
+    /// Messages that they type in all.
+    #[arg(long, default_value_t = DEFAULT_MESSAGES)]
+    pub messages: u32,
+    /// How long they talk while things go wrong.
+    #[arg(long, default_value = DEFAULT_DURATION, value_parser = humantime::parse_duration)]
+    pub duration: Duration,
+    /// The first seed; a new one each time if not given.
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// How many seeds; without it, as many as can be run in 10 seconds.
+    #[arg(long)]
+    pub seeds: Option<u64>,
+    /// Seeds that are run at the same time; without it, one for each processor.
+    #[arg(long)]
+    pub jobs: Option<NonZeroUsize>,
+    /// Print the first seed's log, with every datagram.
+    #[arg(long, conflicts_with = "json")]
+    pub log: bool,
+    /// One JSON object on one line instead of the report.
+    #[arg(long)]
+    pub json: bool,
+}
+
+const DEFAULT_CLIENTS: u32 = 4;
+const DEFAULT_MESSAGES: u32 = 40;
+const DEFAULT_DURATION: &str = "20s";
+
+/// Sets of faults.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Faults {
+    /// Every kind.
+    All,
+}
+
+/// From one duration to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span(pub Duration, pub Duration);
+
+fn rate(text: &str) -> Result<f64, String> {
+    let rate: f64 = text.parse().map_err(|_| "expected a number from 0 to 1".to_owned())?;
+    if (0.0..=1.0).contains(&rate) {
+        return Ok(rate);
+    }
+    Err(format!("expected a share from 0 to 1; 30 % is 0.3, not {text}"))
+}
+
+fn per_minute(text: &str) -> Result<f64, String> {
+    let rate: f64 = text.parse().map_err(|_| "expected a number".to_owned())?;
+    if (0.0..=600.0).contains(&rate) { Ok(rate) } else { Err("expected 0 to 600".to_owned()) }
+}
+
+fn span(text: &str) -> Result<Span, String> {
+    let wrong = || "expected two durations such as 0ms..200ms, the shorter first".to_owned();
+    let (from, to) = text.split_once("..").ok_or_else(wrong)?;
+    let read = |text| humantime::parse_duration(text).map_err(|_| wrong());
+    let (from, to) = (read(from)?, read(to)?);
+    if from <= to { Ok(Span(from, to)) } else { Err(wrong()) }
+}
+
+impl Explore {
+    /// What every seed is run with.
+    #[must_use]
+    pub fn setting(&self) -> Setting {
+        let size = Size { clients: self.clients, messages: self.messages, duration: self.duration };
+        let base = match self.faults {
+            Some(Faults::All) => Profile::ALL,
+            None if self.names_no_fault() => Profile::MOST,
+            None => Profile::default(),
+        };
+        let profile = Profile {
+            rates: Rates {
+                drop: self.drop_rate.unwrap_or(base.rates.drop),
+                duplicate: self.dup_rate.unwrap_or(base.rates.duplicate),
+                corrupt: self.corrupt_rate.unwrap_or(base.rates.corrupt),
+                truncate: self.truncate_rate.unwrap_or(base.rates.truncate),
+                delay: self.delay.map(|Span(from, to)| (from, to)).or(base.rates.delay),
+            },
+            cuts: self.cut_rate.unwrap_or(base.cuts),
+            crashes: self.crash_rate.unwrap_or(base.crashes),
+            pauses: self.pause_rate.unwrap_or(base.pauses),
+            clock_steps: self.clock_rate.unwrap_or(base.clock_steps),
+            disk: self.disk.unwrap_or(base.disk),
+        };
+        Setting { size, profile, swarm: self.swarm || self.names_no_fault() }
+    }
+
+    const fn names_no_fault(&self) -> bool {
+        self.drop_rate.is_none()
+            && self.dup_rate.is_none()
+            && self.corrupt_rate.is_none()
+            && self.truncate_rate.is_none()
+            && self.delay.is_none()
+            && self.cut_rate.is_none()
+            && self.crash_rate.is_none()
+            && self.pause_rate.is_none()
+            && self.clock_rate.is_none()
+            && self.disk.is_none()
+            && self.faults.is_none()
+    }
+
+    /// The options that are not as by default and change what a seed does.
+    #[must_use]
+    pub fn options(&self) -> String {
+        let mut options = String::new();
+        let mut add = |name: &str, value: Option<&dyn fmt::Display>| {
+            if let Some(value) = value {
+                options += &format!(" --{name} {value}");
+            }
+        };
+        fn shown<T: fmt::Display>(value: &Option<T>) -> Option<&dyn fmt::Display> {
+            value.as_ref().map(|value| value as &dyn fmt::Display)
+        }
+        add("faults", self.faults.map(|_| &"all" as &dyn fmt::Display));
+        add("drop-rate", shown(&self.drop_rate));
+        add("dup-rate", shown(&self.dup_rate));
+        add("corrupt-rate", shown(&self.corrupt_rate));
+        add("truncate-rate", shown(&self.truncate_rate));
+        add("delay", shown(&self.delay));
+        add("cut-rate", shown(&self.cut_rate));
+        add("crash-rate", shown(&self.crash_rate));
+        add("pause-rate", shown(&self.pause_rate));
+        add("clock-rate", shown(&self.clock_rate));
+        let disk = self.disk.map(|disk| humantime::format_duration(disk).to_string());
+        add("disk", shown(&disk.map(|disk| disk.replace(' ', ""))));
+        add("clients", shown(&(self.clients != DEFAULT_CLIENTS).then_some(self.clients)));
+        add("messages", shown(&(self.messages != DEFAULT_MESSAGES).then_some(self.messages)));
+        let duration = humantime::format_duration(self.duration).to_string();
+        add("duration", shown(&(duration != DEFAULT_DURATION).then_some(duration)));
+        if self.swarm {
+            options += " --swarm";
+        }
+        options
+    }
+
+    /// The command that runs this seed again.
+    #[must_use]
+    pub fn reproducer(&self, seed: u64) -> String {
+        format!("cargo run --bin sim --{} --seed {seed} --seeds 1", self.options())
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = |duration| humantime::format_duration(duration).to_string().replace(' ', "");
+        write!(f, "{}..{}", text(self.0), text(self.1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn explore(words: &str) -> Explore {
+        Cli::try_parse_from(words.split(' ')).unwrap().explore
+    }
+
+    #[test]
+    fn a_reproducer_asks_for_the_same_run() {
+        let asked = "sim --drop-rate 0.3 --delay 0s..1s200ms --clients 3 --duration 5s --swarm";
+        let again = explore(asked).reproducer(7);
+        assert_eq!(
+            again,
+            format!("cargo run --bin {} --seed 7 --seeds 1", asked.replace("sim", "sim --"))
+        );
+        let again = explore(
+            again
+                .trim_start_matches("cargo run --bin sim -- ")
+                .replace("--drop", "sim --drop")
+                .as_str(),
+        );
+        assert_eq!(again.setting(), explore(asked).setting());
+    }
+
+    #[test]
+    fn without_a_fault_option_it_is_a_swarm_of_all() {
+        assert_eq!(explore("sim").setting().profile, Profile::MOST);
+        assert!(explore("sim --messages 3").setting().swarm);
+        let exact = explore("sim --drop-rate 0.3").setting();
+        assert!(!exact.swarm);
+        let rates = Rates { drop: 0.3, ..Rates::default() };
+        assert_eq!(exact.profile, Profile { rates, ..Profile::default() });
+        assert!(explore("sim --faults all --swarm").setting().swarm);
+    }
+
+    #[test]
+    fn wrong_use_is_told_what_would_be_right() {
+        for wrong in
+            ["--drop-rate 30", "--drop-rate x", "--delay 5", "--clients 1", "--delay 2s..1s"]
+        {
+            let words = format!("sim {wrong}");
+            let error = Cli::try_parse_from(words.split(' ')).unwrap_err();
+            assert_eq!(error.exit_code(), i32::from(EXIT_USAGE), "{wrong}");
+        }
+    }
+}

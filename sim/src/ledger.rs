@@ -1,0 +1,151 @@
+//! The log retold message by message: what was typed, what its sender was told, who was shown it.
+//!
+//! What checkers and reports read. Draws no conclusions.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use udpchat::client::{Command, Event};
+use udpchat::command::{self, Request};
+use udpchat::protocol::{MessageId, Name};
+
+use crate::label::{HostName, Label};
+use crate::log::{Log, What};
+
+/// All messages of a run.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    /// By label: per sender in the order typed.
+    pub messages: BTreeMap<Label, Message>,
+    /// What was shown that nobody typed.
+    pub strays: Vec<Shown>,
+    /// What was shown, host by host, in order.
+    pub screens: BTreeMap<HostName, Vec<Label>>,
+    /// When the server said that it stored what.
+    pub stored: BTreeMap<Label, Duration>,
+}
+
+/// One message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// For whom it was typed.
+    pub to: Name,
+    /// Its text.
+    pub text: String,
+    /// When the client took it on, if it did.
+    pub accepted: Option<Duration>,
+    /// What its sender was told about it, in order.
+    pub told: Vec<(Duration, Told)>,
+    /// Where it was shown, in order.
+    pub shown: Vec<Shown>,
+}
+
+/// What a sender is told about a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Told {
+    /// The recipient has seen it.
+    Received,
+    /// The server keeps it.
+    Saved,
+    /// Not sent, but kept.
+    Unsent,
+    /// Not sent, and given up.
+    GivenUp,
+}
+
+/// A message on a screen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// When.
+    pub at: Duration,
+    /// Where.
+    pub host: HostName,
+    /// From whom, as the screen says.
+    pub from: Name,
+    /// What, as the screen says.
+    pub text: String,
+}
+
+impl Message {
+    /// Whether its sender was ever told this.
+    #[must_use]
+    pub fn was_told(&self, what: Told) -> bool {
+        self.told.iter().any(|(_, told)| *told == what)
+    }
+}
+
+impl Ledger {
+    /// Retells a log.
+    #[must_use]
+    pub fn new(log: &Log) -> Self {
+        let mut ledger = Self::default();
+        for entry in &log.entries {
+            match &entry.what {
+                What::Typed { line, label: Some(label), refused: None } => {
+                    ledger.typed(label, line);
+                }
+                What::Client(event) => ledger.client_said(log, entry.at, &entry.host, event),
+                What::Server(udpchat::server::Event::Stored { id, .. }) => {
+                    if let Some(label) = log.labels.get(*id) {
+                        ledger.stored.entry(label.clone()).or_insert(entry.at);
+                    }
+                }
+                _ => {}
+            }
+        }
+        ledger
+    }
+
+    /// How many messages there are that ...
+    pub fn count(&self, which: impl Fn(&Message) -> bool) -> usize {
+        self.messages.values().filter(|message| which(message)).count()
+    }
+
+    fn typed(&mut self, label: &Label, line: &str) {
+        if let Ok(Some(Request::Command(Command::Send { to, text }))) = command::parse(line) {
+            let (told, shown) = (Vec::new(), Vec::new());
+            let message = Message { to, text, accepted: None, told, shown };
+            self.messages.insert(label.clone(), message);
+        }
+    }
+
+    fn client_said(&mut self, log: &Log, at: Duration, host: &HostName, event: &Event) {
+        match event {
+            Event::Sending { id, .. } => {
+                if let Some(message) = self.message(log, *id) {
+                    message.accepted = Some(at);
+                }
+            }
+            Event::Received { id, .. } => self.told(log, at, *id, Told::Received),
+            Event::Saved { id, .. } => self.told(log, at, *id, Told::Saved),
+            Event::Unsent { id, reason, .. } if reason.is_final() => {
+                self.told(log, at, *id, Told::GivenUp);
+            }
+            Event::Unsent { id, .. } => self.told(log, at, *id, Told::Unsent),
+            Event::Message { id, from, text, .. } => {
+                let (host, from, text) = (host.clone(), from.clone(), text.clone());
+                let shown = Shown { at, host: host.clone(), from, text };
+                match log.labels.get(*id).cloned() {
+                    Some(label) => {
+                        if let Some(message) = self.messages.get_mut(&label) {
+                            message.shown.push(shown);
+                        }
+                        self.screens.entry(host).or_default().push(label);
+                    }
+                    None => self.strays.push(shown),
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn told(&mut self, log: &Log, at: Duration, id: MessageId, told: Told) {
+        if let Some(message) = self.message(log, id) {
+            message.told.push((at, told));
+        }
+    }
+
+    fn message(&mut self, log: &Log, id: MessageId) -> Option<&mut Message> {
+        self.messages.get_mut(log.labels.get(id)?)
+    }
+}

@@ -1,0 +1,192 @@
+//! What all hosts of one run share: who is where, what happens to datagrams, what happened.
+//!
+//! Every engine gives each host a share of this. Knows no runtime, socket or bytes; a host only
+//! ever changes what is its own, so hosts that run one after the other within a tick cannot
+//! disturb each other.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use udpchat::client;
+use udpchat::fault::Fate;
+use udpchat::machine::{Identity, Transmit};
+use udpchat::protocol::PacketKind;
+use udpchat::server::Snapshot;
+
+use crate::fate::{Fates, FaultPlan, together};
+use crate::label::{HostName, Label, Labels};
+use crate::log::{Entry, Log, Miss, What};
+
+/// What is sent for ever.
+pub const KEEP_ALIVE: [PacketKind; 2] = [PacketKind::Ping, PacketKind::Pong];
+
+/// What the hosts of one run share.
+#[derive(Debug)]
+pub struct Network {
+    /// What the network does.
+    plan: FaultPlan,
+    hosts: BTreeMap<IpAddr, HostName>,
+    state: RefCell<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    fates: Fates,
+    labels: Labels,
+    log: BTreeMap<HostName, Vec<Entry>>,
+    marks: Vec<Mark>,
+    on_their_way: BTreeMap<Flight, Identity>,
+    next_flight: BTreeMap<HostName, u64>,
+    last_talk: Duration,
+}
+
+/// The server's state at some time.
+#[derive(Clone, Debug)]
+pub struct Mark {
+    /// What the scenario calls it.
+    pub name: String,
+    /// When.
+    pub at: Duration,
+    /// The state; none if the server is down.
+    pub state: Option<Snapshot>,
+}
+
+/// A datagram on its way: its sender, and the sender's number for it.
+pub type Flight = (HostName, u64);
+
+impl Network {
+    /// A network of these hosts.
+    #[must_use]
+    pub fn new(seed: u64, plan: FaultPlan, hosts: BTreeMap<IpAddr, HostName>) -> Self {
+        let state = State {
+            fates: Fates::new(seed, plan.clone()),
+            labels: Labels::default(),
+            log: BTreeMap::new(),
+            marks: Vec::new(),
+            on_their_way: BTreeMap::new(),
+            next_flight: BTreeMap::new(),
+            last_talk: Duration::ZERO,
+        };
+        Self { plan, hosts, state: RefCell::new(state) }
+    }
+
+    /// Writes something down.
+    pub fn record(&self, at: Duration, host: &HostName, what: What) {
+        let entry = Entry { at, host: host.clone(), what };
+        self.state.borrow_mut().log.entry(host.clone()).or_default().push(entry);
+    }
+
+    /// Writes down what a client says, and learns from it which message has which id.
+    pub fn client_says(&self, at: Duration, host: &HostName, event: client::Event) {
+        use client::{Event, Problem};
+        let mut state = self.state.borrow_mut();
+        match &event {
+            Event::Sending { id, .. } => state.labels.accepted(host, *id),
+            Event::Error(Problem::Offline | Problem::OutboxFull | Problem::TooManyCommands) => {
+                state.labels.refused(host);
+            }
+            _ => {}
+        }
+        drop(state);
+        self.record(at, host, What::Client(event));
+    }
+
+    /// A message with this label was typed.
+    pub fn typed(&self, label: &Label) {
+        self.state.borrow_mut().labels.typed(label.clone());
+    }
+
+    /// The host's program is no more.
+    pub fn ended(&self, host: &HostName) {
+        self.state.borrow_mut().labels.ended(host);
+    }
+
+    /// Takes the server's state down.
+    pub fn mark(&self, name: &str, at: Duration, state: Option<Snapshot>) {
+        self.state.borrow_mut().marks.push(Mark { name: name.to_owned(), at, state });
+    }
+
+    /// Who has this address.
+    #[must_use]
+    pub fn host_at(&self, addr: SocketAddr) -> HostName {
+        self.hosts.get(&addr.ip()).cloned().unwrap_or_else(|| addr.to_string().into())
+    }
+
+    /// A datagram is sent: decides about it and writes it down.
+    pub fn sent(&self, at: Duration, from: &HostName, transmit: &Transmit) -> Fate {
+        let to = self.host_at(transmit.to);
+        let cut = self.plan.is_cut(from, &to, at);
+        let mut state = self.state.borrow_mut();
+        let Identity { kind, message, .. } = transmit.identity;
+        if let Some(id) = message
+            && matches!(kind, PacketKind::Message | PacketKind::Save)
+        {
+            // In case a client sends before it says so.
+            state.labels.accepted(from, id);
+        }
+        let label = message.and_then(|id| state.labels.get(id)).cloned();
+        if !KEEP_ALIVE.contains(&kind) {
+            state.last_talk = state.last_talk.max(at);
+        }
+        let (key, faults) = state.fates.decide(at, (from, &to), kind, label.as_ref());
+        drop(state);
+        let fate = if cut { Fate { lost: true, ..Fate::default() } } else { together(&faults) };
+        let bytes = transmit.bytes.len();
+        self.record(at, from, What::Sent { key, bytes, faults, cut });
+        fate
+    }
+
+    /// One copy of a datagram is on its way; gives its number.
+    pub fn departed(&self, from: &HostName, identity: Identity) -> u64 {
+        let mut state = self.state.borrow_mut();
+        let next = state.next_flight.entry(from.clone()).or_insert(0);
+        *next += 1;
+        let number = *next;
+        state.on_their_way.insert((from.clone(), number), identity);
+        number
+    }
+
+    /// A datagram is due. Whether it reaches whoever listens, if somebody does.
+    pub fn due(&self, at: Duration, to: &HostName, flight: &Flight, listens: bool) -> bool {
+        let mut state = self.state.borrow_mut();
+        let Some(identity) = state.on_their_way.remove(flight) else { return false };
+        let message = identity.message.and_then(|id| state.labels.get(id)).cloned();
+        drop(state);
+        let (from, packet) = (flight.0.clone(), identity.kind);
+        let why = if self.plan.is_cut(&from, to, at) {
+            Some(Miss::Cut)
+        } else {
+            (!listens).then_some(Miss::NobodyListens)
+        };
+        let what = match why {
+            Some(why) => What::Missed { from, packet, message, why },
+            None => What::Arrived { from, packet, message },
+        };
+        self.record(at, to, what);
+        why.is_none()
+    }
+
+    /// What has happened so far.
+    #[must_use]
+    pub fn so_far(&self) -> Log {
+        let state = self.state.borrow();
+        Log::new(state.log.clone(), state.labels.clone())
+    }
+
+    /// When something else than a keep-alive or its answer was last sent.
+    #[must_use]
+    pub fn last_talk(&self) -> Duration {
+        self.state.borrow().last_talk
+    }
+
+    /// What happened, when the run is over.
+    #[must_use]
+    pub fn finish(&self) -> (Log, Vec<Mark>) {
+        let mut state = self.state.borrow_mut();
+        let log = std::mem::take(&mut state.log);
+        let labels = std::mem::take(&mut state.labels);
+        (Log::new(log, labels), std::mem::take(&mut state.marks))
+    }
+}

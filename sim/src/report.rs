@@ -1,0 +1,291 @@
+//! What the user is told about many seeds: for people, and for programs.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::chaos::{Counts, Setting, Trial, Verdict};
+use crate::check::CHECKERS;
+use crate::cli::{EXIT_HELD, EXIT_INCONCLUSIVE, EXIT_VIOLATED, Explore};
+use crate::random;
+
+/// Failures that are printed one by one; the rest is counted.
+const FAILURES_SHOWN: usize = 10;
+
+/// Everything about one call of the simulator.
+#[derive(Debug)]
+pub struct Report<'a> {
+    /// What was asked.
+    pub asked: &'a Explore,
+    /// What came of it, in the order of seeds.
+    pub trials: &'a [Trial],
+    /// How long it took.
+    pub wall: Duration,
+}
+
+/// What is printed before the first seed is run.
+#[must_use]
+pub fn opening(asked: &Explore, first_seed: u64, budget: Duration) -> String {
+    let Setting { size, swarm, .. } = asked.setting();
+    let seeds = match asked.seeds {
+        Some(1) => format!("{first_seed}"),
+        Some(count) => format!("{first_seed} and the {} after it", count.saturating_sub(1)),
+        None => format!("{first_seed} and those after it, for {} s", budget.as_secs()),
+    };
+    let options = asked.options();
+    let options = if options.is_empty() { " none" } else { &options };
+    let faults = if swarm { "other faults in every seed" } else { "the same faults in every seed" };
+    let (clients, messages) = (size.clients, size.messages);
+    let duration = humantime::format_duration(size.duration);
+    format!(
+        "seed       {seeds}\n\
+         options   {options}\n\
+         each run   {clients} clients type {messages} messages in {duration}, {faults};\n\
+         \u{20}          then everything heals and must settle\n"
+    )
+}
+
+impl Report<'_> {
+    /// The process's exit status.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self.verdict() {
+            Verdict::Held => EXIT_HELD,
+            Verdict::Violated => EXIT_VIOLATED,
+            Verdict::Inconclusive => EXIT_INCONCLUSIVE,
+        }
+    }
+
+    fn verdict(&self) -> Verdict {
+        if self.with(Verdict::Violated) > 0 {
+            Verdict::Violated
+        } else if self.with(Verdict::Held) > 0 {
+            Verdict::Held
+        } else {
+            Verdict::Inconclusive
+        }
+    }
+
+    fn with(&self, verdict: Verdict) -> usize {
+        self.trials.iter().filter(|trial| trial.verdict == verdict).count()
+    }
+
+    /// All that happened in all seeds, in their order.
+    fn trace_hash(&self) -> u64 {
+        let of_seed = |hash, trial: &Trial| random::hash(hash, &[&trial.trace.to_string()]);
+        self.trials.iter().fold(0, of_seed)
+    }
+
+    fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        for trial in self.trials {
+            counts.add(&trial.counts);
+        }
+        counts
+    }
+
+    /// For people.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        let mut text = String::new();
+        // Writing to a String cannot fail.
+        let _ = self.write(&mut text);
+        text
+    }
+
+    fn write(&self, out: &mut String) -> std::fmt::Result {
+        let counts = self.counts();
+        let Setting { profile, swarm, .. } = self.asked.setting();
+        let (held, violated) = (self.with(Verdict::Held), self.with(Verdict::Violated));
+        let (run, inconclusive) = (self.trials.len(), self.with(Verdict::Inconclusive));
+        writeln!(
+            out,
+            "\nseeds      {run} run: {held} held, {violated} violated, {inconclusive} inconclusive"
+        )?;
+        let messages = counts.messages;
+        writeln!(
+            out,
+            "messages   {} typed, {} sent: {} received, {} saved, {} unsent",
+            messages.typed, messages.sent, messages.received, messages.saved, messages.unsent
+        )?;
+        writeln!(
+            out,
+            "           {} shown once, {} twice, {} lost",
+            messages.shown_once, messages.shown_twice, messages.lost
+        )?;
+        let datagrams = counts.datagrams;
+        writeln!(
+            out,
+            "datagrams  {} sent, {} of them while things went wrong",
+            datagrams.sent, datagrams.exposed
+        )?;
+        let rates = profile.rates;
+        let lines = [
+            ("lost", datagrams.exposed_dropped, rates.drop),
+            ("twice", datagrams.exposed_duplicated, rates.duplicate),
+            ("damaged", datagrams.corrupted, rates.corrupt),
+            ("shortened", datagrams.truncated, rates.truncate),
+        ];
+        for (what, count, asked) in
+            lines.into_iter().filter(|(_, count, rate)| *count > 0 || *rate > 0.0)
+        {
+            let measured = percent(share(count, datagrams.exposed));
+            let most = if swarm { "at most " } else { "" };
+            writeln!(out, "           {what:<9} {measured} (asked: {most}{})", percent(asked))?;
+        }
+        if datagrams.delayed > 0 {
+            writeln!(out, "           delayed   {}", datagrams.delayed)?;
+        }
+        if datagrams.cut > 0 {
+            writeln!(out, "           cut off   {}", datagrams.cut)?;
+        }
+        let (simulated, wall) = (counts.simulated.as_secs_f64(), self.wall.as_secs_f64());
+        writeln!(out, "time       {simulated:.0} s simulated in {wall:.1} s\n")?;
+        self.write_verdict(out)
+    }
+
+    fn write_verdict(&self, out: &mut String) -> std::fmt::Result {
+        let (run, violated) = (self.trials.len(), self.with(Verdict::Violated));
+        match self.verdict() {
+            Verdict::Held => {
+                writeln!(out, "HELD       every promise was kept in every run:")?;
+                for checker in CHECKERS {
+                    writeln!(out, "           - {}: {}", checker.name, checker.promise)?;
+                }
+            }
+            Verdict::Inconclusive => {
+                writeln!(
+                    out,
+                    "INCONCLUSIVE: no message got anywhere; lower the rates or raise --messages"
+                )?;
+            }
+            Verdict::Violated => {
+                writeln!(out, "VIOLATED   {violated} of {run} runs broke a promise:")?;
+                let failed =
+                    || self.trials.iter().filter(|trial| trial.verdict == Verdict::Violated);
+                for trial in failed().take(FAILURES_SHOWN) {
+                    for violation in trial.violations.iter().take(2) {
+                        let at = violation.at.as_secs_f64();
+                        let (seed, checker, what) =
+                            (trial.seed, violation.checker, &violation.what);
+                        writeln!(out, "           seed {seed} at {at:.3} s, {checker}: {what}")?;
+                    }
+                }
+                if let Some(rest) = violated.checked_sub(FAILURES_SHOWN).filter(|rest| *rest > 0) {
+                    writeln!(out, "           and {rest} more")?;
+                }
+                if let Some(first) = failed().next() {
+                    writeln!(
+                        out,
+                        "\nThis runs the first of them again:\n{}",
+                        self.asked.reproducer(first.seed)
+                    )?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// For programs: one object on one line.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let Counts { datagrams, messages, simulated } = self.counts();
+        let failed = self.trials.iter().filter(|trial| trial.verdict == Verdict::Violated);
+        let json = Json {
+            seeds: self.trials.len(),
+            passed: self.with(Verdict::Held),
+            failed: self.with(Verdict::Violated),
+            inconclusive: self.with(Verdict::Inconclusive),
+            failures: failed
+                .map(|trial| JsonFailure {
+                    seed: trial.seed.to_string(),
+                    checker: trial.violations.first().map_or("", |violation| violation.checker),
+                    what: trial.violations.first().map_or("", |violation| &violation.what),
+                })
+                .collect(),
+            datagrams: JsonDatagrams {
+                sent: datagrams.sent,
+                dropped: datagrams.dropped,
+                duplicated: datagrams.duplicated,
+                delayed: datagrams.delayed,
+                corrupted: datagrams.corrupted,
+                truncated: datagrams.truncated,
+            },
+            drop_rate: JsonRate {
+                asked: self.asked.setting().profile.rates.drop,
+                measured: share(datagrams.exposed_dropped, datagrams.exposed),
+            },
+            messages: JsonMessages {
+                sent: messages.sent,
+                received: messages.received,
+                saved: messages.saved,
+                unsent: messages.unsent,
+                shown_once: messages.shown_once,
+                shown_twice: messages.shown_twice,
+                lost: messages.lost,
+            },
+            simulated_s: simulated.as_secs_f64(),
+            wall_s: self.wall.as_secs_f64(),
+            trace_hash: format!("{:016x}", self.trace_hash()),
+        };
+        serde_json::to_string(&json).unwrap_or_default()
+    }
+}
+
+fn share(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.2} %", 100.0 * share)
+}
+
+#[derive(Serialize)]
+struct Json<'a> {
+    seeds: usize,
+    passed: usize,
+    failed: usize,
+    inconclusive: usize,
+    failures: Vec<JsonFailure<'a>>,
+    datagrams: JsonDatagrams,
+    drop_rate: JsonRate,
+    messages: JsonMessages,
+    simulated_s: f64,
+    wall_s: f64,
+    trace_hash: String,
+}
+
+#[derive(Serialize)]
+struct JsonFailure<'a> {
+    seed: String,
+    checker: &'a str,
+    what: &'a str,
+}
+
+#[derive(Serialize)]
+struct JsonDatagrams {
+    sent: u64,
+    dropped: u64,
+    duplicated: u64,
+    delayed: u64,
+    corrupted: u64,
+    truncated: u64,
+}
+
+#[derive(Serialize)]
+struct JsonRate {
+    asked: f64,
+    measured: f64,
+}
+
+#[derive(Serialize)]
+struct JsonMessages {
+    sent: usize,
+    received: usize,
+    saved: usize,
+    unsent: usize,
+    shown_once: usize,
+    shown_twice: usize,
+    lost: usize,
+}

@@ -1,0 +1,117 @@
+//! Runs a plan on turmoil: hosts, sockets and time are turmoil's, the faults are ours.
+//!
+//! The only place that knows turmoil. turmoil's own faults stay off: its `fail_rate` is not
+//! packet loss but breaks links with everything on them. It carries each datagram to its host
+//! before it is due, and the host's [`card`] gives it to the program at the very millisecond: so
+//! the length of a tick has no influence on what happens (`tests/determinism.rs`).
+
+mod card;
+mod disk;
+mod host;
+mod program;
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::time::{Duration, SystemTime};
+
+use udpchat::server::Snapshot;
+
+use crate::check::{QUIET, is_settled};
+use crate::label::HostName;
+use crate::log::{Log, What};
+use crate::network::{Mark, Network};
+use crate::plan::{EPOCH_UNIX_MS, LATENCY, Plan};
+
+/// Datagrams that a socket of turmoil's buffers within one tick: more than any run sends.
+const SOCKET_CAPACITY: usize = 4_096;
+
+/// What came of a run.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// What happened.
+    pub log: Log,
+    /// The server's state where the plan asked for it.
+    pub marks: Vec<Mark>,
+    /// The server's state in the end.
+    pub server: Option<Snapshot>,
+    /// When the run ended.
+    pub end: Duration,
+}
+
+/// Runs the plan in ticks as long as the network's latency, the fastest there is.
+#[must_use]
+pub fn run(plan: &Plan) -> Outcome {
+    run_in_ticks(plan, LATENCY)
+}
+
+/// Runs the plan in ticks of this length, at most [`LATENCY`].
+///
+/// # Panics
+///
+/// If turmoil does: a bug of the simulator. A program's panic is part of the outcome.
+#[must_use]
+pub fn run_in_ticks(plan: &Plan, tick: Duration) -> Outcome {
+    assert!(tick <= LATENCY, "datagrams would arrive late");
+    let mut sim = turmoil::Builder::new()
+        .epoch(SystemTime::UNIX_EPOCH + Duration::from_millis(EPOCH_UNIX_MS))
+        .simulation_duration(Duration::MAX)
+        .tick_duration(tick)
+        .fail_rate(0.0)
+        .min_message_latency(tick)
+        .max_message_latency(tick)
+        .udp_capacity(SOCKET_CAPACITY)
+        .rng_seed(plan.seed)
+        .build();
+    let mut names: BTreeMap<IpAddr, HostName> = BTreeMap::new();
+    for host in &plan.hosts {
+        names.insert(sim.lookup(&*host.name), host.name.clone());
+    }
+    let server = names.iter().find(|(_, name)| ***name == *plan.hosts[0].name).map(|(ip, _)| *ip);
+    let server = server.expect("the server has just got an address");
+    let network = Rc::new(Network::new(plan.seed, plan.faults.clone(), names.clone()));
+    let last = Rc::default();
+    for (ip, name) in &names {
+        let host = plan.host(name).expect("the names are the plan's");
+        let around = host::Around {
+            seed: plan.seed,
+            disk: plan.disk,
+            ip: *ip,
+            server,
+            network: Rc::clone(&network),
+            last: Rc::clone(&last),
+        };
+        let host = host.clone();
+        sim.host(&**name, move || host::run(host.clone(), around.clone()));
+    }
+    let end = run_to_the_end(&mut sim, plan, &network);
+    let server = host::snapshot(&last);
+    drop(sim);
+    let (mut log, mut marks) = network.finish();
+    log.entries.retain(|entry| entry.at <= end);
+    marks.retain(|mark| mark.at <= end);
+    Outcome { log, marks, server, end }
+}
+
+/// Steps until the plan's end, or until everything has settled; when that was.
+fn run_to_the_end(sim: &mut turmoil::Sim<'_>, plan: &Plan, network: &Network) -> Duration {
+    // What happens in the last millisecond is part of the run, what one tick adds to it is not.
+    while sim.elapsed() <= plan.until {
+        if let Err(error) = sim.step() {
+            let host = plan.hosts[0].name.clone();
+            network.record(sim.elapsed(), &host, What::Panicked(format!("simulator: {error}")));
+            return sim.elapsed();
+        }
+        let now = sim.elapsed();
+        let quiet = now.saturating_sub(network.last_talk()) > QUIET;
+        let whole_second = now.subsec_nanos() == 0;
+        if plan.healed.is_some()
+            && quiet
+            && whole_second
+            && is_settled(plan, &network.so_far(), now)
+        {
+            return now;
+        }
+    }
+    plan.until
+}

@@ -1,0 +1,217 @@
+//! A host: carries out what the plan does to it, at the very millisecond, and runs its program.
+//!
+//! One future for everything, so that the order within a millisecond is always the same: first
+//! what the plan does, then the program. Killing the program drops its future and nothing else;
+//! none of its destructors reaches the network.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::time::Duration;
+
+use udpchat::client::{ClientConfig, ClientRecord};
+use udpchat::machine::Entropy;
+use udpchat::protocol::{Name, StoreId, Token};
+use udpchat::server::{Server, ServerRecord, Snapshot};
+
+use super::card::Card;
+use super::disk::Disk;
+use super::program::{HostClock, Program, Setting, Shared};
+use crate::label::{HostName, Label};
+use crate::log::What;
+use crate::network::Network;
+use crate::plan::{Act, Action, DiskSpeed, Host, Role, SERVER_PORT};
+use crate::random::Stream;
+
+/// The running server, for whoever wants to look at it.
+pub(super) type Last = Rc<RefCell<Option<Shared<Server>>>>;
+
+/// What every host is told.
+#[derive(Clone)]
+pub(super) struct Around {
+    pub(super) seed: u64,
+    pub(super) disk: DiskSpeed,
+    pub(super) ip: IpAddr,
+    /// The server's.
+    pub(super) server: IpAddr,
+    pub(super) network: Rc<Network>,
+    pub(super) last: Last,
+}
+
+/// The time since the run began.
+pub(super) fn elapsed() -> Duration {
+    turmoil::sim_elapsed().unwrap_or_default()
+}
+
+/// The state of the server that runs, if one does.
+pub(super) fn snapshot(last: &Last) -> Option<Snapshot> {
+    last.borrow().as_ref().map(|server| server.look(Server::snapshot))
+}
+
+/// What a host is, from the beginning of the run to its end.
+pub(super) async fn run(host: Host, around: Around) -> turmoil::Result {
+    let network = Rc::clone(&around.network);
+    let card = Card::new((host.name.clone(), around.ip), network, host.ports()).await?;
+    let card = Rc::new(card);
+    let mut script: VecDeque<Action> = host.actions.into();
+    let mut place = Place {
+        kept: Kept::new(&host.role, &host.name, around.seed, around.disk),
+        name: host.name,
+        card: Rc::clone(&card),
+        around,
+        clock_off_ms: Rc::default(),
+        starts: 0,
+        program: None,
+        paused_until: Duration::ZERO,
+    };
+    loop {
+        while script.front().is_some_and(|action| action.at <= elapsed()) {
+            if let Some(action) = script.pop_front() {
+                place.carry_out(action.act);
+            }
+        }
+        let next = script.front().map(|action| action.at);
+        tokio::select! {
+            biased;
+            () = until(next) => {}
+            () = place.live() => {}
+        }
+    }
+}
+
+async fn until(time: Option<Duration>) {
+    match time {
+        Some(time) => tokio::time::sleep(time.saturating_sub(elapsed())).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// A host at work.
+struct Place {
+    name: HostName,
+    kept: Kept,
+    card: Rc<Card>,
+    around: Around,
+    clock_off_ms: Rc<Cell<i64>>,
+    starts: u32,
+    program: Option<Program>,
+    paused_until: Duration,
+}
+
+/// What survives the program.
+enum Kept {
+    Server(Disk<ServerRecord>),
+    Client(Name, Disk<ClientRecord>),
+}
+
+impl Kept {
+    fn new(role: &Role, name: &str, seed: u64, speed: DiskSpeed) -> Self {
+        match role {
+            Role::Server => {
+                let id = StoreId(Stream::new(seed, &["disk", "server"]).draw());
+                Self::Server(Disk::new(ServerRecord::new(id), speed, seed, name))
+            }
+            Role::Client { user } => {
+                let token = Token(Stream::new(seed, &["disk", name]).draw());
+                let record = ClientRecord::new(token);
+                Self::Client(user.clone(), Disk::new(record, speed, seed, name))
+            }
+        }
+    }
+}
+
+impl Place {
+    /// Lets the program run until it ends; without one, lets datagrams pass by.
+    async fn live(&mut self) {
+        let Some(program) = &mut self.program else { return self.card.ignore().await };
+        if self.paused_until > elapsed() {
+            return until(Some(self.paused_until)).await;
+        }
+        let what = match program.execution.as_mut().await {
+            Ok(result) => What::Ended { error: result.err().map(|error| error.to_string()) },
+            Err(panic) => What::Panicked(panic),
+        };
+        self.stop();
+        self.record(what);
+    }
+
+    fn carry_out(&mut self, act: Act) {
+        match act {
+            Act::Start { port } => self.start(port),
+            Act::Crash => {
+                if self.program.is_some() {
+                    self.stop();
+                    self.record(What::Crashed);
+                }
+            }
+            Act::Type { line, label } => self.type_line(line, label),
+            Act::Pause { lasts } => {
+                self.paused_until = elapsed() + lasts;
+                self.record(What::Paused { lasts });
+            }
+            Act::StepClock { by_ms } => {
+                self.clock_off_ms.set(self.clock_off_ms.get().saturating_add(by_ms));
+                self.record(What::ClockStepped { by_ms });
+            }
+            Act::Mark(name) => {
+                self.around.network.mark(&name, elapsed(), snapshot(&self.around.last));
+                self.record(What::Marked(name));
+            }
+        }
+    }
+
+    fn start(&mut self, port: u16) {
+        if self.program.is_some() {
+            return;
+        }
+        self.starts += 1;
+        self.record(What::Started { port });
+        let starts = self.starts.to_string();
+        let entropy = Stream::new(self.around.seed, &["entropy", &self.name, &starts]);
+        let setting = Setting {
+            host: self.name.clone(),
+            network: Rc::clone(&self.around.network),
+            card: Rc::clone(&self.card),
+            port,
+            clock: HostClock { started: elapsed(), off_ms: Rc::clone(&self.clock_off_ms) },
+            entropy: Entropy::from(entropy),
+        };
+        let program = match &self.kept {
+            Kept::Server(store) => Program::server(setting, store.clone()),
+            Kept::Client(user, store) => {
+                let server = SocketAddr::new(self.around.server, SERVER_PORT);
+                let config = ClientConfig { name: user.clone(), server, port };
+                Program::client(setting, config, store.clone())
+            }
+        };
+        if let Some(server) = &program.server {
+            *self.around.last.borrow_mut() = Some(server.clone());
+        }
+        self.program = Some(program);
+    }
+
+    fn stop(&mut self) {
+        if self.program.take().is_some_and(|program| program.server.is_some()) {
+            *self.around.last.borrow_mut() = None;
+        }
+        self.paused_until = Duration::ZERO;
+        self.around.network.ended(&self.name);
+    }
+
+    fn type_line(&self, line: String, label: Option<Label>) {
+        let Some(program) = &self.program else {
+            let refused = Some("no program runs".to_owned());
+            return self.record(What::Typed { line, label: None, refused });
+        };
+        if let Some(label) = &label {
+            self.around.network.typed(label);
+        }
+        let refused = program.type_line(&line).err();
+        self.record(What::Typed { line, label, refused });
+    }
+
+    fn record(&self, what: What) {
+        self.around.network.record(elapsed(), &self.name, what);
+    }
+}

@@ -1,0 +1,246 @@
+//! A program on a host: the real machine under the real loop, until it ends or is killed.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+use udpchat::command::{self, Request};
+use udpchat::drive::{Clock, Surroundings, drive};
+use udpchat::fault::{Faulty, Policy};
+use udpchat::machine::{Datagram, Entropy, Machine, Output, Socket, Transmit};
+use udpchat::store::Store;
+use udpchat::time::{Now, Time, WallTime};
+use udpchat::{client, server};
+
+use super::card::{Card, Plug};
+use super::disk::Disk;
+use super::host::elapsed;
+use crate::fate::whole_ms;
+use crate::label::HostName;
+use crate::log::What;
+use crate::network::Network;
+use crate::plan::{EPOCH_UNIX_MS, SERVER_SECOND_PORT};
+
+/// Lines that a program has not read yet: more than any plan types at once.
+const TYPED_MAX: usize = 8_192;
+
+/// Outputs after one input beyond which a machine will never come to rest. The most that is
+/// asked of one is to give up a full outbox.
+const OUTPUTS_MAX: u32 = 100_000;
+
+/// A running program.
+pub(super) struct Program {
+    /// Its execution; dropped, it is killed.
+    pub(super) execution: Execution,
+    /// Its user's keyboard.
+    keyboard: Keyboard,
+    /// The server's state, if it is one.
+    pub(super) server: Option<Shared<server::Server>>,
+}
+
+/// Ends with the program; `Err` is a panic.
+pub(super) type Execution = Pin<Box<dyn Future<Output = Result<io::Result<()>, String>>>>;
+
+enum Keyboard {
+    Client(Sender<client::Command>),
+    Server(Sender<server::Command>),
+}
+
+/// What a program is started with.
+pub(super) struct Setting {
+    pub(super) host: HostName,
+    pub(super) network: Rc<Network>,
+    pub(super) card: Rc<Card>,
+    pub(super) port: u16,
+    pub(super) clock: HostClock,
+    pub(super) entropy: Entropy,
+}
+
+impl Program {
+    pub(super) fn client(
+        setting: Setting,
+        config: client::ClientConfig,
+        store: Disk<client::ClientRecord>,
+    ) -> Self {
+        let (sender, commands) = channel(TYPED_MAX);
+        let machine = client::Client::new(config, store.load(), setting.entropy);
+        let ports = vec![(Socket::Main, setting.port)];
+        let around = (setting.card, setting.clock, setting.network, setting.host);
+        let says = Network::client_says;
+        let execution = execute(Shared::new(machine), around, ports, (store, commands), says);
+        Self { execution, keyboard: Keyboard::Client(sender), server: None }
+    }
+
+    pub(super) fn server(setting: Setting, store: Disk<server::ServerRecord>) -> Self {
+        let (sender, commands) = channel(TYPED_MAX);
+        let config = server::ServerConfig { original: true };
+        let machine = Shared::new(server::Server::new(config, store.load(), setting.entropy));
+        let ports = vec![(Socket::Main, setting.port), (Socket::Second, SERVER_SECOND_PORT)];
+        let around = (setting.card, setting.clock, setting.network, setting.host);
+        let says = |network: &Network, at, host: &HostName, event| {
+            network.record(at, host, What::Server(event));
+        };
+        let execution = execute(machine.clone(), around, ports, (store, commands), says);
+        Self { execution, keyboard: Keyboard::Server(sender), server: Some(machine) }
+    }
+
+    /// Types a line.
+    ///
+    /// # Errors
+    ///
+    /// The line is no command; why.
+    pub(super) fn type_line(&self, line: &str) -> Result<(), String> {
+        let sent = match &self.keyboard {
+            Keyboard::Client(sender) => match command::parse(line) {
+                Ok(Some(Request::Command(command))) => sender.try_send(command).is_ok(),
+                Ok(Some(Request::Help) | None) => true,
+                Err(why) => return Err(why.to_string()),
+            },
+            Keyboard::Server(sender) if line == "stop" => {
+                sender.try_send(server::Command::Stop).is_ok()
+            }
+            Keyboard::Server(_) => return Err("a server knows only: stop".to_owned()),
+        };
+        if sent { Ok(()) } else { Err("too many lines at once".to_owned()) }
+    }
+}
+
+/// The card, the clock, the network, and the host's name.
+type Around = (Rc<Card>, HostClock, Rc<Network>, HostName);
+
+fn execute<M, S>(
+    machine: Shared<M>,
+    (card, clock, network, host): Around,
+    ports: Vec<(Socket, u16)>,
+    (mut store, mut commands): (S, Receiver<M::Command>),
+    says: impl Fn(&Network, Duration, &HostName, M::Event) + 'static,
+) -> Execution
+where
+    M: Machine + 'static,
+    S: Store<Change = M::Change> + 'static,
+    M::Command: 'static,
+{
+    let judge = Judge { host: host.clone(), network: Rc::clone(&network) };
+    let transport = Faulty::new(Plug::new(card, ports), judge);
+    caught(async move {
+        let surroundings = Surroundings {
+            transport: &transport,
+            store: &mut store,
+            clock: &clock,
+            commands: &mut commands,
+        };
+        let on_event = |_, event, _: &Shared<M>| says(&network, elapsed(), &host, event);
+        drive(machine, surroundings, on_event).await.map(drop)
+    })
+}
+
+/// Ends with the future, or when that panics.
+fn caught(future: impl Future<Output = io::Result<()>> + 'static) -> Execution {
+    let mut future = Box::pin(future);
+    Box::pin(poll_fn(move |context| {
+        match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
+            Ok(poll) => poll.map(Ok),
+            Err(panic) => {
+                let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+                let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+                std::task::Poll::Ready(Err(text.unwrap_or_default()))
+            }
+        }
+    }))
+}
+
+/// Decides about what one host sends.
+struct Judge {
+    host: HostName,
+    network: Rc<Network>,
+}
+
+impl Policy for Judge {
+    fn fate(&self, transmit: &Transmit) -> udpchat::fault::Fate {
+        self.network.sent(elapsed(), &self.host, transmit)
+    }
+}
+
+/// A program's clocks: one since its start, and the host's calendar.
+#[derive(Clone, Debug)]
+pub(super) struct HostClock {
+    /// When the program was started.
+    pub(super) started: Duration,
+    /// How far the calendar is off, in milliseconds.
+    pub(super) off_ms: Rc<Cell<i64>>,
+}
+
+impl Clock for HostClock {
+    fn now(&self) -> Now {
+        let elapsed = elapsed();
+        let right = EPOCH_UNIX_MS.saturating_add(whole_ms(elapsed));
+        let wall = WallTime::from_unix_ms(right.saturating_add_signed(self.off_ms.get()));
+        Now { time: Time::from_start(elapsed.saturating_sub(self.started)), wall }
+    }
+}
+
+/// A machine that can be looked at from outside while the loop drives it.
+pub(super) struct Shared<M> {
+    machine: Rc<RefCell<M>>,
+    outputs: Rc<Cell<u32>>,
+}
+
+impl<M> Shared<M> {
+    fn new(machine: M) -> Self {
+        Self { machine: Rc::new(RefCell::new(machine)), outputs: Rc::default() }
+    }
+
+    pub(super) fn look<R>(&self, at: impl FnOnce(&M) -> R) -> R {
+        at(&self.machine.borrow())
+    }
+}
+
+impl<M> Clone for Shared<M> {
+    fn clone(&self) -> Self {
+        Self { machine: Rc::clone(&self.machine), outputs: Rc::clone(&self.outputs) }
+    }
+}
+
+impl<M: Machine> Machine for Shared<M> {
+    type Command = M::Command;
+    type Event = M::Event;
+    type Change = M::Change;
+
+    fn handle_datagram(&mut self, now: Now, datagram: Datagram<'_>) {
+        self.outputs.set(0);
+        self.machine.borrow_mut().handle_datagram(now, datagram);
+    }
+
+    fn handle_command(&mut self, now: Now, command: M::Command) {
+        self.outputs.set(0);
+        self.machine.borrow_mut().handle_command(now, command);
+    }
+
+    fn handle_timeout(&mut self, now: Now) {
+        self.outputs.set(0);
+        self.machine.borrow_mut().handle_timeout(now);
+    }
+
+    fn handle_committed(&mut self, now: Now) {
+        self.machine.borrow_mut().handle_committed(now);
+    }
+
+    fn poll_output(&mut self) -> Option<Output<M::Event, M::Change>> {
+        self.outputs.set(self.outputs.get() + 1);
+        assert!(self.outputs.get() < OUTPUTS_MAX, "never comes to rest after one input");
+        self.machine.borrow_mut().poll_output()
+    }
+
+    fn next_timeout(&self) -> Option<Time> {
+        self.machine.borrow().next_timeout()
+    }
+
+    fn is_finished(&self) -> bool {
+        self.machine.borrow().is_finished()
+    }
+}

@@ -1,0 +1,75 @@
+//! The same seed is the same run: in another process, environment, number of threads, and for
+//! whatever tick the carrier works in.
+
+#![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
+
+use std::process::Command;
+use std::time::Duration;
+
+use sim::log::Detail;
+use sim::workload::{self, Profile, Size};
+use sim::world;
+
+const SIZE: Size = Size { clients: 4, messages: 40, duration: Duration::from_secs(20) };
+
+/// Fails at the first line in which the logs differ.
+fn assert_same(a: &str, b: &str, what: &str) {
+    let difference = a.lines().zip(b.lines()).enumerate().find(|(_, (a, b))| a != b);
+    if let Some((number, (a, b))) = difference {
+        panic!("{what}: line {} differs:\n{a}\n{b}", number + 1);
+    }
+    assert_eq!(a.lines().count(), b.lines().count(), "{what}: one goes on");
+}
+
+#[test]
+fn the_length_of_a_tick_changes_nothing() {
+    for seed in 0..3 {
+        let plan = workload::plan(seed, &SIZE, &Profile::ALL);
+        let log = |tick_ms| {
+            let outcome = world::run_in_ticks(&plan, Duration::from_millis(tick_ms));
+            outcome.log.to_text(Detail::Everything)
+        };
+        let usual = log(10);
+        assert!(usual.lines().count() > 500, "the run is too quiet to prove anything");
+        assert_same(&usual, &log(5), "10 ms and 5 ms");
+        assert_same(&usual, &log(1), "10 ms and 1 ms");
+    }
+}
+
+/// The simulator's log and trace hash as another process gives them.
+fn in_a_process(seed: u64, jobs: u32, environment: &[(&str, &str)]) -> (String, String) {
+    let run = |extra: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_sim"))
+            .args(["--faults", "all", "--seed", &seed.to_string(), "--seeds", "3"])
+            .args(["--jobs", &jobs.to_string()])
+            .args(extra)
+            .env_clear()
+            .envs(environment.iter().copied())
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let json: serde_json::Value = serde_json::from_str(&run(&["--json"])).unwrap();
+    let log = run(&["--log"]);
+    let log: Vec<&str> = log.lines().filter(|line| !line.starts_with("time ")).collect();
+    (log.join("\n"), json["trace_hash"].as_str().unwrap().to_owned())
+}
+
+#[test]
+fn process_environment_and_threads_change_nothing() {
+    let (log, hash) = in_a_process(11, 1, &[("TZ", "UTC"), ("LANG", "C")]);
+    let strange = [("TZ", "Asia/Kathmandu"), ("LANG", "tr_TR.UTF-8"), ("COLUMNS", "7")];
+    let (other_log, other_hash) = in_a_process(11, 2, &strange);
+    assert_same(&log, &other_log, "two processes");
+    assert_eq!(hash, other_hash);
+}
+
+#[test]
+fn a_seed_alone_is_the_same_as_among_others() {
+    let setting = sim::chaos::Setting { size: SIZE, profile: Profile::MOST, swarm: true };
+    let jobs = std::num::NonZeroUsize::MIN;
+    let among = sim::chaos::run_seeds(0, jobs, &setting, |seed| seed < 4, |_| {});
+    let alone = sim::chaos::run_seed(3, &setting);
+    assert_eq!(among[3].trace, alone.trace);
+    assert_ne!(among[2].trace, alone.trace);
+}
