@@ -134,7 +134,10 @@ where
             clock: &clock,
             commands: &mut commands,
         };
-        let on_event = |_, event, _: &Shared<M>| says(&network, elapsed(), &host, event);
+        let on_event = |_, event, _: &Shared<M>| {
+            says(&network, elapsed(), &host, event);
+            Ok(())
+        };
         drive(machine, surroundings, on_event).await.map(drop)
     })
 }
