@@ -28,7 +28,7 @@ fn folder() -> PathBuf {
 
 fn replay(name: &str) {
     let path = folder().join(name).with_extension("json");
-    let text = std::fs::read_to_string(&path).unwrap();
+    let text = std::fs::read_to_string(&path).expect("a fixture");
     let scenario = Scenario::parse(&text).unwrap_or_else(|bad| panic!("{name}.json:{bad}"));
     let plan = scenario.plan();
     let outcome = sim::world::run(&plan);

@@ -70,10 +70,11 @@ fn is_one_of(name: &str, names: &[&str]) -> bool {
 /// Every file below a folder, sorted; no build products.
 fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
     let Ok(entries) = fs::read_dir(folder) else { return };
-    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    let mut paths: Vec<PathBuf> =
+        entries.map(|entry| entry.expect("a readable folder").path()).collect();
     paths.sort();
     for path in paths {
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let name = path.file_name().expect("an entry of a folder").to_string_lossy().into_owned();
         if path.is_dir() {
             if !is_one_of(&name, &["target", ".git"]) {
                 walk(&path, found);
@@ -85,7 +86,7 @@ fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
 }
 
 fn relative(path: &Path) -> String {
-    let path = path.strip_prefix(root()).unwrap();
+    let path = path.strip_prefix(root()).expect("a path below the root");
     path.to_string_lossy().replace(std::path::MAIN_SEPARATOR, "/")
 }
 
@@ -93,8 +94,10 @@ fn files(folder: &str, extension: &str) -> Vec<File> {
     let mut paths = Vec::new();
     walk(&root().join(folder), &mut paths);
     paths.retain(|path| path.extension().is_some_and(|own| own == extension));
-    let read =
-        |path: PathBuf| File { text: fs::read_to_string(&path).unwrap(), path: relative(&path) };
+    let read = |path: PathBuf| File {
+        text: fs::read_to_string(&path).expect("a readable file"),
+        path: relative(&path),
+    };
     paths.into_iter().map(read).collect()
 }
 
