@@ -1,6 +1,6 @@
 //! Events as lines for people: the original's words, its spelling mistake corrected.
 //!
-//! Pure. Whoever prints the lines escapes them ([`super::show`]).
+//! Pure. Whoever prints the lines escapes them ([`super::show()`]).
 
 use crate::client::{DetourReason, Event, Listing};
 use crate::protocol::Name;
