@@ -30,6 +30,7 @@ use crate::time::{Now, Time};
 use crate::timers::Timers;
 use cookie::CookieJar;
 use mail::Save;
+use original::GuestTables;
 use registration::Session;
 use table::Table;
 
@@ -55,8 +56,7 @@ pub struct Server<P = Sound> {
     table: Table,
     /// Who is at which address, of those who speak the original's dialect.
     guests: BTreeMap<SocketAddr, Name>,
-    /// When each of their addresses was last sent a table.
-    guest_tables: BTreeMap<SocketAddr, Time>,
+    guest_tables: GuestTables,
     /// Messages to be stored whose predecessors have not arrived.
     holding: Holding<Save>,
     /// Letters whose commit has not ended: nobody hears of them yet.
@@ -113,7 +113,7 @@ impl<P: Plant> Server<P> {
             plant,
             config,
             guests: BTreeMap::new(),
-            guest_tables: BTreeMap::new(),
+            guest_tables: GuestTables::default(),
             invalid_datagrams: 0,
             journal: Journal::new(),
             timers: Timers::new(),

@@ -363,6 +363,27 @@ fn every_packet_is_documented() {
 }
 
 #[test]
+fn the_tests_that_the_failures_name_exist() {
+    let sources = sources();
+    let document = read("docs/original.md");
+    let table = document.split("## Demonstrated failures").nth(1).unwrap();
+    let mut named = 0;
+    let mut broken = Vec::new();
+    for word in table.split('`').filter(|word| word.matches("::").count() >= 1) {
+        let name = word.rsplit("::").next().unwrap();
+        let is_module = matches!(name, "at_our_server" | "failures" | "chat");
+        let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        let function = format!("fn {name}(");
+        named += usize::from(is_name);
+        if is_name && !is_module && !sources.iter().any(|file| file.text.contains(&function)) {
+            broken.push(word.to_owned());
+        }
+    }
+    assert!(named > 60, "only {named} tests named");
+    none_of("a test that docs/original.md names exists", &broken);
+}
+
+#[test]
 fn the_tests_that_the_protocol_names_exist() {
     let sources = sources();
     let document = read("docs/protocol.md");

@@ -12,7 +12,7 @@ use super::inbox::Source;
 use super::session::Phase;
 use super::{Client, Now};
 use crate::machine::{Identity, Socket, Transmit};
-use crate::original::{self, Repeats, Word};
+use crate::original::{self, Owed, Repeats, Word};
 use crate::plant::Plant;
 use crate::protocol::{
     Cookie, MessageId, Name, Nonce, NotSaved, Packet, Refusal, SessionId, StoreId, StreamId,
@@ -53,6 +53,7 @@ pub(super) struct Originals {
 struct OriginalServer {
     /// What its next `ACK` is for.
     asked: Option<(Asked, Time)>,
+    owed: Owed,
     /// Acknowledged registrations that no table confirmed.
     fruitless: u32,
     /// When a table last showed the own name.
@@ -76,12 +77,13 @@ enum Asked {
 struct OriginalPeer {
     /// What its next `ACK` is for.
     asked: Option<AskedPeer>,
+    owed: Owed,
     repeats: Repeats,
     /// A name for the last message that it sent.
     last: MessageId,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum AskedPeer {
     Message(MessageId),
     Knock(Nonce),
@@ -132,6 +134,7 @@ impl<P: Plant> Client<P> {
         let entropy = &mut self.entropy;
         self.originals.peers.entry(addr).or_insert_with(|| OriginalPeer {
             asked: None,
+            owed: Owed::default(),
             repeats: Repeats::default(),
             last: MessageId { stream: StreamId(entropy.draw()), seq: 0 },
         })
@@ -145,15 +148,26 @@ impl<P: Plant> Client<P> {
         body: &[u8],
         attempt: u32,
     ) {
+        let now = self.now.time;
         let bytes = match packet {
             Packet::Message { from, stream, seq, .. } => {
                 let id = MessageId { stream: *stream, seq: *seq };
-                self.peer(to).asked = Some(AskedPeer::Message(id));
+                let peer = self.peer(to);
+                if peer.asked != Some(AskedPeer::Message(id)) {
+                    if now < peer.owed.quiet_at() {
+                        return; // The next ACK may be for something earlier. Another attempt comes.
+                    }
+                    peer.owed.start();
+                    peer.asked = Some(AskedPeer::Message(id));
+                }
+                peer.owed.sent(now);
                 let text = original::printable(&String::from_utf8_lossy(body));
                 original::text(&format!("{from}: {text}"))
             }
             Packet::Knock { nonce } => {
-                self.peer(to).asked = Some(AskedPeer::Knock(*nonce));
+                let peer = self.peer(to);
+                peer.owed.sent(now);
+                peer.asked = Some(AskedPeer::Knock(*nonce));
                 original::text(original::UNSEEN)
             }
             Packet::Ack { .. } | Packet::KnockAnswer { .. } => original::ack(),
@@ -163,7 +177,9 @@ impl<P: Plant> Client<P> {
     }
 
     fn original_peer_acked(&mut self, now: Now, from: SocketAddr) {
-        match self.peer(from).asked.take() {
+        let peer = self.peer(from);
+        peer.owed.acked();
+        match peer.asked.take() {
             Some(AskedPeer::Message(id)) => self.acknowledged(now, from, id),
             Some(AskedPeer::Knock(nonce)) => self.knock_answered(now, from, nonce),
             None => {}
@@ -230,28 +246,40 @@ impl<P: Plant> Client<P> {
         if server.asked.is_some_and(busy) {
             return; // It would not be known what the ACK is for. The next attempt comes.
         }
+        let by_effect = matches!(asked, Asked::Register | Asked::Deregister);
+        let again = server.asked.is_some_and(|(known, _)| known == asked);
+        if !by_effect && !again && now < server.owed.quiet_at() {
+            return; // The same.
+        }
         let (to, bytes) = (self.config.server, original::text(&text));
         if let Some(server) = &mut self.originals.server {
+            if !by_effect && !again {
+                server.owed.start();
+            }
+            server.owed.sent(now);
             server.asked = Some((asked, now));
         }
         self.transmit_original(to, packet, attempt, bytes);
     }
 
     fn original_server_acked(&mut self, now: Now) {
-        if let Phase::Hello { nonce, .. } = self.session.phase {
+        if let Phase::Hello { nonce, attempts } = self.session.phase {
             // Ours answers a hello with a challenge. An acknowledgement is all the original has.
             let next = MessageId { stream: StreamId(self.entropy.draw()), seq: 1 };
-            self.originals.server.get_or_insert(OriginalServer {
+            let server = self.originals.server.get_or_insert(OriginalServer {
                 asked: None,
+                owed: Owed::default(),
                 fruitless: 0,
                 confirmed_at: None,
                 fetch_due: true,
                 last_answer: None,
                 next,
             });
+            (1..attempts).for_each(|_| server.owed.sent(now.time));
             return self.challenged(now, nonce, Cookie::default());
         }
         let Some(server) = &mut self.originals.server else { return };
+        server.owed.acked();
         match server.asked.take().map(|(asked, _)| asked) {
             Some(Asked::Register) => {
                 server.fruitless += 1;

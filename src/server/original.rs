@@ -5,6 +5,7 @@
 //! docs/protocol.md, "The original's dialect". What must be acknowledged is sent from the second
 //! socket, because an original client acknowledges everything but its server's texts.
 
+use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -26,9 +27,10 @@ use crate::time::{Now, Time};
 /// Between two questions whether a guest is still there.
 const GUEST_PING: Duration = Duration::from_secs(5);
 
-/// The same when an answer is missing. At 30 % loss both ways a live guest misses all of a lease
-/// less than once in a thousand times.
-const GUEST_PING_RETRY: Duration = Duration::from_secs(1);
+/// The same when an answer is missing: 20 more questions before the lease ends, for a guest that is
+/// wrongly taken for gone does not come back by itself. At 30 % loss both ways a live one misses
+/// all of them less than once in a million times.
+const GUEST_PING_RETRY: Duration = Duration::from_millis(500);
 
 /// A guest that never answered on the second socket, perhaps because of a NAT, is away when it has
 /// not said anything for so long.
@@ -48,9 +50,13 @@ const TABLE_PAUSE: Duration = Duration::from_millis(250);
 /// forged request earns one table at once and then at most 400 bytes a second.
 const UNPROVEN_TABLE_PAUSE: Duration = Duration::from_secs(10);
 
+/// Tables to addresses that have not answered yet, all of them together: whatever is forged earns
+/// at most 200 kB a second. Whoever is really there is served as soon as it has answered.
+const UNPROVEN_TABLES_PER_SECOND: u32 = 50;
+
 /// Transmissions of a stored message from the second socket before giving up. At 30 % loss both
-/// ways a live guest misses all of them less than twice in a thousand times.
-const SECOND_ATTEMPTS: u32 = 9;
+/// ways a live guest misses all of them twice in a million times.
+const SECOND_ATTEMPTS: u32 = 20;
 
 /// Questions to a guest with stored messages that never answered on the second socket, before the
 /// main one is tried.
@@ -83,6 +89,39 @@ struct OnItsWay {
     next_at: Time,
     /// Whether it was sent where it is acknowledged.
     on_second: bool,
+}
+
+/// The tables that were sent to guests: what limits them must outlive the guests, who come and go
+/// as they please.
+#[derive(Debug, Default)]
+pub(super) struct GuestTables {
+    /// When each address was last sent one.
+    sent_at: BTreeMap<SocketAddr, Time>,
+    /// The second that is being counted, and the tables to unproven addresses in it.
+    second: u64,
+    unproven: u32,
+}
+
+impl GuestTables {
+    /// Whether another one may be sent now.
+    fn admits(&mut self, now: Now, proven: bool) -> bool {
+        if self.sent_at.len() >= NAMES_MAX {
+            self.sent_at.retain(|_, at| now.time < *at + UNPROVEN_TABLE_PAUSE);
+        }
+        let second = now.time.since_start().as_secs();
+        if self.second != second {
+            (self.second, self.unproven) = (second, 0);
+        }
+        self.unproven += u32::from(!proven);
+        (proven || self.unproven <= UNPROVEN_TABLES_PER_SECOND) && self.sent_at.len() < NAMES_MAX
+    }
+}
+
+impl Guest {
+    /// Whether a message is on its way that it will acknowledge.
+    fn is_asked(&self) -> bool {
+        self.letter.is_some_and(|letter| letter.on_second)
+    }
 }
 
 impl<P: Plant> Server<P> {
@@ -253,6 +292,7 @@ impl<P: Plant> Server<P> {
         let proven_now = !std::mem::replace(&mut guest.hears_second, true);
         let letter = guest.letter.take().filter(|letter| letter.on_second);
         if proven_now {
+            self.timers.set(Timer::Lease(name.clone()), now.time + GUEST_PING);
             self.repeat_guest_table(now, &name);
         }
         if let Some(nonce) = nonce {
@@ -270,7 +310,7 @@ impl<P: Plant> Server<P> {
         let Some(session) = self.sessions.get_mut(name) else { return };
         let addr = session.addr;
         let Some(guest) = &mut session.guest else { return };
-        if guest.letter.is_some_and(|letter| letter.on_second) {
+        if guest.is_asked() {
             return;
         }
         guest.owed.sent(now.time);
@@ -278,10 +318,11 @@ impl<P: Plant> Server<P> {
         self.send_to_guest(Socket::Second, addr, PacketKind::Probe, bytes);
     }
 
-    /// Whether a question to this client can be answered: a guest behind a NAT never hears one.
+    /// Whether a question to this client would tell anything: a guest behind a NAT never hears
+    /// one, and a message on its way is one already.
     pub(super) fn can_be_asked(&self, name: &Name) -> bool {
         let guest = self.sessions.get(name).and_then(|session| session.guest.as_ref());
-        guest.is_none_or(|guest| guest.hears_second)
+        guest.is_none_or(|guest| guest.hears_second && !guest.is_asked())
     }
 
     /// Renews a guest's lease by asking.
@@ -309,7 +350,7 @@ impl<P: Plant> Server<P> {
         let addr = session.addr;
         let Some(guest) = &session.guest else { return };
         let pause = if guest.hears_second { TABLE_PAUSE } else { UNPROVEN_TABLE_PAUSE };
-        if let Some(sent_at) = self.guest_tables.get(&addr)
+        if let Some(sent_at) = self.guest_tables.sent_at.get(&addr)
             && now.time < *sent_at + pause
         {
             if session.has_table(latest) {
@@ -317,13 +358,10 @@ impl<P: Plant> Server<P> {
             }
             return self.timers.set(Timer::Table(name.clone()), *sent_at + pause);
         }
-        if self.guest_tables.len() >= NAMES_MAX {
-            self.guest_tables.retain(|_, sent_at| now.time < *sent_at + UNPROVEN_TABLE_PAUSE);
-            if self.guest_tables.len() >= NAMES_MAX {
-                return self.timers.set(Timer::Table(name.clone()), now.time + pause);
-            }
+        if !self.guest_tables.admits(now, guest.hears_second) {
+            return self.timers.set(Timer::Table(name.clone()), now.time + TABLE_REPEAT);
         }
-        self.guest_tables.insert(addr, now.time);
+        self.guest_tables.sent_at.insert(addr, now.time);
         if session.next_table_copy(latest) < TABLE_COPIES && guest_is_proven(session) {
             self.timers.set(Timer::Table(name.clone()), now.time + TABLE_REPEAT);
         }

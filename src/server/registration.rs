@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 
 use super::mail::Flight;
 use super::original::Guest;
-use super::timing::{LEASE, PROBE_INTERVAL, PROBES, RESEND_MAX, RESEND_MIN};
+use super::timing::{GUEST_PROBES, LEASE, PROBE_INTERVAL, PROBES, RESEND_MAX, RESEND_MIN};
 use super::{Account, Change, Event, GoneReason, Server, Timer};
 use crate::plant::{Bug, Plant};
 use crate::protocol::limits::{NAMES_MAX, TABLE_WINDOW};
@@ -320,7 +320,9 @@ impl<P: Plant> Server<P> {
     pub(super) fn probe_again(&mut self, now: Now, name: &Name) {
         let Some(session) = self.sessions.get_mut(name) else { return };
         let Some(probe) = &mut session.probe else { return };
-        if probe.asked < PROBES {
+        let patient = session.guest.is_some() && probe.contender.is_none();
+        let probes = if patient { GUEST_PROBES } else { PROBES };
+        if probe.asked < probes {
             probe.asked += 1;
             let (addr, nonce, attempt) = (session.addr, probe.nonce, probe.asked);
             if session.guest.is_some() {

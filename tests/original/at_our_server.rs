@@ -450,7 +450,7 @@ fn a_silent_original_is_found_out_by_a_failed_send() {
     stage.kill("alice");
     stage.says("bob", "send alice hello");
     stage.says("carol", "send alice hello");
-    stage.run_ms(6_000);
+    stage.run_ms(8_000);
     assert_eq!(stage.count("bob", is_saved), 1);
     assert!(lists(&stage, "alice: offline"));
     assert_eq!(stage.client("carol").status("alice"), Some(false));

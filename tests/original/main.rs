@@ -7,6 +7,7 @@ mod client;
 mod doubles;
 mod failures;
 mod json;
+mod rough;
 mod server;
 mod stage;
 mod strangers;

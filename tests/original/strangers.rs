@@ -110,6 +110,25 @@ fn many_requests_earn_no_more_tables() {
 }
 
 #[test]
+fn many_forged_addresses_earn_a_bounded_number_of_tables() {
+    let mut stage = crowd();
+    let start = stage.wire.len();
+    for n in 0..1_000_u16 {
+        let forged = SocketAddr::from(([203, 0, 113, 10], 10_000 + n));
+        stage.inject(forged, server_addr(), word(&format!("[REQUEST:REG] forged{n}")));
+    }
+    stage.run_ms(1_000);
+    let sent = stage.wire[start..].iter().filter(|wire| wire.to.starts_with("203.0.113.10:"));
+    let tables = sent.filter(|wire| wire.bytes.len() > 1_000).count();
+    assert!(tables <= 100, "{tables} tables");
+    // Whoever is really there is served none the less.
+    stage.original("dave");
+    stage.run_ms(1_000);
+    assert_eq!(stage.client("dave").status("dave"), Some(true));
+    assert_eq!(stage.client("dave").status("alice"), Some(true));
+}
+
+#[test]
 fn acks_are_never_answered() {
     let mut stage = Stage::at_ours().with(&["alice"], &["bob"]);
     let (alice, bob) = (stage.addr("alice"), stage.addr("bob"));
