@@ -167,7 +167,8 @@ fn messages(ledger: &Ledger) -> Messages {
         shown_twice: ledger.count(|message| message.shown.len() > 1),
         lost: ledger.count(|message| {
             let given_up = message.was_told(Told::GivenUp);
-            message.accepted.is_some() && message.shown.is_empty() && !given_up
+            let excused = given_up || message.killed_showing;
+            message.accepted.is_some() && message.shown.is_empty() && !excused
         }),
     }
 }

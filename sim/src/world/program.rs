@@ -71,7 +71,9 @@ impl Program {
         let machine = client::Client::new(config, store.load(), setting.entropy);
         let ports = vec![(Socket::Main, setting.port)];
         let around = (setting.card, setting.clock, setting.network, setting.host);
-        let says = Network::client_says;
+        let says = |network: &Network, at, host: &HostName, event| {
+            network.record(at, host, What::Client(event));
+        };
         let execution = execute(Shared::new(machine), around, ports, (store, commands), says);
         Self { execution, keyboard: Keyboard::Client(sender), server: None }
     }
