@@ -11,10 +11,10 @@ use std::time::Duration;
 use crate::check::{Violation, check};
 use crate::ledger::{Ledger, Told};
 use crate::log::{Detail, Tally};
+use crate::network::Outcome;
 use crate::plan::Plan;
 use crate::random::hash;
 use crate::workload::{Profile, Size};
-use crate::world::Outcome;
 use crate::{workload, world};
 
 /// What every seed is run with.

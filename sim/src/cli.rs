@@ -20,6 +20,9 @@ pub const EXIT_USAGE: u8 = 2;
 /// Nothing was put to the test.
 pub const EXIT_INCONCLUSIVE: u8 = 3;
 
+/// Where runs that failed are kept as tests.
+pub const REGRESSIONS: &str = "fixtures/regressions";
+
 /// Without `--seeds`, seeds are run for so long.
 pub const BUDGET: Duration = Duration::from_secs(10);
 
@@ -59,6 +62,17 @@ pub enum Command {
         /// Print every datagram.
         #[arg(long)]
         datagrams: bool,
+    },
+    /// Find the smallest run that fails as a seed or a scenario does, and write it down.
+    Shrink {
+        /// A seed, or a scenario's file.
+        what: String,
+        /// Where to write it.
+        #[arg(long, default_value = REGRESSIONS)]
+        into: PathBuf,
+        /// What the seed was run with.
+        #[command(flatten)]
+        explore: Box<Explore>,
     },
     /// Say whether files are scenarios, and if not, where and why.
     Check {

@@ -1,5 +1,6 @@
 //! The simulator's command: parse, run, print, exit status.
 
+use std::collections::BTreeSet;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -8,10 +9,11 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use sim::chaos::{Trial, run_seeds};
-use sim::cli::{BUDGET, Cli, Command, EXIT_HELD, EXIT_USAGE, EXIT_VIOLATED, Explore};
+use sim::cli::{BUDGET, Cli, Command, EXIT_HELD, EXIT_USAGE, EXIT_VIOLATED, Explore, REGRESSIONS};
 use sim::log::Detail;
 use sim::report::{Report, opening};
 use sim::scenario::Scenario;
+use sim::shrink::Shrunk;
 use sim::workload;
 
 fn main() -> ExitCode {
@@ -21,6 +23,7 @@ fn main() -> ExitCode {
         Some(Command::Replay { file, datagrams }) => {
             replay(file, if *datagrams { Detail::Everything } else { Detail::Story })
         }
+        Some(Command::Shrink { what, into, explore }) => shrink(what, into, explore),
         Some(Command::Check { files }) => {
             files.iter().map(|file| u8::from(read(file).is_none()) * EXIT_USAGE).max().unwrap_or(0)
         }
@@ -52,8 +55,51 @@ fn explore(asked: &Explore) -> u8 {
         println!("{}", report.to_json());
     } else {
         print!("{}", report.to_text());
+        shrink_failures(asked, &trials);
+        print!("{}", report.closing());
     }
     report.exit_code()
+}
+
+/// Failures that are made small without being asked.
+const SHRUNK_MAX: usize = 3;
+
+/// Makes the first failures of different kinds small.
+fn shrink_failures(asked: &Explore, trials: &[Trial]) {
+    let mut kinds = BTreeSet::new();
+    for trial in trials {
+        let Some(violation) = trial.violations.first() else { continue };
+        if kinds.len() < SHRUNK_MAX && kinds.insert(violation.checker) {
+            shrink(&trial.seed.to_string(), Path::new(REGRESSIONS), asked);
+        }
+    }
+}
+
+fn shrink(what: &str, into: &Path, asked: &Explore) -> u8 {
+    let plan = if let Ok(seed) = what.parse() {
+        let setting = asked.setting();
+        workload::plan(seed, &setting.size, &setting.profile_of(seed))
+    } else {
+        let Some(scenario) = read(Path::new(what)) else { return EXIT_USAGE };
+        scenario.plan()
+    };
+    let Some(shrunk) = sim::shrink::shrink(&plan, &sim::world::run) else {
+        println!("{what} breaks no promise; there is nothing to shrink.");
+        return EXIT_HELD;
+    };
+    let Shrunk { violation, faults, faults_before, runs, .. } = &shrunk;
+    println!(
+        "\nSmallest run that breaks {:?}: {faults} of {faults_before} faults, after {runs} runs.\n{}",
+        violation.checker, violation.what
+    );
+    match sim::shrink::write(&shrunk, plan.seed, into, &sim::world::run) {
+        Ok(path) => println!(
+            "Written to {0}; look at it with: cargo run --bin sim -- replay {0}",
+            path.display()
+        ),
+        Err(error) => eprintln!("cannot write it to {}: {error}", into.display()),
+    }
+    EXIT_VIOLATED
 }
 
 #[expect(clippy::disallowed_methods, reason = "how long the simulator itself takes")]

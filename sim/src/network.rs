@@ -53,6 +53,19 @@ pub struct Mark {
     pub state: Option<Snapshot>,
 }
 
+/// What came of a run.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// What happened.
+    pub log: Log,
+    /// The server's state where the plan asked for it.
+    pub marks: Vec<Mark>,
+    /// The server's state in the end.
+    pub server: Option<Snapshot>,
+    /// When the run ended.
+    pub end: Duration,
+}
+
 /// A datagram on its way: its sender, and the sender's number for it.
 pub type Flight = (HostName, u64);
 

@@ -15,29 +15,14 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
-use udpchat::server::Snapshot;
-
 use crate::check::{QUIET, is_settled};
 use crate::label::HostName;
-use crate::log::{Log, What};
-use crate::network::{Mark, Network};
+use crate::log::What;
+use crate::network::{Network, Outcome};
 use crate::plan::{EPOCH_UNIX_MS, LATENCY, Plan};
 
 /// Datagrams that a socket of turmoil's buffers within one tick: more than any run sends.
 const SOCKET_CAPACITY: usize = 4_096;
-
-/// What came of a run.
-#[derive(Clone, Debug)]
-pub struct Outcome {
-    /// What happened.
-    pub log: Log,
-    /// The server's state where the plan asked for it.
-    pub marks: Vec<Mark>,
-    /// The server's state in the end.
-    pub server: Option<Snapshot>,
-    /// When the run ended.
-    pub end: Duration,
-}
 
 /// Runs the plan in ticks as long as the network's latency, the fastest there is.
 #[must_use]
