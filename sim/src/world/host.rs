@@ -18,6 +18,7 @@ use udpchat::server::{self, Server, ServerRecord, Snapshot};
 use super::card::Card;
 use super::disk::{Disk, Written};
 use super::program::{HostClock, Program, Setting, Shared};
+use crate::bugs::Planted;
 use crate::label::{HostName, Label};
 use crate::log::What;
 use crate::network::Network;
@@ -25,7 +26,7 @@ use crate::plan::{Act, Action, DiskSpeed, Host, Role, SERVER_PORT, message};
 use crate::random::Stream;
 
 /// The running server, for whoever wants to look at it.
-pub(super) type Last = Rc<RefCell<Option<Shared<Server>>>>;
+pub(super) type Last = Rc<RefCell<Option<Shared<Server<Planted>>>>>;
 
 /// What every host is told.
 #[derive(Clone)]
@@ -37,6 +38,7 @@ pub(super) struct Around {
     pub(super) server: IpAddr,
     pub(super) network: Rc<Network>,
     pub(super) last: Last,
+    pub(super) bugs: Planted,
 }
 
 /// The time since the run began.
@@ -188,6 +190,7 @@ impl Place {
             port,
             clock: HostClock { started: elapsed(), off_ms: Rc::clone(&self.clock_off_ms) },
             entropy: Entropy::from(entropy),
+            bugs: self.around.bugs.clone(),
         };
         let program = match &self.kept {
             Kept::Server(store) => Program::server(setting, store.clone()),
