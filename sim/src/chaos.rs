@@ -8,17 +8,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use udpchat::plant::Bug;
+
+use crate::bugs::Planted;
 use crate::check::{Violation, check};
 use crate::ledger::{Ledger, Told};
 use crate::log::{Detail, Tally};
+use crate::network::Outcome;
 use crate::plan::Plan;
 use crate::random::hash;
 use crate::workload::{Profile, Size};
-use crate::world::Outcome;
 use crate::{workload, world};
 
 /// What every seed is run with.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, PartialEq)]
 pub struct Setting {
     /// How much is going on.
     pub size: Size,
@@ -27,6 +30,8 @@ pub struct Setting {
     /// Whether each seed has only some of it, up to so much: other combinations find other bugs,
     /// and a fault that hides a bug is now and then absent.
     pub swarm: bool,
+    /// A bug that is planted in every machine, for this run to find.
+    pub bug: Option<Bug>,
 }
 
 impl Setting {
@@ -99,7 +104,7 @@ pub struct Messages {
 #[must_use]
 pub fn run_seed(seed: u64, setting: &Setting) -> Trial {
     let plan = workload::plan(seed, &setting.size, &setting.profile_of(seed));
-    let outcome = world::run(&plan);
+    let outcome = world::run_with(&plan, &Planted::new(setting.bug));
     judge(seed, &plan, &outcome)
 }
 
@@ -167,7 +172,8 @@ fn messages(ledger: &Ledger) -> Messages {
         shown_twice: ledger.count(|message| message.shown.len() > 1),
         lost: ledger.count(|message| {
             let given_up = message.was_told(Told::GivenUp);
-            message.accepted.is_some() && message.shown.is_empty() && !given_up
+            let excused = given_up || message.killed_showing;
+            message.accepted.is_some() && message.shown.is_empty() && !excused
         }),
     }
 }

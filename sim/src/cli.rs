@@ -5,8 +5,10 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::bugs;
 use crate::chaos::Setting;
 use crate::fate::Rates;
 use crate::workload::{Profile, Size};
@@ -19,6 +21,12 @@ pub const EXIT_VIOLATED: u8 = 1;
 pub const EXIT_USAGE: u8 = 2;
 /// Nothing was put to the test.
 pub const EXIT_INCONCLUSIVE: u8 = 3;
+
+/// Where runs that failed are kept as tests.
+pub const REGRESSIONS: &str = "fixtures/regressions";
+
+/// Where runs that failed because of a planted bug are put.
+pub const PLANTED: &str = "target/planted";
 
 /// Without `--seeds`, seeds are run for so long.
 pub const BUDGET: Duration = Duration::from_secs(10);
@@ -59,6 +67,18 @@ pub enum Command {
         /// Print every datagram.
         #[arg(long)]
         datagrams: bool,
+    },
+    /// Find the smallest run that fails as a seed or a scenario does, and write it down.
+    Shrink {
+        /// A seed, or a scenario's file.
+        what: String,
+        /// Where to write it; without it fixtures/regressions, or for a planted bug
+        /// target/planted.
+        #[arg(long)]
+        into: Option<PathBuf>,
+        /// What the seed was run with.
+        #[command(flatten)]
+        explore: Box<Explore>,
     },
     /// Say whether files are scenarios, and if not, where and why.
     Check {
@@ -107,6 +127,9 @@ pub struct Explore {
     /// In each seed only some of the faults, up to as much as was given.
     #[arg(long)]
     pub swarm: bool,
+    /// A bug that is planted, to see whether it is caught.
+    #[arg(long, value_name = "BUG", value_parser = PossibleValuesParser::new(bugs::BUGS.iter().map(|(_, name)| *name)))]
+    pub plant: Option<String>,
     /// Clients.
     #[arg(long, default_value_t = DEFAULT_CLIENTS, value_parser = clap::value_parser!(u32).range(2..=50))]
     pub clients: u32,
@@ -193,7 +216,8 @@ impl Explore {
             clock_steps: self.clock_rate.unwrap_or(base.clock_steps),
             disk: self.disk.unwrap_or(base.disk),
         };
-        Setting { size, profile, swarm: self.swarm || self.names_no_fault() }
+        let bug = self.plant.as_deref().and_then(bugs::named);
+        Setting { size, profile, swarm: self.swarm || self.names_no_fault(), bug }
     }
 
     const fn names_no_fault(&self) -> bool {
@@ -238,6 +262,7 @@ impl Explore {
         add("messages", shown(&(self.messages != DEFAULT_MESSAGES).then_some(self.messages)));
         let duration = humantime::format_duration(self.duration).to_string();
         add("duration", shown(&(duration != DEFAULT_DURATION).then_some(duration)));
+        add("plant", shown(&self.plant));
         if self.swarm {
             options += " --swarm";
         }
@@ -280,7 +305,7 @@ mod tests {
                 .replace("--drop", "sim --drop")
                 .as_str(),
         );
-        assert_eq!(again.setting(), explore(asked).setting());
+        assert!(again.setting() == explore(asked).setting());
     }
 
     #[test]

@@ -1,15 +1,14 @@
 //! Names for messages that mean the same in every run: "alice#3" is what alice's third `send`
 //! command caused.
 //!
-//! Knows nothing of the ids on the wire but that a client announces each with the command it
-//! belongs to, in the order of the commands.
+//! Knows of the ids on the wire only which text a client gave each to.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use udpchat::protocol::MessageId;
+use udpchat::protocol::{MessageId, Name};
 
 /// The name of a host, as scenarios write it.
 pub type HostName = Arc<str>;
@@ -50,28 +49,30 @@ impl FromStr for Label {
 #[derive(Clone, Debug, Default)]
 pub struct Labels {
     by_id: BTreeMap<MessageId, Label>,
-    /// Sends that were typed and whose id is not yet known, by host.
-    typed: BTreeMap<HostName, VecDeque<Label>>,
+    /// Sends that were typed and whose id is not yet known, by host, in the order typed.
+    typed: BTreeMap<HostName, VecDeque<Typed>>,
+}
+
+#[derive(Clone, Debug)]
+struct Typed {
+    label: Label,
+    to: Name,
+    text: String,
 }
 
 impl Labels {
     /// A `send` was typed.
-    pub fn typed(&mut self, label: Label) {
-        self.typed.entry(label.host.clone()).or_default().push_back(label);
+    pub fn typed(&mut self, label: Label, to: Name, text: String) {
+        self.typed.entry(label.host.clone()).or_default().push_back(Typed { label, to, text });
     }
 
-    /// The host's oldest open `send` got this id.
-    pub fn accepted(&mut self, host: &HostName, id: MessageId) {
-        if !self.by_id.contains_key(&id)
-            && let Some(label) = self.typed.get_mut(host).and_then(VecDeque::pop_front)
-        {
-            self.by_id.insert(id, label);
+    /// The host's client has given this id to what it was told to send.
+    pub fn accepted(&mut self, host: &HostName, id: MessageId, to: &Name, text: &str) {
+        let Some(typed) = self.typed.get_mut(host) else { return };
+        let found = typed.iter().position(|typed| typed.to == *to && typed.text == text);
+        if let Some(typed) = found.and_then(|index| typed.remove(index)) {
+            self.by_id.insert(id, typed.label);
         }
-    }
-
-    /// The host's oldest open `send` will not be sent.
-    pub fn refused(&mut self, host: &HostName) -> Option<Label> {
-        self.typed.get_mut(host).and_then(VecDeque::pop_front)
     }
 
     /// What was typed at the host and not accepted is forgotten.
@@ -98,17 +99,19 @@ mod tests {
     #[test]
     fn labels_follow_the_commands_and_not_the_ids() {
         let alice: HostName = "alice".into();
+        let bob: Name = "bob".parse().unwrap();
         let id = |seq| MessageId { stream: StreamId(7), seq };
         let mut labels = Labels::default();
-        for number in 1..=3 {
-            labels.typed(Label { host: alice.clone(), number });
+        for (number, text) in [(1, "one"), (2, "refused"), (3, "one"), (4, "four")] {
+            labels.typed(Label { host: alice.clone(), number }, bob.clone(), text.to_owned());
         }
-        labels.accepted(&alice, id(1));
-        assert_eq!(labels.refused(&alice), Some(label("alice#2")));
-        labels.accepted(&alice, id(2));
-        labels.accepted(&alice, id(2));
+        for (seq, text) in [(1, "one"), (2, "one"), (3, "four"), (4, "one")] {
+            labels.accepted(&alice, id(seq), &bob, text);
+        }
         assert_eq!(labels.get(id(1)), Some(&label("alice#1")));
         assert_eq!(labels.get(id(2)), Some(&label("alice#3")));
+        assert_eq!(labels.get(id(3)), Some(&label("alice#4")));
+        assert_eq!(labels.get(id(4)), None);
     }
 
     #[test]

@@ -5,12 +5,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use udpchat::client::{Command, Event};
-use udpchat::command::{self, Request};
+use udpchat::client::Event;
 use udpchat::protocol::{MessageId, Name};
 
 use crate::label::{HostName, Label};
-use crate::log::{Log, What};
+use crate::log::{Durable, Log, What};
+use crate::plan;
 
 /// All messages of a run.
 #[derive(Clone, Debug, Default)]
@@ -21,7 +21,7 @@ pub struct Ledger {
     pub strays: Vec<Shown>,
     /// What was shown, host by host, in order.
     pub screens: BTreeMap<HostName, Vec<Label>>,
-    /// When the server said that it stored what.
+    /// When the server's disk first had what.
     pub stored: BTreeMap<Label, Duration>,
 }
 
@@ -38,6 +38,12 @@ pub struct Message {
     pub told: Vec<(Duration, Told)>,
     /// Where it was shown, in order.
     pub shown: Vec<Shown>,
+    /// Whether its sender was killed after it was accepted: a word to the sender may have been
+    /// lost with it.
+    pub sender_killed: bool,
+    /// Whether its recipient was killed in the moment in which it was to be shown, and its disk
+    /// already had that it was. No program can show and remember in one step.
+    pub killed_showing: bool,
 }
 
 /// What a sender is told about a message.
@@ -79,17 +85,24 @@ impl Ledger {
     #[must_use]
     pub fn new(log: &Log) -> Self {
         let mut ledger = Self::default();
+        let mut showing: BTreeMap<&HostName, &Label> = BTreeMap::new();
         for entry in &log.entries {
             match &entry.what {
                 What::Typed { line, label: Some(label), refused: None } => {
                     ledger.typed(label, line);
                 }
-                What::Client(event) => ledger.client_said(log, entry.at, &entry.host, event),
-                What::Server(udpchat::server::Event::Stored { id, .. }) => {
-                    if let Some(label) = log.labels.get(*id) {
-                        ledger.stored.entry(label.clone()).or_insert(entry.at);
-                    }
+                What::Client(event @ Event::Message { .. }) => {
+                    showing.remove(&entry.host);
+                    ledger.client_said(log, entry.at, &entry.host, event);
                 }
+                What::Client(event) => ledger.client_said(log, entry.at, &entry.host, event),
+                What::Durable(Durable::Stored(label)) => {
+                    ledger.stored.entry(label.clone()).or_insert(entry.at);
+                }
+                What::Durable(Durable::Shown(label)) => {
+                    showing.insert(&entry.host, label);
+                }
+                What::Crashed => ledger.killed(&entry.host, showing.remove(&entry.host)),
                 _ => {}
             }
         }
@@ -102,9 +115,17 @@ impl Ledger {
     }
 
     fn typed(&mut self, label: &Label, line: &str) {
-        if let Ok(Some(Request::Command(Command::Send { to, text }))) = command::parse(line) {
+        if let Some((to, text)) = plan::message(line) {
             let (told, shown) = (Vec::new(), Vec::new());
-            let message = Message { to, text, accepted: None, told, shown };
+            let message = Message {
+                to,
+                text,
+                accepted: None,
+                told,
+                shown,
+                sender_killed: false,
+                killed_showing: false,
+            };
             self.messages.insert(label.clone(), message);
         }
     }
@@ -136,6 +157,20 @@ impl Ledger {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// A host was killed, when its disk had that this and all before it were shown.
+    fn killed(&mut self, host: &HostName, showing: Option<&Label>) {
+        for (label, message) in &mut self.messages {
+            message.sender_killed |= label.host == *host && message.accepted.is_some();
+            let covered = |last: &Label| last.host == label.host && label.number <= last.number;
+            if showing.is_some_and(covered)
+                && message.shown.is_empty()
+                && *message.to.as_str() == **host
+            {
+                message.killed_showing = true;
+            }
         }
     }
 

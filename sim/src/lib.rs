@@ -5,11 +5,13 @@
 //! 1. [`label`], [`random`]: names for messages, and randomness that depends on names.
 //! 2. [`fate`], [`plan`]: what happens to which datagram, and one whole run, written down.
 //! 3. [`log`], [`network`]: what happened, and what the hosts of a run share.
-//! 4. [`world`]: runs a plan on turmoil. The only module that knows it.
+//! 4. [`bugs`], [`world`]: runs a plan on turmoil. The only module that knows it.
 //! 5. [`scenario`], [`workload`]: where plans come from, files and seeds.
 //! 6. [`ledger`], [`check`]: what happened by message, and whether every promise was kept.
-//! 7. [`chaos`], [`report`], [`cli`]: many seeds, and what the user asks and is told.
+//! 7. [`chaos`], [`shrink`]: many seeds, and the smallest run that fails.
+//! 8. [`report`], [`cli`]: what the user asks and is told.
 
+pub mod bugs;
 pub mod chaos;
 pub mod check;
 pub mod cli;
@@ -22,5 +24,6 @@ pub mod plan;
 pub mod random;
 pub mod report;
 pub mod scenario;
+pub mod shrink;
 pub mod workload;
 pub mod world;

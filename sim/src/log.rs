@@ -63,6 +63,8 @@ pub enum What {
     Client(client::Event),
     /// The server says.
     Server(server::Event),
+    /// A disk has it for good.
+    Durable(Durable),
     /// The server's state is taken down under this name.
     Marked(String),
     /// A datagram leaves.
@@ -96,6 +98,15 @@ pub enum What {
         /// Why.
         why: Miss,
     },
+}
+
+/// What a disk has for good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Durable {
+    /// The server's: a message.
+    Stored(Label),
+    /// A recipient's: that a message, and all before it, count as shown.
+    Shown(Label),
 }
 
 /// Why a datagram on its way is lost.
@@ -159,6 +170,10 @@ impl Log {
             What::Typed { line, label, refused } => typed(line, label.as_ref(), refused.as_deref()),
             What::Client(event) => self.client_says(event),
             What::Server(event) => self.server_says(event),
+            What::Durable(Durable::Stored(label)) => format!("has {label} on its disk"),
+            What::Durable(Durable::Shown(label)) => {
+                format!("has on its disk that {label} is shown")
+            }
             What::Marked(name) => format!("state taken down as {name:?}"),
             What::Sent { key, faults, cut, .. } => sent(key, faults, *cut),
             What::Arrived { from, packet, message } => {
@@ -236,7 +251,7 @@ impl Entry {
                 key.message.is_some() || *cut || !delayed_only
             }
             What::Missed { .. } => true,
-            What::Arrived { .. } => false,
+            What::Arrived { .. } | What::Durable(_) => false,
             _ => true,
         };
         story || detail == Detail::Everything

@@ -1,5 +1,6 @@
 //! The simulator's command: parse, run, print, exit status.
 
+use std::collections::BTreeSet;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -7,11 +8,16 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+use sim::bugs::Planted;
 use sim::chaos::{Trial, run_seeds};
-use sim::cli::{BUDGET, Cli, Command, EXIT_HELD, EXIT_USAGE, EXIT_VIOLATED, Explore};
+use sim::cli::{
+    BUDGET, Cli, Command, EXIT_HELD, EXIT_USAGE, EXIT_VIOLATED, Explore, PLANTED, REGRESSIONS,
+};
 use sim::log::Detail;
+use sim::plan::Plan;
 use sim::report::{Report, opening};
 use sim::scenario::Scenario;
+use sim::shrink::Shrunk;
 use sim::workload;
 
 fn main() -> ExitCode {
@@ -21,6 +27,7 @@ fn main() -> ExitCode {
         Some(Command::Replay { file, datagrams }) => {
             replay(file, if *datagrams { Detail::Everything } else { Detail::Story })
         }
+        Some(Command::Shrink { what, into, explore }) => shrink(what, into.as_deref(), explore),
         Some(Command::Check { files }) => {
             files.iter().map(|file| u8::from(read(file).is_none()) * EXIT_USAGE).max().unwrap_or(0)
         }
@@ -36,7 +43,10 @@ fn explore(asked: &Explore) -> u8 {
     if asked.log {
         let setting = asked.setting();
         let plan = workload::plan(first, &setting.size, &setting.profile_of(first));
-        print!("\n{}", sim::world::run(&plan).log.to_text(Detail::Everything));
+        print!(
+            "\n{}",
+            sim::world::run_with(&plan, &Planted::new(setting.bug)).log.to_text(Detail::Everything)
+        );
     }
     let jobs = asked.jobs.or_else(|| std::thread::available_parallelism().ok());
     let begun = now();
@@ -52,8 +62,54 @@ fn explore(asked: &Explore) -> u8 {
         println!("{}", report.to_json());
     } else {
         print!("{}", report.to_text());
+        shrink_failures(asked, &trials);
+        print!("{}", report.closing());
     }
     report.exit_code()
+}
+
+/// Failures that are made small without being asked.
+const SHRUNK_MAX: usize = 3;
+
+/// Makes the first failures of different kinds small.
+fn shrink_failures(asked: &Explore, trials: &[Trial]) {
+    let mut kinds = BTreeSet::new();
+    for trial in trials {
+        let Some(violation) = trial.violations.first() else { continue };
+        if kinds.len() < SHRUNK_MAX && kinds.insert(violation.checker) {
+            shrink(&trial.seed.to_string(), None, asked);
+        }
+    }
+}
+
+fn shrink(what: &str, into: Option<&Path>, asked: &Explore) -> u8 {
+    let usual = if asked.plant.is_some() { PLANTED } else { REGRESSIONS };
+    let into = into.unwrap_or(Path::new(usual));
+    let setting = asked.setting();
+    let run = |plan: &Plan| sim::world::run_with(plan, &Planted::new(setting.bug));
+    let plan = if let Ok(seed) = what.parse() {
+        workload::plan(seed, &setting.size, &setting.profile_of(seed))
+    } else {
+        let Some(scenario) = read(Path::new(what)) else { return EXIT_USAGE };
+        scenario.plan()
+    };
+    let Some(shrunk) = sim::shrink::shrink(&plan, &run) else {
+        println!("{what} breaks no promise; there is nothing to shrink.");
+        return EXIT_HELD;
+    };
+    let Shrunk { violation, faults, faults_before, runs, .. } = &shrunk;
+    println!(
+        "\nSmallest run that breaks {:?}: {faults} of {faults_before} faults, after {runs} runs.\n{}",
+        violation.checker, violation.what
+    );
+    match sim::shrink::write(&shrunk, plan.seed, into, &run) {
+        Ok(path) => println!(
+            "Written to {0}; look at it with: cargo run --bin sim -- replay {0}",
+            path.display()
+        ),
+        Err(error) => eprintln!("cannot write it to {}: {error}", into.display()),
+    }
+    EXIT_VIOLATED
 }
 
 #[expect(clippy::disallowed_methods, reason = "how long the simulator itself takes")]

@@ -9,15 +9,15 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use udpchat::client;
 use udpchat::fault::Fate;
 use udpchat::machine::{Identity, Transmit};
-use udpchat::protocol::PacketKind;
+use udpchat::protocol::{MessageId, Name, PacketKind};
 use udpchat::server::Snapshot;
+use udpchat::{client, server};
 
 use crate::fate::{Fates, FaultPlan, together};
 use crate::label::{HostName, Label, Labels};
-use crate::log::{Entry, Log, Miss, What};
+use crate::log::{Durable, Entry, Log, Miss, What};
 
 /// What is sent for ever.
 pub const KEEP_ALIVE: [PacketKind; 2] = [PacketKind::Ping, PacketKind::Pong];
@@ -53,6 +53,19 @@ pub struct Mark {
     pub state: Option<Snapshot>,
 }
 
+/// What came of a run.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// What happened.
+    pub log: Log,
+    /// The server's state where the plan asked for it.
+    pub marks: Vec<Mark>,
+    /// The server's state in the end.
+    pub server: Option<Snapshot>,
+    /// When the run ended.
+    pub end: Duration,
+}
+
 /// A datagram on its way: its sender, and the sender's number for it.
 pub type Flight = (HostName, u64);
 
@@ -78,24 +91,46 @@ impl Network {
         self.state.borrow_mut().log.entry(host.clone()).or_default().push(entry);
     }
 
-    /// Writes down what a client says, and learns from it which message has which id.
-    pub fn client_says(&self, at: Duration, host: &HostName, event: client::Event) {
-        use client::{Event, Problem};
-        let mut state = self.state.borrow_mut();
-        match &event {
-            Event::Sending { id, .. } => state.labels.accepted(host, *id),
-            Event::Error(Problem::Offline | Problem::OutboxFull | Problem::TooManyCommands) => {
-                state.labels.refused(host);
-            }
-            _ => {}
-        }
-        drop(state);
-        self.record(at, host, What::Client(event));
+    /// A message with this label was typed.
+    pub fn typed(&self, label: &Label, to: Name, text: String) {
+        self.state.borrow_mut().labels.typed(label.clone(), to, text);
     }
 
-    /// A message with this label was typed.
-    pub fn typed(&self, label: &Label) {
-        self.state.borrow_mut().labels.typed(label.clone());
+    /// A client writes these changes to its disk: the first time that a message's id is seen.
+    pub fn client_writes(&self, host: &HostName, changes: &[client::Change]) {
+        let mut state = self.state.borrow_mut();
+        for change in changes {
+            if let client::Change::Typed { to, id, text } = change {
+                state.labels.accepted(host, *id, to, text);
+            }
+        }
+    }
+
+    /// These changes are durable on a client's disk.
+    pub fn client_has(&self, at: Duration, host: &HostName, changes: &[client::Change]) {
+        for change in changes {
+            if let client::Change::Shown { stream, next, .. } = change {
+                let shown = MessageId { stream: *stream, seq: next.saturating_sub(1) };
+                if let Some(label) = self.label(shown) {
+                    self.record(at, host, What::Durable(Durable::Shown(label)));
+                }
+            }
+        }
+    }
+
+    /// These changes are durable on the server's disk.
+    pub fn server_has(&self, at: Duration, host: &HostName, changes: &[server::Change]) {
+        for change in changes {
+            if let server::Change::Stored { letter, .. } = change
+                && let Some(label) = self.label(letter.id)
+            {
+                self.record(at, host, What::Durable(Durable::Stored(label)));
+            }
+        }
+    }
+
+    fn label(&self, id: MessageId) -> Option<Label> {
+        self.state.borrow().labels.get(id).cloned()
     }
 
     /// The host's program is no more.
@@ -120,12 +155,6 @@ impl Network {
         let cut = self.plan.is_cut(from, &to, at);
         let mut state = self.state.borrow_mut();
         let Identity { kind, message, .. } = transmit.identity;
-        if let Some(id) = message
-            && matches!(kind, PacketKind::Message | PacketKind::Save)
-        {
-            // In case a client sends before it says so.
-            state.labels.accepted(from, id);
-        }
         let label = message.and_then(|id| state.labels.get(id)).cloned();
         if !KEEP_ALIVE.contains(&kind) {
             state.last_talk = state.last_talk.max(at);

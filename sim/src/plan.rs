@@ -147,7 +147,7 @@ impl Host {
         let labelled = |action: &Action| matches!(action.act, Act::Type { label: Some(_), .. });
         let number = 1 + self.actions.iter().filter(|action| labelled(action)).count();
         let number = u32::try_from(number).expect("a plan has fewer actions");
-        let label = sends(line).then(|| Label { host: self.name.clone(), number });
+        let label = message(line).map(|_| Label { host: self.name.clone(), number });
         self.then(at, Act::Type { line: line.to_owned(), label });
     }
 
@@ -171,9 +171,13 @@ impl Host {
     }
 }
 
-/// Whether a client that reads this line accepts or refuses a message.
-fn sends(line: &str) -> bool {
-    matches!(command::parse(line), Ok(Some(Request::Command(client::Command::Send { .. }))))
+/// The message that a line sends: for whom, and its text.
+#[must_use]
+pub fn message(line: &str) -> Option<(Name, String)> {
+    match command::parse(line) {
+        Ok(Some(Request::Command(client::Command::Send { to, text }))) => Some((to, text)),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

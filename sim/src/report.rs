@@ -175,16 +175,19 @@ impl Report<'_> {
                 if let Some(rest) = violated.checked_sub(FAILURES_SHOWN).filter(|rest| *rest > 0) {
                     writeln!(out, "           and {rest} more")?;
                 }
-                if let Some(first) = failed().next() {
-                    writeln!(
-                        out,
-                        "\nThis runs the first of them again:\n{}",
-                        self.asked.reproducer(first.seed)
-                    )?;
-                }
             }
         }
         Ok(())
+    }
+
+    /// The last line after a failure: the command that runs it again.
+    #[must_use]
+    pub fn closing(&self) -> String {
+        let first = self.trials.iter().find(|trial| trial.verdict == Verdict::Violated);
+        let command = first.map(|first| self.asked.reproducer(first.seed));
+        command
+            .map(|command| format!("\nThis runs the first failure again:\n{command}\n"))
+            .unwrap_or_default()
     }
 
     /// For programs: one object on one line.

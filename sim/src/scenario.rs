@@ -13,6 +13,7 @@ use udpchat::protocol::Name;
 
 use crate::fate::{Fault, Target};
 use crate::label::HostName;
+use crate::plan::DiskSpeed;
 
 /// A scenario as it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,8 +22,8 @@ pub struct Scenario {
     pub about: String,
     /// Decides everything that is random.
     pub seed: u64,
-    /// How long every commit takes.
-    pub disk: Duration,
+    /// How long commits take.
+    pub disk: DiskSpeed,
     /// Whether everything must have settled in the end.
     pub settles: bool,
     /// What is done, in order of time.
@@ -154,7 +155,7 @@ mod tests {
     const WHOLE: &str = r#"{
   "about": "every verb",
   "seed": 7,
-  "disk": "4ms",
+  "disk": "0ms..4ms",
   "settles": true,
   "steps": [
     {"at": "0s", "start": "alice"},

@@ -15,34 +15,26 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
-use udpchat::server::Snapshot;
-
+use crate::bugs::Planted;
 use crate::check::{QUIET, is_settled};
 use crate::label::HostName;
-use crate::log::{Log, What};
-use crate::network::{Mark, Network};
+use crate::log::What;
+use crate::network::{Network, Outcome};
 use crate::plan::{EPOCH_UNIX_MS, LATENCY, Plan};
 
 /// Datagrams that a socket of turmoil's buffers within one tick: more than any run sends.
 const SOCKET_CAPACITY: usize = 4_096;
 
-/// What came of a run.
-#[derive(Clone, Debug)]
-pub struct Outcome {
-    /// What happened.
-    pub log: Log,
-    /// The server's state where the plan asked for it.
-    pub marks: Vec<Mark>,
-    /// The server's state in the end.
-    pub server: Option<Snapshot>,
-    /// When the run ended.
-    pub end: Duration,
-}
-
 /// Runs the plan in ticks as long as the network's latency, the fastest there is.
 #[must_use]
 pub fn run(plan: &Plan) -> Outcome {
-    run_in_ticks(plan, LATENCY)
+    run_in_ticks(plan, LATENCY, &Planted::default())
+}
+
+/// Runs the plan with bugs in every machine.
+#[must_use]
+pub fn run_with(plan: &Plan, bugs: &Planted) -> Outcome {
+    run_in_ticks(plan, LATENCY, bugs)
 }
 
 /// Runs the plan in ticks of this length, at most [`LATENCY`].
@@ -51,7 +43,7 @@ pub fn run(plan: &Plan) -> Outcome {
 ///
 /// If turmoil does: a bug of the simulator. A program's panic is part of the outcome.
 #[must_use]
-pub fn run_in_ticks(plan: &Plan, tick: Duration) -> Outcome {
+pub fn run_in_ticks(plan: &Plan, tick: Duration, bugs: &Planted) -> Outcome {
     assert!(tick <= LATENCY, "datagrams would arrive late");
     let mut sim = turmoil::Builder::new()
         .epoch(SystemTime::UNIX_EPOCH + Duration::from_millis(EPOCH_UNIX_MS))
@@ -80,6 +72,7 @@ pub fn run_in_ticks(plan: &Plan, tick: Duration) -> Outcome {
             server,
             network: Rc::clone(&network),
             last: Rc::clone(&last),
+            bugs: bugs.clone(),
         };
         let host = host.clone();
         sim.host(&**name, move || host::run(host.clone(), around.clone()));

@@ -6,6 +6,7 @@
 use std::process::Command;
 use std::time::Duration;
 
+use sim::bugs::Planted;
 use sim::log::Detail;
 use sim::workload::{self, Profile, Size};
 use sim::world;
@@ -26,7 +27,8 @@ fn the_length_of_a_tick_changes_nothing() {
     for seed in 0..3 {
         let plan = workload::plan(seed, &SIZE, &Profile::ALL);
         let log = |tick_ms| {
-            let outcome = world::run_in_ticks(&plan, Duration::from_millis(tick_ms));
+            let outcome =
+                world::run_in_ticks(&plan, Duration::from_millis(tick_ms), &Planted::default());
             outcome.log.to_text(Detail::Everything)
         };
         let usual = log(10);
@@ -66,7 +68,8 @@ fn process_environment_and_threads_change_nothing() {
 
 #[test]
 fn a_seed_alone_is_the_same_as_among_others() {
-    let setting = sim::chaos::Setting { size: SIZE, profile: Profile::MOST, swarm: true };
+    let setting =
+        sim::chaos::Setting { size: SIZE, profile: Profile::MOST, swarm: true, bug: None };
     let jobs = std::num::NonZeroUsize::MIN;
     let among = sim::chaos::run_seeds(0, jobs, &setting, |seed| seed < 4, |_| {});
     let alone = sim::chaos::run_seed(3, &setting);

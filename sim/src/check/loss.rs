@@ -6,7 +6,8 @@ use crate::ledger::Told;
 pub(super) const CHECKER: Checker = Checker {
     name: "nothing lost",
     promise: "when all faults are over, every message that was accepted is shown and its sender \
-              told so, unless its sender was told that it is given up",
+              told so, unless its sender was told that it is given up, or one of them was killed in the \
+              very moment",
     when: When::AfterHealing,
     check,
 };
@@ -18,6 +19,9 @@ fn check(evidence: Evidence<'_>) -> Vec<Violation> {
         let mut add =
             |what| violations.push(Violation { checker: CHECKER.name, at: accepted, what });
         let (received, saved) = (message.was_told(Told::Received), message.was_told(Told::Saved));
+        if message.shown.is_empty() && message.killed_showing {
+            continue;
+        }
         if message.shown.is_empty() && !message.was_told(Told::GivenUp) {
             let told = match (received, saved) {
                 (true, _) => "said to be received, but",
@@ -25,7 +29,8 @@ fn check(evidence: Evidence<'_>) -> Vec<Violation> {
                 _ => "accepted, but",
             };
             add(format!("{label} was {told} never shown"));
-        } else if !received && !saved && !message.was_told(Told::GivenUp) {
+        } else if !received && !saved && !message.was_told(Told::GivenUp) && !message.sender_killed
+        {
             add(format!("{label} was shown, but {} was never told so", label.host));
         }
     }

@@ -7,8 +7,9 @@ use serde_json::value::RawValue;
 use udpchat::protocol::{Name, PacketKind};
 
 use super::{BadScenario, Scenario, Step, Verb};
-use crate::fate::{Fault, Target, Which};
+use crate::fate::{Fault, Target, Which, whole_ms};
 use crate::label::HostName;
+use crate::plan::DiskSpeed;
 
 /// The file.
 #[derive(Deserialize)]
@@ -18,7 +19,7 @@ struct FileForm<'a> {
     #[serde(default)]
     seed: u64,
     #[serde(default)]
-    disk: Text<Duration>,
+    disk: Text<DiskSpeed>,
     #[serde(default)]
     settles: bool,
     #[serde(borrow)]
@@ -145,6 +146,28 @@ impl Serialize for Text<Signed> {
         let sign = if *ms < 0 { "-" } else { "" };
         let size = humantime::format_duration(Duration::from_millis(ms.unsigned_abs()));
         serializer.collect_str(&format_args!("{sign}{size}"))
+    }
+}
+
+impl<'de> Deserialize<'de> for Text<DiskSpeed> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let (shortest, longest) = text.split_once("..").unwrap_or((&text, &text));
+        let shortest = duration(shortest).map_err(de::Error::custom)?;
+        let longest = duration(longest).map_err(de::Error::custom)?;
+        Ok(Self(DiskSpeed { shortest, longest }))
+    }
+}
+
+impl Serialize for Text<DiskSpeed> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let DiskSpeed { shortest, longest } = self.0;
+        let (from, to) = (whole_ms(shortest), whole_ms(longest));
+        if from == to {
+            serializer.collect_str(&format_args!("{to}ms"))
+        } else {
+            serializer.collect_str(&format_args!("{from}ms..{to}ms"))
+        }
     }
 }
 

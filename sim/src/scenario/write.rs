@@ -9,12 +9,13 @@ use serde_json::ser::{Formatter, Serializer};
 use super::form::{DirectionForm, Signed, StepForm, TargetForm, Text};
 use super::{Scenario, Step, Verb};
 use crate::fate::{Fault, Target, Which};
+use crate::plan::DiskSpeed;
 
 /// Writes a file.
 pub(super) fn write(scenario: &Scenario, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     writeln!(f, "{{\n  \"about\": {},", json(&scenario.about)?)?;
     writeln!(f, "  \"seed\": {},", scenario.seed)?;
-    if !scenario.disk.is_zero() {
+    if scenario.disk != DiskSpeed::default() {
         writeln!(f, "  \"disk\": {},", json(&Text(scenario.disk))?)?;
     }
     if scenario.settles {

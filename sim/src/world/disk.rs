@@ -14,27 +14,48 @@ use crate::plan::DiskSpeed;
 use crate::random::Stream;
 
 /// A host's disk with one record.
-#[derive(Debug)]
-pub(super) struct Disk<R> {
+pub(super) struct Disk<R: Record> {
     kept: MemoryStore<R>,
     speed: DiskSpeed,
     /// How long commits take. Of the host, not of the program: a restart repeats no draws.
     stream: Rc<RefCell<Stream>>,
+    /// Is told what is written.
+    watch: Watch<R>,
 }
 
-impl<R> Clone for Disk<R>
-where
-    MemoryStore<R>: Clone,
-{
+/// Somebody who looks on as changes are written, and again when they are durable.
+pub(super) type Watch<R> = Rc<dyn Fn(&[<R as Record>::Change], Written)>;
+
+/// How far it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Written {
+    /// The program has asked for it.
+    Asked,
+    /// It would survive a crash now.
+    Durable,
+}
+
+impl<R: Record> Clone for Disk<R> {
     fn clone(&self) -> Self {
-        Self { kept: self.kept.clone(), speed: self.speed, stream: Rc::clone(&self.stream) }
+        Self {
+            kept: self.kept.clone(),
+            speed: self.speed,
+            stream: Rc::clone(&self.stream),
+            watch: Rc::clone(&self.watch),
+        }
     }
 }
 
 impl<R: Record> Disk<R> {
-    pub(super) fn new(record: R, speed: DiskSpeed, seed: u64, host: &str) -> Self {
+    pub(super) fn new(
+        record: R,
+        speed: DiskSpeed,
+        (seed, host): (u64, &str),
+        watch: Watch<R>,
+    ) -> Self {
         let stream = Stream::new(seed, &["disk speed", host]);
-        Self { kept: MemoryStore::new(record), speed, stream: Rc::new(RefCell::new(stream)) }
+        let stream = Rc::new(RefCell::new(stream));
+        Self { kept: MemoryStore::new(record), speed, stream, watch }
     }
 
     pub(super) fn load(&self) -> R {
@@ -42,19 +63,19 @@ impl<R: Record> Disk<R> {
     }
 }
 
-impl<R: Record + 'static> Store for Disk<R>
-where
-    MemoryStore<R>: Clone,
-{
+impl<R: Record + 'static> Store for Disk<R> {
     type Change = R::Change;
 
     fn commit(&mut self, changes: Vec<R::Change>) -> Commit {
+        (self.watch)(&changes, Written::Asked);
         let DiskSpeed { shortest, longest } = self.speed;
         let span = whole_ms(longest.saturating_sub(shortest)) + 1;
         let takes = shortest + Duration::from_millis(self.stream.borrow_mut().below(span));
         let mut kept = self.kept.clone();
+        let watch = Rc::clone(&self.watch);
         Box::pin(async move {
             wait(takes / 2).await;
+            watch(&changes, Written::Durable);
             let done = kept.commit(changes);
             wait(takes - takes / 2).await;
             done.await

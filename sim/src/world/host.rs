@@ -10,22 +10,23 @@ use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
-use udpchat::client::{ClientConfig, ClientRecord};
+use udpchat::client::{self, ClientConfig, ClientRecord};
 use udpchat::machine::Entropy;
 use udpchat::protocol::{Name, StoreId, Token};
-use udpchat::server::{Server, ServerRecord, Snapshot};
+use udpchat::server::{self, Server, ServerRecord, Snapshot};
 
 use super::card::Card;
-use super::disk::Disk;
+use super::disk::{Disk, Written};
 use super::program::{HostClock, Program, Setting, Shared};
+use crate::bugs::Planted;
 use crate::label::{HostName, Label};
 use crate::log::What;
 use crate::network::Network;
-use crate::plan::{Act, Action, DiskSpeed, Host, Role, SERVER_PORT};
+use crate::plan::{Act, Action, DiskSpeed, Host, Role, SERVER_PORT, message};
 use crate::random::Stream;
 
 /// The running server, for whoever wants to look at it.
-pub(super) type Last = Rc<RefCell<Option<Shared<Server>>>>;
+pub(super) type Last = Rc<RefCell<Option<Shared<Server<Planted>>>>>;
 
 /// What every host is told.
 #[derive(Clone)]
@@ -37,6 +38,7 @@ pub(super) struct Around {
     pub(super) server: IpAddr,
     pub(super) network: Rc<Network>,
     pub(super) last: Last,
+    pub(super) bugs: Planted,
 }
 
 /// The time since the run began.
@@ -56,7 +58,7 @@ pub(super) async fn run(host: Host, around: Around) -> turmoil::Result {
     let card = Rc::new(card);
     let mut script: VecDeque<Action> = host.actions.into();
     let mut place = Place {
-        kept: Kept::new(&host.role, &host.name, around.seed, around.disk),
+        kept: Kept::new(&host.role, &host.name, &around),
         name: host.name,
         card: Rc::clone(&card),
         around,
@@ -106,16 +108,28 @@ enum Kept {
 }
 
 impl Kept {
-    fn new(role: &Role, name: &str, seed: u64, speed: DiskSpeed) -> Self {
+    fn new(role: &Role, name: &HostName, around: &Around) -> Self {
+        let (seed, speed) = (around.seed, around.disk);
         match role {
             Role::Server => {
                 let id = StoreId(Stream::new(seed, &["disk", "server"]).draw());
-                Self::Server(Disk::new(ServerRecord::new(id), speed, seed, name))
+                let (network, host) = (Rc::clone(&around.network), name.clone());
+                let watch = Rc::new(move |changes: &[server::Change], written| {
+                    if written == Written::Durable {
+                        network.server_has(elapsed(), &host, changes);
+                    }
+                });
+                Self::Server(Disk::new(ServerRecord::new(id), speed, (seed, name), watch))
             }
             Role::Client { user } => {
                 let token = Token(Stream::new(seed, &["disk", name]).draw());
                 let record = ClientRecord::new(token);
-                Self::Client(user.clone(), Disk::new(record, speed, seed, name))
+                let (network, host) = (Rc::clone(&around.network), name.clone());
+                let watch = Rc::new(move |changes: &[client::Change], written| match written {
+                    Written::Asked => network.client_writes(&host, changes),
+                    Written::Durable => network.client_has(elapsed(), &host, changes),
+                });
+                Self::Client(user.clone(), Disk::new(record, speed, (seed, name), watch))
             }
         }
     }
@@ -176,6 +190,7 @@ impl Place {
             port,
             clock: HostClock { started: elapsed(), off_ms: Rc::clone(&self.clock_off_ms) },
             entropy: Entropy::from(entropy),
+            bugs: self.around.bugs.clone(),
         };
         let program = match &self.kept {
             Kept::Server(store) => Program::server(setting, store.clone()),
@@ -204,8 +219,8 @@ impl Place {
             let refused = Some("no program runs".to_owned());
             return self.record(What::Typed { line, label: None, refused });
         };
-        if let Some(label) = &label {
-            self.around.network.typed(label);
+        if let (Some(label), Some((to, text))) = (&label, message(&line)) {
+            self.around.network.typed(label, to, text);
         }
         let refused = program.type_line(&line).err();
         self.record(What::Typed { line, label, refused });

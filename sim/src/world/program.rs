@@ -20,6 +20,7 @@ use udpchat::{client, server};
 use super::card::{Card, Plug};
 use super::disk::Disk;
 use super::host::elapsed;
+use crate::bugs::Planted;
 use crate::fate::whole_ms;
 use crate::label::HostName;
 use crate::log::What;
@@ -40,7 +41,7 @@ pub(super) struct Program {
     /// Its user's keyboard.
     keyboard: Keyboard,
     /// The server's state, if it is one.
-    pub(super) server: Option<Shared<server::Server>>,
+    pub(super) server: Option<Shared<server::Server<Planted>>>,
 }
 
 /// Ends with the program; `Err` is a panic.
@@ -59,6 +60,7 @@ pub(super) struct Setting {
     pub(super) port: u16,
     pub(super) clock: HostClock,
     pub(super) entropy: Entropy,
+    pub(super) bugs: Planted,
 }
 
 impl Program {
@@ -68,10 +70,13 @@ impl Program {
         store: Disk<client::ClientRecord>,
     ) -> Self {
         let (sender, commands) = channel(TYPED_MAX);
-        let machine = client::Client::new(config, store.load(), setting.entropy);
+        let machine =
+            client::Client::with_bugs(config, store.load(), setting.entropy, setting.bugs);
         let ports = vec![(Socket::Main, setting.port)];
         let around = (setting.card, setting.clock, setting.network, setting.host);
-        let says = Network::client_says;
+        let says = |network: &Network, at, host: &HostName, event| {
+            network.record(at, host, What::Client(event));
+        };
         let execution = execute(Shared::new(machine), around, ports, (store, commands), says);
         Self { execution, keyboard: Keyboard::Client(sender), server: None }
     }
@@ -79,7 +84,12 @@ impl Program {
     pub(super) fn server(setting: Setting, store: Disk<server::ServerRecord>) -> Self {
         let (sender, commands) = channel(TYPED_MAX);
         let config = server::ServerConfig { original: true };
-        let machine = Shared::new(server::Server::new(config, store.load(), setting.entropy));
+        let machine = Shared::new(server::Server::with_bugs(
+            config,
+            store.load(),
+            setting.entropy,
+            setting.bugs,
+        ));
         let ports = vec![(Socket::Main, setting.port), (Socket::Second, SERVER_SECOND_PORT)];
         let around = (setting.card, setting.clock, setting.network, setting.host);
         let says = |network: &Network, at, host: &HostName, event| {

@@ -1,0 +1,71 @@
+//! Bugs to plant in the machines, to prove that the checkers would catch them.
+//!
+//! The places are in the machines ([`udpchat::plant`]), the names only here: no shipped program
+//! holds one.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use udpchat::plant::{Bug, Plant};
+
+/// Every bug and its name.
+pub const BUGS: &[(Bug, &str)] = &[
+    (Bug::ShowsCopies, "shows-copies"),
+    (Bug::HighestOnly, "highest-only"),
+    (Bug::AcksHeld, "acks-held"),
+    (Bug::CopyNotAcked, "copy-not-acked"),
+    (Bug::ForgetsShown, "forgets-shown"),
+    (Bug::ForgetsOutbox, "forgets-outbox"),
+    (Bug::GivesUpSaving, "gives-up-saving"),
+    (Bug::NeverDetours, "never-detours"),
+    (Bug::AckConfirmsNewest, "ack-confirms-newest"),
+    (Bug::SignsInOnce, "signs-in-once"),
+    (Bug::WrapsAround, "wraps-around"),
+    (Bug::BackoffUnbounded, "backoff-unbounded"),
+    (Bug::BaseTooHigh, "base-too-high"),
+    (Bug::NoChecksum, "no-checksum"),
+    (Bug::AcksBeforeCommit, "acks-before-commit"),
+    (Bug::SavesHeld, "saves-held"),
+    (Bug::ClearsMailboxEarly, "clears-mailbox-early"),
+    (Bug::RegistrationWipesMail, "registration-wipes-mail"),
+    (Bug::ClockStepExpiresMail, "clock-step-expires-mail"),
+    (Bug::OneWayIsOffline, "one-way-is-offline"),
+    (Bug::OldRegistrationCounts, "old-registration-counts"),
+    (Bug::KeepsOldAddress, "keeps-old-address"),
+    (Bug::TableSentOnce, "table-sent-once"),
+];
+
+/// The bug of this name.
+#[must_use]
+pub fn named(name: &str) -> Option<Bug> {
+    BUGS.iter().find(|(_, of)| *of == name).map(|(bug, _)| *bug)
+}
+
+/// At most one bug, planted in every machine of a run.
+#[derive(Clone, Default)]
+pub struct Planted {
+    bug: Option<Bug>,
+    activations: Rc<Cell<u64>>,
+}
+
+impl Planted {
+    /// This bug, or none.
+    #[must_use]
+    pub fn new(bug: Option<Bug>) -> Self {
+        Self { bug, activations: Rc::default() }
+    }
+
+    /// How often it had its chance: without any, not to be caught is no shame.
+    #[must_use]
+    pub fn activations(&self) -> u64 {
+        self.activations.get()
+    }
+}
+
+impl Plant for Planted {
+    fn has(&self, bug: Bug) -> bool {
+        let has = self.bug == Some(bug);
+        self.activations.set(self.activations.get() + u64::from(has));
+        has
+    }
+}
