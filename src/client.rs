@@ -238,6 +238,11 @@ impl<P: Plant> Client<P> {
                 self.listed = Some(listing.clone());
                 self.journal.event_durably(Event::Table(listing));
             }
+            // Some may have waited for the whole of it.
+            let names: Vec<Name> = self.lanes.keys().cloned().collect();
+            for name in names {
+                self.pump(now, &name);
+            }
         }
         for name in changed {
             self.resume_lane(now, &name);
@@ -283,6 +288,7 @@ impl<P: Plant> Client<P> {
                 self.finish_if_done(now);
             }
             Command::Quit => {
+                self.drop_commands();
                 self.abandon_sends();
                 match self.waiting_for.replace(WaitingFor::LastDeparture) {
                     Some(WaitingFor::LastDeparture) => self.signed_out(),
@@ -301,6 +307,15 @@ impl<P: Plant> Client<P> {
     fn fail(&mut self, problem: Problem) {
         self.incomplete = true;
         self.problem(problem);
+    }
+
+    /// The user leaves without waiting for what was still to be done.
+    fn drop_commands(&mut self) {
+        for command in std::mem::take(&mut self.commands) {
+            if let Command::Send { to, .. } = command {
+                self.fail(Problem::LeftBefore(to));
+            }
+        }
     }
 
     /// Does the commands that waited, until one of them has to be waited for.
@@ -332,6 +347,7 @@ impl<P: Plant> Client<P> {
             self.go_on(now);
         } else {
             self.tell_silence();
+            self.drop_commands();
             self.leave(false);
         }
     }
@@ -345,6 +361,9 @@ impl<P: Plant> Client<P> {
         };
         if self.every_send_has_its_outcome() {
             self.waiting_for = Some(next);
+            if next == WaitingFor::LastDeparture {
+                self.abandon_sends();
+            }
             self.sign_out(now);
             self.departed(now);
         }
@@ -361,7 +380,7 @@ impl<P: Plant> Client<P> {
                 self.go_on(now);
             }
             Some(WaitingFor::LastDeparture) => {
-                let complete = self.session.ever_registered && self.every_send_succeeded();
+                let complete = self.session.ever_registered && !self.incomplete;
                 self.leave(complete);
             }
             _ => {}
@@ -432,7 +451,6 @@ impl<P: Plant> Machine for Client<P> {
     fn handle_command(&mut self, now: Now, command: Command) {
         self.now = now;
         if command == Command::Quit {
-            self.commands.clear();
             self.do_command(now, command);
         } else if self.commands.len() >= WAITING_COMMANDS_MAX {
             self.fail(Problem::TooManyCommands);
@@ -456,10 +474,7 @@ impl<P: Plant> Machine for Client<P> {
                     self.departed(now);
                 }
                 Timer::GiveUp => self.give_up(now),
-                Timer::Lane(name) => {
-                    self.pump(now, &name);
-                    self.finish_if_done(now);
-                }
+                Timer::Lane(name) => self.pump(now, &name),
             }
         }
         self.drain_loopback(now);

@@ -5,8 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::protocol::MessageId;
-use crate::protocol::StreamId;
+use crate::protocol::StreamKey;
 use crate::protocol::limits::HELD_MAX;
 
 /// Streams with messages that wait for an earlier one. The one that began to wait first is
@@ -16,8 +15,8 @@ const WAITING_STREAMS_MAX: usize = 256;
 /// What came too early, by stream.
 #[derive(Debug)]
 pub(crate) struct Holding<T> {
-    held: BTreeMap<StreamId, BTreeMap<u64, T>>,
-    began: VecDeque<StreamId>,
+    held: BTreeMap<StreamKey, BTreeMap<u64, T>>,
+    began: VecDeque<StreamKey>,
 }
 
 /// What to do about a message that has arrived.
@@ -41,43 +40,44 @@ impl<T> Holding<T> {
     pub(crate) fn offer(
         &mut self,
         next: Option<u64>,
-        id: MessageId,
+        key: &StreamKey,
+        seq: u64,
         base: u64,
         message: T,
     ) -> Arrival<T> {
-        if next.is_some_and(|next| id.seq < next) {
+        if next.is_some_and(|next| seq < next) {
             return Arrival::Old;
         }
         let mut next = next.unwrap_or(base).max(base);
-        if id.seq - next >= HELD_MAX as u64 {
+        if seq - next >= HELD_MAX as u64 {
             return Arrival::Early;
         }
-        let mut held = self.take(id.stream);
-        held.insert(id.seq, message);
+        let mut held = self.take(key);
+        held.insert(seq, message);
         held = held.split_off(&next);
         let mut ready = Vec::new();
         while let Some(message) = held.remove(&next) {
             ready.push((next, message));
             next += 1;
         }
-        self.put(id.stream, held);
+        self.put(key, held);
         if ready.is_empty() { Arrival::Early } else { Arrival::Ready(ready) }
     }
 
-    fn take(&mut self, stream: StreamId) -> BTreeMap<u64, T> {
-        let held = self.held.remove(&stream);
+    fn take(&mut self, key: &StreamKey) -> BTreeMap<u64, T> {
+        let held = self.held.remove(key);
         if held.is_some() {
-            self.began.retain(|other| *other != stream);
+            self.began.retain(|other| other != key);
         }
         held.unwrap_or_default()
     }
 
-    fn put(&mut self, stream: StreamId, held: BTreeMap<u64, T>) {
+    fn put(&mut self, key: &StreamKey, held: BTreeMap<u64, T>) {
         if held.is_empty() {
             return;
         }
-        self.held.insert(stream, held);
-        self.began.push_back(stream);
+        self.held.insert(key.clone(), held);
+        self.began.push_back(key.clone());
         if self.began.len() > WAITING_STREAMS_MAX
             && let Some(first) = self.began.pop_front()
         {
@@ -89,9 +89,14 @@ impl<T> Holding<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::StreamId;
+
+    fn key(stream: u64) -> StreamKey {
+        StreamKey { from: "alice".parse().unwrap(), stream: StreamId(stream) }
+    }
 
     fn offer(holding: &mut Holding<()>, next: Option<u64>, seq: u64, base: u64) -> Vec<u64> {
-        match holding.offer(next, MessageId { stream: StreamId(1), seq }, base, ()) {
+        match holding.offer(next, &key(1), seq, base, ()) {
             Arrival::Ready(ready) => ready.into_iter().map(|(seq, ())| seq).collect(),
             Arrival::Early | Arrival::Old => Vec::new(),
         }
@@ -123,8 +128,7 @@ mod tests {
     #[test]
     fn an_old_message_is_known_as_such_even_with_an_old_base() {
         let mut holding: Holding<()> = Holding::new();
-        let id = MessageId { stream: StreamId(1), seq: 4 };
-        assert_eq!(holding.offer(Some(5), id, 2, ()), Arrival::Old);
+        assert_eq!(holding.offer(Some(5), &key(1), 4, 2, ()), Arrival::Old);
     }
 
     #[test]
@@ -134,8 +138,7 @@ mod tests {
         assert_eq!(offer(&mut holding, Some(1), far, 1), [0_u64; 0]);
         assert!(holding.held.is_empty());
         for n in 0..2 * WAITING_STREAMS_MAX as u64 {
-            let id = MessageId { stream: StreamId(n), seq: 2 };
-            assert_eq!(holding.offer(Some(1), id, 1, ()), Arrival::Early);
+            assert_eq!(holding.offer(Some(1), &key(n), 2, 1, ()), Arrival::Early);
         }
         assert_eq!(holding.held.len(), WAITING_STREAMS_MAX);
         assert_eq!(holding.began.len(), WAITING_STREAMS_MAX);

@@ -10,6 +10,6 @@ pub mod limits;
 mod name;
 mod packet;
 
-pub use id::{Cookie, MessageId, Nonce, SessionId, StoreId, StreamId, TableId, Token};
+pub use id::{Cookie, MessageId, Nonce, SessionId, StoreId, StreamId, StreamKey, TableId, Token};
 pub use name::{BadName, NAME_MAX, Name};
 pub use packet::{NotSaved, Packet, PacketKind, Refusal, TableEntry};

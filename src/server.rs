@@ -24,7 +24,9 @@ use crate::holding::Holding;
 use crate::journal::{Journal, Ticket};
 use crate::machine::{Datagram, Entropy, Identity, Machine, Output, Socket, Transmit};
 use crate::plant::{Bug, Plant, Sound};
-use crate::protocol::{MessageId, Name, Packet, SessionId, StreamId, TableId, envelope, hello};
+use crate::protocol::{
+    MessageId, Name, Packet, SessionId, StreamId, StreamKey, TableId, envelope, hello,
+};
 use crate::store::Record as _;
 use crate::time::{Now, Time};
 use crate::timers::Timers;
@@ -60,7 +62,7 @@ pub struct Server<P = Sound> {
     /// Messages to be stored whose predecessors have not arrived.
     holding: Holding<Save>,
     /// Letters whose commit has not ended: nobody hears of them yet.
-    undurable: BTreeMap<MessageId, (Ticket, Name)>,
+    undurable: BTreeMap<(Name, MessageId), (Ticket, Name)>,
     /// Streams whose sender does not know yet how far they were shown.
     untold: BTreeMap<Name, BTreeSet<StreamId>>,
     invalid_datagrams: u64,
@@ -79,7 +81,7 @@ enum Timer {
     /// A reader's acknowledgement of a stored message.
     Mail(Name),
     /// A sender's acknowledgement that it knows.
-    Told(StreamId),
+    Told(StreamKey),
 }
 
 impl Server {
@@ -104,9 +106,9 @@ impl<P: Plant> Server<P> {
             table.set(name, None, false);
         }
         let mut untold: BTreeMap<Name, BTreeSet<StreamId>> = BTreeMap::new();
-        for (stream, progress) in &record.streams {
+        for (key, progress) in &record.streams {
             if progress.told < progress.shown {
-                untold.entry(progress.from.clone()).or_default().insert(*stream);
+                untold.entry(key.from.clone()).or_default().insert(key.stream);
             }
         }
         let mut server = Self {
@@ -178,14 +180,14 @@ impl<P: Plant> Server<P> {
                     }
                 }
             }
-            Packet::Shown { session, stream, seq } => {
+            Packet::Shown { session, from: sender, stream, seq } => {
                 if let Some(reader) = self.authenticate(now, session, from) {
-                    self.shown(now, &reader, MessageId { stream, seq });
+                    self.shown(now, &reader, &StreamKey { from: sender, stream }, seq);
                 }
             }
             Packet::HandedOverAck { session, stream, seq } => {
                 if let Some(sender) = self.authenticate(now, session, from) {
-                    self.told(&sender, MessageId { stream, seq });
+                    self.told(&StreamKey { from: sender, stream }, seq);
                 }
             }
             // Not for a server, or with a cookie that is stale or forged.
@@ -252,7 +254,7 @@ impl<P: Plant> Machine for Server<P> {
                 Timer::Probe(name) => self.probe_again(now, &name),
                 Timer::Table(name) => self.sync_table(now, &name),
                 Timer::Mail(name) => self.hand_over(now, &name),
-                Timer::Told(stream) => self.tell(now, stream),
+                Timer::Told(key) => self.tell(now, &key),
             }
         }
     }

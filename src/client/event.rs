@@ -132,6 +132,9 @@ pub enum UnsentReason {
     /// The recipient's mailbox has no room. Kept.
     #[error("mailbox full; it is kept and goes out when there is room")]
     MailboxFull,
+    /// The server has lost its memory, and does not know the recipient any more. Kept.
+    #[error("the server has forgotten the recipient; it is kept and goes out when they are back")]
+    Forgotten,
     /// The server knows nobody of this name. Final.
     #[error("not known to the server")]
     UnknownName,
@@ -178,6 +181,9 @@ pub enum Problem {
     /// The outbox has no room.
     #[error("Not sent: {OUTBOX_MAX} messages are waiting already")]
     OutboxFull,
+    /// A send that had not begun when the user left.
+    #[error("Not sent to {0}: left before it could be")]
+    LeftBefore(Name),
     /// Too many commands before the first registration.
     #[error("Not done: {WAITING_COMMANDS_MAX} commands are waiting already")]
     TooManyCommands,

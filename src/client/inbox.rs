@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use super::{Change, Client, Event};
 use crate::holding::Arrival;
 use crate::plant::{Bug, Plant};
-use crate::protocol::{MessageId, Name, Nonce, Packet};
+use crate::protocol::{MessageId, Name, Nonce, Packet, StreamKey};
 use crate::time::WallTime;
 
 /// A message that has arrived.
@@ -55,16 +55,17 @@ impl<P: Plant> Client<P> {
             Source::Server(stored_at) => Some(stored_at),
         };
         let text = String::from_utf8_lossy(body).into_owned();
-        let next = self.record.shown.next(from, id.stream);
+        let key = StreamKey { from: from.clone(), stream: id.stream };
+        let next = self.record.shown.next(&key);
         if next.is_some_and(|next| id.seq < next) && self.plant.has(Bug::ShowsCopies) {
             let (from, text) = (from.clone(), text.clone());
             self.journal.event_durably(Event::Message { id, from, text, stored_at });
         }
         let is_early = id.seq > next.unwrap_or(base).max(base);
         let base = if is_early && self.plant.has(Bug::HighestOnly) { id.seq } else { base };
-        match self.holding.offer(next, id, base, Incoming { text, stored_at }) {
+        match self.holding.offer(next, &key, id.seq, base, Incoming { text, stored_at }) {
             Arrival::Early if self.plant.has(Bug::AcksHeld) => {
-                return self.acknowledge(source, id);
+                return self.acknowledge(source, from, id);
             }
             Arrival::Early => return,
             Arrival::Old if self.plant.has(Bug::CopyNotAcked) => return,
@@ -72,22 +73,23 @@ impl<P: Plant> Client<P> {
             Arrival::Ready(messages) => {
                 for (seq, Incoming { text, stored_at }) in messages {
                     let stream = id.stream;
-                    self.change(Change::Shown { from: from.clone(), stream, next: seq + 1 });
+                    self.change(Change::Shown { key: key.clone(), next: seq + 1 });
                     let id = MessageId { stream, seq };
                     let from = from.clone();
                     self.journal.event_durably(Event::Message { id, from, text, stored_at });
                 }
             }
         }
-        let Some(next) = self.record.shown.next(from, id.stream) else { return };
-        self.acknowledge(source, MessageId { stream: id.stream, seq: next - 1 });
+        let Some(next) = self.record.shown.next(&key) else { return };
+        self.acknowledge(source, from, MessageId { stream: id.stream, seq: next - 1 });
     }
 
-    fn acknowledge(&mut self, source: Source, MessageId { stream, seq }: MessageId) {
+    fn acknowledge(&mut self, source: Source, from: &Name, MessageId { stream, seq }: MessageId) {
         match (source, self.session.id()) {
             (Source::Peer(addr), _) => self.send(addr, &Packet::Ack { stream, seq }, b"", 1),
             (Source::Server(_), Some(session)) => {
-                self.send_to_server(&Packet::Shown { session, stream, seq }, b"", 1);
+                let from = from.clone();
+                self.send_to_server(&Packet::Shown { session, from, stream, seq }, b"", 1);
             }
             (Source::Server(_), None) => {}
         }

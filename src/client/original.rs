@@ -265,15 +265,15 @@ impl<P: Plant> Client<P> {
     fn original_server_acked(&mut self, now: Now) {
         if let Phase::Hello { nonce, attempts } = self.session.phase {
             // Ours answers a hello with a challenge. An acknowledgement is all the original has.
-            let next = MessageId { stream: StreamId(self.entropy.draw()), seq: 1 };
-            let server = self.originals.server.get_or_insert(OriginalServer {
+            let stream = StreamId(self.entropy.draw());
+            let server = self.originals.server.get_or_insert_with(|| OriginalServer {
                 asked: None,
                 owed: Owed::default(),
                 fruitless: 0,
                 confirmed_at: None,
                 fetch_due: true,
                 last_answer: None,
-                next,
+                next: MessageId { stream, seq: 1 },
             });
             (1..attempts).for_each(|_| server.owed.sent(now.time));
             return self.challenged(now, nonce, Cookie::default());

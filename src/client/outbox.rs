@@ -23,12 +23,15 @@ pub(super) struct Lane {
     deaf: Option<Deaf>,
     /// When anything was settled or saved last.
     progress: Time,
+    /// The recipient has been in a table: only a server that lost its memory does not know it.
+    known: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Deaf {
     addr: SocketAddr,
     nonce: Nonce,
+    knocks: u32,
     next_knock: Time,
 }
 
@@ -66,6 +69,8 @@ enum Told {
 enum Path {
     Direct(SocketAddr),
     Server(Option<DetourReason>),
+    /// A table is on its way that may tell.
+    Unknown,
 }
 
 impl Entry {
@@ -132,11 +137,15 @@ impl<P: Plant> Client<P> {
 
     /// Sends what is due to one recipient, says what has become of it, sets the next timer.
     pub(super) fn pump(&mut self, now: Now, to: &Name) {
+        if let Some(lane) = self.lanes.get_mut(to) {
+            lane.known |= self.roster.get(to).is_some();
+        }
         self.choose_ways(now, to);
         self.transmit_due(now, to);
         self.report_unsent(now, to);
         self.knock(now, to);
         self.set_lane_timer(to);
+        self.finish_if_done(now);
     }
 
     /// How many of the messages to a recipient are on their way at once.
@@ -148,6 +157,9 @@ impl<P: Plant> Client<P> {
         let entry = self.roster.get(to);
         let addr = entry.and_then(|entry| entry.addr);
         let Some(addr) = addr else {
+            if entry.is_none() && !self.roster.is_whole() {
+                return Path::Unknown;
+            }
             // An unknown name is the server's to refuse.
             return Path::Server(entry.map(|_| DetourReason::Offline));
         };
@@ -174,9 +186,9 @@ impl<P: Plant> Client<P> {
         let takes_part = self.session.takes_part();
         let window = self.window(to);
         let Some(lane) = self.lanes.get_mut(to) else { return };
-        if let (Some(addr), Path::Direct(_)) = (exhausted, path) {
+        if let (Some(addr), Path::Direct(_) | Path::Unknown) = (exhausted, path) {
             let nonce = Nonce(self.entropy.draw());
-            lane.deaf = Some(Deaf { addr, nonce, next_knock: now.time + KNOCK });
+            lane.deaf = Some(Deaf { addr, nonce, knocks: 0, next_knock: now.time + KNOCK });
             path = Path::Server(Some(DetourReason::NoAck));
         }
         if !takes_part {
@@ -187,8 +199,8 @@ impl<P: Plant> Client<P> {
         };
         for (seq, entry) in lane.entries.iter_mut() {
             match (path, entry.way) {
-                (Path::Direct(addr), Way::Direct { attempts, next_at, .. }) => {
-                    entry.way = Way::Direct { to: addr, attempts, next_at };
+                (Path::Direct(addr), Way::Direct { to, .. }) if to != addr => {
+                    entry.way = Way::Direct { to: addr, attempts: 0, next_at: now.time };
                 }
                 (Path::Server(reason), Way::Queued | Way::Direct { .. }) => {
                     entry.way = Way::Server { attempts: 0, next_at: now.time };
@@ -218,6 +230,8 @@ impl<P: Plant> Client<P> {
         let window: Vec<(u64, Way)> =
             active.take(self.window(to)).map(|(seq, entry)| (*seq, entry.way)).collect();
         let Some(base) = lane.entries.keys().next().copied() else { return };
+        // The server knows about what it keeps; what is settled behind that, it may skip.
+        let unsaved_base = window.first().map_or(base, |(seq, _)| *seq);
         for (seq, way) in window {
             let way = match way {
                 Way::Direct { to: addr, attempts, next_at } if next_at <= now.time => {
@@ -228,7 +242,7 @@ impl<P: Plant> Client<P> {
                 Way::Server { attempts, next_at }
                     if next_at <= now.time && self.session.id().is_some() =>
                 {
-                    let base = self.claimed_base(seq, base);
+                    let base = self.claimed_base(seq, unsaved_base);
                     self.transmit_save(to, seq, base, attempts + 1);
                     let pause = if attempts == 3 && self.plant.has(Bug::GivesUpSaving) {
                         NEVER
@@ -289,13 +303,15 @@ impl<P: Plant> Client<P> {
     fn knock(&mut self, now: Now, to: &Name) {
         let Some(lane) = self.lanes.get_mut(to) else { return };
         let here = self.roster.get(to).and_then(|entry| entry.addr);
+        let takes_part = self.session.takes_part();
         let Some(deaf) = &mut lane.deaf else { return };
         if here != Some(deaf.addr) {
             lane.deaf = None;
-        } else if deaf.next_knock <= now.time && !lane.entries.is_empty() {
+        } else if takes_part && deaf.next_knock <= now.time && !lane.entries.is_empty() {
             deaf.next_knock = now.time + KNOCK;
-            let (addr, nonce) = (deaf.addr, deaf.nonce);
-            self.send(addr, &Packet::Knock { nonce }, b"", 1);
+            deaf.knocks += 1;
+            let (addr, nonce, attempt) = (deaf.addr, deaf.nonce, deaf.knocks);
+            self.send(addr, &Packet::Knock { nonce }, b"", attempt);
         }
     }
 
@@ -304,6 +320,12 @@ impl<P: Plant> Client<P> {
         let lane = self.lanes.iter_mut().find(|(_, lane)| lane.deaf.as_ref().is_some_and(hears));
         if let Some((name, lane)) = lane {
             lane.deaf = None;
+            // What the server has not taken yet may go directly again: ids suppress copies.
+            if lane.entries.values().all(|entry| entry.way != Way::Saved) {
+                for entry in lane.entries.values_mut() {
+                    entry.way = Way::Direct { to: from, attempts: 0, next_at: now.time };
+                }
+            }
             let name = name.clone();
             self.pump(now, &name);
         }
@@ -322,7 +344,8 @@ impl<P: Plant> Client<P> {
         });
         let first_untold = lane.entries.values().find(|entry| entry.told == Told::Nothing);
         let unsent = first_untold.map(|entry| entry.typed_at.max(lane.progress) + UNSENT_AFTER);
-        let knocks = lane.deaf.filter(|_| !lane.entries.is_empty()).map(|deaf| deaf.next_knock);
+        let may_knock = takes_part && !lane.entries.is_empty();
+        let knocks = lane.deaf.filter(|_| may_knock).map(|deaf| deaf.next_knock);
         match transmissions.chain(unsent).chain(knocks).min() {
             Some(due) => self.timers.set(Timer::Lane(to.clone()), due),
             None => self.timers.clear(&Timer::Lane(to.clone())),
@@ -359,10 +382,11 @@ impl<P: Plant> Client<P> {
     pub(super) fn handed_over(&mut self, now: Now, id: MessageId) {
         let Some(session) = self.session.id() else { return };
         let MessageId { stream, seq } = id;
-        self.send_to_server(&Packet::HandedOverAck { session, stream, seq }, b"", 1);
+        // Settled first: the server, once it hears that this is known, will not say it again.
         if let Some(to) = self.recipient_of(stream) {
             self.settle(now, &to, seq);
         }
+        self.send_to_server(&Packet::HandedOverAck { session, stream, seq }, b"", 1);
     }
 
     fn settle(&mut self, now: Now, to: &Name, upto: u64) {
@@ -381,7 +405,6 @@ impl<P: Plant> Client<P> {
             }
         }
         self.pump(now, to);
-        self.finish_if_done(now);
     }
 
     /// The server keeps everything up to a message.
@@ -403,7 +426,6 @@ impl<P: Plant> Client<P> {
             }
         }
         self.pump(now, &to);
-        self.finish_if_done(now);
     }
 
     /// The server does not keep a message.
@@ -415,6 +437,7 @@ impl<P: Plant> Client<P> {
             return;
         }
         let reason = match reason {
+            NotSaved::UnknownName if lane.known => UnsentReason::Forgotten,
             NotSaved::UnknownName => UnsentReason::UnknownName,
             NotSaved::BadText => UnsentReason::BadText,
             NotSaved::MailboxFull => UnsentReason::MailboxFull,
@@ -437,7 +460,6 @@ impl<P: Plant> Client<P> {
             self.journal.event_durably(Event::Unsent { id, to: to.clone(), reason });
         }
         self.pump(now, &to);
-        self.finish_if_done(now);
     }
 
     fn recipient_of(&self, stream: StreamId) -> Option<Name> {
@@ -451,26 +473,26 @@ impl<P: Plant> Client<P> {
         entries.all(|entry| entry.told != Told::Nothing)
     }
 
-    /// Whether everything sent was received or saved.
-    pub(super) fn every_send_succeeded(&self) -> bool {
-        let mut entries = self.lanes.values().flat_map(|lane| lane.entries.values());
-        !self.incomplete && entries.all(|entry| entry.told == Told::Saved)
-    }
-
-    /// Says of everything without an outcome that it is not sent.
+    /// Gives up whatever the server does not keep, and says so: nothing is here to send it later.
     pub(super) fn abandon_sends(&mut self) {
+        let mut abandoned = Vec::new();
         for (to, lane) in &mut self.lanes {
-            let Some(stream) = self.record.outgoing.get(to).map(|known| known.stream) else {
+            lane.entries.retain(|seq, entry| {
+                let keep = entry.told == Told::Saved;
+                if !keep {
+                    abandoned.push((to.clone(), *seq));
+                }
+                keep
+            });
+        }
+        for (to, seq) in abandoned {
+            let Some(stream) = self.record.outgoing.get(&to).map(|known| known.stream) else {
                 continue;
             };
-            for (seq, entry) in &mut lane.entries {
-                if entry.told == Told::Nothing {
-                    entry.told = Told::Unsent;
-                    let id = MessageId { stream, seq: *seq };
-                    let (to, reason) = (to.clone(), UnsentReason::Left);
-                    self.journal.event_durably(Event::Unsent { id, to, reason });
-                }
-            }
+            self.change(Change::Settled { to: to.clone(), seq });
+            let (id, reason) = (MessageId { stream, seq }, UnsentReason::Left);
+            self.journal.event_durably(Event::Unsent { id, to, reason });
+            self.incomplete = true;
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::protocol::limits::STREAMS_MAX;
-use crate::protocol::{MessageId, Name, StreamId, Token};
+use crate::protocol::{MessageId, Name, StreamId, StreamKey, Token};
 use crate::store::Record;
 
 /// The durable state of a client.
@@ -33,8 +33,8 @@ pub struct Outgoing {
 /// How far each stream was shown. Bounded: the one longest unused is forgotten first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ShownStreams {
-    next: BTreeMap<(StreamId, Name), u64>,
-    by_use: VecDeque<(StreamId, Name)>,
+    next: BTreeMap<StreamKey, u64>,
+    by_use: VecDeque<StreamKey>,
 }
 
 /// One step of a [`ClientRecord`].
@@ -63,10 +63,8 @@ pub enum Change {
     },
     /// Everything before `next` has been shown or is skipped.
     Shown {
-        /// Whose stream. Part of its key: nobody moves another's stream on.
-        from: Name,
         /// The stream.
-        stream: StreamId,
+        key: StreamKey,
         /// The place of the next message.
         next: u64,
     },
@@ -83,17 +81,16 @@ impl ClientRecord {
 impl ShownStreams {
     /// The place of the stream's next message, if the stream is known.
     #[must_use]
-    pub fn next(&self, from: &Name, stream: StreamId) -> Option<u64> {
-        self.next.get(&(stream, from.clone())).copied()
+    pub fn next(&self, key: &StreamKey) -> Option<u64> {
+        self.next.get(key).copied()
     }
 
-    fn set(&mut self, from: &Name, stream: StreamId, next: u64) {
-        let key = (stream, from.clone());
+    fn set(&mut self, key: &StreamKey, next: u64) {
         if self.next.insert(key.clone(), next).is_none() {
-            self.by_use.push_back(key);
-        } else if self.by_use.back() != Some(&key) {
-            self.by_use.retain(|other| *other != key);
-            self.by_use.push_back(key);
+            self.by_use.push_back(key.clone());
+        } else if self.by_use.back() != Some(key) {
+            self.by_use.retain(|other| other != key);
+            self.by_use.push_back(key.clone());
         }
         if self.by_use.len() > STREAMS_MAX
             && let Some(oldest) = self.by_use.pop_front()
@@ -123,7 +120,7 @@ impl Record for ClientRecord {
                     outgoing.unsettled.remove(seq);
                 }
             }
-            Change::Shown { from, stream, next } => self.shown.set(from, *stream, *next),
+            Change::Shown { key, next } => self.shown.set(key, *next),
         }
     }
 }
@@ -134,16 +131,19 @@ mod tests {
 
     #[test]
     fn the_stream_longest_unused_is_forgotten_first() {
-        let (alice, mallory) = ("alice".parse().unwrap(), "mallory".parse().unwrap());
+        let key = |from: &str, stream| StreamKey {
+            from: from.parse().unwrap(),
+            stream: StreamId(stream),
+        };
         let mut shown = ShownStreams::default();
         for n in 0..STREAMS_MAX as u64 {
-            shown.set(&alice, StreamId(n), 2);
+            shown.set(&key("alice", n), 2);
         }
-        shown.set(&alice, StreamId(0), 3);
-        shown.set(&alice, StreamId(u64::MAX), 2);
-        assert_eq!(shown.next(&alice, StreamId(0)), Some(3));
-        assert_eq!(shown.next(&mallory, StreamId(0)), None);
-        assert_eq!(shown.next(&alice, StreamId(1)), None);
+        shown.set(&key("alice", 0), 3);
+        shown.set(&key("alice", u64::MAX), 2);
+        assert_eq!(shown.next(&key("alice", 0)), Some(3));
+        assert_eq!(shown.next(&key("mallory", 0)), None);
+        assert_eq!(shown.next(&key("alice", 1)), None);
         assert_eq!(shown.next.len(), STREAMS_MAX);
     }
 }

@@ -4,8 +4,8 @@
 
 use std::time::Duration;
 
-use super::timing::{BACKOFF_MAX, GIVE_UP, PING, PING_RETRY, RETRY, SERVER_SILENT};
-use super::{Change, Client, Event, Problem, Timer};
+use super::timing::{BACKOFF_MAX, GIVE_UP, PING, PING_RETRY, RETRY, SERVER_LOST, SERVER_SILENT};
+use super::{Change, Client, Event, Problem, Timer, WaitingFor};
 use crate::machine::{Identity, Socket, Transmit};
 use crate::plant::{Bug, Plant};
 use crate::protocol::{Cookie, Nonce, Packet, PacketKind, Refusal, SessionId, StoreId, hello};
@@ -14,6 +14,9 @@ use crate::time::{Now, Time};
 /// Transmissions of a request while signing in before starting over with a new hello: the server
 /// may have restarted, and the cookie with it.
 const REGISTER_ATTEMPTS: u32 = 5;
+
+/// Transmissions of a ping, [`PING_RETRY`] apart, before the pauses grow.
+const PING_ATTEMPTS: u32 = 10;
 
 /// Transmissions of `deregister` before leaving without an answer; the lease does the rest.
 const DEREGISTER_ATTEMPTS: u32 = 5;
@@ -113,7 +116,11 @@ impl<P: Plant> Client<P> {
             }
         };
         let asking_since = *self.session.asking_since.get_or_insert(now.time);
-        if now.time - asking_since >= SERVER_SILENT {
+        let patience = match self.session.phase {
+            Phase::Online { .. } => SERVER_LOST,
+            _ => SERVER_SILENT,
+        };
+        if now.time - asking_since >= patience {
             self.tell_silence();
         }
         let pause = match self.session.phase {
@@ -131,7 +138,10 @@ impl<P: Plant> Client<P> {
             }
             Phase::Online { session, .. } => {
                 self.send_to_server(&Packet::Ping { session }, b"", attempts);
-                if attempts > REGISTER_ATTEMPTS { self.backoff(attempts) } else { PING_RETRY }
+                match attempts.checked_sub(PING_ATTEMPTS) {
+                    Some(more) => self.backoff(more),
+                    None => PING_RETRY,
+                }
             }
             Phase::Leaving { .. } if attempts > DEREGISTER_ATTEMPTS => {
                 self.tell_silence();
@@ -230,7 +240,12 @@ impl<P: Plant> Client<P> {
             Refusal::ServerFull => Problem::ServerFull,
         }));
         self.signed_out();
+        if self.waiting_for == Some(WaitingFor::Arrival) {
+            self.waiting_for = None;
+            self.timers.clear(&Timer::GiveUp);
+        }
         if !self.session.ever_registered {
+            self.drop_commands();
             self.leave(false);
         }
     }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::Name;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// Declares a 64-bit identifier that is written as 16 hexadecimal digits, in JSON as a string:
@@ -70,6 +71,16 @@ impl fmt::Display for MessageId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{}", self.stream, self.seq)
     }
+}
+
+/// A stream and whose it is. Ids are drawn by senders, so that nobody's id can be taken for
+/// another's only together with the name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct StreamKey {
+    /// Who sends.
+    pub from: Name,
+    /// Which of its streams.
+    pub stream: StreamId,
 }
 
 #[cfg(test)]

@@ -43,6 +43,9 @@ pub const WAITING_COMMANDS_MAX: usize = 4_096;
 /// Messages that the server keeps for one reader.
 pub const MAILBOX_MAX: usize = 1_000;
 
+/// Messages that the server keeps in all: 140 MB of texts at their longest.
+pub const LETTERS_MAX: usize = 200_000;
+
 /// Names that a server knows: the largest table it keeps in step everywhere.
 pub const NAMES_MAX: usize = 10_000;
 

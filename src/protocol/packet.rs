@@ -216,6 +216,8 @@ packets! {
     Shown "shown" {
         /// Who has seen it.
         session: SessionId,
+        /// Whose stream.
+        from: Name,
         /// The stream.
         stream: StreamId,
         /// The last message shown.

@@ -2,14 +2,15 @@
 //!
 //! docs/protocol.md, "Stored messages". Nothing here reads a text.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use super::registration::backoff;
 use super::{Change, Event, Letter, Server, Timer};
 use crate::holding::Arrival;
 use crate::plant::{Bug, Plant};
-use crate::protocol::limits::{MAILBOX_MAX, STREAMS_MAX, WINDOW};
-use crate::protocol::{MessageId, Name, NotSaved, Packet, StreamId};
+use crate::protocol::limits::{LETTERS_MAX, MAILBOX_MAX, STREAMS_MAX, WINDOW};
+use crate::protocol::{MessageId, Name, NotSaved, Packet, StreamKey};
 use crate::time::{Now, Time};
 
 /// A message to be stored.
@@ -36,18 +37,19 @@ impl<P: Plant> Server<P> {
         base: u64,
         save: Save,
     ) {
-        let progress = self.record.streams.get(&id.stream);
-        if progress.is_some_and(|known| known.from != *sender || known.to != save.to) {
-            return; // Somebody else's stream: no client of ours does this.
+        let key = StreamKey { from: sender.clone(), stream: id.stream };
+        let progress = self.record.streams.get(&key);
+        if progress.is_some_and(|known| known.to != save.to) {
+            return; // A stream has one recipient: no client of ours does this.
         }
         let next = progress.map(|progress| progress.next);
         let is_new = next.is_none_or(|next| next <= id.seq);
-        if is_new && let Some(reason) = self.objection(id.stream, &save) {
+        if is_new && let Some(reason) = self.objection(&key, &save) {
             let MessageId { stream, seq } = id;
             self.send(addr, &Packet::NotSaved { stream, seq, reason }, 1);
             return;
         }
-        match self.holding.offer(next, id, base, save) {
+        match self.holding.offer(next, &key, id.seq, base, save) {
             Arrival::Early if self.plant.has(Bug::SavesHeld) => {
                 let saved =
                     Packet::Saved { store: self.record.store, stream: id.stream, seq: id.seq };
@@ -61,7 +63,7 @@ impl<P: Plant> Server<P> {
                 }
             }
         }
-        if let Some(progress) = self.record.streams.get(&id.stream) {
+        if let Some(progress) = self.record.streams.get(&key) {
             let (store, seq) = (self.record.store, progress.next - 1);
             let saved = Packet::Saved { store, stream: id.stream, seq };
             if self.plant.has(Bug::AcksBeforeCommit) {
@@ -71,60 +73,60 @@ impl<P: Plant> Server<P> {
         }
     }
 
-    pub(super) fn objection(&self, stream: StreamId, save: &Save) -> Option<NotSaved> {
+    pub(super) fn objection(&self, key: &StreamKey, save: &Save) -> Option<NotSaved> {
         if save.body.is_empty() {
             return Some(NotSaved::BadText);
         }
         if !self.record.accounts.contains_key(&save.to) {
             return Some(NotSaved::UnknownName);
         }
-        let letters = self.record.mailboxes.get(&save.to).map_or(0, |letters| letters.len());
+        let room_for_letter =
+            self.letters_for(&save.to) < MAILBOX_MAX && self.record.letters < LETTERS_MAX;
         let room_for_stream =
-            self.record.streams.contains_key(&stream) || self.record.streams.len() < STREAMS_MAX;
-        if letters >= MAILBOX_MAX || !(room_for_stream || self.idle_stream().is_some()) {
+            self.record.streams.contains_key(key) || self.record.streams.len() < STREAMS_MAX;
+        if !room_for_letter || !(room_for_stream || self.idle_stream().is_some()) {
             return Some(NotSaved::MailboxFull);
         }
         None
     }
 
-    /// A stream of which nothing is stored or untold, so that nobody misses it.
-    fn idle_stream(&self) -> Option<StreamId> {
-        let idle = |progress: &super::Progress| {
-            progress.shown + 1 == progress.next && progress.told == progress.shown
+    /// A stream of which nothing is stored, best one whose sender knows it.
+    fn idle_stream(&self) -> Option<StreamKey> {
+        let streams = || {
+            let all = self.record.streams.iter();
+            all.filter(|(_, progress)| progress.shown + 1 == progress.next)
         };
-        let mut streams = self.record.streams.iter();
-        streams.find(|(_, progress)| idle(progress)).map(|(stream, _)| *stream)
+        let known = streams().find(|(_, progress)| progress.told == progress.shown);
+        known.or_else(|| streams().next()).map(|(key, _)| key.clone())
     }
 
     pub(super) fn store(&mut self, now: Now, from: &Name, id: MessageId, save: Save) {
         let Save { to, body } = save;
-        let known = self.record.streams.contains_key(&id.stream);
-        if !known
-            && self.record.streams.len() >= STREAMS_MAX
-            && let Some(stream) = self.idle_stream()
-        {
-            self.change(Change::Forgotten { stream });
-        }
         let letter = Letter { id, from: from.clone(), stored_at: now.wall, body };
+        if !self.record.streams.contains_key(&letter.key())
+            && self.record.streams.len() >= STREAMS_MAX
+            && let Some(key) = self.idle_stream()
+        {
+            self.change(Change::Forgotten { key });
+        }
         let ticket = self.change(Change::Stored { to: to.clone(), letter });
-        self.undurable.insert(id, (ticket, to.clone()));
+        self.undurable.insert((from.clone(), id), (ticket, to.clone()));
         self.journal.event_durably(Event::Stored { id, from: from.clone(), to });
     }
 
     /// A commit has ended: what it made durable may be handed over.
     pub(super) fn release_letters(&mut self, now: Now) {
         let journal = &self.journal;
-        let durable: Vec<(MessageId, Name)> = self
-            .undurable
-            .iter()
-            .filter(|(_, (ticket, _))| journal.is_durable(*ticket))
-            .map(|(id, (_, to))| (*id, to.clone()))
-            .collect();
-        for (id, _) in &durable {
-            self.undurable.remove(id);
-        }
-        for (_, to) in &durable {
-            self.hand_over(now, to);
+        let mut readers = BTreeSet::new();
+        self.undurable.retain(|_, (ticket, to)| {
+            let durable = journal.is_durable(*ticket);
+            if durable {
+                readers.insert(to.clone());
+            }
+            !durable
+        });
+        for reader in readers {
+            self.hand_over(now, &reader);
         }
     }
 
@@ -137,11 +139,12 @@ impl<P: Plant> Server<P> {
         if session.guest.is_some() {
             return self.hand_over_to_guest(now, reader);
         }
-        let mut first_of = std::collections::BTreeMap::new();
+        let mut first_of = BTreeMap::new();
         let mut due = Vec::new();
         let mut wake: Option<Time> = None;
         for letter in self.record.mailboxes.get(reader).into_iter().flatten().take(WINDOW) {
-            if self.undurable.contains_key(&letter.id) {
+            let flight_key = (letter.from.clone(), letter.id);
+            if self.undurable.contains_key(&flight_key) {
                 break;
             }
             let age_ms = now.wall.unix_ms().saturating_sub(letter.stored_at.unix_ms());
@@ -149,27 +152,26 @@ impl<P: Plant> Server<P> {
                 continue;
             }
             let MessageId { stream, seq } = letter.id;
-            let base = *first_of.entry(stream).or_insert(seq);
+            let base = *first_of.entry(letter.key()).or_insert(seq);
             let flight = session
                 .flight
-                .entry(letter.id)
+                .entry(flight_key)
                 .or_insert(Flight { attempts: 0, next_at: now.time });
             if flight.next_at <= now.time {
                 flight.attempts += 1;
                 flight.next_at = now.time + backoff(flight.attempts);
                 let (from, stored_at) = (letter.from.clone(), letter.stored_at);
                 let packet = Packet::Deliver { from, stream, seq, base, stored_at };
-                due.push(super::transmit(session.addr, &packet, &letter.body, flight.attempts));
+                let transmit =
+                    super::transmit(session.addr, &packet, &letter.body, flight.attempts);
+                due.push((transmit, letter.key(), seq));
             }
             wake = Some(wake.map_or(flight.next_at, |wake| wake.min(flight.next_at)));
         }
-        for transmit in due {
-            let sent = transmit.identity.message;
+        for (transmit, key, seq) in due {
             self.journal.transmit(transmit);
-            if let Some(MessageId { stream, seq }) = sent
-                && self.plant.has(Bug::ClearsMailboxEarly)
-            {
-                self.change(Change::Shown { stream, seq });
+            if self.plant.has(Bug::ClearsMailboxEarly) {
+                self.change(Change::Shown { key, seq });
             }
         }
         match wake {
@@ -178,24 +180,25 @@ impl<P: Plant> Server<P> {
         }
     }
 
-    /// A reader has seen everything of a stream up to a message.
-    pub(super) fn shown(&mut self, now: Now, reader: &Name, id: MessageId) {
-        let Some(progress) = self.record.streams.get(&id.stream) else { return };
-        let id = MessageId { seq: id.seq.min(progress.next - 1), ..id };
-        if progress.to != *reader || id.seq <= progress.shown {
+    /// A reader has seen everything of a stream up to a place.
+    pub(super) fn shown(&mut self, now: Now, reader: &Name, key: &StreamKey, seq: u64) {
+        let Some(progress) = self.record.streams.get(key) else { return };
+        let seq = seq.min(progress.next - 1);
+        if progress.to != *reader || seq <= progress.shown {
             return;
         }
         let before = self.letters_for(reader);
-        self.change(Change::Shown { stream: id.stream, seq: id.seq });
+        self.change(Change::Shown { key: key.clone(), seq });
         if let Some(session) = self.sessions.get_mut(reader) {
-            session.flight.retain(|other, _| other.stream != id.stream || other.seq > id.seq);
+            session.flight.retain(|(from, id), _| {
+                id.seq > seq || id.stream != key.stream || *from != key.from
+            });
         }
         let count = before - self.letters_for(reader);
+        let id = MessageId { stream: key.stream, seq };
         self.journal.event_durably(Event::HandedOver { id, to: reader.clone(), count });
-        if let Some(progress) = self.record.streams.get(&id.stream) {
-            self.untold.entry(progress.from.clone()).or_default().insert(id.stream);
-        }
-        self.tell(now, id.stream);
+        self.untold.entry(key.from.clone()).or_default().insert(key.stream);
+        self.tell(now, key);
         self.hand_over(now, reader);
     }
 
@@ -204,45 +207,44 @@ impl<P: Plant> Server<P> {
     }
 
     /// Tells a sender that is here how far its stream was shown.
-    pub(super) fn tell(&mut self, now: Now, stream: StreamId) {
-        let Some(progress) = self.record.streams.get(&stream) else { return };
-        let Some(session) = self.sessions.get_mut(&progress.from).filter(|s| s.confirmed) else {
+    pub(super) fn tell(&mut self, now: Now, key: &StreamKey) {
+        let Some(progress) = self.record.streams.get(key) else { return };
+        let Some(session) = self.sessions.get_mut(&key.from).filter(|s| s.confirmed) else {
             return;
         };
-        let seq = progress.shown;
+        let (stream, seq) = (key.stream, progress.shown);
         if session.guest.is_some() {
-            return self.consider_told(stream, seq);
+            return self.consider_told(key, seq);
         }
         let attempt = session.tells.entry(stream).or_insert(0);
         *attempt += 1;
         let (addr, attempt) = (session.addr, *attempt);
         self.send_durably(addr, &Packet::HandedOver { stream, seq }, attempt);
-        self.timers.set(Timer::Told(stream), now.time + backoff(attempt));
+        self.timers.set(Timer::Told(key.clone()), now.time + backoff(attempt));
     }
 
     /// A sender knows how far its stream was shown.
-    pub(super) fn told(&mut self, sender: &Name, id: MessageId) {
-        let Some(progress) = self.record.streams.get(&id.stream) else { return };
-        if progress.from != *sender || id.seq > progress.shown || id.seq <= progress.told {
-            return;
+    pub(super) fn told(&mut self, key: &StreamKey, seq: u64) {
+        let Some(progress) = self.record.streams.get(key) else { return };
+        if progress.told < seq && seq <= progress.shown {
+            self.consider_told(key, seq);
         }
-        self.consider_told(id.stream, id.seq);
     }
 
-    pub(super) fn consider_told(&mut self, stream: StreamId, seq: u64) {
-        self.change(Change::Told { stream, seq });
-        let Some(progress) = self.record.streams.get(&stream) else { return };
+    fn consider_told(&mut self, key: &StreamKey, seq: u64) {
+        self.change(Change::Told { key: key.clone(), seq });
+        let Some(progress) = self.record.streams.get(key) else { return };
         if progress.told < progress.shown {
             return;
         }
-        self.timers.clear(&Timer::Told(stream));
-        if let Some(session) = self.sessions.get_mut(&progress.from) {
-            session.tells.remove(&stream);
+        self.timers.clear(&Timer::Told(key.clone()));
+        if let Some(session) = self.sessions.get_mut(&key.from) {
+            session.tells.remove(&key.stream);
         }
-        if let Some(streams) = self.untold.get_mut(&progress.from) {
-            streams.remove(&stream);
+        if let Some(streams) = self.untold.get_mut(&key.from) {
+            streams.remove(&key.stream);
             if streams.is_empty() {
-                self.untold.remove(&progress.from);
+                self.untold.remove(&key.from);
             }
         }
     }

@@ -20,7 +20,7 @@ use crate::original::{self, Owed, Repeats, Request, Word};
 use crate::plant::Plant;
 use crate::protocol::limits::{NAMES_MAX, TEXT_MAX};
 use crate::protocol::{
-    MessageId, Name, NotSaved, PacketKind, Refusal, StreamId, TableEntry, Token,
+    MessageId, Name, NotSaved, PacketKind, Refusal, StreamId, StreamKey, TableEntry, Token,
 };
 use crate::time::{Now, Time};
 
@@ -82,9 +82,10 @@ pub(super) struct Guest {
     repeats: Repeats,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct OnItsWay {
-    id: MessageId,
+    key: StreamKey,
+    seq: u64,
     attempts: u32,
     next_at: Time,
     /// Whether it was sent where it is acknowledged.
@@ -120,7 +121,7 @@ impl GuestTables {
 impl Guest {
     /// Whether a message is on its way that it will acknowledge.
     fn is_asked(&self) -> bool {
-        self.letter.is_some_and(|letter| letter.on_second)
+        self.letter.as_ref().is_some_and(|letter| letter.on_second)
     }
 }
 
@@ -263,9 +264,10 @@ impl<P: Plant> Server<P> {
         };
         // A stream without the sender's numbers: its place is the next one, whatever it is.
         let stream = StreamId(hash(&(self.record.store.0, fold(&sender), fold(&to))));
-        let seq = self.record.streams.get(&stream).map_or(1, |progress| progress.next);
+        let key = StreamKey { from: sender.clone(), stream };
+        let seq = self.record.streams.get(&key).map_or(1, |progress| progress.next);
         let save = Save { to: to.clone(), body: text.as_bytes().to_vec() };
-        let objection = match self.objection(stream, &save) {
+        let objection = match self.objection(&key, &save) {
             None if text.len() > TEXT_MAX => Some(NotSaved::BadText),
             objection => objection,
         };
@@ -299,7 +301,7 @@ impl<P: Plant> Server<P> {
             self.probe_answered(&name, nonce);
         }
         match letter {
-            Some(letter) => self.shown(now, &name, letter.id),
+            Some(letter) => self.shown(now, &name, &letter.key, letter.seq),
             None => self.hand_over(now, &name),
         }
     }
@@ -386,14 +388,15 @@ impl<P: Plant> Server<P> {
         let Some(session) = self.sessions.get_mut(name) else { return };
         let (addr, spoke_lately) = (session.addr, now.time < session.heard + LATELY);
         let Some(guest) = &mut session.guest else { return };
-        let id = letter.id;
-        if self.undurable.contains_key(&id) {
+        let (key, id) = (letter.key(), letter.id);
+        if self.undurable.contains_key(&(letter.from.clone(), id)) {
             return;
         }
         if guest.letter.is_none() && guest.hears_second && now.time < guest.owed.quiet_at() {
             return self.timers.set(Timer::Mail(name.clone()), guest.owed.quiet_at());
         }
-        let start = OnItsWay { id, attempts: 0, next_at: now.time, on_second: false };
+        let (seq, next_at) = (id.seq, now.time);
+        let start = OnItsWay { key: key.clone(), seq, attempts: 0, next_at, on_second: false };
         let way = guest.letter.get_or_insert(start);
         if way.next_at > now.time {
             return;
@@ -420,7 +423,7 @@ impl<P: Plant> Server<P> {
             (Socket::Main, original::text(&format!("[You have messages]\n>>> {line}\n")))
         } else {
             guest.letter = None;
-            return self.shown(now, name, id);
+            return self.shown(now, name, &key, id.seq);
         };
         self.journal.transmit(Transmit { socket, to: addr, bytes, identity });
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
-use crate::protocol::{MessageId, Name, StoreId, StreamId, Token};
+use crate::protocol::{MessageId, Name, StoreId, StreamKey, Token};
 use crate::store::Record;
 use crate::time::WallTime;
 
@@ -17,7 +17,9 @@ pub struct ServerRecord {
     /// What is kept for whom, in the order in which it came.
     pub mailboxes: BTreeMap<Name, VecDeque<Letter>>,
     /// How far each stream has come that ever went over the server.
-    pub streams: BTreeMap<StreamId, Progress>,
+    pub streams: BTreeMap<StreamKey, Progress>,
+    /// How many messages are kept in all.
+    pub letters: usize,
 }
 
 /// A name and whose it is.
@@ -44,11 +46,17 @@ pub struct Letter {
     pub body: Vec<u8>,
 }
 
+impl Letter {
+    /// Its stream.
+    #[must_use]
+    pub fn key(&self) -> StreamKey {
+        StreamKey { from: self.from.clone(), stream: self.id.stream }
+    }
+}
+
 /// How far a stream has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// Who sends.
-    pub from: Name,
     /// Who reads.
     pub to: Name,
     /// The place of the next message to store.
@@ -79,21 +87,21 @@ pub enum Change {
     /// Everything of a stream up to `seq` has been shown to its reader.
     Shown {
         /// The stream.
-        stream: StreamId,
+        key: StreamKey,
         /// The last message shown.
         seq: u64,
     },
     /// The sender knows that everything up to `seq` has been shown.
     Told {
         /// The stream.
-        stream: StreamId,
+        key: StreamKey,
         /// The last message told.
         seq: u64,
     },
     /// A stream that went over the server at some time is forgotten.
     Forgotten {
         /// The stream.
-        stream: StreamId,
+        key: StreamKey,
     },
 }
 
@@ -116,35 +124,37 @@ impl Record for ServerRecord {
                 self.accounts.insert(name.clone(), *account);
             }
             Change::Stored { to, letter } => {
-                let progress = self.streams.entry(letter.id.stream).or_insert_with(|| Progress {
-                    from: letter.from.clone(),
+                let progress = self.streams.entry(letter.key()).or_insert_with(|| Progress {
                     to: to.clone(),
                     next: letter.id.seq,
                     shown: letter.id.seq - 1,
                     told: letter.id.seq - 1,
                 });
                 progress.next = letter.id.seq + 1;
+                self.letters += 1;
                 self.mailboxes.entry(to.clone()).or_default().push_back(letter.clone());
             }
-            Change::Shown { stream, seq } => self.shown(*stream, *seq),
-            Change::Told { stream, seq } => {
-                if let Some(progress) = self.streams.get_mut(stream) {
+            Change::Shown { key, seq } => self.shown(key, *seq),
+            Change::Told { key, seq } => {
+                if let Some(progress) = self.streams.get_mut(key) {
                     progress.told = progress.told.max(*seq);
                 }
             }
-            Change::Forgotten { stream } => {
-                self.streams.remove(stream);
+            Change::Forgotten { key } => {
+                self.streams.remove(key);
             }
         }
     }
 }
 
 impl ServerRecord {
-    fn shown(&mut self, stream: StreamId, seq: u64) {
-        let Some(progress) = self.streams.get_mut(&stream) else { return };
+    fn shown(&mut self, key: &StreamKey, seq: u64) {
+        let Some(progress) = self.streams.get_mut(key) else { return };
         progress.shown = progress.shown.max(seq);
         if let Some(mailbox) = self.mailboxes.get_mut(&progress.to) {
-            mailbox.retain(|letter| letter.id.stream != stream || letter.id.seq > seq);
+            let before = mailbox.len();
+            mailbox.retain(|letter| letter.id.seq > seq || letter.key() != *key);
+            self.letters -= before - mailbox.len();
             if mailbox.is_empty() {
                 self.mailboxes.remove(&progress.to);
             }

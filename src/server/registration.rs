@@ -11,7 +11,9 @@ use super::timing::{GUEST_PROBES, LEASE, PROBE_INTERVAL, PROBES, RESEND_MAX, RES
 use super::{Account, Change, Event, GoneReason, Server, Timer};
 use crate::plant::{Bug, Plant};
 use crate::protocol::limits::{NAMES_MAX, TABLE_WINDOW};
-use crate::protocol::{MessageId, Name, Nonce, Packet, Refusal, SessionId, StreamId, TableId};
+use crate::protocol::{
+    MessageId, Name, Nonce, Packet, Refusal, SessionId, StreamId, StreamKey, TableId,
+};
 use crate::time::{Now, Time};
 
 /// A client that is here.
@@ -29,7 +31,7 @@ pub(super) struct Session {
     table_attempts: u32,
     probe: Option<Probe>,
     /// Stored messages on their way to it.
-    pub(super) flight: BTreeMap<MessageId, Flight>,
+    pub(super) flight: BTreeMap<(Name, MessageId), Flight>,
     /// How often it was told how far a stream of its own was shown.
     pub(super) tells: BTreeMap<StreamId, u32>,
     /// What else there is to know if it speaks the original's dialect.
@@ -193,9 +195,9 @@ impl<P: Plant> Server<P> {
     fn wipe_mail(&mut self, name: &Name) {
         let Some(mailbox) = self.record.mailboxes.get(name) else { return };
         if self.plant.has(Bug::RegistrationWipesMail) {
-            let ids: Vec<MessageId> = mailbox.iter().map(|letter| letter.id).collect();
-            for MessageId { stream, seq } in ids {
-                self.change(Change::Shown { stream, seq });
+            let kept: Vec<_> = mailbox.iter().map(|letter| (letter.key(), letter.id.seq)).collect();
+            for (key, seq) in kept {
+                self.change(Change::Shown { key, seq });
             }
         }
     }
@@ -238,7 +240,7 @@ impl<P: Plant> Server<P> {
         self.sync_table(now, name);
         self.hand_over(now, name);
         for stream in self.untold.get(name).cloned().unwrap_or_default() {
-            self.tell(now, stream);
+            self.tell(now, &StreamKey { from: name.clone(), stream });
         }
     }
 
@@ -277,7 +279,8 @@ impl<P: Plant> Server<P> {
             self.timers.clear(&timer(name.clone()));
         }
         for stream in self.untold.get(name).into_iter().flatten() {
-            self.timers.clear(&Timer::Told(*stream));
+            let key = StreamKey { from: name.clone(), stream: *stream };
+            self.timers.clear(&Timer::Told(key));
         }
         self.journal.event_durably(Event::Gone { name: name.clone(), reason });
         true

@@ -37,9 +37,9 @@ impl<P: Plant> Server<P> {
         let mut streams: Vec<_> = self
             .record
             .streams
-            .values()
-            .map(|progress| {
-                let (from, to, stored) = (&progress.from, &progress.to, progress.next - 1);
+            .iter()
+            .map(|(key, progress)| {
+                let (from, to, stored) = (&key.from, &progress.to, progress.next - 1);
                 let (shown, told) = (progress.shown, progress.told);
                 format!("{from} to {to}: stored to #{stored}, shown to #{shown}, told to #{told}")
             })

@@ -121,6 +121,7 @@ const fn unsent(reason: UnsentReason) -> &'static str {
     match reason {
         UnsentReason::ServerNotResponding => "server_not_responding",
         UnsentReason::MailboxFull => "mailbox_full",
+        UnsentReason::Forgotten => "forgotten",
         UnsentReason::UnknownName => "unknown_name",
         UnsentReason::BadText => "bad_text",
         UnsentReason::Left => "left",

@@ -1,11 +1,13 @@
 //! The machines' promises, by hand-driven interleavings. Sections are those of docs/protocol.md.
 
 #[expect(dead_code, reason = "each test file uses its own part of the world")]
+mod hostile;
+#[path = "../world/mod.rs"]
 mod world;
 
 use std::time::Duration;
 
-use udpchat::client::{DetourReason, Event, UnsentReason};
+use udpchat::client::{Command, DetourReason, Event, Problem, UnsentReason};
 use udpchat::protocol::PacketKind as Kind;
 use world::{Verdict, World};
 
@@ -421,43 +423,94 @@ fn without_a_server_the_client_gives_up_after_ten_seconds() {
 }
 
 #[test]
-fn peers_are_believed_only_at_their_address() {
+fn a_server_without_memory_takes_what_was_kept_once_the_recipient_is_back() {
     let mut world = World::with(&["alice", "bob"]);
-    let bob = world.addr("bob");
-    let mallory = "203.0.113.9:4000".parse().unwrap();
-    let forged = udpchat::protocol::Packet::Message {
-        from: "alice".parse().unwrap(),
-        stream: udpchat::protocol::StreamId(77),
-        seq: 1,
-        base: 1,
-    };
-    world.inject(mallory, bob, udpchat::protocol::envelope::encode(&forged, b"I am alice"));
-    world.run(seconds(1));
-    assert_eq!(world.texts("bob"), Vec::<String>::new());
+    world.kill_server();
+    world.lose_server_memory();
+    world.rule(|now, sight| {
+        // Bob comes back long after alice.
+        let cut = sight.from == "bob" && now.since_start() < seconds(40);
+        if cut || sight.is("alice", Kind::Message, "bob") { Verdict::Lose } else { Verdict::Pass }
+    });
+    world.types("alice", "send bob hello");
+    world.run(seconds(10));
+    world.start_server();
+    world.run(seconds(70));
+    let is_final = |e: &Event| matches!(e, Event::Unsent { reason, .. } if reason.is_final());
+    assert_eq!(world.count("alice", is_final), 0);
+    assert_eq!(world.texts("bob"), ["hello"]);
 }
 
 #[test]
-fn any_bytes_are_survived() {
+fn a_refusal_behind_saved_messages_holds_nothing_up() {
     let mut world = World::with(&["alice", "bob"]);
-    let (alice, bob) = (world.addr("alice"), world.addr("bob"));
-    let server = world::server_addr();
-    let mut state = 1_u64;
-    for n in 0..20_000_usize {
-        state =
-            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let length = (state >> 40) as usize % 64;
-        let mut bytes: Vec<u8> =
-            (0..length).map(|at| (state >> (at % 57)) as u8 ^ (at as u8)).collect();
-        if n % 3 == 0 {
-            bytes.insert(0, b'{');
-        }
-        let (from, to) = [(alice, server), (server, alice), (alice, bob)][n % 3];
-        world.inject(from, to, bytes);
-        if n % 1_000 == 0 {
-            world.run(Duration::from_millis(20));
-        }
-    }
-    world.types("alice", "send bob still there?");
-    world.run(seconds(2));
-    assert_eq!(world.texts("bob"), ["still there?"]);
+    world.types("bob", "dereg bob");
+    world.run(seconds(1));
+    world.types("alice", "send bob one");
+    world.run(seconds(1));
+    let (to, text) = ("bob".parse().unwrap(), String::new());
+    world.commands("alice", Command::Send { to, text });
+    world.run(seconds(1));
+    world.types("alice", "send bob three");
+    world.run(seconds(1));
+    assert_eq!(world.count("alice", is_saved), 2);
+    world.types("bob", "reg bob");
+    world.run(seconds(3));
+    assert_eq!(world.texts("bob"), ["one", "three"]);
+}
+
+#[test]
+fn nobody_knocks_while_deregistered() {
+    let mut world = World::with(&["alice", "bob"]);
+    world.rule(|_, sight| {
+        let cut = sight.to == "bob" && sight.identity.kind != Kind::Probe;
+        if cut { Verdict::Lose } else { Verdict::Pass }
+    });
+    world.types("alice", "send bob hello");
+    world.run(seconds(10));
+    world.types("alice", "dereg alice");
+    world.run(seconds(1));
+    world.log.clear();
+    world.run(seconds(30));
+    assert_eq!(world.sent("alice", Kind::Knock, "bob"), 0);
+}
+
+#[test]
+fn a_peer_that_hears_again_gets_what_a_dead_server_did_not_take() {
+    let mut world = World::with(&["alice", "bob"]);
+    world.kill_server();
+    world.rule(|now, sight| {
+        let cut = sight.from == "alice" && sight.to == "bob" && now.since_start() < seconds(5);
+        if cut { Verdict::Lose } else { Verdict::Pass }
+    });
+    world.types("alice", "send bob hello");
+    world.run(seconds(15));
+    assert_eq!(world.texts("bob"), ["hello"]);
+    assert_eq!(world.count("alice", is_received), 1);
+}
+
+#[test]
+fn sends_that_had_not_begun_are_spoken_of_when_the_user_leaves() {
+    let mut world = World::new();
+    world.kill_server();
+    world.start("alice", 5_000, 0);
+    world.types("alice", "send bob hi");
+    world.commands("alice", Command::Quit);
+    world.run(seconds(1));
+    let left = |e: &Event| matches!(e, Event::Error(Problem::LeftBefore(_)));
+    assert_eq!(world.count("alice", left), 1);
+    assert_eq!(world.events("alice").last(), Some(&Event::Left { complete: false }));
+}
+
+#[test]
+fn a_refused_registration_lets_later_commands_go_on() {
+    let mut world = World::with(&["alice", "bob"]);
+    world.types("bob", "dereg bob");
+    world.run(seconds(1));
+    world.start("bob.second", 6_000, 0);
+    world.run(seconds(1));
+    world.types("bob", "reg bob");
+    world.types("bob", "list");
+    world.run(seconds(3));
+    assert_eq!(world.count("bob", |e| matches!(e, Event::List(_))), 1);
 }

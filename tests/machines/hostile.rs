@@ -1,0 +1,107 @@
+//! Forged, damaged and misplaced datagrams change nothing. docs/protocol.md, "The promises", 8.
+
+use std::time::Duration;
+
+use crate::world::{self, World};
+use udpchat::protocol::{Packet, SessionId, StreamId, envelope};
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// What a client sent last of what `pick` finds, as an eavesdropper sees it.
+fn overheard<T>(world: &World, client: &str, pick: impl Fn(Packet) -> Option<T>) -> T {
+    let sent = world.wire.iter().rev().filter(|wire| wire.from == client);
+    let packets = sent.filter_map(|wire| Some(envelope::decode(&wire.bytes).ok()?.0));
+    packets.filter_map(pick).next().expect("such a packet")
+}
+
+fn session_of(world: &World, client: &str) -> SessionId {
+    overheard(world, client, |packet| match packet {
+        Packet::Ping { session } => Some(session),
+        _ => None,
+    })
+}
+
+#[test]
+fn nobody_speaks_in_another_ones_stream() {
+    let mut world = World::with(&["alice", "bob", "carol"]);
+    world.types("alice", "send bob for bob");
+    world.run(seconds(1));
+    // Bob knows alice's stream to him, and says under its name what alice did not.
+    let session = session_of(&world, "bob");
+    let stream = overheard(&world, "alice", |packet| match packet {
+        Packet::Message { stream, .. } => Some(stream),
+        _ => None,
+    });
+    for (seq, base) in [(2, 1), (3, 2)] {
+        let to = "carol".parse().unwrap();
+        let save = Packet::Save { session, to, stream, seq, base, unreachable: false };
+        let (bob, server) = (world.addr("bob"), world::server_addr());
+        world.inject(bob, server, envelope::encode(&save, b"forged"));
+    }
+    world.run(seconds(1));
+    for text in ["two", "three", "four"] {
+        world.types("alice", &format!("send bob {text}"));
+    }
+    world.types("carol", "dereg carol");
+    world.run(seconds(1));
+    world.types("alice", "send carol from alice");
+    world.run(seconds(1));
+    world.types("carol", "reg carol");
+    world.run(seconds(3));
+    assert_eq!(world.texts("bob"), ["for bob", "two", "three", "four"]);
+    let of_alice = world.shown("carol").into_iter().filter(|(from, _)| from == "alice");
+    let texts: Vec<String> = of_alice.map(|(_, text)| text).collect();
+    assert_eq!(texts, ["from alice"]);
+}
+
+#[test]
+fn a_request_counts_only_from_the_address_of_its_session() {
+    let mut world = World::with(&["alice", "bob"]);
+    let session = session_of(&world, "alice");
+    let mallory = "203.0.113.9:4000".parse().unwrap();
+    for packet in [Packet::Deregister { session }, Packet::Ping { session: SessionId(1) }] {
+        world.inject(mallory, world::server_addr(), envelope::encode(&packet, b""));
+    }
+    world.run(seconds(1));
+    assert!(world.snapshot().clients.iter().all(|line| line.contains("online")));
+}
+
+#[test]
+fn peers_are_believed_only_at_their_address() {
+    let mut world = World::with(&["alice", "bob"]);
+    let bob = world.addr("bob");
+    let mallory = "203.0.113.9:4000".parse().unwrap();
+    let forged =
+        Packet::Message { from: "alice".parse().unwrap(), stream: StreamId(77), seq: 1, base: 1 };
+    world.inject(mallory, bob, envelope::encode(&forged, b"I am alice"));
+    world.run(seconds(1));
+    assert_eq!(world.texts("bob"), Vec::<String>::new());
+}
+
+#[test]
+fn any_bytes_are_survived() {
+    let mut world = World::with(&["alice", "bob"]);
+    let (alice, bob) = (world.addr("alice"), world.addr("bob"));
+    let server = world::server_addr();
+    let mut state = 1_u64;
+    for n in 0..20_000_usize {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let length = (state >> 40) as usize % 64;
+        let mut bytes: Vec<u8> =
+            (0..length).map(|at| (state >> (at % 57)) as u8 ^ (at as u8)).collect();
+        if n % 3 == 0 {
+            bytes.insert(0, b'{');
+        }
+        let (from, to) = [(alice, server), (server, alice), (alice, bob)][n % 3];
+        world.inject(from, to, bytes);
+        if n % 1_000 == 0 {
+            world.run(Duration::from_millis(20));
+        }
+    }
+    world.types("alice", "send bob still there?");
+    world.run(seconds(2));
+    assert_eq!(world.texts("bob"), ["still there?"]);
+}
