@@ -17,9 +17,48 @@ macro_rules! scenarios {
 }
 
 scenarios! {
+    ack_lost_five_times_message_comes_by_two_paths_and_is_shown_once
+    damaged_datagrams_count_as_lost
+    deliver_and_shown_lost_is_delivered_again
+    deregister_lost_leaves_all_the_same
+    deregister_never_arrives_lease_ends
+    handed_over_and_its_ack_lost_is_told_again
+    keep_alives_lost_stays_registered
+    knock_and_answer_lost_direct_way_is_found_again
+    late_ack_of_an_earlier_message_confirms_nothing_else
+    leaving_quits_and_comes_back_with_mail
+    link_cut_both_ways_messages_go_over_the_server
     lost_ack_is_resent_and_shown_once
+    message_and_ack_twice_shown_once
+    message_by_two_paths_shown_once
+    message_lost_five_times_goes_over_the_server
+    message_lost_four_times_is_received_directly
+    messages_overtake_each_other_shown_in_order
+    name_in_use_refusal_lost_is_told_again
+    name_of_a_silent_holder_is_taken_over
     offline_messages_are_delivered_on_registration
+    probe_and_alive_lost_is_not_taken_for_gone
+    recipient_back_on_another_port_gets_the_message
     recipient_gone_without_a_word_message_is_saved
+    recipient_killed_after_its_ack_message_stays_received
+    recipient_killed_before_its_ack_shows_nothing_again
+    recipient_stands_still_and_shows_everything_once
+    registration_and_message_at_the_same_time_shown_once
+    save_and_deliver_twice_shown_once
+    save_and_saved_lost_is_saved_once
+    sender_killed_with_unsent_messages_sends_them_later
+    server_clock_set_nothing_expires
+    server_killed_before_the_commit_message_is_saved_later
+    server_killed_between_commit_and_saved_is_saved_once
+    server_killed_during_hand_over_shown_once
+    server_restart_unknown_lost_registers_again
+    server_unreachable_message_is_unsent_and_goes_out_later
+    sign_in_packets_lost_registers_later
+    sign_in_packets_twice_registers_once
+    table_and_its_ack_lost_tables_converge
+    table_twice_and_late_changes_nothing
+    two_race_for_a_name_one_is_refused
+    unknown_name_not_saved_lost_is_told_again
 }
 
 fn folder() -> PathBuf {

@@ -2,6 +2,7 @@
 //!
 //! A checker sees what was planned and what happened, never a machine's inside.
 
+mod bounds;
 mod convergence;
 mod loss;
 mod once;
@@ -74,6 +75,7 @@ pub const CHECKERS: &[Checker] = &[
     loss::CHECKER,
     convergence::CHECKER,
     quiet::CHECKER,
+    bounds::CHECKER,
 ];
 
 /// Every promise that the run broke; if it was healed, also those that hold only then.

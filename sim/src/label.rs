@@ -75,6 +75,17 @@ impl Labels {
         }
     }
 
+    /// The host's client says that it sends this id to somebody; in case it wrote down no text.
+    pub fn announced(&mut self, host: &HostName, id: MessageId, to: &Name) {
+        let Some(typed) = self.typed.get_mut(host) else { return };
+        if !self.by_id.contains_key(&id)
+            && let Some(index) = typed.iter().position(|typed| typed.to == *to)
+            && let Some(typed) = typed.remove(index)
+        {
+            self.by_id.insert(id, typed.label);
+        }
+    }
+
     /// What was typed at the host and not accepted is forgotten.
     pub fn ended(&mut self, host: &HostName) {
         self.typed.remove(host);

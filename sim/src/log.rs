@@ -297,7 +297,7 @@ const fn detour(reason: client::DetourReason) -> &'static str {
     match reason {
         client::DetourReason::NoAck => "no ack",
         client::DetourReason::Offline => "the recipient is away",
-        client::DetourReason::Earlier => "an earlier one went that way",
+        client::DetourReason::Earlier => "as the one before",
     }
 }
 

@@ -84,7 +84,7 @@ fn shrink_failures(asked: &Explore, trials: &[Trial]) {
 
 fn shrink(what: &str, into: Option<&Path>, asked: &Explore) -> u8 {
     let usual = if asked.plant.is_some() { PLANTED } else { REGRESSIONS };
-    let into = into.unwrap_or(Path::new(usual));
+    let into = into.unwrap_or_else(|| Path::new(usual));
     let setting = asked.setting();
     let run = |plan: &Plan| sim::world::run_with(plan, &Planted::new(setting.bug));
     let plan = if let Ok(seed) = what.parse() {

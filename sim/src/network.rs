@@ -106,6 +106,14 @@ impl Network {
         }
     }
 
+    /// Writes down what a client says.
+    pub fn client_says(&self, at: Duration, host: &HostName, event: client::Event) {
+        if let client::Event::Sending { id, to } = &event {
+            self.state.borrow_mut().labels.announced(host, *id, to);
+        }
+        self.record(at, host, What::Client(event));
+    }
+
     /// These changes are durable on a client's disk.
     pub fn client_has(&self, at: Duration, host: &HostName, changes: &[client::Change]) {
         for change in changes {

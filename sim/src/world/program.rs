@@ -75,7 +75,7 @@ impl Program {
         let ports = vec![(Socket::Main, setting.port)];
         let around = (setting.card, setting.clock, setting.network, setting.host);
         let says = |network: &Network, at, host: &HostName, event| {
-            network.record(at, host, What::Client(event));
+            network.client_says(at, host, event);
         };
         let execution = execute(Shared::new(machine), around, ports, (store, commands), says);
         Self { execution, keyboard: Keyboard::Client(sender), server: None }
