@@ -1,7 +1,7 @@
 //! The machines' promises, by hand-driven interleavings. Sections are those of docs/protocol.md.
 
-#[expect(dead_code, reason = "each test file uses its own part of the world")]
 mod hostile;
+#[expect(dead_code, reason = "each test file uses its own part of the world")]
 #[path = "../world/mod.rs"]
 mod world;
 
