@@ -266,7 +266,7 @@ impl<P: Plant> Client<P> {
         if let Phase::Hello { nonce, attempts } = self.session.phase {
             // Ours answers a hello with a challenge. An acknowledgement is all the original has.
             let next = MessageId { stream: StreamId(self.entropy.draw()), seq: 1 };
-            let server = self.originals.server.get_or_insert(OriginalServer {
+            let server = self.originals.server.get_or_insert_with(|| OriginalServer {
                 asked: None,
                 owed: Owed::default(),
                 fruitless: 0,
@@ -312,7 +312,9 @@ impl<P: Plant> Client<P> {
     /// The table is the only proof of a registration: a duplicate is acknowledged, too.
     fn original_table(&mut self, now: Now, entries: Vec<TableEntry>) {
         let Some(server) = &mut self.originals.server else { return };
-        let own = entries.iter().find(|entry| entry.name == self.config.name);
+        // To the original, names that differ in case are two.
+        let name = self.config.name.as_str();
+        let own = entries.iter().find(|entry| entry.name.as_str() == name);
         let own_addr = own.and_then(|entry| entry.addr);
         let joining = matches!(self.session.phase, Phase::Joining { .. });
         match own_addr {

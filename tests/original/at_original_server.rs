@@ -333,3 +333,36 @@ fn any_datagram_of_the_servers_is_survived() {
     assert_eq!(stage.texts_from("alice", "bob"), ["still there?"]);
     assert_unharmed(&stage, &["alice"]);
 }
+
+#[test]
+fn names_that_only_originals_can_have_do_no_harm() {
+    let mut stage = Stage::at_the_original().with(&["2fast", "müller", "alice"], &["bob"]);
+    stage.original("Bob");
+    stage.run_ms(3_000);
+    assert_eq!(stage.count("bob", is_registered), 1);
+    assert_eq!(stage.count("bob", |e| matches!(e, Event::Error(_))), 0);
+    stage.says("alice", "send bob hello");
+    stage.says("bob", "send alice hello");
+    stage.run_ms(1_000);
+    assert_eq!(stage.texts("bob"), ["hello"]);
+    assert_eq!(stage.texts_from("alice", "bob"), ["hello"]);
+    assert_unharmed(&stage, &["alice"]);
+}
+
+#[test]
+fn a_table_that_deafens_originals_is_read() {
+    let mut stage = Stage::at_the_original();
+    for n in 0..80 {
+        stage.original(&format!("client{n:02}"));
+        stage.run_ms(20);
+    }
+    for name in ["bob", "carol"] {
+        stage.ours(name);
+        stage.run_ms(2_000);
+    }
+    assert!(!stage.client("client00").is_listening());
+    stage.says("bob", "send carol hello");
+    stage.run_ms(1_000);
+    assert_eq!(stage.texts("carol"), ["hello"]);
+    assert_unharmed(&stage, &[]);
+}
