@@ -220,3 +220,26 @@ fn a_forged_address_earns_little_of_the_mail() {
     let earned: usize = to_victim.map(|wire| wire.bytes.len()).sum();
     assert!(earned <= 60 * 1_000, "{earned} bytes for 60 requests");
 }
+
+#[test]
+fn an_original_that_the_second_socket_never_reaches_gets_its_mail_from_the_first() {
+    let mut stage = Stage::at_ours();
+    stage.wire_rule(|wire| if wire.from == "second" { Verdict::Lose } else { Verdict::Pass });
+    let mut stage = stage.with(&["alice"], &["bob"]);
+    assert_eq!(stage.client("alice").status("alice"), Some(true));
+    stage.says("alice", "dereg alice");
+    stage.run_ms(1_000);
+    stage.says("bob", "send alice one");
+    stage.says("bob", "send alice two");
+    stage.run_ms(1_000);
+    stage.says("alice", "reg alice");
+    stage.run_ms(9_000);
+    let shown = stage.texts_from("alice", "bob");
+    assert_eq!(deduplicated(shown.clone()), ["one", "two"]);
+    assert!(shown.len() <= 6, "{shown:?}");
+    assert_eq!(stage.snapshot().mail.len(), 0);
+    stage.run_ms(120_000);
+    assert!(stage.snapshot().clients[0].starts_with("alice: online"), "silence means nothing");
+    stage.run_ms(600_000);
+    assert_eq!(stage.snapshot().clients[0], "alice: offline");
+}
