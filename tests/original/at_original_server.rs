@@ -214,6 +214,40 @@ fn registered_is_said_only_when_a_table_shows_the_own_name_and_port() {
 }
 
 #[test]
+fn a_table_with_the_own_name_at_another_port_is_no_registration() {
+    let mut stage = Stage::at_the_original().with(&["alice"], &[]);
+    stage.ours("alice.second");
+    stage.run_ms(60);
+    let own = stage.addr("alice.second");
+    let row = r#"{"message": {"alice": {"IP": "192.0.2.3", "port": 49152, "status": true}}}"#;
+    stage.inject(server_addr(), own, row.as_bytes().to_vec());
+    stage.run_ms(5_000);
+    assert_eq!(stage.count("alice.second", is_registered), 0);
+    assert!(stage.is_finished("alice.second"));
+    assert_unharmed(&stage, &["alice"]);
+}
+
+#[test]
+fn stored_messages_are_asked_for_only_where_the_name_is_known() {
+    let mut stage = Stage::at_the_original();
+    stage.wire_rule(
+        |wire| {
+            if wire.text().contains("GETSAVE") { Verdict::Lose } else { Verdict::Pass }
+        },
+    );
+    stage.ours("bob");
+    stage.run_ms(500);
+    assert_eq!(stage.count("bob", is_registered), 1);
+    stage.kill("server");
+    stage.run_ms(3_000);
+    stage.wire_rule(|_| Verdict::Pass);
+    stage.start_original_server(BTreeMap::new());
+    stage.run_ms(10_000);
+    assert_eq!(stage.original_server().status("bob"), Some(true));
+    assert_unharmed(&stage, &[]);
+}
+
+#[test]
 fn a_lost_table_does_not_pass_for_a_registration() {
     let mut stage = Stage::at_the_original();
     let mut left = 2;
