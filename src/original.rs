@@ -64,7 +64,7 @@ struct Row {
 /// Reads a datagram; `None` if it is none of this dialect, or has no meaning.
 #[must_use]
 pub fn decode(bytes: &[u8]) -> Option<Word> {
-    if bytes.len() > ORIGINAL_DATAGRAM_MAX || bytes.first() != Some(&MARK) {
+    if bytes.first() != Some(&MARK) {
         return None;
     }
     let text = String::from_utf8_lossy(bytes);
@@ -74,8 +74,9 @@ pub fn decode(bytes: &[u8]) -> Option<Word> {
     match object.remove("message")? {
         Value::String(text) if text == "ACK" => Some(Word::Ack),
         Value::String(text) => Some(Word::Text(text)),
+        // Whoever has a name that ours cannot have, or no address, cannot be spoken to.
         Value::Object(rows) => {
-            rows.into_iter().map(table_entry).collect::<Option<_>>().map(Word::Table)
+            Some(Word::Table(rows.into_iter().filter_map(table_entry).collect()))
         }
         _ => None,
     }

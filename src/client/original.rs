@@ -312,7 +312,9 @@ impl<P: Plant> Client<P> {
     /// The table is the only proof of a registration: a duplicate is acknowledged, too.
     fn original_table(&mut self, now: Now, entries: Vec<TableEntry>) {
         let Some(server) = &mut self.originals.server else { return };
-        let own = entries.iter().find(|entry| entry.name == self.config.name);
+        // To the original, names that differ in case are two.
+        let name = self.config.name.as_str();
+        let own = entries.iter().find(|entry| entry.name.as_str() == name);
         let own_addr = own.and_then(|entry| entry.addr);
         let joining = matches!(self.session.phase, Phase::Joining { .. });
         match own_addr {

@@ -80,6 +80,8 @@ pub(super) struct Guest {
     /// The message on its way to it: one, for an acknowledgement names none.
     letter: Option<OnItsWay>,
     repeats: Repeats,
+    /// Its last message was not stored.
+    refused: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -256,11 +258,16 @@ impl<P: Plant> Server<P> {
         let Some(guest) = self.sessions.get_mut(&sender).and_then(|s| s.guest.as_mut()) else {
             return;
         };
-        if guest.repeats.is_repeat(now.time, bytes) {
+        let repeat = guest.repeats.is_repeat(now.time, bytes);
+        if repeat && guest.refused {
+            return; // It has been told why; an acknowledgement would be a lie.
+        }
+        guest.refused = false;
+        if repeat {
             return self.send_to_guest(Socket::Main, from, PacketKind::Saved, original::ack());
         }
         let Ok(to) = to.parse::<Name>() else {
-            return self.tell_guest(from, PacketKind::NotSaved, "[Not saved: no such user]\n");
+            return self.refuse_save(&sender, from, "[Not saved: no such user]\n");
         };
         // A stream without the sender's numbers: its place is the next one, whatever it is.
         let stream = StreamId(hash(&(self.record.store.0, fold(&sender), fold(&to))));
@@ -281,7 +288,14 @@ impl<P: Plant> Server<P> {
             Some(NotSaved::MailboxFull) => format!("[Not saved: the mailbox of {to} is full]\n"),
             Some(NotSaved::BadText) => format!("[Not saved: 1 to {TEXT_MAX} bytes of text]\n"),
         };
-        self.tell_guest(from, PacketKind::NotSaved, &refusal);
+        self.refuse_save(&sender, from, &refusal);
+    }
+
+    fn refuse_save(&mut self, sender: &Name, from: SocketAddr, why: &str) {
+        if let Some(guest) = self.sessions.get_mut(sender).and_then(|s| s.guest.as_mut()) {
+            guest.refused = true;
+        }
+        self.tell_guest(from, PacketKind::NotSaved, why);
     }
 
     /// Whatever was sent last from the second socket has arrived.

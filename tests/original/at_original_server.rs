@@ -214,6 +214,40 @@ fn registered_is_said_only_when_a_table_shows_the_own_name_and_port() {
 }
 
 #[test]
+fn a_table_with_the_own_name_at_another_port_is_no_registration() {
+    let mut stage = Stage::at_the_original().with(&["alice"], &[]);
+    stage.ours("alice.second");
+    stage.run_ms(60);
+    let own = stage.addr("alice.second");
+    let row = r#"{"message": {"alice": {"IP": "192.0.2.3", "port": 49152, "status": true}}}"#;
+    stage.inject(server_addr(), own, row.as_bytes().to_vec());
+    stage.run_ms(5_000);
+    assert_eq!(stage.count("alice.second", is_registered), 0);
+    assert!(stage.is_finished("alice.second"));
+    assert_unharmed(&stage, &["alice"]);
+}
+
+#[test]
+fn stored_messages_are_asked_for_only_where_the_name_is_known() {
+    let mut stage = Stage::at_the_original();
+    stage.wire_rule(
+        |wire| {
+            if wire.text().contains("GETSAVE") { Verdict::Lose } else { Verdict::Pass }
+        },
+    );
+    stage.ours("bob");
+    stage.run_ms(500);
+    assert_eq!(stage.count("bob", is_registered), 1);
+    stage.kill("server");
+    stage.run_ms(3_000);
+    stage.wire_rule(|_| Verdict::Pass);
+    stage.start_original_server(BTreeMap::new());
+    stage.run_ms(10_000);
+    assert_eq!(stage.original_server().status("bob"), Some(true));
+    assert_unharmed(&stage, &[]);
+}
+
+#[test]
 fn a_lost_table_does_not_pass_for_a_registration() {
     let mut stage = Stage::at_the_original();
     let mut left = 2;
@@ -332,4 +366,37 @@ fn any_datagram_of_the_servers_is_survived() {
     assert_eq!(stage.texts("bob"), ["still there?"]);
     assert_eq!(stage.texts_from("alice", "bob"), ["still there?"]);
     assert_unharmed(&stage, &["alice"]);
+}
+
+#[test]
+fn names_that_only_originals_can_have_do_no_harm() {
+    let mut stage = Stage::at_the_original().with(&["2fast", "müller", "alice"], &["bob"]);
+    stage.original("Bob");
+    stage.run_ms(3_000);
+    assert_eq!(stage.count("bob", is_registered), 1);
+    assert_eq!(stage.count("bob", |e| matches!(e, Event::Error(_))), 0);
+    stage.says("alice", "send bob hello");
+    stage.says("bob", "send alice hello");
+    stage.run_ms(1_000);
+    assert_eq!(stage.texts("bob"), ["hello"]);
+    assert_eq!(stage.texts_from("alice", "bob"), ["hello"]);
+    assert_unharmed(&stage, &["alice"]);
+}
+
+#[test]
+fn a_table_that_deafens_originals_is_read() {
+    let mut stage = Stage::at_the_original();
+    for n in 0..80 {
+        stage.original(&format!("client{n:02}"));
+        stage.run_ms(20);
+    }
+    for name in ["bob", "carol"] {
+        stage.ours(name);
+        stage.run_ms(2_000);
+    }
+    assert!(!stage.client("client00").is_listening());
+    stage.says("bob", "send carol hello");
+    stage.run_ms(1_000);
+    assert_eq!(stage.texts("carol"), ["hello"]);
+    assert_unharmed(&stage, &[]);
 }

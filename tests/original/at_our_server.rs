@@ -221,6 +221,29 @@ fn copies_of_a_save_are_stored_once_and_equal_texts_twice() {
 }
 
 #[test]
+fn what_is_not_saved_is_never_said_to_be() {
+    let mut stage = Stage::at_ours().with(&["alice"], &["bob"]);
+    stage.says("bob", "dereg bob");
+    stage.run_ms(1_000);
+    stage.says("alice", &format!("send bob {}", "x".repeat(701)));
+    stage.run_ms(4_000);
+    assert_eq!(stage.shows("alice", "[Messages received by the server and saved]"), 0);
+    assert_eq!(stage.shows("alice", "[Server not responding]"), 1);
+    assert_eq!(stage.client("alice").screen().matches("[Not saved: ").count(), 1);
+    assert_eq!(stage.snapshot().mail.len(), 0);
+    let (alice, start) = (stage.addr("alice"), stage.wire.len());
+    for _ in 0..4 {
+        let save = crate::json::datagram("[REQUEST:SAVE] alice b/d hello");
+        stage.inject(alice, crate::world::server_addr(), save);
+        stage.run_ms(500);
+    }
+    assert!(stage.wire[start..].iter().all(|wire| !(wire.from == "server" && has(wire, "ACK"))));
+    stage.says("alice", "send bob short");
+    stage.run_ms(1_000);
+    assert_eq!(stage.shows("alice", "[Messages received by the server and saved]"), 1);
+}
+
+#[test]
 fn an_unacknowledged_message_is_kept_for_the_original() {
     let mut stage = Stage::at_ours().with(&["alice"], &["bob"]);
     stage.says("alice", "dereg alice");

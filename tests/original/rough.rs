@@ -33,9 +33,15 @@ fn told(stage: &Stage, name: &str) -> usize {
     stage.count(name, |e| matches!(e, Event::Received { .. } | Event::Saved { .. }))
 }
 
-fn deduplicated(mut texts: Vec<String>) -> Vec<String> {
-    texts.dedup();
-    texts
+/// Without what was shown before: an original shows copies, and late ones among others.
+fn deduplicated(texts: Vec<String>) -> Vec<String> {
+    let mut first: Vec<String> = Vec::new();
+    for text in texts {
+        if !first.contains(&text) {
+            first.push(text);
+        }
+    }
+    first
 }
 
 fn numbers(count: usize) -> Vec<String> {
@@ -219,4 +225,72 @@ fn a_forged_address_earns_little_of_the_mail() {
     let to_victim = stage.wire.iter().filter(|wire| wire.to == name);
     let earned: usize = to_victim.map(|wire| wire.bytes.len()).sum();
     assert!(earned <= 60 * 1_000, "{earned} bytes for 60 requests");
+}
+
+#[test]
+fn an_original_that_the_second_socket_never_reaches_gets_its_mail_from_the_first() {
+    let mut stage = Stage::at_ours();
+    stage.wire_rule(|wire| if wire.from == "second" { Verdict::Lose } else { Verdict::Pass });
+    let mut stage = stage.with(&["alice"], &["bob"]);
+    assert_eq!(stage.client("alice").status("alice"), Some(true));
+    stage.says("alice", "dereg alice");
+    stage.run_ms(1_000);
+    stage.says("bob", "send alice one");
+    stage.says("bob", "send alice two");
+    stage.run_ms(1_000);
+    stage.says("alice", "reg alice");
+    stage.run_ms(9_000);
+    let shown = stage.texts_from("alice", "bob");
+    assert_eq!(deduplicated(shown.clone()), ["one", "two"]);
+    assert!(shown.len() <= 6, "{shown:?}");
+    assert_eq!(stage.snapshot().mail.len(), 0);
+    stage.run_ms(120_000);
+    assert!(stage.snapshot().clients[0].starts_with("alice: online"), "silence means nothing");
+    stage.run_ms(600_000);
+    assert_eq!(stage.snapshot().clients[0], "alice: offline");
+}
+
+#[test]
+fn doubled_datagrams_do_no_harm_and_lose_nothing() {
+    let mut stage = Stage::at_ours().with(&["alice"], &["bob"]);
+    stage.wire_rule(|_| Verdict::Twice(Duration::from_millis(50)));
+    for n in 0..10 {
+        stage.says("bob", &format!("send alice {n}!"));
+        stage.says("alice", &format!("send bob {n}!"));
+        stage.run_ms(1_000);
+    }
+    stage.says("alice", "dereg alice");
+    stage.run_ms(2_000);
+    for n in 10..20 {
+        stage.says("bob", &format!("send alice {n}!"));
+    }
+    stage.run_ms(2_000);
+    stage.says("alice", "reg alice");
+    stage.run_ms(30_000);
+    assert_eq!(told(&stage, "bob"), 20);
+    assert_eq!(deduplicated(stage.texts_from("alice", "bob")), numbers(20));
+    assert_eq!(deduplicated(stage.texts("bob")), numbers(10));
+    let start = stage.wire.len();
+    stage.run_ms(60_000);
+    assert!(stage.wire.len() - start < 150, "quiet again: {}", stage.wire.len() - start);
+}
+
+#[test]
+fn doubled_datagrams_do_no_harm_to_an_original_server() {
+    let mut stage = Stage::at_the_original();
+    stage.wire_rule(|_| Verdict::Twice(Duration::from_millis(50)));
+    let mut stage = stage.with(&["alice"], &["bob", "carol"]);
+    for n in 0..10 {
+        stage.says("bob", &format!("send carol {n}!"));
+        stage.says("bob", &format!("send alice {n}!"));
+        stage.run_ms(1_000);
+    }
+    stage.says("carol", "dereg carol");
+    stage.run_ms(5_000);
+    stage.says("carol", "quit");
+    stage.run_ms(5_000);
+    assert_eq!(told(&stage, "bob"), 20);
+    assert_eq!(deduplicated(stage.texts("carol")), numbers(10));
+    assert_eq!(deduplicated(stage.texts_from("alice", "bob")), numbers(10));
+    assert!(stage.original_server().is_alive() && stage.is_finished("carol"));
 }
