@@ -320,12 +320,6 @@ impl<P: Plant> Client<P> {
         let lane = self.lanes.iter_mut().find(|(_, lane)| lane.deaf.as_ref().is_some_and(hears));
         if let Some((name, lane)) = lane {
             lane.deaf = None;
-            // What the server has not taken yet may go directly again: ids suppress copies.
-            if lane.entries.values().all(|entry| entry.way != Way::Saved) {
-                for entry in lane.entries.values_mut() {
-                    entry.way = Way::Direct { to: from, attempts: 0, next_at: now.time };
-                }
-            }
             let name = name.clone();
             self.pump(now, &name);
         }
@@ -397,12 +391,13 @@ impl<P: Plant> Client<P> {
         let later = lane.entries.split_off(&(upto + 1));
         let settled = std::mem::replace(&mut lane.entries, later);
         lane.progress = now.time;
-        for (seq, entry) in settled {
+        // Told first: a crash in between makes it say so again, not never.
+        for (seq, _) in settled.iter().filter(|(_, entry)| entry.told != Told::Saved) {
+            let id = MessageId { stream, seq: *seq };
+            self.journal.event_durably(Event::Received { id, to: to.clone() });
+        }
+        for seq in settled.into_keys() {
             self.change(Change::Settled { to: to.clone(), seq });
-            if entry.told != Told::Saved {
-                let id = MessageId { stream, seq };
-                self.journal.event_durably(Event::Received { id, to: to.clone() });
-            }
         }
         self.pump(now, to);
     }
@@ -446,6 +441,9 @@ impl<P: Plant> Client<P> {
         // What was said to be saved is not given up: a server without its memory may hear of the
         // recipient yet.
         let is_final = reason.is_final() && entry.told != Told::Saved;
+        if untold || is_final {
+            self.journal.event_durably(Event::Unsent { id, to: to.clone(), reason });
+        }
         if is_final {
             lane.entries.remove(&id.seq);
             self.change(Change::Settled { to: to.clone(), seq: id.seq });
@@ -455,9 +453,6 @@ impl<P: Plant> Client<P> {
                 entry.told = Told::Unsent;
             }
             entry.way = Way::Server { attempts: 1, next_at: now.time + REFUSED_RETRY };
-        }
-        if untold || is_final {
-            self.journal.event_durably(Event::Unsent { id, to: to.clone(), reason });
         }
         self.pump(now, &to);
     }
@@ -485,14 +480,16 @@ impl<P: Plant> Client<P> {
                 keep
             });
         }
-        for (to, seq) in abandoned {
-            let Some(stream) = self.record.outgoing.get(&to).map(|known| known.stream) else {
+        for (to, seq) in &abandoned {
+            let Some(stream) = self.record.outgoing.get(to).map(|known| known.stream) else {
                 continue;
             };
-            self.change(Change::Settled { to: to.clone(), seq });
-            let (id, reason) = (MessageId { stream, seq }, UnsentReason::Left);
-            self.journal.event_durably(Event::Unsent { id, to, reason });
+            let (id, reason) = (MessageId { stream, seq: *seq }, UnsentReason::Left);
+            self.journal.event_durably(Event::Unsent { id, to: to.clone(), reason });
             self.incomplete = true;
+        }
+        for (to, seq) in abandoned {
+            self.change(Change::Settled { to, seq });
         }
     }
 }

@@ -476,20 +476,6 @@ fn nobody_knocks_while_deregistered() {
 }
 
 #[test]
-fn a_peer_that_hears_again_gets_what_a_dead_server_did_not_take() {
-    let mut world = World::with(&["alice", "bob"]);
-    world.kill_server();
-    world.rule(|now, sight| {
-        let cut = sight.from == "alice" && sight.to == "bob" && now.since_start() < seconds(5);
-        if cut { Verdict::Lose } else { Verdict::Pass }
-    });
-    world.types("alice", "send bob hello");
-    world.run(seconds(15));
-    assert_eq!(world.texts("bob"), ["hello"]);
-    assert_eq!(world.count("alice", is_received), 1);
-}
-
-#[test]
 fn sends_that_had_not_begun_are_spoken_of_when_the_user_leaves() {
     let mut world = World::new();
     world.kill_server();
