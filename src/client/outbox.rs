@@ -49,7 +49,7 @@ struct Entry {
 enum Way {
     /// Behind others.
     Queued,
-    /// Sent so often to the recipient.
+    /// Sent so often to the recipient, last to this address.
     Direct { to: SocketAddr, attempts: u32, next_at: Time },
     /// Sent so often to the server.
     Server { attempts: u32, next_at: Time },
@@ -197,25 +197,23 @@ impl<P: Plant> Client<P> {
         let Some(stream) = self.record.outgoing.get(to).map(|outgoing| outgoing.stream) else {
             return;
         };
-        for (seq, entry) in lane.entries.iter_mut() {
-            match (path, entry.way) {
-                (Path::Direct(addr), Way::Direct { to, .. }) if to != addr => {
-                    entry.way = Way::Direct { to: addr, attempts: 0, next_at: now.time };
+        match path {
+            Path::Unknown => {}
+            Path::Direct(to) => {
+                for entry in lane.entries.values_mut().take(window) {
+                    if entry.way == Way::Queued {
+                        entry.way = Way::Direct { to, attempts: 0, next_at: now.time };
+                    }
                 }
-                (Path::Server(reason), Way::Queued | Way::Direct { .. }) => {
+            }
+            Path::Server(reason) => {
+                let others = lane.entries.iter_mut().filter(|(_, entry)| !entry.is_with_server());
+                for (seq, entry) in others {
                     entry.way = Way::Server { attempts: 0, next_at: now.time };
                     if let Some(reason) = reason {
                         let id = MessageId { stream, seq: *seq };
                         self.journal.event_durably(Event::Detour { id, to: to.clone(), reason });
                     }
-                }
-                _ => {}
-            }
-        }
-        if let Path::Direct(addr) = path {
-            for entry in lane.entries.values_mut().take(window) {
-                if entry.way == Way::Queued {
-                    entry.way = Way::Direct { to: addr, attempts: 0, next_at: now.time };
                 }
             }
         }
@@ -230,11 +228,13 @@ impl<P: Plant> Client<P> {
         let window: Vec<(u64, Way)> =
             active.take(self.window(to)).map(|(seq, entry)| (*seq, entry.way)).collect();
         let Some(base) = lane.entries.keys().next().copied() else { return };
+        let here = self.roster.get(to).and_then(|entry| entry.addr);
         // The server knows about what it keeps; what is settled behind that, it may skip.
         let unsaved_base = window.first().map_or(base, |(seq, _)| *seq);
         for (seq, way) in window {
             let way = match way {
-                Way::Direct { to: addr, attempts, next_at } if next_at <= now.time => {
+                Way::Direct { to: before, attempts, next_at } if next_at <= now.time => {
+                    let addr = here.unwrap_or(before);
                     let base = self.claimed_base(seq, base);
                     self.transmit_message(to, addr, seq, base, attempts + 1);
                     Way::Direct { to: addr, attempts: attempts + 1, next_at: now.time + RETRY }
