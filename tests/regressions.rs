@@ -16,6 +16,6 @@ fn what_failed_once_holds() {
         let name = path.display();
         let plan = Scenario::parse(&text).unwrap_or_else(|bad| panic!("{name}:{bad}")).plan();
         let outcome = sim::world::run(&plan);
-        assert_eq!(sim::check::check(&plan, &outcome.log, outcome.end), [], "{name}");
+        assert_eq!(sim::check::check(&plan, &outcome), [], "{name}");
     }
 }

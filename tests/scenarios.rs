@@ -71,7 +71,7 @@ fn replay(name: &str) {
     let scenario = Scenario::parse(&text).unwrap_or_else(|bad| panic!("{name}.json:{bad}"));
     let plan = scenario.plan();
     let outcome = sim::world::run(&plan);
-    assert_eq!(sim::check::check(&plan, &outcome.log, outcome.end), []);
+    assert_eq!(sim::check::check(&plan, &outcome), []);
     let mut settings = insta::Settings::clone_current();
     settings.set_description(&scenario.about);
     settings.set_omit_expression(true);

@@ -142,7 +142,7 @@ pub fn run_seeds(
 pub fn judge(seed: u64, plan: &Plan, outcome: &Outcome) -> Trial {
     let Outcome { log, end, .. } = outcome;
     let ledger = Ledger::new(log);
-    let violations = check(plan, log, *end);
+    let violations = check(plan, outcome);
     let datagrams = Tally::of(log, plan.faults.rates_until);
     let counts = Counts { datagrams, messages: messages(&ledger), simulated: *end };
     let exercised = counts.messages.received + counts.messages.saved > 0;

@@ -8,6 +8,7 @@ mod loss;
 mod once;
 mod order;
 mod panic;
+mod presence;
 mod quiet;
 mod truth;
 mod words;
@@ -16,8 +17,11 @@ use std::time::Duration;
 
 pub use quiet::QUIET;
 
+use udpchat::server::Snapshot;
+
 use crate::ledger::Ledger;
 use crate::log::Log;
+use crate::network::Outcome;
 use crate::plan::Plan;
 
 /// What a checker sees.
@@ -27,6 +31,8 @@ pub struct Evidence<'a> {
     pub plan: &'a Plan,
     /// When the run ended.
     pub end: Duration,
+    /// The server's state then, if it is known.
+    pub server: Option<&'a Snapshot>,
     /// What happened.
     pub log: &'a Log,
     /// What happened, by message.
@@ -76,13 +82,23 @@ pub const CHECKERS: &[Checker] = &[
     convergence::CHECKER,
     quiet::CHECKER,
     bounds::CHECKER,
+    presence::CHECKER,
 ];
 
 /// Every promise that the run broke; if it was healed, also those that hold only then.
 #[must_use]
-pub fn check(plan: &Plan, log: &Log, end: Duration) -> Vec<Violation> {
+pub fn check(plan: &Plan, outcome: &Outcome) -> Vec<Violation> {
+    check_so_far(plan, &outcome.log, outcome.end, outcome.server.as_ref())
+}
+
+fn check_so_far(
+    plan: &Plan,
+    log: &Log,
+    end: Duration,
+    server: Option<&Snapshot>,
+) -> Vec<Violation> {
     let ledger = Ledger::new(log);
-    let evidence = Evidence { plan, end, log, ledger: &ledger };
+    let evidence = Evidence { plan, end, server, log, ledger: &ledger };
     let applies = |checker: &&Checker| plan.healed.is_some() || checker.when == When::Always;
     CHECKERS.iter().filter(applies).flat_map(|checker| (checker.check)(evidence)).collect()
 }
@@ -96,5 +112,5 @@ pub fn is_settled(plan: &Plan, log: &Log, now: Duration) -> bool {
     let quiet_since = now.saturating_sub(quiet::QUIET);
     plan.healed.is_some_and(|healed| healed < quiet_since)
         && last < quiet_since
-        && check(plan, log, now).is_empty()
+        && check_so_far(plan, log, now, None).is_empty()
 }

@@ -128,10 +128,11 @@ pub struct Explore {
     #[arg(long)]
     pub swarm: bool,
     /// A bug that is planted, to see whether it is caught.
-    #[arg(long, value_name = "BUG", value_parser = PossibleValuesParser::new(bugs::BUGS.iter().map(|(_, name)| *name)))]
+    #[arg(long, value_name = "BUG", value_parser = bug_names())]
     pub plant: Option<String>,
     /// Clients.
-    #[arg(long, default_value_t = DEFAULT_CLIENTS, value_parser = clap::value_parser!(u32).range(2..=50))]
+    #[arg(long, default_value_t = DEFAULT_CLIENTS)]
+    #[arg(value_parser = clap::value_parser!(u32).range(2..=50))]
     pub clients: u32,
     /// Messages that they type in all.
     #[arg(long, default_value_t = DEFAULT_MESSAGES)]
@@ -170,6 +171,10 @@ pub enum Faults {
 /// From one duration to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span(pub Duration, pub Duration);
+
+fn bug_names() -> PossibleValuesParser {
+    PossibleValuesParser::new(bugs::BUGS.iter().map(|(_, name)| *name))
+}
 
 fn rate(text: &str) -> Result<f64, String> {
     let rate: f64 = text.parse().map_err(|_| "expected a number from 0 to 1".to_owned())?;

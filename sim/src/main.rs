@@ -98,10 +98,11 @@ fn shrink(what: &str, into: Option<&Path>, asked: &Explore) -> u8 {
         return EXIT_HELD;
     };
     let Shrunk { violation, faults, faults_before, runs, .. } = &shrunk;
+    let (checker, what) = (violation.checker, &violation.what);
     println!(
-        "\nSmallest run that breaks {:?}: {faults} of {faults_before} faults, after {runs} runs.\n{}",
-        violation.checker, violation.what
+        "\nSmallest run that breaks {checker:?}: {faults} of {faults_before} faults left after"
     );
+    println!("{runs} runs. {what}.");
     match sim::shrink::write(&shrunk, plan.seed, into, &run) {
         Ok(path) => println!(
             "Written to {0}; look at it with: cargo run --bin sim -- replay {0}",
@@ -122,7 +123,7 @@ fn replay(file: &Path, detail: Detail) -> u8 {
     let plan = scenario.plan();
     let outcome = sim::world::run(&plan);
     print!("{}\n\n{}", scenario.about, outcome.log.to_text(detail));
-    let violations = sim::check::check(&plan, &outcome.log, outcome.end);
+    let violations = sim::check::check(&plan, &outcome);
     for violation in &violations {
         let at = Duration::as_secs_f64(&violation.at);
         println!("\nVIOLATED at {at:.3} s, {}: {}", violation.checker, violation.what);

@@ -50,13 +50,13 @@ enum Piece {
 #[must_use]
 pub fn shrink(plan: &Plan, run: Run<'_>) -> Option<Shrunk> {
     let outcome = run(plan);
-    let checker = check(plan, &outcome.log, outcome.end).first()?.checker;
+    let checker = check(plan, &outcome).first()?.checker;
     let frozen = freeze(plan, &outcome.log);
     let mut runs = 1;
     let mut fails = |plan: &Plan| {
         runs += 1;
         let outcome = run(plan);
-        let violations = check(plan, &outcome.log, outcome.end);
+        let violations = check(plan, &outcome);
         violations.into_iter().find(|violation| violation.checker == checker)
     };
     let pieces = pieces(&frozen);
@@ -98,6 +98,14 @@ pub fn freeze(plan: &Plan, log: &Log) -> Plan {
 }
 
 impl Piece {
+    /// The actions that it has of this host.
+    fn of_host(&self, host: usize) -> Vec<usize> {
+        match self {
+            Self::Actions(of, actions) if *of == host => actions.clone(),
+            _ => Vec::new(),
+        }
+    }
+
     fn is_fault(&self, plan: &Plan) -> bool {
         match self {
             Self::Rule(_) | Self::Cut(_) => true,
@@ -170,10 +178,10 @@ fn only(plan: &Plan, kept: &[Piece]) -> Plan {
         .enumerate()
         .filter(|(index, _)| is_there(*index))
         .map(|(index, host)| {
-            let removable: BTreeSet<usize> = action_pieces(&host.actions).concat().into_iter().collect();
-            let stays = |action: &usize| !removable.contains(action) || kept.iter().any(|piece| {
-                matches!(piece, Piece::Actions(of, actions) if *of == index && actions.contains(action))
-            });
+            let all: BTreeSet<usize> = action_pieces(&host.actions).concat().into_iter().collect();
+            let kept: BTreeSet<usize> =
+                kept.iter().flat_map(|piece| piece.of_host(index)).collect();
+            let stays = |action: &usize| !all.contains(action) || kept.contains(action);
             let mut host = host.clone();
             let all = std::mem::take(&mut host.actions);
             let indexed = all.into_iter().enumerate().filter(|(action, _)| stays(action));
@@ -296,7 +304,8 @@ pub fn to_scenario(plan: &Plan, log: &Log, about: String) -> Scenario {
         steps.push(Step { at: *until, verb: Verb::Link { directions, cut: false } });
     }
     // The server's own start is understood.
-    steps.retain(|step| !matches!(&step.verb, Verb::Start { host, .. } if **host == *SERVER && step.at.is_zero()));
+    let understood = |verb: &Verb| matches!(verb, Verb::Start { host, .. } if **host == *SERVER);
+    steps.retain(|step| !(step.at.is_zero() && understood(&step.verb)));
     steps.sort_by_key(|step| step.at);
     let (seed, disk) = (plan.seed, plan.disk);
     Scenario { about, seed, disk, settles: plan.healed.is_some(), steps, until: plan.until }
@@ -314,7 +323,7 @@ pub fn write(shrunk: &Shrunk, seed: u64, folder: &Path, run: Run<'_>) -> io::Res
     let text = scenario.to_string();
     let again = Scenario::parse(&text).map_err(io::Error::other)?.plan();
     let outcome = run(&again);
-    let violations = check(&again, &outcome.log, outcome.end);
+    let violations = check(&again, &outcome);
     if !violations.iter().any(|found| found.checker == violation.checker) {
         return Err(io::Error::other(format!("written as a scenario it holds:\n{text}")));
     }

@@ -129,12 +129,15 @@ const BREAK_MAX_MS: u64 = 8_000;
 /// A program that was killed is started again after this at the latest.
 const DOWN_MAX_MS: u64 = 6_000;
 
+/// A restart as supervisors do it.
+const QUICK_RESTART_MAX_MS: u64 = 200;
+
 /// The longest cut and the longest pause.
 const CUT_MAX_MS: u64 = 10_000;
 const PAUSE_MAX_MS: u64 = 6_000;
 
-/// The farthest that a calendar clock is set, either way: more than any timer.
-const CLOCK_STEP_MAX_MS: u64 = 3_600_000;
+/// The farthest that a calendar clock is set, either way: two days, more than any expiry.
+const CLOCK_STEP_MAX_MS: u64 = 172_800_000;
 
 /// The first clients are called as in every textbook, the others get numbers.
 const NAMES: [&str; 8] = ["alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi"];
@@ -206,7 +209,9 @@ fn mishaps(seed: u64, host: &str, size: &Size, profile: &Profile) -> Vec<(Durati
     let mut stream = Stream::new(seed, &["crashes", host]);
     for at in times(&mut stream, profile.crashes, size.duration) {
         todo.push((at, Todo::Crash));
-        todo.push((at + up_to(&mut stream, DOWN_MAX_MS), Todo::Start));
+        // Half of them are back before what the killed program sent has arrived.
+        let most = if stream.fraction() < 0.5 { QUICK_RESTART_MAX_MS } else { DOWN_MAX_MS };
+        todo.push((at + up_to(&mut stream, most), Todo::Start));
     }
     let mut stream = Stream::new(seed, &["pauses", host]);
     for at in times(&mut stream, profile.pauses, size.duration) {
@@ -330,6 +335,15 @@ fn cuts(seed: u64, hosts: &[Host], size: &Size, profile: &Profile) -> Vec<Cut> {
             cuts.push(Cut { from, to, since, until });
         }
     }
+    cuts.sort_by(|a, b| (&a.from, &a.to, a.since).cmp(&(&b.from, &b.to, b.since)));
+    // Those that overlap become one: then each can be mended by itself.
+    cuts.dedup_by(|next, cut| {
+        let overlaps = (&next.from, &next.to) == (&cut.from, &cut.to) && next.since <= cut.until;
+        if overlaps {
+            cut.until = cut.until.max(next.until);
+        }
+        overlaps
+    });
     cuts
 }
 

@@ -1,39 +1,88 @@
-//! Repetition is bounded: a peer that does not answer is left alone.
+//! Repetition is bounded: a peer that does not answer is left alone, a server is not forgotten.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use udpchat::client::timing::DIRECT_ATTEMPTS;
+use udpchat::client;
+use udpchat::client::timing::{BACKOFF_MAX, DIRECT_ATTEMPTS};
 use udpchat::protocol::PacketKind;
 
 use super::{Checker, Evidence, Violation, When};
-use crate::label::Label;
-use crate::log::What;
+use crate::label::{HostName, Label};
+use crate::log::{Entry, What};
 
 pub(super) const CHECKER: Checker = Checker {
     name: "bounded",
-    promise: "no program sends a message to its recipient more often than it says it would",
+    promise: "no program sends a message to its recipient more often than it says it would, or \
+              waits longer before it asks the server again",
     when: When::Always,
     check,
 };
 
+/// More than a disk takes that must end its commit before a datagram may leave.
+const SLACK: Duration = Duration::from_secs(1);
+
 fn check(evidence: Evidence<'_>) -> Vec<Violation> {
-    let mut sent: BTreeMap<&Label, u32> = BTreeMap::new();
-    let mut violations = Vec::new();
+    let mut bounds = Bounds::default();
     for entry in &evidence.log.entries {
+        bounds.note(entry);
+    }
+    bounds.violations
+}
+
+#[derive(Default)]
+struct Bounds<'a> {
+    /// How often each message was sent directly, by the program that runs now.
+    direct: BTreeMap<&'a Label, u32>,
+    /// Since when a client that wants to sign in has sent nothing to the server.
+    silent: BTreeMap<&'a HostName, Duration>,
+    violations: Vec<Violation>,
+}
+
+impl<'a> Bounds<'a> {
+    fn note(&mut self, entry: &'a Entry) {
         match &entry.what {
-            // Another program, which knows nothing of the tries before.
-            What::Started { .. } => sent.retain(|label, _| label.host != entry.host),
+            What::Started { .. } => {
+                // Another program, which knows nothing of the tries before.
+                self.direct.retain(|label, _| label.host != entry.host);
+                self.silent.remove(&entry.host);
+            }
             What::Sent { key, .. } if key.packet == PacketKind::Message => {
-                let Some(label) = &key.message else { continue };
-                let times = sent.entry(label).or_default();
-                *times += 1;
-                if *times == DIRECT_ATTEMPTS + 1 {
-                    let what = format!("{label} is sent directly for the {times}th time");
-                    violations.push(Violation { checker: CHECKER.name, at: entry.at, what });
+                if let Some(label) = &key.message {
+                    self.sent_directly(entry.at, label);
                 }
+            }
+            What::Sent { key, .. } if key.packet == PacketKind::Hello => {
+                let before = self.silent.insert(&entry.host, entry.at);
+                let longest = BACKOFF_MAX + SLACK;
+                if before.is_some_and(|before| entry.at - before > longest) {
+                    let what = format!("{} waited too long to say hello again", entry.host);
+                    self.violate(entry.at, what);
+                }
+            }
+            What::Client(client::Event::Registered { .. } | client::Event::Offline)
+            | What::Paused { .. }
+            | What::Crashed
+            | What::Ended { .. } => {
+                self.silent.remove(&entry.host);
+            }
+            What::Sent { .. } => {
+                self.silent.remove(&entry.host);
             }
             _ => {}
         }
     }
-    violations
+
+    fn sent_directly(&mut self, at: Duration, label: &'a Label) {
+        let times = self.direct.entry(label).or_default();
+        *times += 1;
+        if *times == DIRECT_ATTEMPTS + 1 {
+            let what = format!("{label} is sent directly for the {times}th time");
+            self.violate(at, what);
+        }
+    }
+
+    fn violate(&mut self, at: Duration, what: String) {
+        self.violations.push(Violation { checker: CHECKER.name, at, what });
+    }
 }

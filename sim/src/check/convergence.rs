@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use udpchat::client::{Event, Listing};
+use udpchat::protocol::Name;
 
 use super::{Checker, Evidence, Violation, When};
 use crate::label::HostName;
@@ -11,7 +12,7 @@ use crate::plan::Role;
 
 pub(super) const CHECKER: Checker = Checker {
     name: "tables converge",
-    promise: "when all faults are over, everyone is registered and has a table that says so",
+    promise: "when all faults are over, everyone is registered and in everybody's table",
     when: When::AfterHealing,
     check,
 };
@@ -37,15 +38,29 @@ fn check(evidence: Evidence<'_>) -> Vec<Violation> {
     let mut everyone: Vec<_> = users.iter().map(|(_, user)| (*user).clone()).collect();
     everyone.sort();
     let right = Listing { online: everyone, offline: Vec::new() };
+    let moved = users.iter().filter_map(|(host, user)| misplaced(evidence, host, user));
+    let mut violations: Vec<Violation> = moved.collect();
     let wrong = users.iter().filter(|(host, _)| last.get(host) != Some(&&right));
-    wrong
-        .map(|(host, _)| {
-            let has = last.get(host).map_or_else(
-                || "no table".to_owned(),
-                |table| format!("a table in which {:?} are away", table.offline),
-            );
-            let what = format!("in the end {host} has {has}, though everybody is here");
-            Violation { checker: CHECKER.name, at: evidence.end, what }
-        })
-        .collect()
+    violations.extend(wrong.map(|(host, _)| {
+        let has = last.get(host).map_or_else(
+            || "no table".to_owned(),
+            |table| format!("a table in which {:?} are away", table.offline),
+        );
+        let what = format!("in the end {host} has {has}, though everybody is here");
+        Violation { checker: CHECKER.name, at: evidence.end, what }
+    }));
+    violations
+}
+
+/// Whether the server looks for a user elsewhere than where the program listens.
+fn misplaced(evidence: Evidence<'_>, host: &HostName, user: &Name) -> Option<Violation> {
+    let port = evidence.log.entries.iter().rev().find_map(|entry| match entry.what {
+        What::Started { port } if entry.host == *host => Some(port),
+        _ => None,
+    })?;
+    let (name, place) = (format!("{user}: "), format!(":{port}"));
+    let row = evidence.server?.clients.iter().find(|row| row.starts_with(&name))?;
+    let what = format!("{host} listens on port {port}, the server's table says {row:?}");
+    let violation = Violation { checker: CHECKER.name, at: evidence.end, what };
+    (!row.ends_with(&place)).then_some(violation)
 }

@@ -6,8 +6,8 @@ use crate::ledger::Told;
 pub(super) const CHECKER: Checker = Checker {
     name: "nothing lost",
     promise: "when all faults are over, every message that was accepted is shown and its sender \
-              told so, unless its sender was told that it is given up, or one of them was killed in the \
-              very moment",
+              told so, unless it was given up and its sender told that, or one of them was killed \
+              in the very moment",
     when: When::AfterHealing,
     check,
 };

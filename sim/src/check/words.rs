@@ -7,7 +7,7 @@ use crate::plan::{Plan, Role};
 
 pub(super) const CHECKER: Checker = Checker {
     name: "nothing invented",
-    promise: "what is shown was typed so, by the one it is said to be from, for the one who sees it",
+    promise: "what is shown was typed so, by whom it is said to be from, for the one who sees it",
     when: When::Always,
     check,
 };
