@@ -5,6 +5,7 @@
 mod bounds;
 mod convergence;
 mod loss;
+mod model;
 mod once;
 mod order;
 mod panic;
@@ -83,6 +84,7 @@ pub const CHECKERS: &[Checker] = &[
     quiet::CHECKER,
     bounds::CHECKER,
     presence::CHECKER,
+    model::CHECKER,
 ];
 
 /// Every promise that the run broke; if it was healed, also those that hold only then.

@@ -13,8 +13,8 @@ use crate::log::{Entry, What};
 
 pub(super) const CHECKER: Checker = Checker {
     name: "bounded",
-    promise: "no program sends a message to its recipient more often than it says it would, or \
-              waits longer before it asks the server again",
+    promise: "no program sends a message to its recipient more often than it says it would \
+              before it asks the server or hears news of the recipient, or waits longer before it asks the server again",
     when: When::Always,
     check,
 };
@@ -32,7 +32,7 @@ fn check(evidence: Evidence<'_>) -> Vec<Violation> {
 
 #[derive(Default)]
 struct Bounds<'a> {
-    /// How often each message was sent directly, by the program that runs now.
+    /// How often each message was sent directly since the server was asked, by this program.
     direct: BTreeMap<&'a Label, u32>,
     /// Since when a client that wants to sign in has sent nothing to the server.
     silent: BTreeMap<&'a HostName, Duration>,
@@ -52,6 +52,13 @@ impl<'a> Bounds<'a> {
                     self.sent_directly(entry.at, label);
                 }
             }
+            What::Sent { key, .. } if key.packet == PacketKind::Save => {
+                // The server was asked; if it does not answer either, another round may follow.
+                if let Some(label) = &key.message {
+                    self.direct.remove(label);
+                }
+                self.silent.remove(&entry.host);
+            }
             What::Sent { key, .. } if key.packet == PacketKind::Hello => {
                 let before = self.silent.insert(&entry.host, entry.at);
                 let longest = BACKOFF_MAX + SLACK;
@@ -59,6 +66,10 @@ impl<'a> Bounds<'a> {
                     let what = format!("{} waited too long to say hello again", entry.host);
                     self.violate(entry.at, what);
                 }
+            }
+            What::Arrived { packet: PacketKind::Table, .. } => {
+                // Somebody may be elsewhere now, and worth five tries there.
+                self.direct.retain(|label, _| label.host != entry.host);
             }
             What::Client(client::Event::Registered { .. } | client::Event::Offline)
             | What::Paused { .. }
@@ -77,7 +88,7 @@ impl<'a> Bounds<'a> {
         let times = self.direct.entry(label).or_default();
         *times += 1;
         if *times == DIRECT_ATTEMPTS + 1 {
-            let what = format!("{label} is sent directly for the {times}th time");
+            let what = format!("{label} is sent directly {times} times and the server not asked");
             self.violate(at, what);
         }
     }

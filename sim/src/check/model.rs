@@ -1,0 +1,181 @@
+//! A chat as simple as it can be: one list of names, one queue for each pair, no network.
+//!
+//! Is stepped with what users type and what programs say, and decides whether they may say it.
+//! Shares no code with the machines and little with the other checkers.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use udpchat::client::{Event, Problem, UnsentReason};
+use udpchat::protocol::{MessageId, Name};
+use udpchat::server;
+
+use super::{Checker, Evidence, Violation, When};
+use crate::label::{HostName, Label, Labels};
+use crate::log::What;
+use crate::plan::message;
+
+pub(super) const CHECKER: Checker = Checker {
+    name: "model",
+    promise: "users are told what a chat without a network would tell them: a send is refused \
+              only offline, a name is unknown only until it registers, one outcome is the last",
+    when: When::Always,
+    check,
+};
+
+fn check(evidence: Evidence<'_>) -> Vec<Violation> {
+    let lost = evidence.ledger.messages.iter().filter(|(_, message)| message.killed_showing);
+    let unseen = lost.map(|(label, _)| label.clone()).collect();
+    let mut model = Model { unseen, ..Model::default() };
+    let mut violations = Vec::new();
+    for entry in &evidence.log.entries {
+        if let Err(what) = model.step(&evidence.log.labels, &entry.host, &entry.what) {
+            violations.push(Violation { checker: CHECKER.name, at: entry.at, what });
+        }
+    }
+    violations
+}
+
+/// Whether a program may say this; if not, why.
+type Allowed = Result<(), String>;
+
+#[derive(Default)]
+struct Model {
+    /// Names that the server has granted at some time.
+    known: BTreeSet<Name>,
+    /// Hosts whose users have left and have not asked to come back.
+    away: BTreeSet<HostName>,
+    /// Hosts whose users want to come back, perhaps before their leaving is carried out.
+    returning: BTreeSet<HostName>,
+    messages: BTreeMap<Label, Message>,
+    /// Messages whose recipients were killed as they were to be shown.
+    unseen: BTreeSet<Label>,
+    /// What each host has still to be shown from each other.
+    queues: BTreeMap<(HostName, Name), VecDeque<Label>>,
+}
+
+struct Message {
+    to: Name,
+    typed_away: bool,
+    known_when_accepted: bool,
+    /// Its sender was told how it ended, by the program that runs now.
+    ended: bool,
+}
+
+impl Model {
+    fn step(&mut self, labels: &Labels, host: &HostName, what: &What) -> Allowed {
+        match what {
+            What::Typed { line, label: Some(label), refused: None } => self.typed(label, line),
+            What::Typed { line, .. } if line.starts_with("reg ") => {
+                self.away.remove(host);
+                self.returning.insert(host.clone());
+            }
+            What::Typed { line, .. } if line.starts_with("dereg ") => {
+                self.returning.remove(host);
+            }
+            What::Started { .. } => {
+                self.away.remove(host);
+                self.returning.remove(host);
+                // A new program tells anew what it has not settled.
+                let own = self.messages.iter_mut().filter(|(label, _)| label.host == *host);
+                own.for_each(|(_, message)| message.ended = false);
+            }
+            What::Client(event) => return self.client_says(labels, host, event),
+            What::Server(server::Event::Registered { name, .. }) => {
+                self.known.insert(name.clone());
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn typed(&mut self, label: &Label, line: &str) {
+        let Some((to, _)) = message(line) else { return };
+        let typed_away = self.away.contains(&label.host);
+        let message = Message { to, typed_away, known_when_accepted: false, ended: false };
+        self.messages.insert(label.clone(), message);
+    }
+
+    fn client_says(&mut self, labels: &Labels, host: &HostName, event: &Event) -> Allowed {
+        let known = |id: &MessageId| labels.get(*id).cloned();
+        match event {
+            Event::Offline => {
+                if !self.returning.contains(host) {
+                    self.away.insert(host.clone());
+                }
+                Ok(())
+            }
+            Event::Registered { .. } => {
+                self.away.remove(host);
+                Ok(())
+            }
+            Event::Error(Problem::Offline)
+                if !self.away.contains(host) && !self.returning.contains(host) =>
+            {
+                Err(format!("{host} is told to be offline, and is not"))
+            }
+            Event::Sending { id, .. } => known(id).map_or(Ok(()), |label| self.accepted(&label)),
+            Event::Received { id, .. } | Event::Saved { id, .. } => {
+                known(id).map_or(Ok(()), |label| self.ends(&label))
+            }
+            Event::Unsent { id, reason, .. } if reason.is_final() => {
+                let Some(label) = known(id) else { return Ok(()) };
+                self.ends(&label)?;
+                self.given_up(&label, *reason)
+            }
+            Event::Message { id, .. } => known(id).map_or(Ok(()), |label| self.shown(host, &label)),
+            _ => Ok(()),
+        }
+    }
+
+    fn accepted(&mut self, label: &Label) -> Allowed {
+        let Some(message) = self.messages.get_mut(label) else { return Ok(()) };
+        message.known_when_accepted = self.known.contains(&message.to);
+        if !self.unseen.contains(label) {
+            let queue = self.queues.entry((label.host.clone(), message.to.clone())).or_default();
+            queue.push_back(label.clone());
+        }
+        if message.typed_away {
+            return Err(format!("{label} was typed while {} was offline, and is sent", label.host));
+        }
+        Ok(())
+    }
+
+    fn ends(&mut self, label: &Label) -> Allowed {
+        let Some(message) = self.messages.get_mut(label) else { return Ok(()) };
+        if std::mem::replace(&mut message.ended, true) {
+            return Err(format!("{label} has a second outcome"));
+        }
+        Ok(())
+    }
+
+    fn given_up(&mut self, label: &Label, reason: UnsentReason) -> Allowed {
+        let Some(message) = self.messages.get(label) else { return Ok(()) };
+        if let Some(queue) = self.queues.get_mut(&(label.host.clone(), message.to.clone())) {
+            queue.retain(|other| other != label);
+        }
+        if reason == UnsentReason::UnknownName && message.known_when_accepted {
+            return Err(format!("{label} is given up, as if nobody were called {}", message.to));
+        }
+        Ok(())
+    }
+
+    /// The next one of its queue, or one whose sender was killed before it could be queued.
+    fn shown(&mut self, host: &HostName, label: &Label) -> Allowed {
+        let Some(message) = self.messages.get(label) else { return Ok(()) };
+        let Some(queue) = self.queues.get_mut(&(label.host.clone(), message.to.clone())) else {
+            return Ok(());
+        };
+        match queue.iter().position(|other| other == label) {
+            None => Ok(()),
+            Some(0) => {
+                queue.pop_front();
+                Ok(())
+            }
+            Some(place) => {
+                let first = queue[0].clone();
+                queue.drain(..=place);
+                Err(format!("{host} is shown {label} while {first} is still to come"))
+            }
+        }
+    }
+}
