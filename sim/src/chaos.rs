@@ -189,6 +189,7 @@ impl Counts {
             (&mut a.exposed, b.exposed),
             (&mut a.dropped, b.dropped),
             (&mut a.exposed_dropped, b.exposed_dropped),
+            (&mut a.burst, b.burst),
             (&mut a.duplicated, b.duplicated),
             (&mut a.exposed_duplicated, b.exposed_duplicated),
             (&mut a.delayed, b.delayed),

@@ -106,6 +106,9 @@ pub struct Explore {
     /// What each datagram takes longer, anything between the two, such as 0ms..200ms.
     #[arg(long, value_name = "MIN..MAX", value_parser = span)]
     pub delay: Option<Span>,
+    /// Share of time in which a direction of a link loses nearly everything, 0 to 1.
+    #[arg(long, value_name = "SHARE", value_parser = rate)]
+    pub burst_rate: Option<f64>,
     /// Cuts a minute, for each direction of each link.
     #[arg(long, value_name = "PER MINUTE", value_parser = per_minute)]
     pub cut_rate: Option<f64>,
@@ -214,6 +217,7 @@ impl Explore {
                 corrupt: self.corrupt_rate.unwrap_or(base.rates.corrupt),
                 truncate: self.truncate_rate.unwrap_or(base.rates.truncate),
                 delay: self.delay.map(|Span(from, to)| (from, to)).or(base.rates.delay),
+                burst: self.burst_rate.unwrap_or(base.rates.burst),
             },
             cuts: self.cut_rate.unwrap_or(base.cuts),
             crashes: self.crash_rate.unwrap_or(base.crashes),
@@ -231,6 +235,7 @@ impl Explore {
             && self.corrupt_rate.is_none()
             && self.truncate_rate.is_none()
             && self.delay.is_none()
+            && self.burst_rate.is_none()
             && self.cut_rate.is_none()
             && self.crash_rate.is_none()
             && self.pause_rate.is_none()
@@ -257,6 +262,7 @@ impl Explore {
         add("corrupt-rate", shown(&self.corrupt_rate));
         add("truncate-rate", shown(&self.truncate_rate));
         add("delay", shown(&self.delay));
+        add("burst-rate", shown(&self.burst_rate));
         add("cut-rate", shown(&self.cut_rate));
         add("crash-rate", shown(&self.crash_rate));
         add("pause-rate", shown(&self.pause_rate));

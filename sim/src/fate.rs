@@ -1,7 +1,7 @@
 //! What happens to which datagram: rates, rules and cuts.
 //!
 //! A fate belongs to a datagram, not to a place in a stream of random numbers: it depends on the
-//! seed, the kind of fault and the datagram's [`Key`] alone. So one datagram more or less changes
+//! seed, the kind of fault and the datagram's [`Key`] alone (bursts: and on the time). So one datagram more or less changes
 //! nothing for the others, and a higher rate only adds faults. Knows no network, bytes or ids.
 
 use std::collections::BTreeMap;
@@ -55,6 +55,8 @@ pub struct Rates {
     pub truncate: f64,
     /// It takes longer, by anything between these two.
     pub delay: Option<(Duration, Duration)>,
+    /// The share of time in which a direction of a link loses nearly everything.
+    pub burst: f64,
 }
 
 /// A fault for certain datagrams.
@@ -102,6 +104,8 @@ pub enum Which {
 pub enum Fault {
     /// It is lost.
     Drop,
+    /// It is lost with nearly everything around it.
+    Burst,
     /// It arrives a second time.
     Duplicate {
         /// So long after the first.
@@ -149,9 +153,16 @@ impl FaultPlan {
 /// The longest time by which a random duplicate follows its original.
 const DUPLICATE_AFTER_MAX_MS: u64 = 50;
 
+/// Bursts begin and end at multiples of this: the shortest loses one try of a message, those that
+/// follow each other by chance more.
+const BURST_SLOT_MS: u64 = 500;
+
+/// The share of datagrams that are lost in a burst.
+const BURST_LOSS: f64 = 0.9;
+
 impl Rates {
-    /// The random faults of one datagram.
-    fn faults(&self, seed: u64, key: &Key) -> Vec<Fault> {
+    /// The random faults of one datagram that is sent at this time.
+    fn faults(&self, seed: u64, key: &Key, at: Duration) -> Vec<Fault> {
         let draw = |what: &str| {
             let message = key.message.as_ref().map(Label::to_string).unwrap_or_default();
             let (packet, attempt) = (key.packet.name(), key.attempt.to_string());
@@ -161,6 +172,11 @@ impl Rates {
         let mut faults = Vec::new();
         if hits("drop", self.drop) {
             faults.push(Fault::Drop);
+        }
+        let slot = (whole_ms(at) / BURST_SLOT_MS).to_string();
+        let in_burst = || fraction(hash(seed, &["burst", &key.from, &key.to, &slot])) < self.burst;
+        if self.burst > 0.0 && in_burst() && hits("burst loss", BURST_LOSS) {
+            faults.push(Fault::Burst);
         }
         if hits("duplicate", self.duplicate) {
             let after =
@@ -233,7 +249,7 @@ impl Fates {
         let key = Key { from, to, packet, message, attempt: *attempt };
         let mut faults = Vec::new();
         if at < self.plan.rates_until {
-            faults = self.plan.rates.faults(self.seed, &key);
+            faults = self.plan.rates.faults(self.seed, &key, at);
         }
         for (rule, count) in self.plan.rules.iter().zip(&mut self.counted) {
             if at >= rule.since && rule.target.covers(&key) {
@@ -257,7 +273,7 @@ pub fn together(faults: &[Fault]) -> Fate {
     let mut fate = Fate::default();
     for fault in faults {
         match *fault {
-            Fault::Drop => fate.lost = true,
+            Fault::Drop | Fault::Burst => fate.lost = true,
             Fault::Duplicate { after } => fate.again = Some(after),
             Fault::Delay { by } => fate.delay += by,
             Fault::Corrupt { bit } => fate.damage = Some(Damage::Flip { bit }),
@@ -273,7 +289,7 @@ pub fn together(faults: &[Fault]) -> Fate {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Drop => f.write_str("lost"),
+            Self::Drop | Self::Burst => f.write_str("lost"),
             Self::Duplicate { after } => write!(f, "again {} ms later", after.as_millis()),
             Self::Delay { by } => write!(f, "{} ms late", by.as_millis()),
             Self::Corrupt { bit } => write!(f, "bit {bit} flipped"),

@@ -321,8 +321,10 @@ pub struct Tally {
     pub exposed: u64,
     /// Of all, lost by a fault.
     pub dropped: u64,
-    /// Of those exposed, lost by a fault.
+    /// Of those exposed, lost each by itself.
     pub exposed_dropped: u64,
+    /// Lost in a burst and not anyway.
+    pub burst: u64,
     /// Of all, sent twice.
     pub duplicated: u64,
     /// Of those exposed, sent twice.
@@ -358,7 +360,9 @@ impl Tally {
         let exposed = u64::from(rates_on);
         self.exposed += exposed;
         self.dropped += u64::from(fate.lost);
-        self.exposed_dropped += exposed * u64::from(fate.lost);
+        let by_itself = faults.contains(&Fault::Drop);
+        self.exposed_dropped += exposed * u64::from(by_itself);
+        self.burst += u64::from(fate.lost && !by_itself);
         self.duplicated += u64::from(fate.again.is_some());
         self.exposed_duplicated += exposed * u64::from(fate.again.is_some());
         self.delayed += u64::from(faults.iter().any(|fault| matches!(fault, Fault::Delay { .. })));

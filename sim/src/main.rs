@@ -2,14 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io::IsTerminal;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
 use sim::bugs::Planted;
-use sim::chaos::{Trial, run_seeds};
+use sim::chaos::{Trial, Verdict, run_seeds};
 use sim::cli::{
     BUDGET, Cli, Command, EXIT_HELD, EXIT_USAGE, EXIT_VIOLATED, Explore, PLANTED, REGRESSIONS,
 };
@@ -55,8 +57,10 @@ fn explore(asked: &Explore) -> u8 {
         // At least one, however slow the machine.
         None => seed == first || begun.elapsed() < BUDGET,
     };
-    let done = |_: &Trial| {};
+    let progress = Progress::new(asked.seeds);
+    let done = |trial: &Trial| progress.note(trial, begun.elapsed());
     let trials = run_seeds(first, jobs.unwrap_or(NonZeroUsize::MIN), &asked.setting(), more, done);
+    progress.clear();
     let report = Report { asked, trials: &trials, wall: begun.elapsed() };
     if asked.json {
         println!("{}", report.to_json());
@@ -111,6 +115,45 @@ fn shrink(what: &str, into: Option<&Path>, asked: &Explore) -> u8 {
         Err(error) => eprintln!("cannot write it to {}: {error}", into.display()),
     }
     EXIT_VIOLATED
+}
+
+/// A line on the terminal that tells how far it is; none if stderr is no terminal.
+struct Progress {
+    shown: bool,
+    seeds: Option<u64>,
+    done: AtomicU64,
+    failed: AtomicU64,
+}
+
+/// Seeds between two looks at the line.
+const PROGRESS_EVERY: u64 = 10;
+
+impl Progress {
+    fn new(seeds: Option<u64>) -> Self {
+        let shown = std::io::stderr().is_terminal();
+        Self { shown, seeds, done: AtomicU64::new(0), failed: AtomicU64::new(0) }
+    }
+
+    fn note(&self, trial: &Trial, elapsed: Duration) {
+        let failed = u64::from(trial.verdict == Verdict::Violated);
+        let failed = self.failed.fetch_add(failed, Ordering::Relaxed) + failed;
+        let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
+        if !self.shown || !done.is_multiple_of(PROGRESS_EVERY) {
+            return;
+        }
+        let rate = done as f64 / elapsed.as_secs_f64().max(0.001);
+        let left = match self.seeds {
+            Some(seeds) => seeds.saturating_sub(done) as f64 / rate,
+            None => BUDGET.saturating_sub(elapsed).as_secs_f64(),
+        };
+        eprint!("\r{done} seeds, {rate:.0} a second, {failed} failed, {left:.0} s to go   ");
+    }
+
+    fn clear(&self) {
+        if self.shown {
+            eprint!("\r{:60}\r", "");
+        }
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "how long the simulator itself takes")]

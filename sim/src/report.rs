@@ -134,6 +134,9 @@ impl Report<'_> {
             let most = if swarm { "at most " } else { "" };
             writeln!(out, "           {what:<9} {measured} (asked: {most}{})", percent(asked))?;
         }
+        if datagrams.burst > 0 {
+            writeln!(out, "           in bursts {}", datagrams.burst)?;
+        }
         if datagrams.delayed > 0 {
             writeln!(out, "           delayed   {}", datagrams.delayed)?;
         }

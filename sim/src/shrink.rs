@@ -306,6 +306,8 @@ pub fn to_scenario(plan: &Plan, log: &Log, about: String) -> Scenario {
     // The server's own start is understood.
     let understood = |verb: &Verb| matches!(verb, Verb::Start { host, .. } if **host == *SERVER);
     steps.retain(|step| !(step.at.is_zero() && understood(&step.verb)));
+    // A cut may end after the run.
+    steps.retain(|step| step.at <= plan.until);
     steps.sort_by_key(|step| step.at);
     let (seed, disk) = (plan.seed, plan.disk);
     Scenario { about, seed, disk, settles: plan.healed.is_some(), steps, until: plan.until }

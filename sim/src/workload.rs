@@ -52,6 +52,7 @@ impl Profile {
             corrupt: 0.1,
             truncate: 0.1,
             delay: Some((Duration::ZERO, Duration::from_millis(400))),
+            burst: 0.2,
         },
         cuts: 4.0,
         crashes: 4.0,
@@ -68,6 +69,7 @@ impl Profile {
             corrupt: 0.05,
             truncate: 0.05,
             delay: Some((Duration::ZERO, Duration::from_millis(200))),
+            burst: 0.05,
         },
         cuts: 1.0,
         crashes: 2.0,
@@ -96,6 +98,7 @@ impl Profile {
                     let longest = Duration::from_millis(whole_ms(longest));
                     (part > 0.0).then_some((shortest, longest))
                 }),
+                burst: some(self.rates.burst),
             },
             cuts: some(self.cuts),
             crashes: some(self.crashes),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use udpchat::client;
 use udpchat::client::timing::{BACKOFF_MAX, DIRECT_ATTEMPTS};
 use udpchat::protocol::PacketKind;
+use udpchat::protocol::limits::DATAGRAM_MAX;
 
 use super::{Checker, Evidence, Violation, When};
 use crate::label::{HostName, Label};
@@ -13,7 +14,7 @@ use crate::log::{Entry, What};
 
 pub(super) const CHECKER: Checker = Checker {
     name: "bounded",
-    promise: "no program sends a message to its recipient more often than it says it would \
+    promise: "no datagram is too long; no program sends a message to its recipient more often than it says it would \
               before it asks the server or hears news of the recipient, or waits longer before it asks the server again",
     when: When::Always,
     check,
@@ -41,6 +42,12 @@ struct Bounds<'a> {
 
 impl<'a> Bounds<'a> {
     fn note(&mut self, entry: &'a Entry) {
+        if let What::Sent { key, bytes, .. } = &entry.what
+            && *bytes > DATAGRAM_MAX
+        {
+            let (from, packet) = (&entry.host, key.packet.name());
+            self.violate(entry.at, format!("{from} sends a {packet} of {bytes} bytes"));
+        }
         match &entry.what {
             What::Started { .. } => {
                 // Another program, which knows nothing of the tries before.

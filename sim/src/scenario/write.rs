@@ -107,7 +107,7 @@ fn step_form(step: &Step) -> StepForm {
 fn fault_form(form: &mut StepForm, target: &Target, fault: Fault) {
     let target = Some(target_form(target));
     match fault {
-        Fault::Drop => form.drop = target,
+        Fault::Drop | Fault::Burst => form.drop = target,
         Fault::Duplicate { after } => {
             form.duplicate = target;
             form.after = (!after.is_zero()).then_some(Text(after));
