@@ -1,0 +1,55 @@
+//! What is asked is what happens: on every link, in every direction, for every kind of fault.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use sim::fate::{Fault, Rates};
+use sim::label::HostName;
+use sim::log::What;
+use sim::workload::{self, Profile, Size};
+use sim::world;
+
+/// How many standard deviations a measured rate may be off: by chance one in two million is. Runs
+/// are what their seeds make them, so this never fails by chance.
+const DEVIATIONS: f64 = 5.0;
+
+const ASKED: Rates =
+    Rates { drop: 0.3, duplicate: 0.1, corrupt: 0.05, truncate: 0.02, delay: None, burst: 0.0 };
+
+#[test]
+fn measured_rates_are_the_asked_ones_on_every_link() {
+    let size = Size { clients: 3, messages: 100, duration: Duration::from_secs(30) };
+    let profile = Profile { rates: ASKED, ..Profile::default() };
+    let mut links: BTreeMap<(HostName, HostName), (u32, [u32; 4])> = BTreeMap::new();
+    for seed in 0..10 {
+        let outcome = world::run(&workload::plan(seed, &size, &profile));
+        for entry in &outcome.log.entries {
+            let What::Sent { key, faults, .. } = &entry.what else { continue };
+            if entry.at >= size.duration {
+                continue;
+            }
+            let link = links.entry((key.from.clone(), key.to.clone())).or_default();
+            link.0 += 1;
+            for fault in faults {
+                match fault {
+                    Fault::Drop => link.1[0] += 1,
+                    Fault::Duplicate { .. } => link.1[1] += 1,
+                    Fault::Corrupt { .. } => link.1[2] += 1,
+                    Fault::Truncate { .. } => link.1[3] += 1,
+                    Fault::Burst | Fault::Delay { .. } => unreachable!("nobody asked for it"),
+                }
+            }
+        }
+    }
+    assert_eq!(links.len(), 12, "four hosts, each to each other");
+    let asked = [ASKED.drop, ASKED.duplicate, ASKED.corrupt, ASKED.truncate];
+    for ((from, to), (sent, faults)) in links {
+        assert!(sent > 300, "{from} to {to}: {sent} datagrams prove nothing");
+        for (count, asked) in faults.into_iter().zip(asked) {
+            let measured = f64::from(count) / f64::from(sent);
+            let tolerance = DEVIATIONS * (asked * (1.0 - asked) / f64::from(sent)).sqrt();
+            let off = (measured - asked).abs();
+            assert!(off < tolerance, "{from} to {to}: asked {asked}, measured {measured}");
+        }
+    }
+}
