@@ -1,8 +1,9 @@
 //! What happens to which datagram: rates, rules and cuts.
 //!
 //! A fate belongs to a datagram, not to a place in a stream of random numbers: it depends on the
-//! seed, the kind of fault and the datagram's [`Key`] alone (bursts: and on the time). So one datagram more or less changes
-//! nothing for the others, and a higher rate only adds faults. Knows no network, bytes or ids.
+//! seed, the kind of fault and the datagram's [`Key`] alone (bursts: and on the time). So one
+//! datagram more or less changes nothing for the others, and a higher rate only adds faults. Knows
+//! no network, bytes or ids.
 
 use std::collections::BTreeMap;
 use std::fmt;

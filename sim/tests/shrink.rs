@@ -1,6 +1,5 @@
 //! A failed run becomes a small scenario that fails in the same way, and only because of the bug.
 
-#![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
 
 use std::time::Duration;
 
