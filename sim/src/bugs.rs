@@ -41,18 +41,26 @@ pub fn named(name: &str) -> Option<Bug> {
     BUGS.iter().find(|(_, of)| *of == name).map(|(bug, _)| *bug)
 }
 
+/// The bug's own bit in a set of bugs.
+#[must_use]
+pub const fn bit(bug: Bug) -> u64 {
+    1 << bug as u64
+}
+
 /// At most one bug, planted in every machine of a run.
 #[derive(Clone, Default)]
 pub struct Planted {
     bug: Option<Bug>,
     activations: Rc<Cell<u64>>,
+    /// A bit for each bug, set when it was asked for.
+    chances: Rc<Cell<u64>>,
 }
 
 impl Planted {
     /// This bug, or none.
     #[must_use]
     pub fn new(bug: Option<Bug>) -> Self {
-        Self { bug, activations: Rc::default() }
+        Self { bug, activations: Rc::default(), chances: Rc::default() }
     }
 
     /// How often it had its chance: without any, not to be caught is no shame.
@@ -60,12 +68,20 @@ impl Planted {
     pub fn activations(&self) -> u64 {
         self.activations.get()
     }
+
+    /// Which bugs, planted or not, had their chance: a [`bit`] for each. If a run without bugs
+    /// gave one no chance, the same run with that bug is the same in every event.
+    #[must_use]
+    pub fn chances(&self) -> u64 {
+        self.chances.get()
+    }
 }
 
 impl Plant for Planted {
     fn has(&self, bug: Bug) -> bool {
         let has = self.bug == Some(bug);
         self.activations.set(self.activations.get() + u64::from(has));
+        self.chances.set(self.chances.get() | bit(bug));
         has
     }
 }

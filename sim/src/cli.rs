@@ -80,12 +80,32 @@ pub enum Command {
         #[command(flatten)]
         explore: Box<Explore>,
     },
+    /// Test the simulator: is every planted bug caught, and nothing else reported?
+    Score(Score),
     /// Say whether files are scenarios, and if not, where and why.
     Check {
         /// The files.
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
+}
+
+/// How the simulator is tested.
+#[derive(Clone, Debug, Args)]
+pub struct Score {
+    /// All bugs under all profiles, counted; without it each bug where it shows best, until found.
+    #[arg(long)]
+    pub full: bool,
+    /// Seeds for each bug and profile.
+    #[arg(long, requires = "full", default_value_t = crate::score::full::SEEDS)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+    pub seeds: u64,
+    /// Seeds that are run at the same time; without it, one for each processor.
+    #[arg(long)]
+    pub jobs: Option<NonZeroUsize>,
+    /// One JSON object on one line instead of the table.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What to explore.

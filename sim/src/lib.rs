@@ -10,6 +10,7 @@
 //! 6. [`ledger`], [`check`]: what happened by message, and whether every promise was kept.
 //! 7. [`chaos`], [`shrink`]: many seeds, and the smallest run that fails.
 //! 8. [`report`], [`cli`]: what the user asks and is told.
+//! 9. [`score`]: whether planted bugs are caught.
 
 pub mod bugs;
 pub mod chaos;
@@ -24,6 +25,7 @@ pub mod plan;
 pub mod random;
 pub mod report;
 pub mod scenario;
+pub mod score;
 pub mod shrink;
 pub mod workload;
 pub mod world;

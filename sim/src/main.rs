@@ -14,11 +14,13 @@ use sim::bugs::Planted;
 use sim::chaos::{Trial, Verdict, run_seeds};
 use sim::cli::{
     BUDGET, Cli, Command, EXIT_HELD, EXIT_USAGE, EXIT_VIOLATED, Explore, PLANTED, REGRESSIONS,
+    Score,
 };
 use sim::log::Detail;
 use sim::plan::Plan;
 use sim::report::{Report, opening};
 use sim::scenario::Scenario;
+use sim::score::table::Scored;
 use sim::shrink::Shrunk;
 use sim::workload;
 
@@ -30,10 +32,38 @@ fn main() -> ExitCode {
             replay(file, if *datagrams { Detail::Everything } else { Detail::Story })
         }
         Some(Command::Shrink { what, into, explore }) => shrink(what, into.as_deref(), explore),
+        Some(Command::Score(asked)) => score(asked),
         Some(Command::Check { files }) => {
             files.iter().map(|file| u8::from(read(file).is_none()) * EXIT_USAGE).max().unwrap_or(0)
         }
     })
+}
+
+fn score(asked: &Score) -> u8 {
+    let jobs = asked.jobs.or_else(|| std::thread::available_parallelism().ok());
+    let jobs = jobs.unwrap_or(NonZeroUsize::MIN);
+    let begun = now();
+    let canary = std::env::current_exe()
+        .map_err(|error| error.to_string())
+        .and_then(|program| sim::score::canary::run(&program));
+    let result = if asked.full {
+        let shown = std::io::stderr().is_terminal();
+        let done = |profile: &str| {
+            if shown {
+                eprintln!("{profile}: done");
+            }
+        };
+        Scored::Full(sim::score::full::run(jobs, asked.seeds, done))
+    } else {
+        Scored::Short(sim::score::short::run(jobs))
+    };
+    let score = sim::score::table::Score { result, canary, wall: begun.elapsed() };
+    if asked.json {
+        println!("{}", score.to_json());
+    } else {
+        print!("{}", score.to_text());
+    }
+    if score.passed() { EXIT_HELD } else { EXIT_VIOLATED }
 }
 
 fn explore(asked: &Explore) -> u8 {
