@@ -154,6 +154,12 @@ impl FaultPlan {
 /// The longest time by which a random duplicate follows its original.
 const DUPLICATE_AFTER_MAX_MS: u64 = 50;
 
+/// One of so many second copies went astray and comes when its sender may have moved on.
+const STRAGGLER_ONE_IN: u64 = 8;
+
+/// A straggler comes this late at most.
+const STRAGGLER_AFTER_MAX_MS: u64 = 3_000;
+
 /// Bursts begin and end at multiples of this: the shortest loses one try of a message, those that
 /// follow each other by chance more.
 const BURST_SLOT_MS: u64 = 500;
@@ -180,8 +186,9 @@ impl Rates {
             faults.push(Fault::Burst);
         }
         if hits("duplicate", self.duplicate) {
-            let after =
-                Duration::from_millis(draw("duplicate after") % (DUPLICATE_AFTER_MAX_MS + 1));
+            let is_straggler = draw("straggler").is_multiple_of(STRAGGLER_ONE_IN);
+            let most = if is_straggler { STRAGGLER_AFTER_MAX_MS } else { DUPLICATE_AFTER_MAX_MS };
+            let after = Duration::from_millis(draw("duplicate after") % (most + 1));
             faults.push(Fault::Duplicate { after });
         }
         if let Some((shortest, longest)) = self.delay {

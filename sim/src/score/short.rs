@@ -8,7 +8,7 @@ use super::profiles::{CASES, Case};
 use super::{FIRST_SEED, FalseAlarm, Smallest, Tried, false_alarm, smallest, try_seed, work};
 
 /// A run with at most so many faults is made small: that takes few runs.
-const FEW_FAULTS: usize = 30;
+const FEW_FAULTS: usize = 70;
 
 /// What came of a case.
 #[derive(Clone, PartialEq, Eq)]

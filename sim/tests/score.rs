@@ -1,0 +1,88 @@
+//! The test of the simulator is tested: it finds what is planted, accuses nobody else, and says so.
+
+#![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
+
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::time::Duration;
+
+use sim::score::canary;
+use sim::score::profiles::{CASES, Case, PROFILES};
+use sim::score::short::{Short, Verdict, run_cases};
+use sim::score::table::{Score, Scored};
+use udpchat::plant::Bug;
+
+fn case(bug: Bug) -> Case {
+    *CASES.iter().find(|case| case.bug == bug).unwrap()
+}
+
+fn run(cases: &[Case]) -> Short {
+    run_cases(NonZeroUsize::MIN, cases)
+}
+
+fn score(short: Short, canary: canary::Heard) -> Score {
+    Score { result: Scored::Short(short), canary, wall: Duration::ZERO }
+}
+
+#[test]
+fn a_planted_bug_is_caught_and_the_correct_build_is_not_accused() {
+    let short = run(&[case(Bug::ShowsCopies), case(Bug::AcksBeforeCommit)]);
+    let checkers: Vec<_> = short.rows.iter().map(|row| row.caught).collect();
+    assert_eq!(checkers, [Some("shown once"), Some("truth")]);
+    assert_eq!(short.false_alarms, []);
+    assert!(short.sound_runs >= 2);
+    assert!(short.rows.iter().all(|row| row.smallest.unwrap().faults <= 3));
+    assert!(score(short, Ok(())).passed());
+}
+
+#[test]
+fn what_had_no_chance_is_told_apart_from_what_was_missed() {
+    let none = PROFILES[0];
+    // Without crashes nothing is forgotten; without loss nobody needs a second acknowledgement.
+    let never = Case { profile: none, budget: 2, ..case(Bug::ClockStepExpiresMail) };
+    // Its chance comes with every crash, its damage rarely.
+    let missed = Case { budget: 1, ..case(Bug::ForgetsShown) };
+    let short = run(&[never, missed]);
+    let verdicts: Vec<_> = short.rows.iter().map(sim::score::short::Row::verdict).collect();
+    assert!(verdicts == [Verdict::NeverActive, Verdict::NotCaught]);
+    let score = score(short, Ok(()));
+    assert!(!score.passed());
+    let text = score.to_text();
+    assert!(text.contains("2: 0 caught, 1 not caught, 1 never activated"), "{text}");
+}
+
+#[test]
+fn json_is_one_object_on_one_line_with_the_promised_keys() {
+    let text = score(run(&[case(Bug::ShowsCopies)]), Ok(())).to_json();
+    assert_eq!(text.lines().count(), 1);
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    for key in [
+        "bugs",
+        "canary",
+        "caught",
+        "false_alarms",
+        "form",
+        "mean_faults",
+        "never_activated",
+        "not_caught",
+        "passed",
+        "profiles",
+        "seeds",
+        "sound_runs",
+        "wall_s",
+    ] {
+        assert!(json.get(key).is_some(), "{key} is missing in {text}");
+    }
+    assert_eq!((&json["passed"], &json["caught"]), (&true.into(), &1.into()));
+    let bug = &json["bugs"][0];
+    assert_eq!((&bug["bug"], &bug["checker"]), (&"shows-copies".into(), &"shown once".into()));
+}
+
+#[test]
+fn the_canary_is_heard_and_its_silence_fails_the_score() {
+    assert_eq!(canary::run(Path::new(env!("CARGO_BIN_EXE_sim"))), Ok(()));
+    assert!(canary::run(Path::new("no/such/program")).is_err());
+    let silent = score(Short::default(), Err("nothing was said".to_owned()));
+    assert!(!silent.passed());
+    assert!(silent.to_text().contains("NOT REPORTED: nothing was said"));
+}
