@@ -1,6 +1,5 @@
 //! A failed run becomes a small scenario that fails in the same way, and only because of the bug.
 
-
 use std::time::Duration;
 
 use sim::bugs::{Planted, named};
