@@ -168,3 +168,20 @@ fn a_refused_registration_lets_later_commands_go_on() {
     world.run(seconds(3));
     assert_eq!(world.count("bob", |e| matches!(e, Event::List(_))), 1);
 }
+
+#[test]
+fn a_registration_granted_after_the_user_left_leaves_no_ghost() {
+    let mut world = World::with(&["alice"]);
+    world.kill_server();
+    world.start_server();
+    world.rule(|_, sight| {
+        let slow = sight.identity.kind == Kind::Registered;
+        if slow { Verdict::Delay(Duration::from_secs(1)) } else { Verdict::Pass }
+    });
+    world.log.clear();
+    world.run(Duration::from_millis(4_500));
+    assert_eq!(world.sent("server", Kind::Registered, "alice"), 1);
+    world.types("alice", "dereg alice");
+    world.run(seconds(3));
+    assert_eq!(world.snapshot().clients, ["alice: offline"]);
+}
