@@ -217,7 +217,11 @@ impl<P: Plant> Server<P> {
         self.send_to_guest(Socket::Main, from, PacketKind::Pong, original::ack());
         if self.record.mailboxes.contains_key(&name) {
             self.hand_over(now, &name);
-        } else {
+            return;
+        }
+        let guest = self.sessions.get_mut(&name).and_then(|session| session.guest.as_mut());
+        // Whoever has just been handed some would be surprised to read that there are none.
+        if guest.is_some_and(|guest| !std::mem::replace(&mut guest.had_mail, false)) {
             self.tell_guest(from, PacketKind::Deliver, "[No new messages]\n");
         }
     }
@@ -276,6 +280,7 @@ impl<P: Plant> Server<P> {
         guest.owed.acked();
         let proven_now = !std::mem::replace(&mut guest.hears_second, true);
         let letter = guest.letter.take().filter(|letter| letter.on_second);
+        guest.had_mail |= letter.is_some();
         if proven_now {
             self.timers.set(Timer::Lease(name.clone()), now.time + GUEST_PING);
             self.repeat_guest_table(now, &name);

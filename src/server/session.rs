@@ -111,6 +111,8 @@ pub(super) struct Guest {
     /// The message on its way to it: one, for an acknowledgement names none.
     pub(super) letter: Option<OnItsWay>,
     pub(super) repeats: Repeats,
+    /// It has been handed messages since it last asked for them.
+    pub(super) had_mail: bool,
     /// Its last message was not stored.
     pub(super) refused: bool,
 }
