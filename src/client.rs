@@ -4,6 +4,7 @@
 //! [`outbox`] and [`inbox`]. Everything it says waits for the journal: what it tells a peer or the
 //! user, a restart must not take back.
 
+mod commands;
 mod event;
 mod inbox;
 mod original;
@@ -28,6 +29,7 @@ use crate::protocol::{MessageId, Name, Packet, envelope};
 use crate::store::Record as _;
 use crate::time::{Now, Time};
 use crate::timers::Timers;
+use commands::WaitingFor;
 use inbox::{Incoming, Source};
 use original::Originals;
 use outbox::Lane;
@@ -73,21 +75,6 @@ pub struct Client<P = Sound> {
     incomplete: bool,
     invalid_datagrams: u64,
     ended: bool,
-}
-
-/// What commands wait for: each is done after those before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum WaitingFor {
-    /// The registration and the whole table.
-    Arrival,
-    /// The outcome of every send, to go offline then.
-    OutcomesToDeregister,
-    /// The outcome of every send, to end then.
-    OutcomesToFinish,
-    /// The answer to a deregistration.
-    Departure,
-    /// The same, to end then.
-    LastDeparture,
 }
 
 /// What the client waits for.
@@ -164,6 +151,10 @@ impl<P: Plant> Client<P> {
             Packet::Registered { registration, session, store, back }
                 if registration == self.record.registrations =>
             {
+                if self.session.phase == Phase::Offline {
+                    // Granted after the user has left.
+                    return self.send_to_server(&Packet::Deregister { session }, b"", 1);
+                }
                 self.registered(now, session, store, back);
                 self.arrived(now);
             }
@@ -254,142 +245,6 @@ impl<P: Plant> Client<P> {
         if let Some(session) = self.session.id() {
             let (table, version) = self.roster.position();
             self.send_to_server(&Packet::TableAck { session, table, version }, b"", 1);
-        }
-    }
-
-    fn do_command(&mut self, now: Now, command: Command) {
-        let offline = !self.session.takes_part();
-        match command {
-            Command::Send { .. } if offline => self.fail(Problem::Offline),
-            Command::Send { to, text } => self.send_text(now, to, text),
-            Command::List => {
-                let listing = self.roster.listing();
-                self.journal.event_durably(Event::List(listing));
-            }
-            Command::Register(name) if name != self.config.name => {
-                self.problem(Problem::CannotRegister(name, self.config.name.clone()));
-            }
-            Command::Register(_) if !offline => self.problem(Problem::AlreadyRegistered),
-            Command::Register(_) => {
-                self.waiting_for = Some(WaitingFor::Arrival);
-                self.set_give_up(now);
-                self.sign_in(now);
-            }
-            Command::Deregister(name) if name != self.config.name => {
-                self.problem(Problem::CannotDeregister(name, self.config.name.clone()));
-            }
-            Command::Deregister(_) if offline => self.problem(Problem::AlreadyOffline),
-            Command::Deregister(_) => {
-                self.waiting_for = Some(WaitingFor::OutcomesToDeregister);
-                self.finish_if_done(now);
-            }
-            Command::Finish => {
-                self.waiting_for = Some(WaitingFor::OutcomesToFinish);
-                self.finish_if_done(now);
-            }
-            Command::Quit => {
-                self.drop_commands();
-                self.abandon_sends();
-                match self.waiting_for.replace(WaitingFor::LastDeparture) {
-                    Some(WaitingFor::LastDeparture) => self.signed_out(),
-                    _ => self.sign_out(now),
-                }
-                self.departed(now);
-            }
-        }
-    }
-
-    fn problem(&mut self, problem: Problem) {
-        self.journal.event_durably(Event::Error(problem));
-    }
-
-    /// A send that cannot even begin.
-    fn fail(&mut self, problem: Problem) {
-        self.incomplete = true;
-        self.problem(problem);
-    }
-
-    /// The user leaves without waiting for what was still to be done.
-    fn drop_commands(&mut self) {
-        for command in std::mem::take(&mut self.commands) {
-            if let Command::Send { to, .. } = command {
-                self.fail(Problem::LeftBefore(to));
-            }
-        }
-    }
-
-    /// Does the commands that waited, until one of them has to be waited for.
-    fn go_on(&mut self, now: Now) {
-        while self.waiting_for.is_none()
-            && let Some(command) = self.commands.pop_front()
-        {
-            self.do_command(now, command);
-        }
-    }
-
-    /// The registration or the table has come.
-    fn arrived(&mut self, now: Now) {
-        let here = self.session.id().is_some() && self.roster.is_whole();
-        if here && self.waiting_for == Some(WaitingFor::Arrival) {
-            self.timers.clear(&Timer::GiveUp);
-            self.waiting_for = None;
-            self.go_on(now);
-        }
-    }
-
-    /// Nobody has answered for [`timing::GIVE_UP`].
-    fn give_up(&mut self, now: Now) {
-        if self.waiting_for != Some(WaitingFor::Arrival) {
-            return;
-        }
-        if self.session.ever_registered {
-            self.waiting_for = None;
-            self.go_on(now);
-        } else {
-            self.tell_silence();
-            self.drop_commands();
-            self.leave(false);
-        }
-    }
-
-    /// The sends may have got their outcomes.
-    fn finish_if_done(&mut self, now: Now) {
-        let next = match self.waiting_for {
-            Some(WaitingFor::OutcomesToDeregister) => WaitingFor::Departure,
-            Some(WaitingFor::OutcomesToFinish) => WaitingFor::LastDeparture,
-            _ => return,
-        };
-        if self.every_send_has_its_outcome() {
-            self.waiting_for = Some(next);
-            if next == WaitingFor::LastDeparture {
-                self.abandon_sends();
-            }
-            self.sign_out(now);
-            self.departed(now);
-        }
-    }
-
-    /// The registration may have ended.
-    fn departed(&mut self, now: Now) {
-        if self.session.phase != Phase::Offline {
-            return;
-        }
-        match self.waiting_for {
-            Some(WaitingFor::Departure) => {
-                self.waiting_for = None;
-                self.go_on(now);
-            }
-            Some(WaitingFor::LastDeparture) => {
-                let complete = self.session.ever_registered && !self.incomplete;
-                self.leave(complete);
-            }
-            _ => {}
-        }
-    }
-
-    fn leave(&mut self, complete: bool) {
-        if !std::mem::replace(&mut self.ended, true) {
-            self.journal.event_durably(Event::Left { complete });
         }
     }
 

@@ -25,7 +25,7 @@ use crate::protocol::{StoreId, Token};
 use crate::server::{self, Server, ServerConfig, ServerRecord};
 use crate::store::MemoryStore;
 use crate::time::{Now, Time, WallTime};
-use crate::transport::UdpTransport;
+use crate::transport::{self, UdpTransport};
 use crate::ui::input::{LINE_MAX, Line, stdin_lines};
 use crate::ui::{Mode, Screen, server_line};
 
@@ -223,7 +223,7 @@ fn resolve(host: &str, port: u16) -> anyhow::Result<SocketAddr> {
         .with_context(|| {
             format!("cannot find the host {host:?}; check the name or give an IP address")
         })?
-        .map(|addr| SocketAddr::new(addr.ip().to_canonical(), addr.port()))
+        .map(transport::canonical)
         .collect();
     let addr = addrs.iter().find(|addr| addr.is_ipv4()).or_else(|| addrs.first());
     let addr = *addr.with_context(|| format!("the host {host:?} has no address"))?;

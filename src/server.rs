@@ -9,6 +9,7 @@ mod mail;
 mod original;
 mod record;
 mod registration;
+mod session;
 mod snapshot;
 mod table;
 pub mod timing;
@@ -33,7 +34,7 @@ use crate::timers::Timers;
 use cookie::CookieJar;
 use mail::Save;
 use original::GuestTables;
-use registration::Session;
+use session::Session;
 use table::Table;
 
 /// What the operator chose.

@@ -132,8 +132,12 @@ async fn bind(ip: Option<IpAddr>, port: u16) -> io::Result<UdpSocket> {
 }
 
 /// The address as everybody writes it: a socket for both families sees IPv4 mapped into IPv6.
-fn canonical(addr: SocketAddr) -> SocketAddr {
-    SocketAddr::new(addr.ip().to_canonical(), addr.port())
+/// The zone of a link-local address stays, for there is no way back without it.
+pub(crate) fn canonical(addr: SocketAddr) -> SocketAddr {
+    match addr.ip().to_canonical() {
+        IpAddr::V6(_) => addr,
+        v4 => SocketAddr::new(v4, addr.port()),
+    }
 }
 
 /// The address as a socket bound to `local` takes it.
@@ -170,5 +174,7 @@ mod tests {
         assert_eq!(mapped.to_string(), "[::ffff:192.0.2.1]:9000");
         assert_eq!(canonical(mapped), v4);
         assert_eq!(for_family(v4, "0.0.0.0:1".parse().unwrap()), v4);
+        let link_local = "[fe80::1%3]:9000".parse().unwrap();
+        assert_eq!(canonical(link_local), link_local);
     }
 }

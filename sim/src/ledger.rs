@@ -38,9 +38,6 @@ pub struct Message {
     pub told: Vec<(Duration, Told)>,
     /// Where it was shown, in order.
     pub shown: Vec<Shown>,
-    /// Whether its sender was killed after it was accepted: a word to the sender may have been
-    /// lost with it.
-    pub sender_killed: bool,
     /// Whether its recipient was killed in the moment in which it was to be shown, and its disk
     /// already had that it was. No program can show and remember in one step.
     pub killed_showing: bool,
@@ -117,15 +114,7 @@ impl Ledger {
     fn typed(&mut self, label: &Label, line: &str) {
         if let Some((to, text)) = plan::message(line) {
             let (told, shown) = (Vec::new(), Vec::new());
-            let message = Message {
-                to,
-                text,
-                accepted: None,
-                told,
-                shown,
-                sender_killed: false,
-                killed_showing: false,
-            };
+            let message = Message { to, text, accepted: None, told, shown, killed_showing: false };
             self.messages.insert(label.clone(), message);
         }
     }
@@ -163,7 +152,6 @@ impl Ledger {
     /// A host was killed, when its disk had that this and all before it were shown.
     fn killed(&mut self, host: &HostName, showing: Option<&Label>) {
         for (label, message) in &mut self.messages {
-            message.sender_killed |= label.host == *host && message.accepted.is_some();
             let covered = |last: &Label| last.host == label.host && label.number <= last.number;
             if showing.is_some_and(covered)
                 && message.shown.is_empty()

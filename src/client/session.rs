@@ -4,8 +4,9 @@
 
 use std::time::Duration;
 
+use super::commands::WaitingFor;
 use super::timing::{BACKOFF_MAX, GIVE_UP, PING, PING_RETRY, RETRY, SERVER_LOST, SERVER_SILENT};
-use super::{Change, Client, Event, Problem, Timer, WaitingFor};
+use super::{Change, Client, Event, Problem, Timer};
 use crate::machine::{Identity, Socket, Transmit};
 use crate::plant::{Bug, Plant};
 use crate::protocol::{Cookie, Nonce, Packet, PacketKind, Refusal, SessionId, StoreId, hello};

@@ -5,7 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
-use super::registration::backoff;
+use super::session::Flight;
+use super::timing::backoff;
 use super::{Change, Event, Letter, Server, Timer};
 use crate::holding::Arrival;
 use crate::plant::{Bug, Plant};
@@ -18,13 +19,6 @@ use crate::time::{Now, Time};
 pub(super) struct Save {
     pub(super) to: Name,
     pub(super) body: Vec<u8>,
-}
-
-/// A stored message on its way to its reader.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Flight {
-    attempts: u32,
-    next_at: Time,
 }
 
 impl<P: Plant> Server<P> {

@@ -13,10 +13,11 @@ use std::time::Duration;
 use siphasher::sip::SipHasher24;
 
 use super::mail::Save;
+use super::session::{Guest, OnItsWay, Session};
 use super::timing::{LEASE, RESEND_MIN};
 use super::{Account, Event, GoneReason, Server, Timer};
 use crate::machine::{Identity, Socket, Transmit};
-use crate::original::{self, Owed, Repeats, Request, Word};
+use crate::original::{self, Request, Word};
 use crate::plant::Plant;
 use crate::protocol::limits::{NAMES_MAX, TEXT_MAX};
 use crate::protocol::{
@@ -69,31 +70,6 @@ const MAIN_ATTEMPTS: u32 = 3;
 /// How long ago a guest must have spoken for the main socket to be worth anything.
 const LATELY: Duration = Duration::from_secs(10);
 
-/// What the server knows of a guest beyond its session.
-#[derive(Debug, Default)]
-pub(super) struct Guest {
-    /// Whether it ever acknowledged anything on the second socket: it is there, and its address
-    /// is its own.
-    hears_second: bool,
-    /// What its next `ACK` on the second socket may be for.
-    owed: Owed,
-    /// The message on its way to it: one, for an acknowledgement names none.
-    letter: Option<OnItsWay>,
-    repeats: Repeats,
-    /// Its last message was not stored.
-    refused: bool,
-}
-
-#[derive(Clone, Debug)]
-struct OnItsWay {
-    key: StreamKey,
-    seq: u64,
-    attempts: u32,
-    next_at: Time,
-    /// Whether it was sent where it is acknowledged.
-    on_second: bool,
-}
-
 /// The tables that were sent to guests: what limits them must outlive the guests, who come and go
 /// as they please.
 #[derive(Debug, Default)]
@@ -117,13 +93,6 @@ impl GuestTables {
         }
         self.unproven += u32::from(!proven);
         (proven || self.unproven <= UNPROVEN_TABLES_PER_SECOND) && self.sent_at.len() < NAMES_MAX
-    }
-}
-
-impl Guest {
-    /// Whether a message is on its way that it will acknowledge.
-    fn is_asked(&self) -> bool {
-        self.letter.as_ref().is_some_and(|letter| letter.on_second)
     }
 }
 
@@ -248,7 +217,11 @@ impl<P: Plant> Server<P> {
         self.send_to_guest(Socket::Main, from, PacketKind::Pong, original::ack());
         if self.record.mailboxes.contains_key(&name) {
             self.hand_over(now, &name);
-        } else {
+            return;
+        }
+        let guest = self.sessions.get_mut(&name).and_then(|session| session.guest.as_mut());
+        // Whoever has just been handed some would be surprised to read that there are none.
+        if guest.is_some_and(|guest| !std::mem::replace(&mut guest.had_mail, false)) {
             self.tell_guest(from, PacketKind::Deliver, "[No new messages]\n");
         }
     }
@@ -307,6 +280,7 @@ impl<P: Plant> Server<P> {
         guest.owed.acked();
         let proven_now = !std::mem::replace(&mut guest.hears_second, true);
         let letter = guest.letter.take().filter(|letter| letter.on_second);
+        guest.had_mail |= letter.is_some();
         if proven_now {
             self.timers.set(Timer::Lease(name.clone()), now.time + GUEST_PING);
             self.repeat_guest_table(now, &name);
@@ -465,7 +439,7 @@ impl<P: Plant> Server<P> {
     }
 }
 
-fn guest_is_proven(session: &super::registration::Session) -> bool {
+fn guest_is_proven(session: &Session) -> bool {
     session.guest.as_ref().is_some_and(|guest| guest.hears_second)
 }
 

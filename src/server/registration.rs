@@ -2,110 +2,15 @@
 //!
 //! docs/protocol.md, "Registration" and "The table".
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use super::mail::Flight;
-use super::original::Guest;
-use super::timing::{GUEST_PROBES, LEASE, PROBE_INTERVAL, PROBES, RESEND_MAX, RESEND_MIN};
+use super::session::{Contender, Probe, Session};
+use super::timing::{GUEST_PROBES, LEASE, PROBE_INTERVAL, PROBES, backoff};
 use super::{Account, Change, Event, GoneReason, Server, Timer};
 use crate::plant::{Bug, Plant};
 use crate::protocol::limits::{NAMES_MAX, TABLE_WINDOW};
-use crate::protocol::{
-    MessageId, Name, Nonce, Packet, Refusal, SessionId, StreamId, StreamKey, TableId,
-};
-use crate::time::{Now, Time};
-
-/// A client that is here.
-#[derive(Debug)]
-pub(super) struct Session {
-    pub(super) id: SessionId,
-    pub(super) addr: SocketAddr,
-    /// It has shown that it knows its session: now it may be sent more than it sends.
-    pub(super) confirmed: bool,
-    /// When it was last heard of.
-    pub(super) heard: Time,
-    /// The version of the table that it has; what follows was sent so often, up to `table_sent`.
-    table_at: u64,
-    table_sent: u64,
-    table_attempts: u32,
-    probe: Option<Probe>,
-    /// Stored messages on their way to it.
-    pub(super) flight: BTreeMap<(Name, MessageId), Flight>,
-    /// How often it was told how far a stream of its own was shown.
-    pub(super) tells: BTreeMap<StreamId, u32>,
-    /// What else there is to know if it speaks the original's dialect.
-    pub(super) guest: Option<Guest>,
-}
-
-impl Session {
-    fn new(id: SessionId, addr: SocketAddr, now: Now) -> Self {
-        Self {
-            id,
-            addr,
-            confirmed: false,
-            heard: now.time,
-            table_at: 0,
-            table_sent: 0,
-            table_attempts: 0,
-            probe: None,
-            flight: BTreeMap::new(),
-            tells: BTreeMap::new(),
-            guest: None,
-        }
-    }
-
-    /// The question that it has to answer.
-    pub(super) fn probe_nonce(&self) -> Option<Nonce> {
-        self.probe.as_ref().map(|probe| probe.nonce)
-    }
-
-    /// Whether it was sent this state of a table that nobody acknowledges.
-    pub(super) const fn has_table(&self, version: u64) -> bool {
-        self.table_sent == version && self.table_attempts > 0
-    }
-
-    /// Counts the copies of one state of a table that nobody acknowledges.
-    pub(super) const fn next_table_copy(&mut self, version: u64) -> u32 {
-        if self.table_sent != version {
-            self.table_sent = version;
-            self.table_attempts = 0;
-        }
-        self.table_attempts += 1;
-        self.table_attempts
-    }
-}
-
-/// A question that a client has to answer.
-#[derive(Debug)]
-struct Probe {
-    nonce: Nonce,
-    asked: u32,
-    contender: Option<Contender>,
-}
-
-/// Who wants the name if its holder is silent.
-#[derive(Clone, Debug)]
-pub(super) struct Contender {
-    name: Name,
-    addr: SocketAddr,
-    account: Account,
-}
-
-impl Probe {
-    /// The first contender is served; a later registration of the same one replaces it.
-    fn is_open_to(&self, other: Option<&Contender>) -> bool {
-        self.contender.as_ref().map(|own| own.account.token)
-            == other.map(|other| other.account.token)
-            || self.contender.is_none()
-    }
-}
-
-/// The pause after the `attempts`-th transmission.
-pub(super) fn backoff(attempts: u32) -> std::time::Duration {
-    let doublings = attempts.saturating_sub(1).min(8);
-    (RESEND_MIN * 2_u32.pow(doublings)).min(RESEND_MAX)
-}
+use crate::protocol::{Name, Nonce, Packet, Refusal, SessionId, StreamKey, TableId};
+use crate::time::Now;
 
 impl<P: Plant> Server<P> {
     /// The holder of a session, if it calls from its address. Anybody else is told to register.

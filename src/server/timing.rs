@@ -28,3 +28,9 @@ pub const RESEND_MAX: Duration = Duration::from_secs(2);
 /// How long a cookie is good for, at least; at most twice that. Long enough for a slow path,
 /// short enough that a collected cookie is soon worthless.
 pub const COOKIE_LIFE: Duration = Duration::from_secs(30);
+
+/// The pause after the `attempts`-th transmission.
+pub(super) fn backoff(attempts: u32) -> Duration {
+    let doublings = attempts.saturating_sub(1).min(8);
+    (RESEND_MIN * 2_u32.pow(doublings)).min(RESEND_MAX)
+}

@@ -1,13 +1,14 @@
 //! The machines' promises, by hand-driven interleavings. Sections are those of docs/protocol.md.
 
 mod hostile;
+mod presence;
 #[expect(dead_code, reason = "each test file uses its own part of the world")]
 #[path = "../world/mod.rs"]
 mod world;
 
 use std::time::Duration;
 
-use udpchat::client::{Command, DetourReason, Event, Problem, UnsentReason};
+use udpchat::client::{Command, DetourReason, Event, UnsentReason};
 use udpchat::protocol::PacketKind as Kind;
 use world::{Verdict, World};
 
@@ -30,16 +31,6 @@ fn is_unsent(event: &Event) -> bool {
 /// Loses the first `n` datagrams of this kind on this way.
 fn lose_first(n: usize, from: &'static str, kind: Kind, to: &'static str) -> world::LoseFirst {
     world::LoseFirst { left: n, from, kind, to }
-}
-
-#[test]
-fn clients_register_and_get_the_table() {
-    let world = World::with(&["alice", "bob"]);
-    for name in ["alice", "bob"] {
-        assert!(matches!(world.events(name)[0], Event::Registered { back: false, .. }));
-        let Some(Event::Table(listing)) = world.events(name).last() else { panic!("no table") };
-        assert_eq!(listing.online.len(), 2);
-    }
 }
 
 #[test]
@@ -223,27 +214,6 @@ fn a_refused_message_does_not_hold_up_the_next() {
 }
 
 #[test]
-fn leaving_without_a_word_is_noticed() {
-    let mut world = World::with(&["alice", "bob", "carol"]);
-    world.kill("bob");
-    world.run(seconds(21));
-    for name in ["alice", "carol"] {
-        let Some(Event::Table(listing)) = world.events(name).last() else { panic!("no table") };
-        assert_eq!(listing.offline, ["bob".parse().unwrap()]);
-    }
-}
-
-#[test]
-fn a_failed_direct_send_finds_the_silent_out_at_once() {
-    let mut world = World::with(&["alice", "bob"]);
-    world.kill("bob");
-    world.types("alice", "send bob hello");
-    world.run(seconds(5));
-    assert_eq!(world.count("alice", is_saved), 1);
-    assert!(world.snapshot().clients.contains(&"bob: offline".to_owned()));
-}
-
-#[test]
 fn a_one_way_cut_costs_the_wait_once_and_is_healed_by_a_knock() {
     let mut world = World::with(&["alice", "bob"]);
     world.rule(|now, sight| {
@@ -260,34 +230,6 @@ fn a_one_way_cut_costs_the_wait_once_and_is_healed_by_a_knock() {
     let direct_at_last = world.log.iter().rev().find(|(_, s)| s.identity.kind == Kind::Message);
     assert!(direct_at_last.is_some_and(|(at, _)| at.since_start() > seconds(25)));
     assert!(world.snapshot().clients.iter().all(|line| line.contains("online")));
-}
-
-#[test]
-fn a_name_has_one_holder_while_the_holder_answers() {
-    let mut world = World::with(&["alice", "bob"]);
-    world.start("bob.second", 6_000, 0);
-    world.run(seconds(5));
-    let in_use = |e: &Event| matches!(e, Event::Error(problem) if problem.to_string().contains("already in use"));
-    assert_eq!(world.count("bob.second", in_use), 1);
-    assert!(world.is_finished("bob.second"));
-    world.types("alice", "send bob still you?");
-    world.run(seconds(1));
-    assert_eq!(world.texts("bob"), ["still you?"]);
-}
-
-#[test]
-fn a_restarted_client_has_its_name_back_within_five_seconds() {
-    for (port, token) in [(5_001, 0), (7_000, 0)] {
-        let mut world = World::with(&["alice", "bob"]);
-        world.kill("bob");
-        world.start("bob", port, token);
-        world.run(seconds(5));
-        let registered = |e: &Event| matches!(e, Event::Registered { back: true, .. });
-        assert_eq!(world.count("bob", registered), 1, "port {port}");
-        world.types("alice", "send bob back?");
-        world.run(seconds(1));
-        assert_eq!(world.texts("bob"), ["back?"]);
-    }
 }
 
 #[test]
@@ -352,26 +294,6 @@ fn a_reader_that_restarts_shows_nothing_again() {
 }
 
 #[test]
-fn the_table_reaches_two_hundred_clients() {
-    let mut world = World::new();
-    for n in 0..200_u16 {
-        world.start(&format!("client{n}"), 10_000 + n, 0);
-    }
-    let mut n = 0_u32;
-    world.rule(move |_, _| {
-        n += 1;
-        if n.is_multiple_of(5) { Verdict::Lose } else { Verdict::Pass }
-    });
-    world.run(seconds(20));
-    for n in [0, 99, 199] {
-        let Some(Event::Table(listing)) = world.events(&format!("client{n}")).last() else {
-            panic!("no table")
-        };
-        assert_eq!(listing.online.len(), 200);
-    }
-}
-
-#[test]
 fn after_quiet_only_keep_alives_pass() {
     let mut world = World::with(&["alice", "bob"]);
     world.types("alice", "send bob hello");
@@ -380,46 +302,6 @@ fn after_quiet_only_keep_alives_pass() {
     world.run(seconds(60));
     assert!(world.log.iter().all(|(_, s)| matches!(s.identity.kind, Kind::Ping | Kind::Pong)));
     assert!(world.log.len() <= 2 * 2 * 13);
-}
-
-#[test]
-fn nothing_is_sent_while_deregistered() {
-    let mut world = World::with(&["alice", "bob"]);
-    world.types("alice", "dereg alice");
-    world.run(seconds(1));
-    world.types("alice", "send bob hello");
-    world.run(seconds(1));
-    let Some(Event::Error(problem)) = world.events("alice").last() else { panic!("no error") };
-    assert_eq!(problem.to_string(), "Can't send message, you are offline.");
-    world.types("alice", "reg alice");
-    world.run(seconds(5));
-    assert_eq!(world.texts("bob"), Vec::<String>::new());
-}
-
-#[test]
-fn a_script_gets_its_outcomes_and_its_exit_code() {
-    for (line, complete) in [("send bob hi", true), ("send nobody hi", false)] {
-        let mut world = World::new();
-        world.start("bob", 5_001, 0);
-        world.start("alice", 5_000, 0);
-        world.types("alice", line);
-        world.types("alice", "quit");
-        world.run(seconds(5));
-        assert_eq!(world.events("alice").last(), Some(&Event::Left { complete }));
-        assert!(world.is_finished("alice"));
-    }
-}
-
-#[test]
-fn without_a_server_the_client_gives_up_after_ten_seconds() {
-    let mut world = World::new();
-    world.kill_server();
-    world.start("alice", 5_000, 0);
-    world.types("alice", "send bob hi");
-    world.run(Duration::from_millis(9_900));
-    assert!(!world.is_finished("alice"));
-    world.run(Duration::from_millis(200));
-    assert_eq!(world.events("alice").last(), Some(&Event::Left { complete: false }));
 }
 
 #[test]
@@ -457,46 +339,4 @@ fn a_refusal_behind_saved_messages_holds_nothing_up() {
     world.types("bob", "reg bob");
     world.run(seconds(3));
     assert_eq!(world.texts("bob"), ["one", "three"]);
-}
-
-#[test]
-fn nobody_knocks_while_deregistered() {
-    let mut world = World::with(&["alice", "bob"]);
-    world.rule(|_, sight| {
-        let cut = sight.to == "bob" && sight.identity.kind != Kind::Probe;
-        if cut { Verdict::Lose } else { Verdict::Pass }
-    });
-    world.types("alice", "send bob hello");
-    world.run(seconds(10));
-    world.types("alice", "dereg alice");
-    world.run(seconds(1));
-    world.log.clear();
-    world.run(seconds(30));
-    assert_eq!(world.sent("alice", Kind::Knock, "bob"), 0);
-}
-
-#[test]
-fn sends_that_had_not_begun_are_spoken_of_when_the_user_leaves() {
-    let mut world = World::new();
-    world.kill_server();
-    world.start("alice", 5_000, 0);
-    world.types("alice", "send bob hi");
-    world.commands("alice", Command::Quit);
-    world.run(seconds(1));
-    let left = |e: &Event| matches!(e, Event::Error(Problem::LeftBefore(_)));
-    assert_eq!(world.count("alice", left), 1);
-    assert_eq!(world.events("alice").last(), Some(&Event::Left { complete: false }));
-}
-
-#[test]
-fn a_refused_registration_lets_later_commands_go_on() {
-    let mut world = World::with(&["alice", "bob"]);
-    world.types("bob", "dereg bob");
-    world.run(seconds(1));
-    world.start("bob.second", 6_000, 0);
-    world.run(seconds(1));
-    world.types("bob", "reg bob");
-    world.types("bob", "list");
-    world.run(seconds(3));
-    assert_eq!(world.count("bob", |e| matches!(e, Event::List(_))), 1);
 }

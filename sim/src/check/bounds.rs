@@ -14,8 +14,8 @@ use crate::log::{Entry, What};
 
 pub(super) const CHECKER: Checker = Checker {
     name: "bounded",
-    promise: "no datagram is too long; no program sends a message to its recipient more often than it says it would \
-              before it asks the server or hears news of the recipient, or waits longer before it asks the server again",
+    promise: "no datagram is too long, no message sent to its recipient more often than the timers \
+              say, no server that is silent asked less often",
     when: When::Always,
     check,
 };
@@ -33,7 +33,7 @@ fn check(evidence: Evidence<'_>) -> Vec<Violation> {
 
 #[derive(Default)]
 struct Bounds<'a> {
-    /// How often each message was sent directly since the server was asked, by this program.
+    /// How often each message was sent directly by the program that runs now.
     direct: BTreeMap<&'a Label, u32>,
     /// Since when a client that wants to sign in has sent nothing to the server.
     silent: BTreeMap<&'a HostName, Duration>,
@@ -59,13 +59,6 @@ impl<'a> Bounds<'a> {
                     self.sent_directly(entry.at, label);
                 }
             }
-            What::Sent { key, .. } if key.packet == PacketKind::Save => {
-                // The server was asked; if it does not answer either, another round may follow.
-                if let Some(label) = &key.message {
-                    self.direct.remove(label);
-                }
-                self.silent.remove(&entry.host);
-            }
             What::Sent { key, .. } if key.packet == PacketKind::Hello => {
                 let before = self.silent.insert(&entry.host, entry.at);
                 let longest = BACKOFF_MAX + SLACK;
@@ -73,10 +66,6 @@ impl<'a> Bounds<'a> {
                     let what = format!("{} waited too long to say hello again", entry.host);
                     self.violate(entry.at, what);
                 }
-            }
-            What::Arrived { packet: PacketKind::Table, .. } => {
-                // Somebody may be elsewhere now, and worth five tries there.
-                self.direct.retain(|label, _| label.host != entry.host);
             }
             What::Client(client::Event::Registered { .. } | client::Event::Offline)
             | What::Paused { .. }
@@ -95,7 +84,7 @@ impl<'a> Bounds<'a> {
         let times = self.direct.entry(label).or_default();
         *times += 1;
         if *times == DIRECT_ATTEMPTS + 1 {
-            let what = format!("{label} is sent directly {times} times and the server not asked");
+            let what = format!("{label} is sent directly for the {times}th time");
             self.violate(at, what);
         }
     }

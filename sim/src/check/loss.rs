@@ -6,8 +6,8 @@ use crate::ledger::Told;
 pub(super) const CHECKER: Checker = Checker {
     name: "nothing lost",
     promise: "when all faults are over, every message that was accepted is shown and its sender \
-              told so, unless it was given up and its sender told that, or one of them was killed \
-              in the very moment",
+              told so, unless it was given up and its sender told that, or its recipient was \
+              killed in the very moment",
     when: When::AfterHealing,
     check,
 };
@@ -29,8 +29,7 @@ fn check(evidence: Evidence<'_>) -> Vec<Violation> {
                 _ => "accepted, but",
             };
             add(format!("{label} was {told} never shown"));
-        } else if !received && !saved && !message.was_told(Told::GivenUp) && !message.sender_killed
-        {
+        } else if !received && !saved && !message.was_told(Told::GivenUp) {
             add(format!("{label} was shown, but {} was never told so", label.host));
         }
     }

@@ -6,7 +6,7 @@ use crate::ledger::Told;
 pub(super) const CHECKER: Checker = Checker {
     name: "truth",
     promise: "a sender is told \"received\" only after the message was shown, \"saved\" only after \
-              it was stored, and nothing more after it was told that it is given up",
+              it was stored, and nothing else once it was told that it is given up",
     when: When::Always,
     check,
 };
@@ -24,7 +24,9 @@ fn check(evidence: Evidence<'_>) -> Vec<Violation> {
                 Told::Saved => evidence.ledger.stored.get(label).is_some_and(|stored| stored <= at),
                 Told::Unsent | Told::GivenUp => true,
             };
-            if !so || given_up {
+            // A program that was killed before it could remember that it has said so says it again.
+            let changed = given_up && *told != Told::GivenUp;
+            if !so || changed {
                 let what = format!("{label}: {} was told {told:?}, which is not so", label.host);
                 violations.push(Violation { checker: CHECKER.name, at: *at, what });
             }

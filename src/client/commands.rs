@@ -1,0 +1,161 @@
+//! What the user wants, one after the other: each command is done after those before it.
+//!
+//! docs/protocol.md, "Sending" and "Registration".
+
+use super::session::Phase;
+use super::{Client, Command, Event, Problem, Timer};
+use crate::plant::Plant;
+use crate::time::Now;
+
+/// What commands wait for: each is done after those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum WaitingFor {
+    /// The registration and the whole table.
+    Arrival,
+    /// The outcome of every send, to go offline then.
+    OutcomesToDeregister,
+    /// The outcome of every send, to end then.
+    OutcomesToFinish,
+    /// The answer to a deregistration.
+    Departure,
+    /// The same, to end then.
+    LastDeparture,
+}
+
+impl<P: Plant> Client<P> {
+    pub(super) fn do_command(&mut self, now: Now, command: Command) {
+        let offline = !self.session.takes_part();
+        match command {
+            Command::Send { .. } if offline => self.fail(Problem::Offline),
+            Command::Send { to, text } => self.send_text(now, to, text),
+            Command::List => {
+                let listing = self.roster.listing();
+                self.journal.event_durably(Event::List(listing));
+            }
+            Command::Register(name) if name != self.config.name => {
+                self.problem(Problem::CannotRegister(name, self.config.name.clone()));
+            }
+            Command::Register(_) if !offline => self.problem(Problem::AlreadyRegistered),
+            Command::Register(_) => {
+                self.waiting_for = Some(WaitingFor::Arrival);
+                self.set_give_up(now);
+                self.sign_in(now);
+            }
+            Command::Deregister(name) if name != self.config.name => {
+                self.problem(Problem::CannotDeregister(name, self.config.name.clone()));
+            }
+            Command::Deregister(_) if offline => self.problem(Problem::AlreadyOffline),
+            Command::Deregister(_) => {
+                self.waiting_for = Some(WaitingFor::OutcomesToDeregister);
+                self.finish_if_done(now);
+            }
+            Command::Finish => {
+                self.waiting_for = Some(WaitingFor::OutcomesToFinish);
+                self.finish_if_done(now);
+            }
+            Command::Quit => {
+                self.drop_commands();
+                self.abandon_sends();
+                match self.waiting_for.replace(WaitingFor::LastDeparture) {
+                    Some(WaitingFor::LastDeparture) => self.signed_out(),
+                    _ => self.sign_out(now),
+                }
+                self.departed(now);
+            }
+        }
+    }
+
+    pub(super) fn problem(&mut self, problem: Problem) {
+        self.journal.event_durably(Event::Error(problem));
+    }
+
+    /// A send that cannot even begin.
+    pub(super) fn fail(&mut self, problem: Problem) {
+        self.incomplete = true;
+        self.problem(problem);
+    }
+
+    /// The user leaves without waiting for what was still to be done.
+    pub(super) fn drop_commands(&mut self) {
+        for command in std::mem::take(&mut self.commands) {
+            if let Command::Send { to, .. } = command {
+                self.fail(Problem::LeftBefore(to));
+            }
+        }
+    }
+
+    /// Does the commands that waited, until one of them has to be waited for.
+    pub(super) fn go_on(&mut self, now: Now) {
+        while self.waiting_for.is_none()
+            && let Some(command) = self.commands.pop_front()
+        {
+            self.do_command(now, command);
+        }
+    }
+
+    /// The registration or the table has come.
+    pub(super) fn arrived(&mut self, now: Now) {
+        let here = self.session.id().is_some() && self.roster.is_whole();
+        if here && self.waiting_for == Some(WaitingFor::Arrival) {
+            self.timers.clear(&Timer::GiveUp);
+            self.waiting_for = None;
+            self.go_on(now);
+        }
+    }
+
+    /// Nobody has answered for [`timing::GIVE_UP`].
+    pub(super) fn give_up(&mut self, now: Now) {
+        if self.waiting_for != Some(WaitingFor::Arrival) {
+            return;
+        }
+        if self.session.ever_registered {
+            self.waiting_for = None;
+            self.go_on(now);
+        } else {
+            self.tell_silence();
+            self.drop_commands();
+            self.leave(false);
+        }
+    }
+
+    /// The sends may have got their outcomes.
+    pub(super) fn finish_if_done(&mut self, now: Now) {
+        let next = match self.waiting_for {
+            Some(WaitingFor::OutcomesToDeregister) => WaitingFor::Departure,
+            Some(WaitingFor::OutcomesToFinish) => WaitingFor::LastDeparture,
+            _ => return,
+        };
+        if self.every_send_has_its_outcome() {
+            self.waiting_for = Some(next);
+            if next == WaitingFor::LastDeparture {
+                self.abandon_sends();
+            }
+            self.sign_out(now);
+            self.departed(now);
+        }
+    }
+
+    /// The registration may have ended.
+    pub(super) fn departed(&mut self, now: Now) {
+        if self.session.phase != Phase::Offline {
+            return;
+        }
+        match self.waiting_for {
+            Some(WaitingFor::Departure) => {
+                self.waiting_for = None;
+                self.go_on(now);
+            }
+            Some(WaitingFor::LastDeparture) => {
+                let complete = self.session.ever_registered && !self.incomplete;
+                self.leave(complete);
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn leave(&mut self, complete: bool) {
+        if !std::mem::replace(&mut self.ended, true) {
+            self.journal.event_durably(Event::Left { complete });
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! What the server knows of a client that is here. Nothing of it outlives a restart.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use super::Account;
+use crate::original::{Owed, Repeats};
+use crate::protocol::{MessageId, Name, Nonce, SessionId, StreamId, StreamKey};
+use crate::time::{Now, Time};
+
+/// A client that is here.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) id: SessionId,
+    pub(super) addr: SocketAddr,
+    /// It has shown that it knows its session: now it may be sent more than it sends.
+    pub(super) confirmed: bool,
+    /// When it was last heard of.
+    pub(super) heard: Time,
+    /// The version of the table that it has; what follows was sent so often, up to `table_sent`.
+    pub(super) table_at: u64,
+    pub(super) table_sent: u64,
+    pub(super) table_attempts: u32,
+    pub(super) probe: Option<Probe>,
+    /// Stored messages on their way to it.
+    pub(super) flight: BTreeMap<(Name, MessageId), Flight>,
+    /// How often it was told how far a stream of its own was shown.
+    pub(super) tells: BTreeMap<StreamId, u32>,
+    /// What else there is to know if it speaks the original's dialect.
+    pub(super) guest: Option<Guest>,
+}
+
+impl Session {
+    pub(super) fn new(id: SessionId, addr: SocketAddr, now: Now) -> Self {
+        Self {
+            id,
+            addr,
+            confirmed: false,
+            heard: now.time,
+            table_at: 0,
+            table_sent: 0,
+            table_attempts: 0,
+            probe: None,
+            flight: BTreeMap::new(),
+            tells: BTreeMap::new(),
+            guest: None,
+        }
+    }
+
+    /// The question that it has to answer.
+    pub(super) fn probe_nonce(&self) -> Option<Nonce> {
+        self.probe.as_ref().map(|probe| probe.nonce)
+    }
+
+    /// Whether it was sent this state of a table that nobody acknowledges.
+    pub(super) const fn has_table(&self, version: u64) -> bool {
+        self.table_sent == version && self.table_attempts > 0
+    }
+
+    /// Counts the copies of one state of a table that nobody acknowledges.
+    pub(super) const fn next_table_copy(&mut self, version: u64) -> u32 {
+        if self.table_sent != version {
+            self.table_sent = version;
+            self.table_attempts = 0;
+        }
+        self.table_attempts += 1;
+        self.table_attempts
+    }
+}
+
+/// A question that a client has to answer.
+#[derive(Debug)]
+pub(super) struct Probe {
+    pub(super) nonce: Nonce,
+    pub(super) asked: u32,
+    pub(super) contender: Option<Contender>,
+}
+
+/// Who wants the name if its holder is silent.
+#[derive(Clone, Debug)]
+pub(super) struct Contender {
+    pub(super) name: Name,
+    pub(super) addr: SocketAddr,
+    pub(super) account: Account,
+}
+
+impl Probe {
+    /// The first contender is served; a later registration of the same one replaces it.
+    pub(super) fn is_open_to(&self, other: Option<&Contender>) -> bool {
+        self.contender.as_ref().map(|own| own.account.token)
+            == other.map(|other| other.account.token)
+            || self.contender.is_none()
+    }
+}
+
+/// A stored message on its way to its reader.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Flight {
+    pub(super) attempts: u32,
+    pub(super) next_at: Time,
+}
+
+/// What the server knows of a guest beyond its session.
+#[derive(Debug, Default)]
+pub(super) struct Guest {
+    /// Whether it ever acknowledged anything on the second socket: it is there, and its address
+    /// is its own.
+    pub(super) hears_second: bool,
+    /// What its next `ACK` on the second socket may be for.
+    pub(super) owed: Owed,
+    /// The message on its way to it: one, for an acknowledgement names none.
+    pub(super) letter: Option<OnItsWay>,
+    pub(super) repeats: Repeats,
+    /// It has been handed messages since it last asked for them.
+    pub(super) had_mail: bool,
+    /// Its last message was not stored.
+    pub(super) refused: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct OnItsWay {
+    pub(super) key: StreamKey,
+    pub(super) seq: u64,
+    pub(super) attempts: u32,
+    pub(super) next_at: Time,
+    /// Whether it was sent where it is acknowledged.
+    pub(super) on_second: bool,
+}
+
+impl Guest {
+    /// Whether a message is on its way that it will acknowledge.
+    pub(super) fn is_asked(&self) -> bool {
+        self.letter.as_ref().is_some_and(|letter| letter.on_second)
+    }
+}
