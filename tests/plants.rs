@@ -2,16 +2,14 @@
 
 use sim::bugs::BUGS;
 
-fn contains(bytes: &[u8], text: &str) -> bool {
-    bytes.windows(text.len()).any(|window| window == text.as_bytes())
-}
-
 #[test]
 fn no_planted_bug_is_in_the_shipped_program() {
     let program = std::fs::read(env!("CARGO_BIN_EXE_udpchat")).unwrap();
-    // The bytes are searched as they should be: what every user sees is there.
-    assert!(contains(&program, "udpchat"));
+    // What is no text becomes replacement characters; names stay.
+    let text = String::from_utf8_lossy(&program);
+    // They are searched as they should be: what every user sees is there.
+    assert!(text.contains("udpchat"));
     for (_, name) in BUGS {
-        assert!(!contains(&program, name), "the program holds {name}");
+        assert!(!text.contains(name), "the program holds {name}");
     }
 }
