@@ -1,6 +1,6 @@
 //! What the user is told about many seeds: for people, and for programs.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -8,7 +8,9 @@ use serde::Serialize;
 use crate::chaos::{Counts, Setting, Trial, Verdict};
 use crate::check::CHECKERS;
 use crate::cli::{EXIT_HELD, EXIT_INCONCLUSIVE, EXIT_VIOLATED, Explore};
+use crate::keep::Kept;
 use crate::random;
+use crate::shrink::Shrunk;
 
 /// Failures that are printed one by one; the rest is counted.
 const FAILURES_SHOWN: usize = 10;
@@ -20,8 +22,51 @@ pub struct Report<'a> {
     pub asked: &'a Explore,
     /// What came of it, in the order of seeds.
     pub trials: &'a [Trial],
+    /// The smallest runs that fail as some of them do, if they are known yet.
+    pub smallest: &'a [Smallest],
     /// How long it took.
     pub wall: Duration,
+}
+
+/// The smallest run that fails as a seed's does.
+#[derive(Debug)]
+pub struct Smallest {
+    /// Whose.
+    pub seed: u64,
+    /// How it was found.
+    pub shrunk: Shrunk,
+    /// Where it is kept, if that could be done.
+    pub kept: Option<Kept>,
+}
+
+impl Smallest {
+    /// How many faults are left.
+    #[must_use]
+    pub fn faults(&self) -> usize {
+        self.kept.as_ref().map_or(self.shrunk.faults, |kept| kept.faults)
+    }
+}
+
+impl fmt::Display for Smallest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Shrunk { violation, faults_before, runs, .. } = &self.shrunk;
+        let (checker, faults) = (violation.checker, self.faults());
+        writeln!(f, "\nSmallest run that breaks {checker:?}: {faults} of {faults_before} faults,")?;
+        writeln!(f, "after {runs} runs.")?;
+        let Some(Kept { path, violation, steps, .. }) = &self.kept else {
+            return write!(f, "{}.", violation.what);
+        };
+        writeln!(f, "{}.", violation.what)?;
+        let (file, snapshot) = (path.display(), path.with_extension("snap"));
+        writeln!(f, "Written to {file}")?;
+        writeln!(f, "and beside it {}.", snapshot.display())?;
+        writeln!(
+            f,
+            "Run again from there: it fails in the same way. It is 1-minimal: without any one"
+        )?;
+        writeln!(f, "of its {steps} steps it holds, or fails differently. Look at it with:")?;
+        write!(f, "cargo run --bin sim -- replay {file}")
+    }
 }
 
 /// What is printed before the first seed is run.
@@ -203,13 +248,7 @@ impl Report<'_> {
             passed: self.with(Verdict::Held),
             failed: self.with(Verdict::Violated),
             inconclusive: self.with(Verdict::Inconclusive),
-            failures: failed
-                .map(|trial| JsonFailure {
-                    seed: trial.seed.to_string(),
-                    checker: trial.violations.first().map_or("", |violation| violation.checker),
-                    what: trial.violations.first().map_or("", |violation| &violation.what),
-                })
-                .collect(),
+            failures: failed.map(|trial| self.json_failure(trial)).collect(),
             datagrams: JsonDatagrams {
                 sent: datagrams.sent,
                 dropped: datagrams.dropped,
@@ -236,6 +275,19 @@ impl Report<'_> {
             trace_hash: format!("{:016x}", self.trace_hash()),
         };
         serde_json::to_string(&json).unwrap_or_default()
+    }
+
+    fn json_failure<'b>(&'b self, trial: &'b Trial) -> JsonFailure<'b> {
+        let violation = trial.violations.first();
+        let smallest = self.smallest.iter().find(|smallest| smallest.seed == trial.seed);
+        let kept = smallest.and_then(|smallest| smallest.kept.as_ref());
+        JsonFailure {
+            seed: trial.seed.to_string(),
+            checker: violation.map_or("", |violation| violation.checker),
+            what: violation.map_or("", |violation| &violation.what),
+            faults: smallest.map(Smallest::faults),
+            fixture: kept.map(|kept| kept.path.display().to_string()),
+        }
     }
 }
 
@@ -267,6 +319,10 @@ struct JsonFailure<'a> {
     seed: String,
     checker: &'a str,
     what: &'a str,
+    /// Of the smallest run; only the first failure of each kind is made small.
+    faults: Option<usize>,
+    /// Where that is kept.
+    fixture: Option<String>,
 }
 
 #[derive(Serialize)]

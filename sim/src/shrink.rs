@@ -5,8 +5,6 @@
 //! engine; how a plan is run is passed in.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::check::{Violation, check};
@@ -311,28 +309,6 @@ pub fn to_scenario(plan: &Plan, log: &Log, about: String) -> Scenario {
     steps.sort_by_key(|step| step.at);
     let (seed, disk) = (plan.seed, plan.disk);
     Scenario { about, seed, disk, settles: plan.healed.is_some(), steps, until: plan.until }
-}
-
-/// Writes it down as a scenario into a folder, after making sure that the scenario fails as well.
-///
-/// # Errors
-///
-/// The folder or the file cannot be written, or the scenario says something else than the plan.
-pub fn write(shrunk: &Shrunk, seed: u64, folder: &Path, run: Run<'_>) -> io::Result<PathBuf> {
-    let Shrunk { plan, violation, .. } = shrunk;
-    let about = format!("found by seed {seed}, {}: {}", violation.checker, violation.what);
-    let scenario = to_scenario(plan, &run(plan).log, about);
-    let text = scenario.to_string();
-    let again = Scenario::parse(&text).map_err(io::Error::other)?.plan();
-    let outcome = run(&again);
-    let violations = check(&again, &outcome);
-    if !violations.iter().any(|found| found.checker == violation.checker) {
-        return Err(io::Error::other(format!("written as a scenario it holds:\n{text}")));
-    }
-    std::fs::create_dir_all(folder)?;
-    let path = folder.join(format!("{}_seed_{seed}.json", violation.checker.replace(' ', "_")));
-    std::fs::write(&path, text)?;
-    Ok(path)
 }
 
 fn has_started(log: &Log, host: &HostName, at: Duration) -> bool {
