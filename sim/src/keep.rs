@@ -156,9 +156,11 @@ fn together(steps: &[Step], index: usize, settles: bool) -> Option<BTreeSet<usiz
         Verb::Type { host, line } if line.starts_with("dereg ") => first(
             &|verb| matches!(verb, Verb::Type { host: of, line } if of == host && line.starts_with("reg ")),
         ),
-        Verb::Clock { host, .. } => {
-            let same =
-                |step: &Step| matches!(&step.verb, Verb::Clock { host: of, .. } if of == host);
+        Verb::Clock { host, .. } | Verb::Drift { host, .. } => {
+            let same = |step: &Step| match &step.verb {
+                Verb::Clock { host: of, .. } | Verb::Drift { host: of, .. } => of == host,
+                _ => false,
+            };
             gone.extend((0..steps.len()).filter(|other| same(&steps[*other])));
             None
         }
@@ -180,7 +182,8 @@ fn mentions(verb: &Verb, name: &HostName) -> bool {
         | Verb::Crash { host }
         | Verb::Type { host, .. }
         | Verb::Pause { host, .. }
-        | Verb::Clock { host, .. } => host == name,
+        | Verb::Clock { host, .. }
+        | Verb::Drift { host, .. } => host == name,
         Verb::Fault { target, .. } => target.from == *name || target.to == *name,
         Verb::Link { directions, .. } => {
             directions.iter().any(|(from, to)| from == name || to == name)
@@ -195,7 +198,7 @@ fn faults(steps: &[Step]) -> usize {
     let is_fault = |step: &&Step| match &step.verb {
         Verb::Fault { .. } | Verb::Link { cut: true, .. } => true,
         Verb::Crash { .. } | Verb::Pause { .. } => true,
-        Verb::Clock { host, .. } => clocks.insert(host.clone()),
+        Verb::Clock { host, .. } | Verb::Drift { host, .. } => clocks.insert(host.clone()),
         _ => false,
     };
     steps.iter().filter(is_fault).count()

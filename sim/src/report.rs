@@ -5,12 +5,15 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::chaos::{Counts, Setting, Trial, Verdict};
+use crate::attempts::{Attempts, expected};
+use crate::chaos::{Counts, Mishaps, Setting, Trial, Verdict};
 use crate::check::CHECKERS;
 use crate::cli::{EXIT_HELD, EXIT_INCONCLUSIVE, EXIT_VIOLATED, Explore};
 use crate::keep::Kept;
+use crate::log::Tally;
 use crate::random;
 use crate::shrink::Shrunk;
+use crate::workload::Profile;
 
 /// Failures that are printed one by one; the rest is counted.
 const FAILURES_SHOWN: usize = 10;
@@ -165,31 +168,15 @@ impl Report<'_> {
             "datagrams  {} sent, {} of them while things went wrong",
             datagrams.sent, datagrams.exposed
         )?;
-        let rates = profile.rates;
-        let lines = [
-            ("lost", datagrams.exposed_dropped, rates.drop),
-            ("twice", datagrams.exposed_duplicated, rates.duplicate),
-            ("damaged", datagrams.corrupted, rates.corrupt),
-            ("shortened", datagrams.truncated, rates.truncate),
-        ];
-        for (what, count, asked) in
-            lines.into_iter().filter(|(_, count, rate)| *count > 0 || *rate > 0.0)
-        {
-            let measured = percent(share(count, datagrams.exposed));
-            let most = if swarm { "at most " } else { "" };
-            writeln!(out, "           {what:<9} {measured} (asked: {most}{})", percent(asked))?;
-        }
-        if datagrams.burst > 0 {
-            writeln!(out, "           in bursts {}", datagrams.burst)?;
-        }
-        if datagrams.delayed > 0 {
-            writeln!(out, "           delayed   {}", datagrams.delayed)?;
-        }
-        if datagrams.cut > 0 {
-            writeln!(out, "           cut off   {}", datagrams.cut)?;
-        }
+        write_datagram_faults(out, &datagrams, &profile, swarm)?;
+        write_mishaps(out, &counts.mishaps, &profile, swarm)?;
+        write_attempts(out, &counts.attempts, &profile, swarm)?;
         let (simulated, wall) = (counts.simulated.as_secs_f64(), self.wall.as_secs_f64());
-        writeln!(out, "time       {simulated:.0} s simulated in {wall:.1} s\n")?;
+        let speed = simulated / wall.max(0.001);
+        writeln!(
+            out,
+            "time       {simulated:.0} s simulated in {wall:.1} s on the wall, {speed:.0} to 1\n"
+        )?;
         self.write_verdict(out)
     }
 
@@ -241,7 +228,7 @@ impl Report<'_> {
     /// For programs: one object on one line.
     #[must_use]
     pub fn to_json(&self) -> String {
-        let Counts { datagrams, messages, simulated } = self.counts();
+        let Counts { datagrams, messages, simulated, .. } = self.counts();
         let failed = self.trials.iter().filter(|trial| trial.verdict == Verdict::Violated);
         let json = Json {
             seeds: self.trials.len(),
@@ -288,6 +275,100 @@ impl Report<'_> {
             faults: smallest.map(Smallest::faults),
             fixture: kept.map(|kept| kept.path.display().to_string()),
         }
+    }
+}
+
+/// Each fault of datagrams: its measured share beside the one that was asked for.
+fn write_datagram_faults(
+    out: &mut String,
+    datagrams: &Tally,
+    profile: &Profile,
+    swarm: bool,
+) -> fmt::Result {
+    let (rates, exposed) = (profile.rates, datagrams.exposed);
+    let most = if swarm { "at most " } else { "" };
+    let lines = [
+        ("lost", datagrams.exposed_dropped, rates.drop),
+        ("twice", datagrams.exposed_duplicated, rates.duplicate),
+        ("damaged", datagrams.corrupted, rates.corrupt),
+        ("shortened", datagrams.truncated, rates.truncate),
+    ];
+    for (what, count, asked) in lines {
+        if count > 0 || asked > 0.0 {
+            let measured = percent(share(count, exposed));
+            writeln!(out, "           {what:<9} {measured} (asked: {most}{})", percent(asked))?;
+        }
+    }
+    if rates.burst > 0.0 {
+        let (measured, asked) = (percent(share(datagrams.burst, exposed)), percent(rates.burst));
+        writeln!(out, "           in bursts {measured} lost (asked: {most}{asked} of the time)")?;
+    }
+    if let Some(span) = rates.delay {
+        let measured = percent(share(datagrams.exposed_delayed, exposed));
+        let mean = share(datagrams.delay_ms, exposed);
+        let (from, to) = (span.0.as_millis(), span.1.as_millis());
+        let asked = format!("{most}{from} to {to} ms, {} on average", (from + to) as f64 / 2.0);
+        writeln!(out, "           late      {measured}, by {mean:.1} ms (asked: {asked})")?;
+    }
+    if let Some(bytes) = profile.mtu {
+        let measured = percent(share(datagrams.too_long, exposed));
+        writeln!(out, "           too long  {measured} lost (asked: those above {bytes} bytes)")?;
+    }
+    if datagrams.cut > 0 {
+        writeln!(out, "           cut off   {}", datagrams.cut)?;
+    }
+    Ok(())
+}
+
+/// The same for hosts and links.
+fn write_mishaps(
+    out: &mut String,
+    mishaps: &Mishaps,
+    profile: &Profile,
+    swarm: bool,
+) -> fmt::Result {
+    let (hosts, links) = (mishaps.host_time, mishaps.link_time);
+    let most = if swarm { "at most " } else { "" };
+    let lines = [
+        ("crashes", "host that runs", mishaps.crashes, hosts, profile.crashes),
+        ("pauses", "host that runs", mishaps.pauses, hosts, profile.pauses),
+        ("clock set", "host", mishaps.clock_steps, hosts, profile.clock_steps),
+        ("drifts", "host", mishaps.drifts, hosts, profile.clock_steps),
+        ("cuts", "direction, half of them of both", mishaps.cuts, links, profile.cuts),
+    ];
+    let mut title = "mishaps";
+    for (what, each, count, time, asked) in lines {
+        if count > 0 || asked > 0.0 {
+            let measured = count as f64 * 60.0 / time.as_secs_f64().max(0.001);
+            let asked = format!("asked: {most}{asked:.2} a minute and {each}");
+            writeln!(out, "{title:<10} {what:<9} {count}, {measured:.2} ({asked})")?;
+            title = "";
+        }
+    }
+    Ok(())
+}
+
+/// Direct tries a message, beside the number that follows from the loss.
+fn write_attempts(
+    out: &mut String,
+    attempts: &Attempts,
+    profile: &Profile,
+    swarm: bool,
+) -> fmt::Result {
+    if attempts.messages == 0 {
+        return Ok(());
+    }
+    let (measured, messages) = (attempts.measured(), attempts.messages);
+    writeln!(
+        out,
+        "tries      {measured:.3} direct ones a message, of {messages} that travelled alone on their stream"
+    )?;
+    match expected(profile, swarm) {
+        Some(expected) => writeln!(
+            out,
+            "           ({expected:.3} = (1-s^5)/(1-s), s = 1-(1-p)(1-q), for the asked loss p = q)"
+        ),
+        None => writeln!(out, "           (no closed form: other faults than loss decide as well)"),
     }
 }
 
