@@ -184,15 +184,35 @@ impl Policy for Judge {
 pub(super) struct HostClock {
     /// When the program was started.
     pub(super) started: Duration,
-    /// How far the calendar is off, in milliseconds.
-    pub(super) off_ms: Rc<Cell<i64>>,
+    /// How far the calendar is off.
+    pub(super) calendar: Rc<Cell<Calendar>>,
+}
+
+/// How far a host's calendar clock is off.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Calendar {
+    /// It was set by so many milliseconds.
+    pub(super) off_ms: i64,
+    /// It gains so many millionths,
+    pub(super) drift_ppm: i64,
+    /// since then.
+    pub(super) drifts_since: Duration,
+}
+
+impl Calendar {
+    fn off_ms_at(&self, elapsed: Duration) -> i64 {
+        let lasted = whole_ms(elapsed.saturating_sub(self.drifts_since));
+        let lasted = i64::try_from(lasted).unwrap_or(i64::MAX);
+        self.off_ms.saturating_add(lasted.saturating_mul(self.drift_ppm) / 1_000_000)
+    }
 }
 
 impl Clock for HostClock {
     fn now(&self) -> Now {
         let elapsed = elapsed();
         let right = EPOCH_UNIX_MS.saturating_add(whole_ms(elapsed));
-        let wall = WallTime::from_unix_ms(right.saturating_add_signed(self.off_ms.get()));
+        let off_ms = self.calendar.get().off_ms_at(elapsed);
+        let wall = WallTime::from_unix_ms(right.saturating_add_signed(off_ms));
         Now { time: Time::from_start(elapsed.saturating_sub(self.started)), wall }
     }
 }
