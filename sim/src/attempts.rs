@@ -32,6 +32,13 @@ impl Attempts {
     /// Counts those of a run whose random faults ended at `rates_until`.
     #[must_use]
     pub fn of(log: &Log, ledger: &Ledger, rates_until: Duration) -> Self {
+        let each = Self::each(log, ledger, rates_until);
+        Self { messages: each.len() as u64, tries: each.iter().map(|(_, tries)| tries).sum() }
+    }
+
+    /// The messages that count, and the tries of each.
+    #[must_use]
+    pub fn each(log: &Log, ledger: &Ledger, rates_until: Duration) -> Vec<(Label, u64)> {
         let mut tries: BTreeMap<&Label, u64> = BTreeMap::new();
         for entry in &log.entries {
             if let What::Sent { key, .. } = &entry.what
@@ -42,20 +49,20 @@ impl Attempts {
             }
         }
         let absences = absences(log);
-        let mut attempts = Self::default();
+        let mut each = Vec::new();
         for (label, message) in &ledger.messages {
             let Some(at) = message.accepted else { continue };
             let there = |host: &str| is_there(&absences, host, at);
             let counts = at + WINDOW <= rates_until
                 && there(&label.host)
                 && there(message.to.as_str())
+                && knows(log, message.to.as_str(), &label.host, at)
                 && is_alone(ledger, label, message, at);
             if let (true, Some(tries)) = (counts, tries.get(label)) {
-                attempts.messages += 1;
-                attempts.tries += tries;
+                each.push((label.clone(), *tries));
             }
         }
-        attempts
+        each
     }
 
     /// Tries a message.
@@ -85,6 +92,17 @@ pub fn expected(profile: &Profile, swarm: bool) -> Option<f64> {
     Some((1.0 - repeated.powi(all)) / (1.0 - repeated))
 }
 
+/// Whether the recipient's table has the sender by then: until it has, nothing is taken from it.
+fn knows(log: &Log, recipient: &str, sender: &str, at: Duration) -> bool {
+    let before = log.entries.iter().take_while(|entry| entry.at < at);
+    let tables = before.filter_map(|entry| match &entry.what {
+        What::Client(Event::Table(listing)) if *entry.host == *recipient => Some(listing),
+        _ => None,
+    });
+    let last = tables.last();
+    last.is_some_and(|listing| listing.online.iter().any(|name| name.as_str() == sender))
+}
+
 /// Whether nothing else went from the same sender to the same recipient meanwhile.
 fn is_alone(ledger: &Ledger, label: &Label, message: &Message, at: Duration) -> bool {
     ledger.messages.iter().all(|(other, of)| {
@@ -92,7 +110,13 @@ fn is_alone(ledger: &Ledger, label: &Label, message: &Message, at: Duration) -> 
         if other == label || other.host != label.host || of.to != message.to {
             return true;
         }
-        let settled = |(when, told): &(Duration, Told)| *told != Told::Unsent && *when < at;
+        // One that is saved and not yet shown holds back those behind it.
+        let shown = of.shown.iter().any(|shown| shown.at < at);
+        let settled = |(when, told): &(Duration, Told)| match told {
+            Told::Received | Told::GivenUp => *when < at,
+            Told::Saved => *when < at && shown,
+            Told::Unsent => false,
+        };
         accepted >= at + WINDOW || (accepted < at && of.told.iter().any(settled))
     })
 }

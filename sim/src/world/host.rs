@@ -16,8 +16,9 @@ use udpchat::protocol::{Name, StoreId, Token};
 use udpchat::server::{self, Server, ServerRecord, Snapshot};
 
 use super::card::Card;
+use super::clock::{Calendar, HostClock, elapsed};
 use super::disk::{Disk, Written};
-use super::program::{Calendar, HostClock, Program, Setting, Shared};
+use super::program::{Program, Setting, Shared};
 use crate::bugs::Planted;
 use crate::label::{HostName, Label};
 use crate::log::What;
@@ -39,11 +40,6 @@ pub(super) struct Around {
     pub(super) network: Rc<Network>,
     pub(super) last: Last,
     pub(super) bugs: Planted,
-}
-
-/// The time since the run began.
-pub(super) fn elapsed() -> Duration {
-    turmoil::sim_elapsed().unwrap_or_default()
 }
 
 /// The state of the server that runs, if one does.
