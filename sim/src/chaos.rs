@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use udpchat::plant::Bug;
 
+use crate::attempts::Attempts;
 use crate::bugs::Planted;
 use crate::check::{Violation, check};
 use crate::ledger::{Ledger, Told};
-use crate::log::{Detail, Tally};
+use crate::log::{Detail, Log, Tally, What};
 use crate::network::Outcome;
 use crate::plan::Plan;
 use crate::random::hash;
@@ -75,8 +76,31 @@ pub struct Counts {
     pub datagrams: Tally,
     /// Messages.
     pub messages: Messages,
+    /// How often they were sent directly.
+    pub attempts: Attempts,
+    /// What went wrong with hosts and links.
+    pub mishaps: Mishaps,
     /// The time that passed in the simulation.
     pub simulated: Duration,
+}
+
+/// How often hosts and links met what, and the time in which they could.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mishaps {
+    /// Programs that were killed.
+    pub crashes: u64,
+    /// Programs that stood still.
+    pub pauses: u64,
+    /// Calendar clocks that were set wrong.
+    pub clock_steps: u64,
+    /// Calendar clocks that began to go wrong.
+    pub drifts: u64,
+    /// Cuts of one direction of a link.
+    pub cuts: u64,
+    /// The time in which things went wrong, once for each host.
+    pub host_time: Duration,
+    /// The same for each direction of each link.
+    pub link_time: Duration,
 }
 
 /// How many messages had which end.
@@ -144,7 +168,13 @@ pub fn judge(seed: u64, plan: &Plan, outcome: &Outcome) -> Trial {
     let ledger = Ledger::new(log);
     let violations = check(plan, outcome);
     let datagrams = Tally::of(log, plan.faults.rates_until);
-    let counts = Counts { datagrams, messages: messages(&ledger), simulated: *end };
+    let counts = Counts {
+        datagrams,
+        messages: messages(&ledger),
+        attempts: Attempts::of(log, &ledger, plan.faults.rates_until),
+        mishaps: mishaps(plan, log),
+        simulated: *end,
+    };
     let exercised = counts.messages.received + counts.messages.saved > 0;
     let verdict = match (violations.is_empty(), exercised) {
         (false, _) => Verdict::Violated,
@@ -153,6 +183,27 @@ pub fn judge(seed: u64, plan: &Plan, outcome: &Outcome) -> Trial {
     };
     let trace = hash(seed, &[&log.to_text(Detail::Everything)]);
     Trial { seed, verdict, violations, counts, trace }
+}
+
+fn mishaps(plan: &Plan, log: &Log) -> Mishaps {
+    let until = plan.faults.rates_until;
+    let hosts = u32::try_from(plan.hosts.len()).unwrap_or(u32::MAX);
+    let mut mishaps = Mishaps {
+        cuts: plan.faults.cuts.len() as u64,
+        host_time: until * hosts,
+        link_time: until * (hosts * hosts.saturating_sub(1)),
+        ..Mishaps::default()
+    };
+    for entry in log.entries.iter().take_while(|entry| entry.at < until) {
+        match entry.what {
+            What::Crashed => mishaps.crashes += 1,
+            What::Paused { .. } => mishaps.pauses += 1,
+            What::ClockStepped { .. } => mishaps.clock_steps += 1,
+            What::ClockDrifts { .. } => mishaps.drifts += 1,
+            _ => {}
+        }
+    }
+    mishaps
 }
 
 fn messages(ledger: &Ledger) -> Messages {
@@ -182,6 +233,9 @@ impl Counts {
     /// Adds another run's.
     pub fn add(&mut self, other: &Self) {
         self.simulated += other.simulated;
+        self.attempts.messages += other.attempts.messages;
+        self.attempts.tries += other.attempts.tries;
+        self.mishaps.add(&other.mishaps);
         let (a, b) = (&mut self.datagrams, &other.datagrams);
         for (sum, more) in [
             (&mut a.sent, b.sent),
@@ -193,6 +247,9 @@ impl Counts {
             (&mut a.duplicated, b.duplicated),
             (&mut a.exposed_duplicated, b.exposed_duplicated),
             (&mut a.delayed, b.delayed),
+            (&mut a.exposed_delayed, b.exposed_delayed),
+            (&mut a.delay_ms, b.delay_ms),
+            (&mut a.too_long, b.too_long),
             (&mut a.corrupted, b.corrupted),
             (&mut a.truncated, b.truncated),
         ] {
@@ -211,5 +268,17 @@ impl Counts {
         ] {
             *sum += more;
         }
+    }
+}
+
+impl Mishaps {
+    fn add(&mut self, other: &Self) {
+        self.crashes += other.crashes;
+        self.pauses += other.pauses;
+        self.clock_steps += other.clock_steps;
+        self.drifts += other.drifts;
+        self.cuts += other.cuts;
+        self.host_time += other.host_time;
+        self.link_time += other.link_time;
     }
 }

@@ -138,9 +138,13 @@ pub struct Explore {
     /// Times a minute that a program stands still, for each host.
     #[arg(long, value_name = "PER MINUTE", value_parser = per_minute)]
     pub pause_rate: Option<f64>,
-    /// Times a minute that a calendar clock is set wrong, for each host.
+    /// Times a minute that a calendar clock is set wrong, and that it begins to go wrong, for each
+    /// host.
     #[arg(long, value_name = "PER MINUTE", value_parser = per_minute)]
     pub clock_rate: Option<f64>,
+    /// Datagrams of more bytes than this are lost.
+    #[arg(long, value_name = "BYTES")]
+    pub mtu: Option<usize>,
     /// The longest time that a commit to a disk takes.
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     pub disk: Option<Duration>,
@@ -244,6 +248,7 @@ impl Explore {
             pauses: self.pause_rate.unwrap_or(base.pauses),
             clock_steps: self.clock_rate.unwrap_or(base.clock_steps),
             disk: self.disk.unwrap_or(base.disk),
+            mtu: self.mtu.or(base.mtu),
         };
         let bug = self.plant.as_deref().and_then(bugs::named);
         Setting { size, profile, swarm: self.swarm || self.names_no_fault(), bug }
@@ -261,6 +266,7 @@ impl Explore {
             && self.pause_rate.is_none()
             && self.clock_rate.is_none()
             && self.disk.is_none()
+            && self.mtu.is_none()
             && self.faults.is_none()
     }
 
@@ -287,6 +293,7 @@ impl Explore {
         add("crash-rate", shown(&self.crash_rate));
         add("pause-rate", shown(&self.pause_rate));
         add("clock-rate", shown(&self.clock_rate));
+        add("mtu", shown(&self.mtu));
         let disk = self.disk.map(|disk| humantime::format_duration(disk).to_string());
         add("disk", shown(&disk.map(|disk| disk.replace(' ', ""))));
         add("clients", shown(&(self.clients != DEFAULT_CLIENTS).then_some(self.clients)));
@@ -324,7 +331,8 @@ mod tests {
 
     #[test]
     fn a_reproducer_asks_for_the_same_run() {
-        let asked = "sim --drop-rate 0.3 --delay 0s..1s200ms --clients 3 --duration 5s --swarm";
+        let asked =
+            "sim --drop-rate 0.3 --delay 0s..1s200ms --mtu 90 --clients 3 --duration 5s --swarm";
         let again = explore(asked).reproducer(7);
         assert_eq!(
             again,

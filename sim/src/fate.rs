@@ -41,6 +41,17 @@ pub struct FaultPlan {
     pub rules: Vec<Rule>,
     /// Links that are cut for a while.
     pub cuts: Vec<Cut>,
+    /// Datagrams that are longer are lost.
+    pub size_limit: Option<SizeLimit>,
+}
+
+/// What the network carries at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SizeLimit {
+    /// So many bytes of a datagram, without IP's and UDP's.
+    pub bytes: usize,
+    /// From then on it carries everything.
+    pub until: Duration,
 }
 
 /// How likely each kind of random fault is, per datagram.
@@ -107,6 +118,8 @@ pub enum Fault {
     Drop,
     /// It is lost with nearly everything around it.
     Burst,
+    /// It is lost because it is longer than the network carries.
+    TooLong,
     /// It arrives a second time.
     Duplicate {
         /// So long after the first.
@@ -273,6 +286,13 @@ impl Fates {
         }
         (key, faults)
     }
+
+    /// What happens to it because of its size.
+    #[must_use]
+    pub fn by_size(&self, at: Duration, bytes: usize) -> Option<Fault> {
+        let limit = self.plan.size_limit?;
+        (bytes > limit.bytes && at < limit.until).then_some(Fault::TooLong)
+    }
 }
 
 /// What the faults do together.
@@ -281,7 +301,7 @@ pub fn together(faults: &[Fault]) -> Fate {
     let mut fate = Fate::default();
     for fault in faults {
         match *fault {
-            Fault::Drop | Fault::Burst => fate.lost = true,
+            Fault::Drop | Fault::Burst | Fault::TooLong => fate.lost = true,
             Fault::Duplicate { after } => fate.again = Some(after),
             Fault::Delay { by } => fate.delay += by,
             Fault::Corrupt { bit } => fate.damage = Some(Damage::Flip { bit }),
@@ -297,7 +317,7 @@ pub fn together(faults: &[Fault]) -> Fate {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Drop | Self::Burst => f.write_str("lost"),
+            Self::Drop | Self::Burst | Self::TooLong => f.write_str("lost"),
             Self::Duplicate { after } => write!(f, "again {} ms later", after.as_millis()),
             Self::Delay { by } => write!(f, "{} ms late", by.as_millis()),
             Self::Corrupt { bit } => write!(f, "bit {bit} flipped"),

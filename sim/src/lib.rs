@@ -8,15 +8,18 @@
 //! 4. [`bugs`], [`world`]: runs a plan on turmoil. The only module that knows it.
 //! 5. [`scenario`], [`workload`]: where plans come from, files and seeds.
 //! 6. [`ledger`], [`check`]: what happened by message, and whether every promise was kept.
-//! 7. [`chaos`], [`shrink`]: many seeds, and the smallest run that fails.
+//! 7. [`attempts`], [`chaos`], [`shrink`], [`keep`]: many seeds, the
+//!    smallest run that fails, and its test.
 //! 8. [`report`], [`cli`]: what the user asks and is told.
 //! 9. [`score`]: whether planted bugs are caught.
 
+pub mod attempts;
 pub mod bugs;
 pub mod chaos;
 pub mod check;
 pub mod cli;
 pub mod fate;
+pub mod keep;
 pub mod label;
 pub mod ledger;
 pub mod log;

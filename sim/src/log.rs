@@ -9,7 +9,7 @@ use udpchat::fault::Damage;
 use udpchat::protocol::PacketKind;
 use udpchat::{client, server};
 
-use crate::fate::{Fault, Key, together};
+use crate::fate::{Fault, Key, together, whole_ms};
 use crate::label::{HostName, Label, Labels};
 
 /// One thing that happened.
@@ -49,6 +49,11 @@ pub enum What {
     ClockStepped {
         /// By so many milliseconds.
         by_ms: i64,
+    },
+    /// From now on the calendar clock gains so much, or loses it; 0: it is right again.
+    ClockDrifts {
+        /// In millionths of the time that passes.
+        ppm: i64,
     },
     /// The user types.
     Typed {
@@ -167,6 +172,8 @@ impl Log {
             What::Panicked(text) => format!("PANICS: {text}"),
             What::Paused { lasts } => format!("stands still for {} ms", lasts.as_millis()),
             What::ClockStepped { by_ms } => format!("has its clock set by {by_ms} ms"),
+            What::ClockDrifts { ppm: 0 } => "has a clock that keeps the time".to_owned(),
+            What::ClockDrifts { ppm } => format!("has a clock that gains {ppm} ppm"),
             What::Typed { line, label, refused } => typed(line, label.as_ref(), refused.as_deref()),
             What::Client(event) => self.client_says(event),
             What::Server(event) => self.server_says(event),
@@ -331,6 +338,12 @@ pub struct Tally {
     pub exposed_duplicated: u64,
     /// Delayed.
     pub delayed: u64,
+    /// Of those exposed, delayed.
+    pub exposed_delayed: u64,
+    /// By so many milliseconds in all.
+    pub delay_ms: u64,
+    /// Lost because they were too long, and not anyway.
+    pub too_long: u64,
     /// With a bit flipped.
     pub corrupted: u64,
     /// Shortened.
@@ -362,10 +375,18 @@ impl Tally {
         self.dropped += u64::from(fate.lost);
         let by_itself = faults.contains(&Fault::Drop);
         self.exposed_dropped += exposed * u64::from(by_itself);
-        self.burst += u64::from(fate.lost && !by_itself);
+        let in_burst = !by_itself && faults.contains(&Fault::Burst);
+        self.burst += u64::from(in_burst);
+        self.too_long += u64::from(fate.lost && !by_itself && !in_burst);
         self.duplicated += u64::from(fate.again.is_some());
         self.exposed_duplicated += exposed * u64::from(fate.again.is_some());
-        self.delayed += u64::from(faults.iter().any(|fault| matches!(fault, Fault::Delay { .. })));
+        for fault in faults {
+            if let Fault::Delay { by } = fault {
+                self.delayed += 1;
+                self.exposed_delayed += exposed;
+                self.delay_ms += exposed * whole_ms(*by);
+            }
+        }
         self.corrupted += u64::from(matches!(fate.damage, Some(Damage::Flip { .. })));
         self.truncated += u64::from(matches!(fate.damage, Some(Damage::Truncate { .. })));
     }

@@ -18,10 +18,9 @@ use sim::cli::{
 };
 use sim::log::Detail;
 use sim::plan::Plan;
-use sim::report::{Report, opening};
+use sim::report::{Report, Smallest, opening};
 use sim::scenario::Scenario;
 use sim::score::table::Scored;
-use sim::shrink::Shrunk;
 use sim::workload;
 
 fn main() -> ExitCode {
@@ -91,12 +90,16 @@ fn explore(asked: &Explore) -> u8 {
     let done = |trial: &Trial| progress.note(trial, begun.elapsed());
     let trials = run_seeds(first, jobs.unwrap_or(NonZeroUsize::MIN), &asked.setting(), more, done);
     progress.clear();
-    let report = Report { asked, trials: &trials, wall: begun.elapsed() };
+    let wall = begun.elapsed();
+    let smallest = if asked.json { shrink_failures(asked, &trials) } else { Vec::new() };
+    let report = Report { asked, trials: &trials, smallest: &smallest, wall };
     if asked.json {
         println!("{}", report.to_json());
     } else {
         print!("{}", report.to_text());
-        shrink_failures(asked, &trials);
+        for smallest in shrink_failures(asked, &trials) {
+            println!("{smallest}");
+        }
         print!("{}", report.closing());
     }
     report.exit_code()
@@ -106,45 +109,52 @@ fn explore(asked: &Explore) -> u8 {
 const SHRUNK_MAX: usize = 3;
 
 /// Makes the first failures of different kinds small.
-fn shrink_failures(asked: &Explore, trials: &[Trial]) {
+fn shrink_failures(asked: &Explore, trials: &[Trial]) -> Vec<Smallest> {
     let mut kinds = BTreeSet::new();
-    for trial in trials {
-        let Some(violation) = trial.violations.first() else { continue };
-        if kinds.len() < SHRUNK_MAX && kinds.insert(violation.checker) {
-            shrink(&trial.seed.to_string(), None, asked);
-        }
+    let mut first_of_kind = |trial: &&Trial| {
+        let violation = trial.violations.first();
+        kinds.len() < SHRUNK_MAX && violation.is_some_and(|first| kinds.insert(first.checker))
+    };
+    let setting = asked.setting();
+    let small = |trial: &Trial| {
+        let plan = workload::plan(trial.seed, &setting.size, &setting.profile_of(trial.seed));
+        smallest(&plan, None, asked)
+    };
+    trials.iter().filter(|trial| first_of_kind(trial)).filter_map(small).collect()
+}
+
+/// Makes a run small and keeps it; none if it breaks no promise.
+fn smallest(plan: &Plan, into: Option<&Path>, asked: &Explore) -> Option<Smallest> {
+    let usual = if asked.plant.is_some() { PLANTED } else { REGRESSIONS };
+    let into = into.unwrap_or_else(|| Path::new(usual));
+    let bug = asked.setting().bug;
+    let run = |plan: &Plan| sim::world::run_with(plan, &Planted::new(bug));
+    let shrunk = sim::shrink::shrink(plan, &run)?;
+    let kept = sim::keep::keep(&shrunk, plan.seed, into, &run);
+    if let Err(error) = &kept {
+        eprintln!("cannot write it to {}: {error}", into.display());
     }
+    Some(Smallest { seed: plan.seed, shrunk, kept: kept.ok() })
 }
 
 fn shrink(what: &str, into: Option<&Path>, asked: &Explore) -> u8 {
-    let usual = if asked.plant.is_some() { PLANTED } else { REGRESSIONS };
-    let into = into.unwrap_or_else(|| Path::new(usual));
     let setting = asked.setting();
-    let run = |plan: &Plan| sim::world::run_with(plan, &Planted::new(setting.bug));
     let plan = if let Ok(seed) = what.parse() {
         workload::plan(seed, &setting.size, &setting.profile_of(seed))
     } else {
         let Some(scenario) = read(Path::new(what)) else { return EXIT_USAGE };
         scenario.plan()
     };
-    let Some(shrunk) = sim::shrink::shrink(&plan, &run) else {
-        println!("{what} breaks no promise; there is nothing to shrink.");
-        return EXIT_HELD;
-    };
-    let Shrunk { violation, faults, faults_before, runs, .. } = &shrunk;
-    let (checker, what) = (violation.checker, &violation.what);
-    println!(
-        "\nSmallest run that breaks {checker:?}: {faults} of {faults_before} faults left after"
-    );
-    println!("{runs} runs. {what}.");
-    match sim::shrink::write(&shrunk, plan.seed, into, &run) {
-        Ok(path) => println!(
-            "Written to {0}; look at it with: cargo run --bin sim -- replay {0}",
-            path.display()
-        ),
-        Err(error) => eprintln!("cannot write it to {}: {error}", into.display()),
+    match smallest(&plan, into, asked) {
+        None => {
+            println!("{what} breaks no promise; there is nothing to shrink.");
+            EXIT_HELD
+        }
+        Some(smallest) => {
+            println!("{smallest}");
+            EXIT_VIOLATED
+        }
     }
-    EXIT_VIOLATED
 }
 
 /// A line on the terminal that tells how far it is; none if stderr is no terminal.

@@ -167,10 +167,11 @@ impl Network {
         if !KEEP_ALIVE.contains(&kind) {
             state.last_talk = state.last_talk.max(at);
         }
-        let (key, faults) = state.fates.decide(at, (from, &to), kind, label.as_ref());
+        let (key, mut faults) = state.fates.decide(at, (from, &to), kind, label.as_ref());
+        let bytes = transmit.bytes.len();
+        faults.extend(state.fates.by_size(at, bytes));
         drop(state);
         let fate = if cut { Fate { lost: true, ..Fate::default() } } else { together(&faults) };
-        let bytes = transmit.bytes.len();
         self.record(at, from, What::Sent { key, bytes, faults, cut });
         fate
     }

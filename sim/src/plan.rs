@@ -118,6 +118,12 @@ pub enum Act {
         /// By so many milliseconds.
         by_ms: i64,
     },
+    /// From now on the host's calendar clock gains so much; 0: it is right again, and what it has
+    /// gained is gone.
+    Drift {
+        /// In millionths of the time that passes; negative: it loses.
+        ppm: i64,
+    },
     /// Its state is taken down under a name (server only).
     Mark(String),
 }

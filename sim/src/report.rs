@@ -1,14 +1,19 @@
 //! What the user is told about many seeds: for people, and for programs.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::chaos::{Counts, Setting, Trial, Verdict};
+use crate::attempts::{Attempts, expected};
+use crate::chaos::{Counts, Mishaps, Setting, Trial, Verdict};
 use crate::check::CHECKERS;
 use crate::cli::{EXIT_HELD, EXIT_INCONCLUSIVE, EXIT_VIOLATED, Explore};
+use crate::keep::Kept;
+use crate::log::Tally;
 use crate::random;
+use crate::shrink::Shrunk;
+use crate::workload::Profile;
 
 /// Failures that are printed one by one; the rest is counted.
 const FAILURES_SHOWN: usize = 10;
@@ -20,8 +25,51 @@ pub struct Report<'a> {
     pub asked: &'a Explore,
     /// What came of it, in the order of seeds.
     pub trials: &'a [Trial],
+    /// The smallest runs that fail as some of them do, if they are known yet.
+    pub smallest: &'a [Smallest],
     /// How long it took.
     pub wall: Duration,
+}
+
+/// The smallest run that fails as a seed's does.
+#[derive(Debug)]
+pub struct Smallest {
+    /// Whose.
+    pub seed: u64,
+    /// How it was found.
+    pub shrunk: Shrunk,
+    /// Where it is kept, if that could be done.
+    pub kept: Option<Kept>,
+}
+
+impl Smallest {
+    /// How many faults are left.
+    #[must_use]
+    pub fn faults(&self) -> usize {
+        self.kept.as_ref().map_or(self.shrunk.faults, |kept| kept.faults)
+    }
+}
+
+impl fmt::Display for Smallest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Shrunk { violation, faults_before, runs, .. } = &self.shrunk;
+        let (checker, faults) = (violation.checker, self.faults());
+        writeln!(f, "\nSmallest run that breaks {checker:?}: {faults} of {faults_before} faults,")?;
+        writeln!(f, "after {runs} runs.")?;
+        let Some(Kept { path, violation, steps, .. }) = &self.kept else {
+            return write!(f, "{}.", violation.what);
+        };
+        writeln!(f, "{}.", violation.what)?;
+        let (file, snapshot) = (path.display(), path.with_extension("snap"));
+        writeln!(f, "Written to {file}")?;
+        writeln!(f, "and beside it {}.", snapshot.display())?;
+        writeln!(
+            f,
+            "Run again from there: it fails in the same way. It is 1-minimal: without any one"
+        )?;
+        writeln!(f, "of its {steps} steps it holds, or fails differently. Look at it with:")?;
+        write!(f, "cargo run --bin sim -- replay {file}")
+    }
 }
 
 /// What is printed before the first seed is run.
@@ -120,31 +168,15 @@ impl Report<'_> {
             "datagrams  {} sent, {} of them while things went wrong",
             datagrams.sent, datagrams.exposed
         )?;
-        let rates = profile.rates;
-        let lines = [
-            ("lost", datagrams.exposed_dropped, rates.drop),
-            ("twice", datagrams.exposed_duplicated, rates.duplicate),
-            ("damaged", datagrams.corrupted, rates.corrupt),
-            ("shortened", datagrams.truncated, rates.truncate),
-        ];
-        for (what, count, asked) in
-            lines.into_iter().filter(|(_, count, rate)| *count > 0 || *rate > 0.0)
-        {
-            let measured = percent(share(count, datagrams.exposed));
-            let most = if swarm { "at most " } else { "" };
-            writeln!(out, "           {what:<9} {measured} (asked: {most}{})", percent(asked))?;
-        }
-        if datagrams.burst > 0 {
-            writeln!(out, "           in bursts {}", datagrams.burst)?;
-        }
-        if datagrams.delayed > 0 {
-            writeln!(out, "           delayed   {}", datagrams.delayed)?;
-        }
-        if datagrams.cut > 0 {
-            writeln!(out, "           cut off   {}", datagrams.cut)?;
-        }
+        write_datagram_faults(out, &datagrams, &profile, swarm)?;
+        write_mishaps(out, &counts.mishaps, &profile, swarm)?;
+        write_attempts(out, &counts.attempts, &profile, swarm)?;
         let (simulated, wall) = (counts.simulated.as_secs_f64(), self.wall.as_secs_f64());
-        writeln!(out, "time       {simulated:.0} s simulated in {wall:.1} s\n")?;
+        let speed = simulated / wall.max(0.001);
+        writeln!(
+            out,
+            "time       {simulated:.0} s simulated in {wall:.1} s on the wall, {speed:.0} to 1\n"
+        )?;
         self.write_verdict(out)
     }
 
@@ -196,20 +228,14 @@ impl Report<'_> {
     /// For programs: one object on one line.
     #[must_use]
     pub fn to_json(&self) -> String {
-        let Counts { datagrams, messages, simulated } = self.counts();
+        let Counts { datagrams, messages, simulated, .. } = self.counts();
         let failed = self.trials.iter().filter(|trial| trial.verdict == Verdict::Violated);
         let json = Json {
             seeds: self.trials.len(),
             passed: self.with(Verdict::Held),
             failed: self.with(Verdict::Violated),
             inconclusive: self.with(Verdict::Inconclusive),
-            failures: failed
-                .map(|trial| JsonFailure {
-                    seed: trial.seed.to_string(),
-                    checker: trial.violations.first().map_or("", |violation| violation.checker),
-                    what: trial.violations.first().map_or("", |violation| &violation.what),
-                })
-                .collect(),
+            failures: failed.map(|trial| self.json_failure(trial)).collect(),
             datagrams: JsonDatagrams {
                 sent: datagrams.sent,
                 dropped: datagrams.dropped,
@@ -236,6 +262,113 @@ impl Report<'_> {
             trace_hash: format!("{:016x}", self.trace_hash()),
         };
         serde_json::to_string(&json).unwrap_or_default()
+    }
+
+    fn json_failure<'b>(&'b self, trial: &'b Trial) -> JsonFailure<'b> {
+        let violation = trial.violations.first();
+        let smallest = self.smallest.iter().find(|smallest| smallest.seed == trial.seed);
+        let kept = smallest.and_then(|smallest| smallest.kept.as_ref());
+        JsonFailure {
+            seed: trial.seed.to_string(),
+            checker: violation.map_or("", |violation| violation.checker),
+            what: violation.map_or("", |violation| &violation.what),
+            faults: smallest.map(Smallest::faults),
+            fixture: kept.map(|kept| kept.path.display().to_string()),
+        }
+    }
+}
+
+/// Each fault of datagrams: its measured share beside the one that was asked for.
+fn write_datagram_faults(
+    out: &mut String,
+    datagrams: &Tally,
+    profile: &Profile,
+    swarm: bool,
+) -> fmt::Result {
+    let (rates, exposed) = (profile.rates, datagrams.exposed);
+    let most = if swarm { "at most " } else { "" };
+    let lines = [
+        ("lost", datagrams.exposed_dropped, rates.drop),
+        ("twice", datagrams.exposed_duplicated, rates.duplicate),
+        ("damaged", datagrams.corrupted, rates.corrupt),
+        ("shortened", datagrams.truncated, rates.truncate),
+    ];
+    for (what, count, asked) in lines {
+        if count > 0 || asked > 0.0 {
+            let measured = percent(share(count, exposed));
+            writeln!(out, "           {what:<9} {measured} (asked: {most}{})", percent(asked))?;
+        }
+    }
+    if rates.burst > 0.0 {
+        let (measured, asked) = (percent(share(datagrams.burst, exposed)), percent(rates.burst));
+        writeln!(out, "           in bursts {measured} lost (asked: {most}{asked} of the time)")?;
+    }
+    if let Some(span) = rates.delay {
+        let measured = percent(share(datagrams.exposed_delayed, exposed));
+        let mean = share(datagrams.delay_ms, exposed);
+        let (from, to) = (span.0.as_millis(), span.1.as_millis());
+        let asked = format!("{most}{from} to {to} ms, {} on average", (from + to) as f64 / 2.0);
+        writeln!(out, "           late      {measured}, by {mean:.1} ms (asked: {asked})")?;
+    }
+    if let Some(bytes) = profile.mtu {
+        let measured = percent(share(datagrams.too_long, exposed));
+        writeln!(out, "           too long  {measured} lost (asked: those above {bytes} bytes)")?;
+    }
+    if datagrams.cut > 0 {
+        writeln!(out, "           cut off   {}", datagrams.cut)?;
+    }
+    Ok(())
+}
+
+/// The same for hosts and links.
+fn write_mishaps(
+    out: &mut String,
+    mishaps: &Mishaps,
+    profile: &Profile,
+    swarm: bool,
+) -> fmt::Result {
+    let (hosts, links) = (mishaps.host_time, mishaps.link_time);
+    let most = if swarm { "at most " } else { "" };
+    let lines = [
+        ("crashes", "host that runs", mishaps.crashes, hosts, profile.crashes),
+        ("pauses", "host that runs", mishaps.pauses, hosts, profile.pauses),
+        ("clock set", "host", mishaps.clock_steps, hosts, profile.clock_steps),
+        ("drifts", "host", mishaps.drifts, hosts, profile.clock_steps),
+        ("cuts", "direction, half of them of both", mishaps.cuts, links, profile.cuts),
+    ];
+    let mut title = "mishaps";
+    for (what, each, count, time, asked) in lines {
+        if count > 0 || asked > 0.0 {
+            let measured = count as f64 * 60.0 / time.as_secs_f64().max(0.001);
+            let asked = format!("asked: {most}{asked:.2} a minute and {each}");
+            writeln!(out, "{title:<10} {what:<9} {count}, {measured:.2} ({asked})")?;
+            title = "";
+        }
+    }
+    Ok(())
+}
+
+/// Direct tries a message, beside the number that follows from the loss.
+fn write_attempts(
+    out: &mut String,
+    attempts: &Attempts,
+    profile: &Profile,
+    swarm: bool,
+) -> fmt::Result {
+    if attempts.messages == 0 {
+        return Ok(());
+    }
+    let (measured, messages) = (attempts.measured(), attempts.messages);
+    writeln!(
+        out,
+        "tries      {measured:.3} direct ones a message, of {messages} that travelled alone on their stream"
+    )?;
+    match expected(profile, swarm) {
+        Some(expected) => writeln!(
+            out,
+            "           ({expected:.3} = (1-s^5)/(1-s), s = 1-(1-p)(1-q), for the asked loss p = q)"
+        ),
+        None => writeln!(out, "           (no closed form: other faults than loss decide as well)"),
     }
 }
 
@@ -267,6 +400,10 @@ struct JsonFailure<'a> {
     seed: String,
     checker: &'a str,
     what: &'a str,
+    /// Of the smallest run; only the first failure of each kind is made small.
+    faults: Option<usize>,
+    /// Where that is kept.
+    fixture: Option<String>,
 }
 
 #[derive(Serialize)]

@@ -24,6 +24,8 @@ pub struct Scenario {
     pub seed: u64,
     /// How long commits take.
     pub disk: DiskSpeed,
+    /// Datagrams of more bytes are lost.
+    pub mtu: Option<usize>,
     /// Whether everything must have settled in the end.
     pub settles: bool,
     /// What is done, in order of time.
@@ -85,6 +87,13 @@ pub enum Verb {
         host: HostName,
         /// By so many milliseconds.
         by_ms: i64,
+    },
+    /// A host's calendar clock goes wrong from now on.
+    Drift {
+        /// Which host.
+        host: HostName,
+        /// What it gains, in millionths; 0: it is right again.
+        ppm: i64,
     },
     /// A fault for certain datagrams.
     Fault {
@@ -156,6 +165,7 @@ mod tests {
   "about": "every verb",
   "seed": 7,
   "disk": "0ms..4ms",
+  "mtu": 900,
   "settles": true,
   "steps": [
     {"at": "0s", "start": "alice"},
@@ -172,6 +182,7 @@ mod tests {
     {"at": "4s", "mend": {"from": "alice", "to": "eve"}},
     {"at": "4s", "pause": "eve", "for": "1s"},
     {"at": "4s", "clock": "server", "by": "-1h"},
+    {"at": "4s", "drift": "eve", "ppm": -200},
     {"at": "5s", "crash": "eve"},
     {"at": "6s", "restart": "eve", "port": 5002},
     {"at": "7s", "mark": "in the end"}
@@ -211,27 +222,27 @@ mod tests {
     #[test]
     fn errors_say_where_and_what_was_expected() {
         let told = [
-            (r#"{"at": "1s", "tipe": "list"}"#, "9:23: unknown field `tipe`, expected one of"),
-            (r#"{"at": "1 parsec", "crash": "alice"}"#, "9:21: \"1 parsec\" is no duration"),
-            (r#"{"at": "1s"}"#, "9:5: a step does exactly one thing, this one none: add one of"),
-            (r#"{"at": "1s", "crash": "alice", "start": "bob"}"#, "9:5: a step does exactly one"),
-            (r#"{"at": "1s", "crash": "carol"}"#, "9:5: no host \"carol\" has been started"),
-            (r#"{"at": "1s", "start": "alice"}"#, "9:5: \"alice\" has been started before"),
-            (r#"{"at": "1s", "restart": "alice"}"#, "9:5: \"alice\" is running"),
-            (r#"{"at": "2s", "type": "list"}"#, "9:5: `type` needs `as`"),
-            (r#"{"at": "1s", "crash": "alice", "by": "1s"}"#, "9:5: `by` belongs to"),
-            (r#"{"at": "9s", "mark": "late"}"#, "9:5: this is after the end"),
+            (r#"{"at": "1s", "tipe": "list"}"#, "10:23: unknown field `tipe`, expected one of"),
+            (r#"{"at": "1 parsec", "crash": "alice"}"#, "10:21: \"1 parsec\" is no duration"),
+            (r#"{"at": "1s"}"#, "10:5: a step does exactly one thing, this one none: add one of"),
+            (r#"{"at": "1s", "crash": "alice", "start": "bob"}"#, "10:5: a step does exactly one"),
+            (r#"{"at": "1s", "crash": "carol"}"#, "10:5: no host \"carol\" has been started"),
+            (r#"{"at": "1s", "start": "alice"}"#, "10:5: \"alice\" has been started before"),
+            (r#"{"at": "1s", "restart": "alice"}"#, "10:5: \"alice\" is running"),
+            (r#"{"at": "2s", "type": "list"}"#, "10:5: `type` needs `as`"),
+            (r#"{"at": "1s", "crash": "alice", "by": "1s"}"#, "10:5: `by` belongs to"),
+            (r#"{"at": "9s", "mark": "late"}"#, "10:5: this is after the end"),
             (
                 r#"{"at": "1s", "as": "alice", "type": "sned bob x"}"#,
-                "9:5: \"sned bob x\": unknown",
+                "10:5: \"sned bob x\": unknown",
             ),
             (
                 r#"{"at": "1s", "drop": {"from": "eve", "to": "alice", "packet": "akc"}}"#,
-                "9:5: no packet is called \"akc\", they are: hello, challenge",
+                "10:5: no packet is called \"akc\", they are: hello, challenge",
             ),
             (
                 r#"{"at": "1s", "drop": {"from": "eve", "to": "alice", "packet": "ack", "form": "x"}}"#,
-                "9:79: unknown field `form`, expected one of `from`, `to`",
+                "10:79: unknown field `form`, expected one of `from`, `to`",
             ),
         ];
         for (step, expected) in told {
@@ -246,7 +257,7 @@ mod tests {
     fn steps_go_forward_in_time() {
         let crash = r#"{"at": "5s", "crash": "eve"}"#;
         let problem = Scenario::parse(&WHOLE.replace(crash, r#"{"at": "3s", "crash": "eve"}"#));
-        let expected = "21:5: this is before the step above it; steps go forward in time";
+        let expected = "23:5: this is before the step above it; steps go forward in time";
         assert_eq!(problem.unwrap_err().to_string(), expected);
     }
 }

@@ -5,12 +5,10 @@
 //! engine; how a plan is run is passed in.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::check::{Violation, check};
-use crate::fate::{Cut, FaultPlan, Rates, Rule, Target, Which, whole_ms};
+use crate::fate::{Cut, Fault, FaultPlan, Rates, Rule, Target, Which, whole_ms};
 use crate::label::{HostName, Label};
 use crate::log::{Log, What};
 use crate::network::Outcome;
@@ -87,13 +85,13 @@ pub fn freeze(plan: &Plan, log: &Log) -> Plan {
             which: Which::Attempt(key.attempt),
         };
         let since = Duration::ZERO;
-        rules.extend(faults.iter().map(|fault| Rule {
-            since,
-            target: target.clone(),
-            fault: *fault,
+        rules.extend(faults.iter().map(|fault| {
+            let fault = if *fault == Fault::TooLong { Fault::Drop } else { *fault };
+            Rule { since, target: target.clone(), fault }
         }));
     }
-    let faults = FaultPlan { rates: Rates::default(), rules, ..plan.faults.clone() };
+    let rates = Rates::default();
+    let faults = FaultPlan { rates, rules, size_limit: None, ..plan.faults.clone() };
     Plan { faults, ..plan.clone() }
 }
 
@@ -143,7 +141,7 @@ fn action_pieces(actions: &[Action]) -> Vec<Vec<usize>> {
                     pieces.push(crash);
                 }
             }
-            Act::StepClock { .. } => clocks.push(index),
+            Act::StepClock { .. } | Act::Drift { .. } => clocks.push(index),
             Act::Type { line, .. } if line.starts_with("dereg ") => {
                 open.entry("dereg").or_default().push(index);
             }
@@ -278,6 +276,7 @@ pub fn to_scenario(plan: &Plan, log: &Log, about: String) -> Scenario {
                 Act::Crash => Verb::Crash { host: name },
                 Act::Pause { lasts } => Verb::Pause { host: name, lasts: *lasts },
                 Act::StepClock { by_ms } => Verb::Clock { host: name, by_ms: *by_ms },
+                Act::Drift { ppm } => Verb::Drift { host: name, ppm: *ppm },
                 Act::Mark(mark) => Verb::Mark(mark.clone()),
                 Act::Type { line, label } => {
                     if let (Some(label), Some(_)) = (label, message(line)) {
@@ -310,29 +309,9 @@ pub fn to_scenario(plan: &Plan, log: &Log, about: String) -> Scenario {
     steps.retain(|step| step.at <= plan.until);
     steps.sort_by_key(|step| step.at);
     let (seed, disk) = (plan.seed, plan.disk);
-    Scenario { about, seed, disk, settles: plan.healed.is_some(), steps, until: plan.until }
-}
-
-/// Writes it down as a scenario into a folder, after making sure that the scenario fails as well.
-///
-/// # Errors
-///
-/// The folder or the file cannot be written, or the scenario says something else than the plan.
-pub fn write(shrunk: &Shrunk, seed: u64, folder: &Path, run: Run<'_>) -> io::Result<PathBuf> {
-    let Shrunk { plan, violation, .. } = shrunk;
-    let about = format!("found by seed {seed}, {}: {}", violation.checker, violation.what);
-    let scenario = to_scenario(plan, &run(plan).log, about);
-    let text = scenario.to_string();
-    let again = Scenario::parse(&text).map_err(io::Error::other)?.plan();
-    let outcome = run(&again);
-    let violations = check(&again, &outcome);
-    if !violations.iter().any(|found| found.checker == violation.checker) {
-        return Err(io::Error::other(format!("written as a scenario it holds:\n{text}")));
-    }
-    std::fs::create_dir_all(folder)?;
-    let path = folder.join(format!("{}_seed_{seed}.json", violation.checker.replace(' ', "_")));
-    std::fs::write(&path, text)?;
-    Ok(path)
+    let (settles, until) = (plan.healed.is_some(), plan.until);
+    let mtu = plan.faults.size_limit.map(|limit| limit.bytes);
+    Scenario { about, seed, disk, mtu, settles, steps, until }
 }
 
 fn has_started(log: &Log, host: &HostName, at: Duration) -> bool {

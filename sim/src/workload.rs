@@ -10,7 +10,7 @@ use udpchat::client::timing as client;
 use udpchat::server::timing as server;
 
 use crate::check::QUIET;
-use crate::fate::{Cut, FaultPlan, Rates, whole_ms};
+use crate::fate::{Cut, FaultPlan, Rates, SizeLimit, whole_ms};
 use crate::label::HostName;
 use crate::plan::{Act, CLIENT_PORT, DiskSpeed, Host, Plan, Role, SERVER, SERVER_PORT};
 use crate::random::Stream;
@@ -37,8 +37,11 @@ pub struct Profile {
     pub crashes: f64,
     /// Pauses a minute, for each host.
     pub pauses: f64,
-    /// Calendar clocks set, a minute, for each host.
+    /// Calendar clocks set, a minute, for each host; and the same number again that begin to go
+    /// wrong.
     pub clock_steps: f64,
+    /// Datagrams of more bytes are lost.
+    pub mtu: Option<usize>,
     /// The longest time that a commit takes.
     pub disk: Duration,
 }
@@ -58,6 +61,7 @@ impl Profile {
         crashes: 4.0,
         pauses: 4.0,
         clock_steps: 4.0,
+        mtu: None,
         disk: Duration::from_millis(100),
     };
 
@@ -75,6 +79,7 @@ impl Profile {
         crashes: 2.0,
         pauses: 1.0,
         clock_steps: 1.0,
+        mtu: None,
         disk: Duration::from_millis(20),
     };
 
@@ -105,6 +110,7 @@ impl Profile {
             pauses: some(self.pauses),
             clock_steps: some(self.clock_steps),
             disk: Duration::from_millis(whole_ms(self.disk.mul_f64(some(1.0)))),
+            mtu: self.mtu.filter(|_| some(1.0) > 0.0),
         }
     }
 }
@@ -142,6 +148,10 @@ const PAUSE_MAX_MS: u64 = 6_000;
 /// The farthest that a calendar clock is set, either way: two days, more than any expiry.
 const CLOCK_STEP_MAX_MS: u64 = 172_800_000;
 
+/// The worst calendar clock: it gains or loses half of the time, so that a short run meets what
+/// real clocks do in months.
+const DRIFT_MAX_PPM: u32 = 500_000;
+
 /// The first clients are called as in every textbook, the others get numbers.
 const NAMES: [&str; 8] = ["alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi"];
 
@@ -175,6 +185,7 @@ pub fn plan(seed: u64, size: &Size, profile: &Profile) -> Plan {
         rates_until: size.duration,
         rules: Vec::new(),
         cuts: cuts(seed, &hosts, size, profile),
+        size_limit: profile.mtu.map(|bytes| SizeLimit { bytes, until: size.duration }),
     };
     let disk = DiskSpeed { shortest: Duration::ZERO, longest: profile.disk };
     Plan { seed, hosts, faults, disk, healed: Some(size.duration), until }
@@ -191,6 +202,7 @@ enum Todo {
     Crash,
     Pause(Duration),
     Clock(i64),
+    Drift(i64),
     Leave,
     Return,
     Say { to: String },
@@ -226,6 +238,12 @@ fn mishaps(seed: u64, host: &str, size: &Size, profile: &Profile) -> Vec<(Durati
         let by = i64::try_from(stream.below(2 * CLOCK_STEP_MAX_MS)).unwrap_or_default();
         let limit = i64::try_from(CLOCK_STEP_MAX_MS).unwrap_or_default();
         todo.push((at, Todo::Clock(by - limit)));
+    }
+    let mut stream = Stream::new(seed, &["drift", host]);
+    for at in times(&mut stream, profile.clock_steps, size.duration) {
+        let gains = stream.below(2 * u64::from(DRIFT_MAX_PPM) + 1);
+        let gains = i64::try_from(gains).unwrap_or_default();
+        todo.push((at, Todo::Drift(gains - i64::from(DRIFT_MAX_PPM))));
     }
     todo
 }
@@ -274,7 +292,7 @@ fn write_down(seed: u64, host: &mut Host, mut todo: Vec<(Duration, Todo)>, heal:
     todo.retain(|(at, _)| *at < heal);
     todo.sort_by_key(|(at, _)| *at);
     let mut ports = Stream::new(seed, &["ports", &host.name]);
-    let (mut runs, mut away, mut clock) = (false, false, 0);
+    let (mut runs, mut away, mut clock, mut drifts) = (false, false, 0, false);
     let mut port = if host.role == Role::Server { SERVER_PORT } else { CLIENT_PORT };
     let mut said = 0;
     for (at, what) in todo {
@@ -294,6 +312,10 @@ fn write_down(seed: u64, host: &mut Host, mut todo: Vec<(Duration, Todo)>, heal:
             Todo::Clock(by_ms) => {
                 clock += by_ms;
                 host.then(at, Act::StepClock { by_ms });
+            }
+            Todo::Drift(ppm) => {
+                drifts = true;
+                host.then(at, Act::Drift { ppm });
             }
             Todo::Leave if runs => {
                 away = true;
@@ -316,6 +338,9 @@ fn write_down(seed: u64, host: &mut Host, mut todo: Vec<(Duration, Todo)>, heal:
     host.then(heal, Act::Start { port });
     if away {
         host.then_type(heal, &format!("reg {}", host.name.clone()));
+    }
+    if drifts {
+        host.then(heal, Act::Drift { ppm: 0 });
     }
     if clock != 0 {
         host.then(heal, Act::StepClock { by_ms: -clock });
@@ -364,6 +389,7 @@ mod tests {
             crashes: 6.0,
             pauses: 6.0,
             clock_steps: 6.0,
+            mtu: None,
             disk: Duration::ZERO,
         }
     }
@@ -388,6 +414,11 @@ mod tests {
                     .map(|act| if let Act::StepClock { by_ms } = act { *by_ms } else { 0 })
                     .sum();
                 assert_eq!(off, 0);
+                let mut drifts = host.actions.iter().filter_map(|action| match action.act {
+                    Act::Drift { ppm } => Some(ppm),
+                    _ => None,
+                });
+                assert_eq!(drifts.next_back().unwrap_or(0), 0);
                 assert!(host.actions.is_sorted_by_key(|action| action.at));
             }
         }

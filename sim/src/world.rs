@@ -6,6 +6,7 @@
 //! the length of a tick has no influence on what happens (`tests/determinism.rs`).
 
 mod card;
+mod clock;
 mod disk;
 mod host;
 mod program;

@@ -39,6 +39,32 @@ fn json_is_one_object_on_one_line() {
 }
 
 #[test]
+fn json_names_each_failure_and_what_is_kept_of_it() {
+    let output = sim("--plant shows-copies --dup-rate 0.3 --seed 1 --seeds 2 --json");
+    assert_eq!(output.status.code(), Some(1));
+    let text = stdout(&output);
+    assert_eq!(text.lines().count(), 1);
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let failure = &json["failures"][0];
+    assert_eq!((&failure["seed"], &failure["checker"]), (&"1".into(), &"shown once".into()));
+    assert_eq!(failure["faults"], 1);
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let fixture = fixture.join(failure["fixture"].as_str().unwrap());
+    assert!(fixture.exists() && fixture.with_extension("snap").exists());
+    assert_eq!(json["failures"][1]["fixture"], serde_json::Value::Null);
+    for key in ["sent", "dropped", "duplicated", "delayed", "corrupted", "truncated"] {
+        assert!(json["datagrams"][key].is_u64(), "datagrams.{key}");
+    }
+    for key in ["sent", "received", "saved", "unsent", "shown_once", "shown_twice", "lost"] {
+        assert!(json["messages"][key].is_u64(), "messages.{key}");
+    }
+    for key in ["seeds", "passed", "failed", "inconclusive", "simulated_s", "wall_s"] {
+        assert!(json[key].is_number(), "{key}");
+    }
+    assert!(json["drop_rate"]["measured"].is_number());
+}
+
+#[test]
 fn where_nothing_arrives_nothing_is_proven() {
     let output = sim("--drop-rate 1 --messages 1 --duration 2s --seed 1 --seeds 1");
     let text = stdout(&output);

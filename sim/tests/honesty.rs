@@ -1,10 +1,13 @@
-//! What is asked is what happens: on every link, in every direction, for every kind of fault.
+//! What is asked is what happens: on every link, in every direction, for every kind of fault; and
+//! what must follow from it follows.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use sim::attempts::{Attempts, expected};
 use sim::fate::{Fault, Rates};
 use sim::label::HostName;
+use sim::ledger::Ledger;
 use sim::log::What;
 use sim::workload::{self, Profile, Size};
 use sim::world;
@@ -36,7 +39,9 @@ fn measured_rates_are_the_asked_ones_on_every_link() {
                     Fault::Duplicate { .. } => link.1[1] += 1,
                     Fault::Corrupt { .. } => link.1[2] += 1,
                     Fault::Truncate { .. } => link.1[3] += 1,
-                    Fault::Burst | Fault::Delay { .. } => unreachable!("nobody asked for it"),
+                    Fault::Burst | Fault::TooLong | Fault::Delay { .. } => {
+                        unreachable!("nobody asked for it")
+                    }
                 }
             }
         }
@@ -52,4 +57,25 @@ fn measured_rates_are_the_asked_ones_on_every_link() {
             assert!(off < tolerance, "{from} to {to}: asked {asked}, measured {measured}");
         }
     }
+}
+
+#[test]
+fn tries_a_message_are_those_that_follow_from_the_loss() {
+    let size = Size { clients: 6, messages: 24, duration: Duration::from_secs(20) };
+    let rates = Rates { drop: 0.3, ..Rates::default() };
+    let profile = Profile { rates, ..Profile::default() };
+    let mut tries = Vec::new();
+    for seed in 0..100 {
+        let plan = workload::plan(seed, &size, &profile);
+        let log = world::run(&plan).log;
+        let each = Attempts::each(&log, &Ledger::new(&log), plan.faults.rates_until);
+        tries.extend(each.into_iter().map(|(_, tries)| tries as f64));
+    }
+    let count = tries.len() as f64;
+    assert!(count > 500.0, "{count} messages prove nothing");
+    let mean = tries.iter().sum::<f64>() / count;
+    let variance = tries.iter().map(|tries| (tries - mean).powi(2)).sum::<f64>() / count;
+    let expected = expected(&profile, false).unwrap();
+    let tolerance = DEVIATIONS * (variance / count).sqrt();
+    assert!((mean - expected).abs() < tolerance, "expected {expected}, measured {mean}");
 }

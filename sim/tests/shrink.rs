@@ -1,12 +1,14 @@
 //! A failed run becomes a small scenario that fails in the same way, and only because of the bug.
 
+use std::path::Path;
 use std::time::Duration;
 
 use sim::bugs::{Planted, named};
 use sim::check::check;
+use sim::keep::keep;
 use sim::log::Detail;
 use sim::scenario::Scenario;
-use sim::shrink::{Shrunk, freeze, shrink, to_scenario};
+use sim::shrink::{freeze, shrink};
 use sim::workload::{self, Profile, Size};
 use sim::world;
 
@@ -28,16 +30,17 @@ fn planted_bugs_are_found_and_their_schedules_made_small() {
         let run = |plan: &_| world::run_with(plan, &Planted::new(named(name)));
         let found =
             (0..50).find_map(|seed| shrink(&workload::plan(seed, &SIZE, &Profile::ALL), &run));
-        let Shrunk { plan, violation, faults, faults_before, .. } = found.unwrap();
-        assert!(faults <= 3, "{name}: {faults} of {faults_before} faults are left");
-        let scenario = to_scenario(&plan, &run(&plan).log, name.to_owned());
-        let again = Scenario::parse(&scenario.to_string()).unwrap().plan();
+        let found = found.unwrap();
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("kept");
+        // Makes sure itself that no step can be left out.
+        let kept = keep(&found, 1, &folder, &run).unwrap();
+        assert!(kept.faults <= 3, "{name}: {} of {} are left", kept.faults, found.faults_before);
+        let text = std::fs::read_to_string(&kept.path).unwrap();
+        let again = Scenario::parse(&text).unwrap().plan();
         let violations = check(&again, &run(&again));
-        assert_eq!(
-            violations.first().map(|found| found.checker),
-            Some(violation.checker),
-            "{name}"
-        );
+        assert!(violations.contains(&kept.violation), "{name}: {violations:?}");
         assert_eq!(check(&again, &world::run(&again)), [], "{name}: it fails without the bug");
+        let snapshot = std::fs::read_to_string(kept.path.with_extension("snap")).unwrap();
+        assert!(snapshot.ends_with("broken promises\n  none\n"), "{snapshot}");
     }
 }

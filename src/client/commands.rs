@@ -103,7 +103,7 @@ impl<P: Plant> Client<P> {
         }
     }
 
-    /// Nobody has answered for [`timing::GIVE_UP`].
+    /// Nobody has answered for [`super::timing::GIVE_UP`].
     pub(super) fn give_up(&mut self, now: Now) {
         if self.waiting_for != Some(WaitingFor::Arrival) {
             return;

@@ -21,6 +21,8 @@ struct FileForm<'a> {
     #[serde(default)]
     disk: Text<DiskSpeed>,
     #[serde(default)]
+    mtu: Option<usize>,
+    #[serde(default)]
     settles: bool,
     #[serde(borrow)]
     steps: Vec<&'a RawValue>,
@@ -53,6 +55,10 @@ pub(super) struct StepForm {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) clock: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) drift: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) ppm: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) drop: Option<TargetForm>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) duplicate: Option<TargetForm>,
@@ -82,8 +88,8 @@ pub(super) struct StepForm {
     pub(super) mark: Option<String>,
 }
 
-const VERBS: &str = "type, start, restart, crash, pause, clock, drop, duplicate, delay, corrupt, \
-                     truncate, partition, heal, cut, mend, mark";
+const VERBS: &str = "type, start, restart, crash, pause, clock, drift, drop, duplicate, delay, \
+                     corrupt, truncate, partition, heal, cut, mend, mark";
 
 /// Datagrams.
 #[derive(Deserialize, Serialize)]
@@ -207,8 +213,8 @@ pub(super) fn read(text: &str) -> Result<(Scenario, Places), BadScenario> {
         let verb = verb(form).map_err(|problem| places.bad(index, problem))?;
         steps.push(Step { at, verb });
     }
-    let FileForm { about, seed, disk: Text(disk), settles, until: Text(until), .. } = file;
-    Ok((Scenario { about, seed, disk, settles, steps, until }, places))
+    let FileForm { about, seed, disk: Text(disk), mtu, settles, until: Text(until), .. } = file;
+    Ok((Scenario { about, seed, disk, mtu, settles, steps, until }, places))
 }
 
 /// The error of a part of the file that begins at this line and column.
@@ -247,6 +253,10 @@ fn verb(mut form: StepForm) -> Result<Verb, String> {
     if let Some(host) = form.clock.take() {
         let Text(Signed(by_ms)) = form.by.take().ok_or("`clock` needs `by`, how far")?;
         verbs.push(Verb::Clock { host: host.into(), by_ms });
+    }
+    if let Some(host) = form.drift.take() {
+        let ppm = form.ppm.take().ok_or("`drift` needs `ppm`, what the clock gains")?;
+        verbs.push(Verb::Drift { host: host.into(), ppm });
     }
     verbs.extend(network_verbs(&mut form)?);
     verbs.extend(form.mark.take().map(Verb::Mark));
@@ -307,6 +317,7 @@ fn left_over(form: &StepForm) -> Option<String> {
         (form.user.is_some(), "user", "start"),
         (form.port.is_some(), "port", "start and restart"),
         (form.lasts.is_some(), "for", "pause"),
+        (form.ppm.is_some(), "ppm", "drift"),
         (form.after.is_some(), "after", "duplicate"),
         (form.by.is_some(), "by", "delay and clock"),
         (form.bit.is_some(), "bit", "corrupt"),

@@ -8,7 +8,7 @@ use udpchat::command;
 use udpchat::protocol::Name;
 
 use super::{Scenario, Step, Verb};
-use crate::fate::{Cut, FaultPlan, Rule};
+use crate::fate::{Cut, FaultPlan, Rule, SizeLimit};
 use crate::label::HostName;
 use crate::plan::{Act, CLIENT_PORT, Host, Plan, Role, SERVER, SERVER_PORT};
 
@@ -84,7 +84,9 @@ fn check_hosts<'a>(
             }
             Ok(())
         }
-        Verb::Pause { host, .. } | Verb::Clock { host, .. } => must_run(running, host),
+        Verb::Pause { host, .. } => must_run(running, host),
+        // A clock goes on while no program runs.
+        Verb::Clock { host, .. } | Verb::Drift { host, .. } => known(everyone, &[host]),
         Verb::Fault { target, .. } => known(everyone, &[&target.from, &target.to]),
         Verb::Link { directions, .. } => {
             directions.iter().try_for_each(|(from, to)| known(everyone, &[from, to]))
@@ -137,7 +139,10 @@ impl Scenario {
         }
         let mut builder = Builder {
             hosts: vec![server],
-            faults: FaultPlan::default(),
+            faults: FaultPlan {
+                size_limit: self.mtu.map(|bytes| SizeLimit { bytes, until: Duration::MAX }),
+                ..FaultPlan::default()
+            },
             ports: BTreeMap::new(),
             until: self.until,
         };
@@ -183,6 +188,7 @@ impl Builder {
             }
             Verb::Pause { host, lasts } => self.act(at, host, Act::Pause { lasts: *lasts }),
             Verb::Clock { host, by_ms } => self.act(at, host, Act::StepClock { by_ms: *by_ms }),
+            Verb::Drift { host, ppm } => self.act(at, host, Act::Drift { ppm: *ppm }),
             Verb::Fault { target, fault } => {
                 let rule = Rule { since: at, target: target.clone(), fault: *fault };
                 self.faults.rules.push(rule);

@@ -18,6 +18,9 @@ pub(super) fn write(scenario: &Scenario, f: &mut fmt::Formatter<'_>) -> fmt::Res
     if scenario.disk != DiskSpeed::default() {
         writeln!(f, "  \"disk\": {},", json(&Text(scenario.disk))?)?;
     }
+    if let Some(mtu) = scenario.mtu {
+        writeln!(f, "  \"mtu\": {mtu},")?;
+    }
     if scenario.settles {
         writeln!(f, "  \"settles\": true,")?;
     }
@@ -86,6 +89,10 @@ fn step_form(step: &Step) -> StepForm {
             form.clock = Some(host.to_string());
             form.by = Some(Text(Signed(*by_ms)));
         }
+        Verb::Drift { host, ppm } => {
+            form.drift = Some(host.to_string());
+            form.ppm = Some(*ppm);
+        }
         Verb::Fault { target, fault } => fault_form(&mut form, target, *fault),
         Verb::Link { directions, cut } => match &**directions {
             [(a, b), _] => {
@@ -107,7 +114,7 @@ fn step_form(step: &Step) -> StepForm {
 fn fault_form(form: &mut StepForm, target: &Target, fault: Fault) {
     let target = Some(target_form(target));
     match fault {
-        Fault::Drop | Fault::Burst => form.drop = target,
+        Fault::Drop | Fault::Burst | Fault::TooLong => form.drop = target,
         Fault::Duplicate { after } => {
             form.duplicate = target;
             form.after = (!after.is_zero()).then_some(Text(after));

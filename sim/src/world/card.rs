@@ -20,7 +20,7 @@ use udpchat::machine::{Socket, Transmit};
 use udpchat::protocol::limits::RECEIVE_BUFFER;
 use udpchat::transport::{Received, Transport};
 
-use super::host::elapsed;
+use super::clock::elapsed;
 use crate::fate::whole_ms;
 use crate::label::HostName;
 use crate::network::{Flight, Network};

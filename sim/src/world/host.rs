@@ -16,8 +16,9 @@ use udpchat::protocol::{Name, StoreId, Token};
 use udpchat::server::{self, Server, ServerRecord, Snapshot};
 
 use super::card::Card;
+use super::clock::{Calendar, HostClock, elapsed};
 use super::disk::{Disk, Written};
-use super::program::{HostClock, Program, Setting, Shared};
+use super::program::{Program, Setting, Shared};
 use crate::bugs::Planted;
 use crate::label::{HostName, Label};
 use crate::log::What;
@@ -41,11 +42,6 @@ pub(super) struct Around {
     pub(super) bugs: Planted,
 }
 
-/// The time since the run began.
-pub(super) fn elapsed() -> Duration {
-    turmoil::sim_elapsed().unwrap_or_default()
-}
-
 /// The state of the server that runs, if one does.
 pub(super) fn snapshot(last: &Last) -> Option<Snapshot> {
     last.borrow().as_ref().map(|server| server.look(Server::snapshot))
@@ -62,7 +58,7 @@ pub(super) async fn run(host: Host, around: Around) -> turmoil::Result {
         name: host.name,
         card: Rc::clone(&card),
         around,
-        clock_off_ms: Rc::default(),
+        calendar: Rc::default(),
         starts: 0,
         program: None,
         paused_until: Duration::ZERO,
@@ -95,7 +91,7 @@ struct Place {
     kept: Kept,
     card: Rc<Card>,
     around: Around,
-    clock_off_ms: Rc<Cell<i64>>,
+    calendar: Rc<Cell<Calendar>>,
     starts: u32,
     program: Option<Program>,
     paused_until: Duration,
@@ -165,8 +161,14 @@ impl Place {
                 self.record(What::Paused { lasts });
             }
             Act::StepClock { by_ms } => {
-                self.clock_off_ms.set(self.clock_off_ms.get().saturating_add(by_ms));
+                let off_ms = self.calendar.get().off_ms.saturating_add(by_ms);
+                self.calendar.set(Calendar { off_ms, ..self.calendar.get() });
                 self.record(What::ClockStepped { by_ms });
+            }
+            Act::Drift { ppm } => {
+                let calendar = self.calendar.get();
+                self.calendar.set(Calendar { drift_ppm: ppm, drifts_since: elapsed(), ..calendar });
+                self.record(What::ClockDrifts { ppm });
             }
             Act::Mark(name) => {
                 self.around.network.mark(&name, elapsed(), snapshot(&self.around.last));
@@ -188,7 +190,7 @@ impl Place {
             network: Rc::clone(&self.around.network),
             card: Rc::clone(&self.card),
             port,
-            clock: HostClock { started: elapsed(), off_ms: Rc::clone(&self.clock_off_ms) },
+            clock: HostClock { started: elapsed(), calendar: Rc::clone(&self.calendar) },
             entropy: Entropy::from(entropy),
             bugs: self.around.bugs.clone(),
         };

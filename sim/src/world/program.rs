@@ -10,22 +10,21 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use udpchat::command::{self, Request};
-use udpchat::drive::{Clock, Surroundings, drive};
+use udpchat::drive::{Surroundings, drive};
 use udpchat::fault::{Faulty, Policy};
 use udpchat::machine::{Datagram, Entropy, Machine, Output, Socket, Transmit};
 use udpchat::store::Store;
-use udpchat::time::{Now, Time, WallTime};
+use udpchat::time::{Now, Time};
 use udpchat::{client, server};
 
 use super::card::{Card, Plug};
+use super::clock::{HostClock, elapsed};
 use super::disk::Disk;
-use super::host::elapsed;
 use crate::bugs::Planted;
-use crate::fate::whole_ms;
 use crate::label::HostName;
 use crate::log::What;
 use crate::network::Network;
-use crate::plan::{EPOCH_UNIX_MS, SERVER_SECOND_PORT};
+use crate::plan::SERVER_SECOND_PORT;
 
 /// Lines that a program has not read yet: more than any plan types at once.
 const TYPED_MAX: usize = 8_192;
@@ -176,24 +175,6 @@ struct Judge {
 impl Policy for Judge {
     fn fate(&self, transmit: &Transmit) -> udpchat::fault::Fate {
         self.network.sent(elapsed(), &self.host, transmit)
-    }
-}
-
-/// A program's clocks: one since its start, and the host's calendar.
-#[derive(Clone, Debug)]
-pub(super) struct HostClock {
-    /// When the program was started.
-    pub(super) started: Duration,
-    /// How far the calendar is off, in milliseconds.
-    pub(super) off_ms: Rc<Cell<i64>>,
-}
-
-impl Clock for HostClock {
-    fn now(&self) -> Now {
-        let elapsed = elapsed();
-        let right = EPOCH_UNIX_MS.saturating_add(whole_ms(elapsed));
-        let wall = WallTime::from_unix_ms(right.saturating_add_signed(self.off_ms.get()));
-        Now { time: Time::from_start(elapsed.saturating_sub(self.started)), wall }
     }
 }
 
