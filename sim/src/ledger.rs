@@ -41,7 +41,15 @@ pub struct Message {
     /// Whether its recipient was killed in the moment in which it was to be shown, and its disk
     /// already had that it was. No program can show and remember in one step.
     pub killed_showing: bool,
+    /// Whether its sender was killed right after it was told that it is given up, perhaps before
+    /// its disk had that: then the next life tries again. Told first and remembered then, for the
+    /// other way round nobody might ever be told.
+    pub killed_giving_up: bool,
 }
+
+/// A commit that was asked for so long ago has ended: two of the slowest disk's, for a change may
+/// have to wait for the one before.
+const COMMITTED_AFTER: Duration = Duration::from_millis(250);
 
 /// What a sender is told about a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -99,7 +107,9 @@ impl Ledger {
                 What::Durable(Durable::Shown(label)) => {
                     showing.insert(&entry.host, label);
                 }
-                What::Crashed => ledger.killed(&entry.host, showing.remove(&entry.host)),
+                What::Crashed => {
+                    ledger.killed(entry.at, &entry.host, showing.remove(&entry.host));
+                }
                 _ => {}
             }
         }
@@ -114,7 +124,15 @@ impl Ledger {
     fn typed(&mut self, label: &Label, line: &str) {
         if let Some((to, text)) = plan::message(line) {
             let (told, shown) = (Vec::new(), Vec::new());
-            let message = Message { to, text, accepted: None, told, shown, killed_showing: false };
+            let message = Message {
+                to,
+                text,
+                accepted: None,
+                told,
+                shown,
+                killed_showing: false,
+                killed_giving_up: false,
+            };
             self.messages.insert(label.clone(), message);
         }
     }
@@ -150,8 +168,13 @@ impl Ledger {
     }
 
     /// A host was killed, when its disk had that this and all before it were shown.
-    fn killed(&mut self, host: &HostName, showing: Option<&Label>) {
+    fn killed(&mut self, at: Duration, host: &HostName, showing: Option<&Label>) {
         for (label, message) in &mut self.messages {
+            let last = message.told.last();
+            let lately = last.is_some_and(|(told_at, told)| {
+                *told == Told::GivenUp && at.saturating_sub(*told_at) <= COMMITTED_AFTER
+            });
+            message.killed_giving_up |= lately && label.host == *host;
             let covered = |last: &Label| last.host == label.host && label.number <= last.number;
             if showing.is_some_and(covered)
                 && message.shown.is_empty()

@@ -24,8 +24,9 @@ fn check(evidence: Evidence<'_>) -> Vec<Violation> {
                 Told::Saved => evidence.ledger.stored.get(label).is_some_and(|stored| stored <= at),
                 Told::Unsent | Told::GivenUp => true,
             };
-            // A program that was killed before it could remember that it has said so says it again.
-            let changed = given_up && *told != Told::GivenUp;
+            // A program that was killed before it could remember that it has said so says it
+            // again, or finds that the message can be sent now.
+            let changed = given_up && *told != Told::GivenUp && !message.killed_giving_up;
             if !so || changed {
                 let what = format!("{label}: {} was told {told:?}, which is not so", label.host);
                 violations.push(Violation { checker: CHECKER.name, at: *at, what });
