@@ -5,23 +5,11 @@ use std::collections::BTreeMap;
 use udpchat::client::{Event, UnsentReason};
 use udpchat::protocol::PacketKind as Kind;
 
-use crate::stage::Stage;
-use crate::world::{Verdict, Wire, server_addr};
-
-fn is_received(event: &Event) -> bool {
-    matches!(event, Event::Received { .. })
-}
-
-fn is_saved(event: &Event) -> bool {
-    matches!(event, Event::Saved { .. })
-}
+use crate::stage::{Stage, has, is_received, is_saved};
+use crate::world::{Verdict, server_addr};
 
 fn is_registered(event: &Event) -> bool {
     matches!(event, Event::Registered { .. })
-}
-
-fn has(wire: &Wire, part: &str) -> bool {
-    wire.text().contains(part)
 }
 
 /// The server lives, and so do the original clients.

@@ -3,20 +3,8 @@
 use udpchat::client::Event;
 use udpchat::protocol::PacketKind as Kind;
 
-use crate::stage::Stage;
-use crate::world::{Verdict, Wire};
-
-fn is_received(event: &Event) -> bool {
-    matches!(event, Event::Received { .. })
-}
-
-fn is_saved(event: &Event) -> bool {
-    matches!(event, Event::Saved { .. })
-}
-
-fn has(wire: &Wire, part: &str) -> bool {
-    wire.text().contains(part)
-}
+use crate::stage::{Stage, has, is_received, is_saved};
+use crate::world::Verdict;
 
 /// Whether the server's table has a line.
 fn lists(stage: &Stage, line: &str) -> bool {

@@ -7,9 +7,11 @@ use std::ops::{Deref, DerefMut};
 use std::rc::Rc;
 use std::time::Duration;
 
+use udpchat::client::Event;
+
 use crate::client::{OriginalClient, ServerArgument};
 use crate::server::OriginalServer;
-use crate::world::{Shared, World, server_addr};
+use crate::world::{Shared, Wire, World, server_addr};
 
 /// The first port that the system gives to whoever asks for none.
 const EPHEMERAL_PORTS: u16 = 49_152;
@@ -140,4 +142,16 @@ impl DerefMut for Stage {
     fn deref_mut(&mut self) -> &mut World {
         &mut self.world
     }
+}
+
+pub(crate) fn is_received(event: &Event) -> bool {
+    matches!(event, Event::Received { .. })
+}
+
+pub(crate) fn is_saved(event: &Event) -> bool {
+    matches!(event, Event::Saved { .. })
+}
+
+pub(crate) fn has(wire: &Wire, part: &str) -> bool {
+    wire.text().contains(part)
 }
