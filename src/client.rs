@@ -26,7 +26,7 @@ use crate::machine::{Datagram, Entropy, Identity, Machine, Output, Socket, Trans
 use crate::plant::{Bug, Plant, Sound};
 use crate::protocol::limits::WAITING_COMMANDS_MAX;
 use crate::protocol::{MessageId, Name, Packet, envelope};
-use crate::store::Record as _;
+use crate::store::{Record as _, Room};
 use crate::time::{Now, Time};
 use crate::timers::Timers;
 use commands::WaitingFor;
@@ -335,7 +335,7 @@ impl<P: Plant> Machine for Client<P> {
         self.drain_loopback(now);
     }
 
-    fn handle_committed(&mut self, _now: Now) {
+    fn handle_committed(&mut self, _now: Now, _room: Room) {
         self.journal.committed();
     }
 

@@ -8,7 +8,7 @@ use tokio::sync::mpsc::Receiver;
 
 use crate::machine::{Datagram, Machine, Output};
 use crate::protocol::limits::RECEIVE_BUFFER;
-use crate::store::{Commit, Store};
+use crate::store::{Commit, Room, Store};
 use crate::time::Now;
 use crate::transport::Transport;
 
@@ -71,9 +71,9 @@ where
         tokio::select! {
             biased;
             result = ended(&mut commit) => {
-                result?;
+                let room = result?;
                 commit = None;
-                machine.handle_committed(clock.now());
+                machine.handle_committed(clock.now(), room);
             }
             command = commands.recv(), if listening => match command {
                 Some(command) => machine.handle_command(clock.now(), command),
@@ -90,7 +90,7 @@ where
     }
 }
 
-async fn ended(commit: &mut Option<Commit>) -> io::Result<()> {
+async fn ended(commit: &mut Option<Commit>) -> io::Result<Room> {
     match commit {
         Some(commit) => commit.await,
         None => std::future::pending().await,

@@ -6,6 +6,7 @@
 use std::net::SocketAddr;
 
 use crate::protocol::{MessageId, PacketKind};
+use crate::store::Room;
 use crate::time::{Now, Time};
 
 /// A protocol's state machine.
@@ -26,8 +27,9 @@ pub trait Machine {
     /// Time has passed. Early or repeated calls are harmless.
     fn handle_timeout(&mut self, now: Now);
 
-    /// The last [`Output::Commit`] is durable; what waited for it may go out.
-    fn handle_committed(&mut self, now: Now);
+    /// The last [`Output::Commit`] is durable; what waited for it may go out. An empty commit asks
+    /// for nothing but the room that there is.
+    fn handle_committed(&mut self, now: Now, room: Room);
 
     /// The next thing to do, in order, until there is none.
     #[must_use]

@@ -28,7 +28,7 @@ use crate::plant::{Bug, Plant, Sound};
 use crate::protocol::{
     MessageId, Name, Packet, SessionId, StreamId, StreamKey, TableId, envelope, hello,
 };
-use crate::store::Record as _;
+use crate::store::{Record as _, Room};
 use crate::time::{Now, Time};
 use crate::timers::Timers;
 use cookie::CookieJar;
@@ -260,7 +260,7 @@ impl<P: Plant> Machine for Server<P> {
         }
     }
 
-    fn handle_committed(&mut self, now: Now) {
+    fn handle_committed(&mut self, now: Now, _room: Room) {
         self.journal.committed();
         self.release_letters(now);
     }

@@ -4,9 +4,13 @@
 //! change at once and asks for a commit; everything that reveals the change waits for its end
 //! ([`crate::journal`]). A store replays the same changes into the same record.
 
+mod rows;
+
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+
+pub use rows::{BadRow, RowChange, Rows};
 
 /// State that outlives a crash.
 pub trait Record: Clone {
@@ -17,8 +21,18 @@ pub trait Record: Clone {
     fn apply(&mut self, change: &Self::Change);
 }
 
-/// A commit under way.
-pub type Commit = Pin<Box<dyn Future<Output = io::Result<()>>>>;
+/// A commit under way. It ends with how much room there is for more.
+pub type Commit = Pin<Box<dyn Future<Output = io::Result<Room>>>>;
+
+/// How much room a store has left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Room {
+    /// For anything that a machine's limits allow.
+    #[default]
+    Plenty,
+    /// Only for what a node cannot refuse: take nothing new on. What was committed is durable.
+    Low,
+}
 
 /// Keeps a record.
 pub trait Store {
@@ -59,6 +73,6 @@ impl<R: Record> Store for MemoryStore<R> {
         for change in &changes {
             record.apply(change);
         }
-        Box::pin(std::future::ready(Ok(())))
+        Box::pin(std::future::ready(Ok(Room::Plenty)))
     }
 }

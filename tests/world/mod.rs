@@ -14,7 +14,7 @@ use udpchat::command::{self, Request};
 use udpchat::machine::{Datagram, Entropy, Identity, Machine, Output, Socket, Transmit};
 use udpchat::protocol::{PacketKind, StoreId, Token};
 use udpchat::server::{self, Server, ServerConfig, ServerRecord, Snapshot};
-use udpchat::store::Record;
+use udpchat::store::{Record, Room};
 use udpchat::time::{Now, Time, WallTime};
 
 use foreign::ForeignNode;
@@ -299,7 +299,7 @@ impl World {
                     Output::Event(event) => self.server_events.push(event),
                     Output::Commit(changes) => {
                         changes.iter().for_each(|change| self.server_record.apply(change));
-                        server.handle_committed(now);
+                        server.handle_committed(now, Room::Plenty);
                     }
                 }
             }
@@ -311,7 +311,7 @@ impl World {
                     Output::Event(event) => node.events.push(event),
                     Output::Commit(changes) => {
                         changes.iter().for_each(|change| node.record.apply(change));
-                        node.machine.handle_committed(now);
+                        node.machine.handle_committed(now, Room::Plenty);
                     }
                 }
             }

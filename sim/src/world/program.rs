@@ -13,7 +13,7 @@ use udpchat::command::{self, Request};
 use udpchat::drive::{Surroundings, drive};
 use udpchat::fault::{Faulty, Policy};
 use udpchat::machine::{Datagram, Entropy, Machine, Output, Socket, Transmit};
-use udpchat::store::Store;
+use udpchat::store::{Room, Store};
 use udpchat::time::{Now, Time};
 use udpchat::{client, server};
 
@@ -220,8 +220,8 @@ impl<M: Machine> Machine for Shared<M> {
         self.machine.borrow_mut().handle_timeout(now);
     }
 
-    fn handle_committed(&mut self, now: Now) {
-        self.machine.borrow_mut().handle_committed(now);
+    fn handle_committed(&mut self, now: Now, room: Room) {
+        self.machine.borrow_mut().handle_committed(now, room);
     }
 
     fn poll_output(&mut self) -> Option<Output<M::Event, M::Change>> {
