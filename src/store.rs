@@ -4,6 +4,7 @@
 //! change at once and asks for a commit; everything that reveals the change waits for its end
 //! ([`crate::journal`]). A store replays the same changes into the same record.
 
+pub(crate) mod row;
 mod rows;
 
 use std::io;
