@@ -52,3 +52,8 @@ pub trait Medium {
     /// Whatever the medium reports.
     fn free_reserve(&mut self) -> io::Result<()>;
 }
+
+/// Whether an error goes away once somebody makes room.
+pub(super) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}

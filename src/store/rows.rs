@@ -32,6 +32,21 @@ pub trait Rows: Record + Default {
     /// The row is none that this format has.
     fn take_row(&mut self, table: &str, key: &[u8], value: &[u8]) -> Result<(), BadRow>;
 
+    /// What to change so that a row of an older format becomes one of this format. A table that
+    /// this format has no more is emptied by it.
+    ///
+    /// # Errors
+    ///
+    /// The row is none that the older format had.
+    fn newer_rows(
+        _format: u32,
+        _table: &str,
+        _key: &[u8],
+        _value: &[u8],
+    ) -> Result<Vec<RowChange>, BadRow> {
+        Ok(Vec::new())
+    }
+
     /// The row for people: an object whose fields say what they are, for `udpchat store export`.
     ///
     /// # Errors
