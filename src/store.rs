@@ -8,6 +8,7 @@ mod contents;
 mod database;
 pub mod folder;
 pub mod medium;
+pub(crate) mod row;
 mod rows;
 mod thread;
 
