@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use udpchat::client::timing as client;
+use udpchat::protocol::limits::{DATAGRAM_MAX, TEXT_MAX};
 use udpchat::server::timing as server;
 
 use crate::check::QUIET;
@@ -20,7 +21,8 @@ use crate::random::Stream;
 pub struct Size {
     /// Clients.
     pub clients: u32,
-    /// Messages that they type in all.
+    /// Messages that they type while things go wrong. If there are any, each types one more when
+    /// everything is healed.
     pub messages: u32,
     /// How long they talk, faults included.
     pub duration: Duration,
@@ -37,10 +39,10 @@ pub struct Profile {
     pub crashes: f64,
     /// Pauses a minute, for each host.
     pub pauses: f64,
-    /// Calendar clocks set, a minute, for each host; and the same number again that begin to go
-    /// wrong.
+    /// Calendar clocks set, a minute, for each host; and the same number of times that its clocks
+    /// begin to go wrong.
     pub clock_steps: f64,
-    /// Datagrams of more bytes are lost.
+    /// Datagrams of more bytes are lost. In swarm runs the least of what may be the limit.
     pub mtu: Option<usize>,
     /// The longest time that a commit takes.
     pub disk: Duration,
@@ -61,7 +63,7 @@ impl Profile {
         crashes: 4.0,
         pauses: 4.0,
         clock_steps: 4.0,
-        mtu: None,
+        mtu: Some(MTU_LEAST),
         disk: Duration::from_millis(100),
     };
 
@@ -79,7 +81,7 @@ impl Profile {
         crashes: 2.0,
         pauses: 1.0,
         clock_steps: 1.0,
-        mtu: None,
+        mtu: Some(MTU_OLD_PATHS),
         disk: Duration::from_millis(20),
     };
 
@@ -110,7 +112,11 @@ impl Profile {
             pauses: some(self.pauses),
             clock_steps: some(self.clock_steps),
             disk: Duration::from_millis(whole_ms(self.disk.mul_f64(some(1.0)))),
-            mtu: self.mtu.filter(|_| some(1.0) > 0.0),
+            mtu: self.mtu.and_then(|least| {
+                let part = some(1.0);
+                let above = DATAGRAM_MAX.saturating_sub(least) as f64 * part;
+                (part > 0.0).then_some(least + above as usize)
+            }),
         }
     }
 }
@@ -128,6 +134,9 @@ pub const SETTLE: Duration = Duration::from_secs(
         + client::REFUSED_RETRY.as_secs()
         + QUIET.as_secs(),
 );
+
+/// The resolution of simulated time: what must follow something else follows it so much later.
+const MOMENT: Duration = Duration::from_millis(1);
 
 /// Before the talk begins: time to sign in.
 const SIGN_IN: Duration = Duration::from_secs(1);
@@ -148,9 +157,19 @@ const PAUSE_MAX_MS: u64 = 6_000;
 /// The farthest that a calendar clock is set, either way: two days, more than any expiry.
 const CLOCK_STEP_MAX_MS: u64 = 172_800_000;
 
-/// The worst calendar clock: it gains or loses half of the time, so that a short run meets what
-/// real clocks do in months.
-const DRIFT_MAX_PPM: u32 = 500_000;
+/// The worst clock, either way: NTP gives up correcting one that is worse (RFC 5905, section 11).
+/// Timers run as fast or as slow; in 20 s that is 10 ms, the time that a datagram takes.
+const DRIFT_MAX_PPM: u32 = 500;
+
+/// The smallest limit of a datagram's size under which four clients sign in, have a table and send
+/// short texts: with less than 300 bytes their table waits until everything is healed.
+const MTU_LEAST: usize = 300;
+
+/// What every path of IPv4 must carry, 576 bytes (RFC 791), less the headers of IP and UDP.
+const MTU_OLD_PATHS: usize = 548;
+
+/// One of so many texts is long, anything up to [`TEXT_MAX`]: a limit of size lets it wait.
+const LONG_ONE_IN: u64 = 8;
 
 /// The first clients are called as in every textbook, the others get numbers.
 const NAMES: [&str; 8] = ["alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi"];
@@ -180,6 +199,9 @@ pub fn plan(seed: u64, size: &Size, profile: &Profile) -> Plan {
         let actions = todo.remove(&*host.name).unwrap_or_default();
         write_down(seed, host, actions, size.duration);
     }
+    if size.messages > 0 {
+        say_one_more(&mut hosts, size.duration + client::GIVE_UP + 2 * MOMENT);
+    }
     let faults = FaultPlan {
         rates: profile.rates,
         rates_until: size.duration,
@@ -205,7 +227,7 @@ enum Todo {
     Drift(i64),
     Leave,
     Return,
-    Say { to: String },
+    Say { to: String, bytes: usize },
 }
 
 /// The times of something that happens `per_minute` times, at any moment as likely as at any other.
@@ -277,7 +299,10 @@ fn talk(
         let (Some(from), Some((_, to))) = (nth(clients, from), stream.pick(&others)) else {
             return;
         };
-        let say = Todo::Say { to: (*to).clone() };
+        let is_long = stream.below(LONG_ONE_IN) == 0;
+        let bytes = if is_long { stream.below(TEXT_MAX as u64 + 1) } else { 0 };
+        let bytes = usize::try_from(bytes).unwrap_or_default();
+        let say = Todo::Say { to: (*to).clone(), bytes };
         todo.entry(from.clone()).or_default().push((at, say));
     }
 }
@@ -325,10 +350,10 @@ fn write_down(seed: u64, host: &mut Host, mut todo: Vec<(Duration, Todo)>, heal:
                 away = false;
                 host.then_type(at, &format!("reg {}", host.name.clone()));
             }
-            Todo::Say { to } if runs => {
+            Todo::Say { to, bytes } if runs => {
                 said += 1;
-                let line = format!("send {to} {} to {to}, number {said}", host.name);
-                host.then_type(at, &line);
+                let text = format!("{} to {to}, number {said}", host.name);
+                host.then_type(at, &format!("send {to} {text:.<bytes$}"));
             }
             _ => {}
         }
@@ -345,7 +370,19 @@ fn write_down(seed: u64, host: &mut Host, mut todo: Vec<(Duration, Todo)>, heal:
     if clock != 0 {
         host.then(heal, Act::StepClock { by_ms: -clock });
     }
-    host.then(heal + client::GIVE_UP + Duration::from_millis(1), Act::Start { port });
+    host.then(heal + client::GIVE_UP + MOMENT, Act::Start { port });
+}
+
+/// Each client writes to the next one when everybody is there: what is healed carries messages,
+/// and no run passes in which nothing was sent because nobody ever got as far as signing in.
+fn say_one_more(hosts: &mut [Host], at: Duration) {
+    let clients = || hosts.iter().filter(|host| host.role != Role::Server);
+    let to: Vec<HostName> =
+        clients().cycle().skip(1).map(|host| host.name.clone()).take(clients().count()).collect();
+    let clients = hosts.iter_mut().filter(|host| host.role != Role::Server);
+    for (host, to) in clients.zip(to) {
+        host.then_type(at, &format!("send {to} {} to {to}, after healing", host.name));
+    }
 }
 
 fn cuts(seed: u64, hosts: &[Host], size: &Size, profile: &Profile) -> Vec<Cut> {
@@ -392,6 +429,27 @@ mod tests {
             mtu: None,
             disk: Duration::ZERO,
         }
+    }
+
+    #[test]
+    fn whoever_is_there_in_the_end_writes_to_the_next() {
+        let plan = plan(1, &SIZE, &busy());
+        let last = plan.hosts.iter().filter_map(|host| match &host.actions.last()?.act {
+            Act::Type { line, .. } => Some(line.clone()),
+            _ => None,
+        });
+        let to = last.filter_map(|line| line.split(' ').nth(1).map(str::to_owned));
+        assert_eq!(to.collect::<Vec<_>>(), ["bob", "carol", "alice"]);
+        let nothing = super::plan(1, &Size { messages: 0, ..SIZE }, &busy());
+        let acts = nothing.hosts.iter().flat_map(|host| &host.actions).map(|action| &action.act);
+        assert!(!acts.clone().any(|act| matches!(act, Act::Type { label: Some(_), .. })));
+    }
+
+    #[test]
+    fn limits_of_size_let_small_tables_and_short_texts_pass() {
+        let limits: Vec<usize> = (0..200).filter_map(|seed| Profile::MOST.some(seed).mtu).collect();
+        assert!((60..140).contains(&limits.len()), "{}", limits.len());
+        assert!(limits.iter().all(|limit| (MTU_LEAST..=DATAGRAM_MAX).contains(limit)));
     }
 
     #[test]
