@@ -3,15 +3,19 @@
 //! Gives a plan and knows nothing of how it is run. Every host, link and the talk have streams of
 //! their own: another kind of fault more leaves the rest of a seed's run as it was.
 
+mod profile;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+pub use profile::Profile;
+
 use udpchat::client::timing as client;
-use udpchat::protocol::limits::{DATAGRAM_MAX, TEXT_MAX};
+use udpchat::protocol::limits::TEXT_MAX;
 use udpchat::server::timing as server;
 
 use crate::check::QUIET;
-use crate::fate::{Cut, FaultPlan, Rates, SizeLimit, whole_ms};
+use crate::fate::{Cut, FaultPlan, SizeLimit, whole_ms};
 use crate::label::HostName;
 use crate::plan::{Act, CLIENT_PORT, DiskSpeed, Host, Plan, Role, SERVER, SERVER_PORT};
 use crate::random::Stream;
@@ -26,99 +30,6 @@ pub struct Size {
     pub messages: u32,
     /// How long they talk, faults included.
     pub duration: Duration,
-}
-
-/// What goes wrong.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Profile {
-    /// To datagrams.
-    pub rates: Rates,
-    /// Cuts a minute, for each direction of each link.
-    pub cuts: f64,
-    /// Crashes a minute, for each host.
-    pub crashes: f64,
-    /// Pauses a minute, for each host.
-    pub pauses: f64,
-    /// Calendar clocks set, a minute, for each host; and the same number of times that its clocks
-    /// begin to go wrong.
-    pub clock_steps: f64,
-    /// Datagrams of more bytes are lost. In swarm runs the least of what may be the limit.
-    pub mtu: Option<usize>,
-    /// The longest time that a commit takes.
-    pub disk: Duration,
-}
-
-impl Profile {
-    /// As much of everything as swarm runs have at most.
-    pub const MOST: Self = Self {
-        rates: Rates {
-            drop: 0.5,
-            duplicate: 0.3,
-            corrupt: 0.1,
-            truncate: 0.1,
-            delay: Some((Duration::ZERO, Duration::from_millis(400))),
-            burst: 0.2,
-        },
-        cuts: 4.0,
-        crashes: 4.0,
-        pauses: 4.0,
-        clock_steps: 4.0,
-        mtu: Some(MTU_LEAST),
-        disk: Duration::from_millis(100),
-    };
-
-    /// A moderate amount of everything at once.
-    pub const ALL: Self = Self {
-        rates: Rates {
-            drop: 0.1,
-            duplicate: 0.1,
-            corrupt: 0.05,
-            truncate: 0.05,
-            delay: Some((Duration::ZERO, Duration::from_millis(200))),
-            burst: 0.05,
-        },
-        cuts: 1.0,
-        crashes: 2.0,
-        pauses: 1.0,
-        clock_steps: 1.0,
-        mtu: Some(MTU_OLD_PATHS),
-        disk: Duration::from_millis(20),
-    };
-
-    /// Each kind of fault with a probability of one half, and then anything up to this much of it.
-    #[must_use]
-    pub fn some(&self, seed: u64) -> Self {
-        let mut stream = Stream::new(seed, &["swarm"]);
-        let mut some = |most: f64| {
-            let (chosen, part) = (stream.fraction() < 0.5, stream.fraction());
-            if chosen { most * part } else { 0.0 }
-        };
-        Self {
-            rates: Rates {
-                drop: some(self.rates.drop),
-                duplicate: some(self.rates.duplicate),
-                corrupt: some(self.rates.corrupt),
-                truncate: some(self.rates.truncate),
-                delay: self.rates.delay.and_then(|(shortest, longest)| {
-                    let part = some(1.0);
-                    let longest = shortest + (longest.saturating_sub(shortest)).mul_f64(part);
-                    let longest = Duration::from_millis(whole_ms(longest));
-                    (part > 0.0).then_some((shortest, longest))
-                }),
-                burst: some(self.rates.burst),
-            },
-            cuts: some(self.cuts),
-            crashes: some(self.crashes),
-            pauses: some(self.pauses),
-            clock_steps: some(self.clock_steps),
-            disk: Duration::from_millis(whole_ms(self.disk.mul_f64(some(1.0)))),
-            mtu: self.mtu.and_then(|least| {
-                let part = some(1.0);
-                let above = DATAGRAM_MAX.saturating_sub(least) as f64 * part;
-                (part > 0.0).then_some(least + above as usize)
-            }),
-        }
-    }
 }
 
 /// The least time after healing in which everything must have settled.
@@ -160,13 +71,6 @@ const CLOCK_STEP_MAX_MS: u64 = 172_800_000;
 /// The worst clock, either way: NTP gives up correcting one that is worse (RFC 5905, section 11).
 /// Timers run as fast or as slow; in 20 s that is 10 ms, the time that a datagram takes.
 const DRIFT_MAX_PPM: u32 = 500;
-
-/// The smallest limit of a datagram's size under which four clients sign in, have a table and send
-/// short texts: with less than 300 bytes their table waits until everything is healed.
-const MTU_LEAST: usize = 300;
-
-/// What every path of IPv4 must carry, 576 bytes (RFC 791), less the headers of IP and UDP.
-const MTU_OLD_PATHS: usize = 548;
 
 /// One of so many texts is long, anything up to [`TEXT_MAX`]: a limit of size lets it wait.
 const LONG_ONE_IN: u64 = 8;
@@ -415,6 +319,7 @@ fn cuts(seed: u64, hosts: &[Host], size: &Size, profile: &Profile) -> Vec<Cut> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fate::Rates;
 
     const SIZE: Size = Size { clients: 3, messages: 30, duration: Duration::from_secs(20) };
 
@@ -443,13 +348,6 @@ mod tests {
         let nothing = super::plan(1, &Size { messages: 0, ..SIZE }, &busy());
         let acts = nothing.hosts.iter().flat_map(|host| &host.actions).map(|action| &action.act);
         assert!(!acts.clone().any(|act| matches!(act, Act::Type { label: Some(_), .. })));
-    }
-
-    #[test]
-    fn limits_of_size_let_small_tables_and_short_texts_pass() {
-        let limits: Vec<usize> = (0..200).filter_map(|seed| Profile::MOST.some(seed).mtu).collect();
-        assert!((60..140).contains(&limits.len()), "{}", limits.len());
-        assert!(limits.iter().all(|limit| (MTU_LEAST..=DATAGRAM_MAX).contains(limit)));
     }
 
     #[test]

@@ -85,6 +85,11 @@ impl ShownStreams {
         self.next.get(key).copied()
     }
 
+    /// How many streams are known.
+    pub(super) fn len(&self) -> usize {
+        self.next.len()
+    }
+
     fn set(&mut self, key: &StreamKey, next: u64) {
         if self.next.insert(key.clone(), next).is_none() {
             self.by_use.push_back(key.clone());
