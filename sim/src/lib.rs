@@ -8,7 +8,7 @@
 //! 4. [`bugs`], [`world`]: runs a plan on turmoil. The only module that knows it.
 //! 5. [`scenario`], [`workload`]: where plans come from, files and seeds.
 //! 6. [`ledger`], [`check`]: what happened by message, and whether every promise was kept.
-//! 7. [`attempts`], [`chaos`], [`shrink`], [`keep`]: many seeds, the
+//! 7. [`attempts`], [`work`], [`chaos`], [`shrink`], [`keep`]: many seeds, the
 //!    smallest run that fails, and its test.
 //! 8. [`report`], [`cli`]: what the user asks and is told.
 //! 9. [`score`]: whether planted bugs are caught.
@@ -30,5 +30,6 @@ pub mod report;
 pub mod scenario;
 pub mod score;
 pub mod shrink;
+pub mod work;
 pub mod workload;
 pub mod world;
