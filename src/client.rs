@@ -11,6 +11,7 @@ mod original;
 mod outbox;
 mod record;
 mod roster;
+mod rows;
 mod session;
 pub mod timing;
 

@@ -9,6 +9,7 @@ mod mail;
 mod original;
 mod record;
 mod registration;
+mod rows;
 mod session;
 mod snapshot;
 mod table;
@@ -18,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 pub use event::{Command, Event, GoneReason};
-pub use record::{Account, Change, Letter, Progress, ServerRecord};
+pub use record::{Account, Change, Letter, Progress, ServerRecord, Standing};
 pub use snapshot::Snapshot;
 
 use crate::holding::Holding;
@@ -63,6 +64,8 @@ pub struct Server<P = Sound> {
     guest_tables: GuestTables,
     /// Messages to be stored whose predecessors have not arrived.
     holding: Holding<Save>,
+    /// The number of the next letter.
+    next_letter: u64,
     /// Letters whose commit has not ended: nobody hears of them yet.
     undurable: BTreeMap<(Name, MessageId), (Ticket, Name)>,
     /// Streams whose sender does not know yet how far they were shown.
@@ -108,8 +111,8 @@ impl<P: Plant> Server<P> {
             table.set(name, None, false);
         }
         let mut untold: BTreeMap<Name, BTreeSet<StreamId>> = BTreeMap::new();
-        for (key, progress) in &record.streams {
-            if progress.told < progress.shown {
+        for (key, progress) in record.streams() {
+            if progress.standing.told < progress.standing.shown {
                 untold.entry(key.from.clone()).or_default().insert(key.stream);
             }
         }
@@ -126,6 +129,7 @@ impl<P: Plant> Server<P> {
             by_session: BTreeMap::new(),
             table,
             holding: Holding::new(),
+            next_letter: record.next_letter(),
             undurable: BTreeMap::new(),
             untold,
             stopped: false,
@@ -231,6 +235,12 @@ impl<P: Plant> Server<P> {
     fn change(&mut self, change: Change) -> Ticket {
         self.record.apply(&change);
         self.journal.record(change)
+    }
+
+    fn change_if_any(&mut self, change: Option<Change>) {
+        if let Some(change) = change {
+            self.change(change);
+        }
     }
 }
 

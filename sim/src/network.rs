@@ -131,7 +131,7 @@ impl Network {
     /// These changes are durable on a client's disk.
     pub fn client_has(&self, at: Duration, host: &HostName, changes: &[client::Change]) {
         for change in changes {
-            if let client::Change::Shown { key, next } = change {
+            if let client::Change::Shown { key, next, .. } = change {
                 let shown = MessageId { stream: key.stream, seq: next.saturating_sub(1) };
                 if let Some(label) = self.label(shown) {
                     self.record(at, host, What::Durable(Durable::Shown(label)));
