@@ -43,9 +43,10 @@ const REG: Form = Form { usage: "reg <your name>", what: "sign in again" };
 const DEREG: Form =
     Form { usage: "dereg <your name>", what: "go offline, messages are kept for you" };
 const LIST: Form = Form { usage: "list", what: "who is here" };
+const HISTORY: Form = Form { usage: "history <name>", what: "what you wrote with somebody" };
 const HELP: Form = Form { usage: "help", what: "this list" };
 const QUIT: Form = Form { usage: "quit, or ctrl + c", what: "go offline and leave" };
-const FORMS: [Form; 6] = [SEND, REG, DEREG, LIST, HELP, QUIT];
+const FORMS: [Form; 7] = [SEND, REG, DEREG, LIST, HISTORY, HELP, QUIT];
 
 /// The commands, one a line.
 #[must_use]
@@ -66,6 +67,7 @@ pub fn parse(line: &str) -> Result<Option<Request>, BadCommand> {
         "send" => send(rest)?,
         "reg" => Command::Register(only_name(rest, &REG)?),
         "dereg" => Command::Deregister(only_name(rest, &DEREG)?),
+        "history" => Command::History(only_name(rest, &HISTORY)?),
         "list" => alone(rest, &LIST, Command::List)?,
         "quit" => alone(rest, &QUIT, Command::Finish)?,
         "ctrl" if rest.trim() == "+ c" => Command::Finish,
@@ -112,6 +114,7 @@ impl fmt::Display for Command {
             Self::Register(name) => write!(f, "reg {name}"),
             Self::Deregister(name) => write!(f, "dereg {name}"),
             Self::List => f.write_str("list"),
+            Self::History(name) => write!(f, "history {name}"),
             Self::Quit | Self::Finish => f.write_str("quit"),
         }
     }
@@ -130,7 +133,7 @@ mod tests {
 
     #[test]
     fn commands_are_what_the_original_had_and_a_few_more() {
-        for line in ["send bob hello", "reg alice", "dereg alice", "list", "quit"] {
+        for line in ["send bob hello", "reg alice", "dereg alice", "list", "history bob", "quit"] {
             assert_eq!(command(line).to_string(), line);
         }
         assert_eq!(command("ctrl + c"), Command::Finish);

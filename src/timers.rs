@@ -29,6 +29,10 @@ impl<K: Ord + Clone> Timers<K> {
         }
     }
 
+    pub(crate) fn is_set(&self, key: &K) -> bool {
+        self.by_key.contains_key(key)
+    }
+
     pub(crate) fn next(&self) -> Option<Time> {
         self.by_time.first().map(|(due, _)| *due)
     }
