@@ -24,6 +24,7 @@ pub use snapshot::Snapshot;
 
 use crate::holding::Holding;
 use crate::journal::{Journal, Ticket};
+use crate::load::{Gauge, Load};
 use crate::machine::{Datagram, Entropy, Identity, Machine, Output, Socket, Transmit};
 use crate::plant::{Bug, Plant, Sound};
 use crate::protocol::{
@@ -145,6 +146,26 @@ impl<P: Plant> Server<P> {
         self.invalid_datagrams
     }
 
+    /// What it holds in memory.
+    #[must_use]
+    pub fn load(&self) -> Load {
+        let (held, held_streams) = self.holding.len();
+        let flights = self.sessions.values().map(|session| session.flight.len());
+        Load::from([
+            (Gauge::Outputs, self.journal.len()),
+            (Gauge::Timers, self.timers.len()),
+            (Gauge::Held, held),
+            (Gauge::HeldStreams, held_streams),
+            (Gauge::Streams, self.record.streams().len()),
+            (Gauge::Names, self.table.entries().count()),
+            (Gauge::Sessions, self.sessions.len()),
+            (Gauge::Letters, self.record.letters()),
+            (Gauge::Undurable, self.undurable.len()),
+            (Gauge::Flights, flights.sum()),
+            (Gauge::Untold, self.untold.values().map(BTreeSet::len).sum()),
+        ])
+    }
+
     fn handle_packet(&mut self, now: Now, from: SocketAddr, packet: Packet, body: &[u8]) {
         match packet {
             Packet::Register { name, token, registration, cookie }
@@ -235,6 +256,9 @@ impl<P: Plant> Machine for Server<P> {
 
     fn handle_datagram(&mut self, now: Now, datagram: Datagram<'_>) {
         let Datagram { socket, from, bytes } = datagram;
+        if self.journal.is_full() {
+            return; // As good as lost on the way: its sender has, and repeats, what matters.
+        }
         if let Some(nonce) = hello::decode(bytes) {
             let cookie = self.cookies.bake(now.time, from);
             self.send(from, &Packet::Challenge { nonce, cookie }, 1);

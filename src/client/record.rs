@@ -128,6 +128,11 @@ impl ShownStreams {
         self.streams.get(key).map(|reading| reading.next)
     }
 
+    /// How many streams are known.
+    pub(super) fn len(&self) -> usize {
+        self.streams.len()
+    }
+
     /// A number that is higher than that of any use.
     #[must_use]
     pub fn next_use(&self) -> u64 {

@@ -65,7 +65,23 @@ enum CourseRow {
     Out(State),
 }
 
+/// A row for people. The token is left out: whoever has it has the name.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum ToldRow<'a> {
+    Token {},
+    Registrations { registrations: u64 },
+    Outgoing { to: &'a str, stream: StreamId, next_seq: u64 },
+    Unsettled { to: &'a str, seq: u64, text: &'a str },
+    Reading { from: &'a str, stream: StreamId, next: u64 },
+    Displayed { displayed_before_line: u64 },
+    Line { line: u64, with: &'a str, at: WallTime, way: &'static str, id: String, text: &'a str },
+    Outcome { line: u64, state: &'static str },
+}
+
 impl Rows for ClientRecord {
+    const KIND: &'static str = "client";
+
     const FORMAT: u32 = 1;
 
     const TABLES: &'static [&'static str] =
@@ -138,6 +154,50 @@ impl Rows for ClientRecord {
         }
         Ok(())
     }
+
+    fn tell_row(table: &str, key: &[u8], value: &[u8]) -> Result<impl Serialize, BadRow> {
+        told_row(table, key, value).map_err(|why| BadRow { table: table.to_owned(), why })
+    }
+}
+
+fn told_row<'a>(table: &str, key: &[u8], value: &'a [u8]) -> Result<ToldRow<'a>, String> {
+    Ok(match table {
+        CLIENT if key == TOKEN => ToldRow::Token {},
+        CLIENT if key == REGISTRATIONS => {
+            ToldRow::Registrations { registrations: row::get(value)? }
+        }
+        CLIENT if key == DISPLAYED => {
+            ToldRow::Displayed { displayed_before_line: row::get(value)? }
+        }
+        OUTGOING => {
+            let OutgoingRow { to, stream, next_seq } = row::get(value)?;
+            ToldRow::Outgoing { to, stream: StreamId(stream), next_seq }
+        }
+        UNSETTLED => {
+            let UnsettledRow { to, seq, text } = row::get(value)?;
+            ToldRow::Unsettled { to, seq, text }
+        }
+        READING => {
+            let ReadingRow { from, stream, next, used: _ } = row::get(value)?;
+            ToldRow::Reading { from, stream: StreamId(stream), next }
+        }
+        LINES => told_line(row::number(key)?, &row::get(value)?),
+        OUTCOMES => {
+            let state: State = row::get(value)?;
+            ToldRow::Outcome { line: row::number(key)?, state: state.name() }
+        }
+        _ => return Err("no such row".to_owned()),
+    })
+}
+
+fn told_line<'a>(line: u64, row: &LineRow<'a>) -> ToldRow<'a> {
+    let LineRow { with, at_ms, stream, seq, text, ref course } = *row;
+    let way = match course {
+        CourseRow::In { .. } => "in",
+        CourseRow::Out(_) => "out",
+    };
+    let id = MessageId { stream: StreamId(stream), seq }.to_string();
+    ToldRow::Line { line, with, at: WallTime::from_unix_ms(at_ms), way, id, text }
 }
 
 fn line_row(line: &Line) -> LineRow<'_> {

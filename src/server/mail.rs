@@ -178,9 +178,12 @@ impl<P: Plant> Server<P> {
         let before = self.letters_for(reader);
         self.change_if_any(self.record.showing(key, seq));
         if let Some(session) = self.sessions.get_mut(reader) {
-            session.flight.retain(|(from, id), _| {
-                id.seq > seq || id.stream != key.stream || *from != key.from
-            });
+            let lands = |(from, id): &(Name, MessageId)| {
+                id.seq <= seq && id.stream == key.stream && *from == key.from
+            };
+            if !(session.flight.keys().any(lands) && self.plant.has(Bug::KeepsFlights)) {
+                session.flight.retain(|flight, _| !lands(flight));
+            }
         }
         let count = before - self.letters_for(reader);
         let id = MessageId { stream: key.stream, seq };

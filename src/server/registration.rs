@@ -187,6 +187,8 @@ impl<P: Plant> Server<P> {
             let key = StreamKey { from: name.clone(), stream: *stream };
             self.timers.clear(&Timer::Told(key));
         }
+        // In its next session it may have another way for what was missing here.
+        self.holding.forget_sender(name);
         self.journal.event_durably(Event::Gone { name: name.clone(), reason });
         true
     }
