@@ -2,7 +2,7 @@
 //!
 //! Pure. Whoever prints the lines escapes them ([`super::show()`]).
 
-use crate::client::{DetourReason, Event, Listing};
+use crate::client::{DetourReason, Event, Listing, UnsentReason};
 use crate::protocol::Name;
 use crate::server::{self, GoneReason};
 use crate::time::WallTime;
@@ -50,13 +50,20 @@ const fn is_stored(event: &Event) -> bool {
 }
 
 fn line(event: &Event) -> Option<String> {
-    let text = match event {
-        Event::Sending { .. } | Event::Left { complete: true } => return None,
-        Event::Message { from, text, stored_at: None, .. } => {
-            return Some(format!(">>> {from}: {text}"));
-        }
+    match event {
+        Event::Message { from, text, stored_at: None, .. } => Some(format!(">>> {from}: {text}")),
         Event::Message { from, text, stored_at: Some(at), .. } => {
-            return Some(format!(">>> {from}: <{}> {text}", stamp(*at)));
+            Some(format!(">>> {from}: <{}> {text}", stamp(*at)))
+        }
+        other => notice(other).map(|text| format!("[{text}]")),
+    }
+}
+
+/// What is to be said of an event that is no message; of some nothing.
+pub(super) fn notice(event: &Event) -> Option<String> {
+    let text = match event {
+        Event::Message { .. } | Event::Sending { .. } | Event::Left { complete: true } => {
+            return None;
         }
         Event::Registered { back: false, .. } => "Welcome, you are now registered.".to_owned(),
         Event::Registered { name, back: true } => format!("Welcome back, {name}."),
@@ -67,13 +74,18 @@ fn line(event: &Event) -> Option<String> {
         Event::Detour { to, reason, .. } => detour(to, *reason),
         Event::Received { to, .. } => format!("Message received by {to}"),
         Event::Saved { .. } => "Messages received by the server and saved".to_owned(),
-        Event::Unsent { to, reason, .. } => format!("Message to {to} not sent: {reason}"),
+        Event::Unsent { to, reason, .. } => unsent("Message", to, *reason),
         Event::Offline => "You are Offline. Bye.".to_owned(),
         Event::ServerNotResponding => "Server not responding".to_owned(),
         Event::Error(problem) => problem.to_string(),
         Event::Left { complete: false } => "Exiting".to_owned(),
     };
-    Some(format!("[{text}]"))
+    Some(text)
+}
+
+/// That something, one message or more, is not sent.
+pub(super) fn unsent(what: &str, to: &Name, reason: UnsentReason) -> String {
+    format!("{what} to {to} not sent: {reason}")
 }
 
 fn detour(to: &Name, reason: DetourReason) -> String {
@@ -110,7 +122,7 @@ fn stamp(at: WallTime) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::{Problem, UnsentReason};
+    use crate::client::Problem;
     use crate::protocol::{MessageId, StreamId};
 
     fn id() -> MessageId {
