@@ -71,4 +71,6 @@ pub enum Bug {
     KeepsOldAddress,
     /// Server: a change of the table is sent once.
     TableSentOnce,
+    /// Server: how often a stored message was sent is remembered when nobody asks any more.
+    KeepsFlights,
 }

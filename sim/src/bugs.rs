@@ -33,6 +33,7 @@ pub const BUGS: &[(Bug, &str)] = &[
     (Bug::OldRegistrationCounts, "old-registration-counts"),
     (Bug::KeepsOldAddress, "keeps-old-address"),
     (Bug::TableSentOnce, "table-sent-once"),
+    (Bug::KeepsFlights, "keeps-flights"),
 ];
 
 /// The bug of this name.

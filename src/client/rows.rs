@@ -1,0 +1,159 @@
+//! A client's record row by row.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::record::{Change, ClientRecord, Outgoing};
+use crate::protocol::{StreamId, StreamKey, Token};
+use crate::store::{BadRow, RowChange, Rows, row};
+
+const CLIENT: &str = "client";
+const OUTGOING: &str = "outgoing";
+const UNSETTLED: &str = "unsettled";
+const READING: &str = "reading";
+
+/// The keys of the table `client`: the token, and how often the client has registered.
+const TOKEN: &[u8] = b"token";
+const REGISTRATIONS: &[u8] = b"registrations";
+
+/// Keyed by the recipient's name.
+#[derive(Serialize, Deserialize)]
+struct OutgoingRow<'a> {
+    to: &'a str,
+    stream: u64,
+    next_seq: u64,
+}
+
+/// Keyed by the recipient's name, 0, the stream, and the message's place.
+#[derive(Serialize, Deserialize)]
+struct UnsettledRow<'a> {
+    to: &'a str,
+    seq: u64,
+    text: &'a str,
+}
+
+/// Keyed by the sender's name, 0, and the stream.
+#[derive(Serialize, Deserialize)]
+struct ReadingRow<'a> {
+    from: &'a str,
+    stream: u64,
+    next: u64,
+    used: u64,
+}
+
+/// A row for people. The token is left out: whoever has it has the name.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum ToldRow<'a> {
+    Token {},
+    Registrations { registrations: u64 },
+    Outgoing { to: &'a str, stream: StreamId, next_seq: u64 },
+    Unsettled { to: &'a str, seq: u64, text: &'a str },
+    Reading { from: &'a str, stream: StreamId, next: u64 },
+}
+
+impl Rows for ClientRecord {
+    const KIND: &'static str = "client";
+
+    const FORMAT: u32 = 1;
+
+    const TABLES: &'static [&'static str] = &[CLIENT, OUTGOING, UNSETTLED, READING];
+
+    fn first_rows(&self) -> Vec<RowChange> {
+        vec![row::put(CLIENT, TOKEN.to_vec(), &self.token.0)]
+    }
+
+    fn row_changes(change: &Change) -> Vec<RowChange> {
+        match change {
+            Change::Registering { registration } => {
+                vec![row::put(CLIENT, REGISTRATIONS.to_vec(), registration)]
+            }
+            Change::Typed { to, id, text } => {
+                let (name, seq, next_seq) = (to.as_str(), id.seq, id.seq + 1);
+                let outgoing = OutgoingRow { to: name, stream: id.stream.0, next_seq };
+                let unsettled = UnsettledRow { to: name, seq, text };
+                vec![
+                    row::put(OUTGOING, to.key(), &outgoing),
+                    row::put(UNSETTLED, row::name_key(to, seq), &unsettled),
+                ]
+            }
+            Change::Settled { to, seq } => {
+                vec![RowChange::Remove { table: UNSETTLED, key: row::name_key(to, *seq) }]
+            }
+            Change::Shown { key, next, used } => {
+                let (stream, next, used) = (key.stream.0, *next, *used);
+                let row = ReadingRow { from: key.from.as_str(), stream, next, used };
+                vec![row::put(READING, row::name_key(&key.from, stream), &row)]
+            }
+            Change::Forgotten { key } => {
+                let key = row::name_key(&key.from, key.stream.0);
+                vec![RowChange::Remove { table: READING, key }]
+            }
+        }
+    }
+
+    fn take_row(&mut self, table: &str, key: &[u8], value: &[u8]) -> Result<(), BadRow> {
+        let bad = |why| BadRow { table: table.to_owned(), why };
+        match table {
+            CLIENT if key == TOKEN => self.token = Token(row::get(value).map_err(bad)?),
+            CLIENT if key == REGISTRATIONS => {
+                self.registrations = row::get(value).map_err(bad)?;
+            }
+            OUTGOING => self.take_outgoing(value).map_err(bad)?,
+            UNSETTLED => self.take_unsettled(value).map_err(bad)?,
+            READING => self.take_reading(value).map_err(bad)?,
+            _ => return Err(bad("no such row".to_owned())),
+        }
+        Ok(())
+    }
+
+    fn tell_row(table: &str, key: &[u8], value: &[u8]) -> Result<impl Serialize, BadRow> {
+        told_row(table, key, value).map_err(|why| BadRow { table: table.to_owned(), why })
+    }
+}
+
+fn told_row<'a>(table: &str, key: &[u8], value: &'a [u8]) -> Result<ToldRow<'a>, String> {
+    Ok(match table {
+        CLIENT if key == TOKEN => ToldRow::Token {},
+        CLIENT if key == REGISTRATIONS => {
+            ToldRow::Registrations { registrations: row::get(value)? }
+        }
+        OUTGOING => {
+            let OutgoingRow { to, stream, next_seq } = row::get(value)?;
+            ToldRow::Outgoing { to, stream: StreamId(stream), next_seq }
+        }
+        UNSETTLED => {
+            let UnsettledRow { to, seq, text } = row::get(value)?;
+            ToldRow::Unsettled { to, seq, text }
+        }
+        READING => {
+            let ReadingRow { from, stream, next, used: _ } = row::get(value)?;
+            ToldRow::Reading { from, stream: StreamId(stream), next }
+        }
+        _ => return Err("no such row".to_owned()),
+    })
+}
+
+impl ClientRecord {
+    fn take_outgoing(&mut self, value: &[u8]) -> Result<(), String> {
+        let OutgoingRow { to, stream, next_seq } = row::get(value)?;
+        let (stream, unsettled) = (StreamId(stream), BTreeMap::new());
+        self.outgoing.insert(row::name(to)?, Outgoing { stream, next_seq, unsettled });
+        Ok(())
+    }
+
+    fn take_unsettled(&mut self, value: &[u8]) -> Result<(), String> {
+        let UnsettledRow { to, seq, text } = row::get(value)?;
+        let outgoing = self.outgoing.get_mut(&row::name(to)?).ok_or("no such stream")?;
+        outgoing.unsettled.insert(seq, text.to_owned());
+        Ok(())
+    }
+
+    fn take_reading(&mut self, value: &[u8]) -> Result<(), String> {
+        let ReadingRow { from, stream, next, used } = row::get(value)?;
+        let key = StreamKey { from: row::name(from)?, stream: StreamId(stream) };
+        self.shown.set(key, next, used);
+        Ok(())
+    }
+}
