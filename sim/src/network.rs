@@ -42,6 +42,7 @@ struct State {
     next_flight: BTreeMap<HostName, u64>,
     last_talk: Duration,
     load: BTreeMap<HostName, HostLoad>,
+    disk_operations: BTreeMap<HostName, u64>,
 }
 
 /// What the programs of a host held in memory.
@@ -75,6 +76,8 @@ pub struct Outcome {
     pub server: Option<Snapshot>,
     /// What programs held in memory.
     pub load: BTreeMap<HostName, HostLoad>,
+    /// What disks were asked to do while random faults were on.
+    pub disk_operations: u64,
     /// When the run ended.
     pub end: Duration,
 }
@@ -95,6 +98,7 @@ impl Network {
             next_flight: BTreeMap::new(),
             last_talk: Duration::ZERO,
             load: BTreeMap::new(),
+            disk_operations: BTreeMap::new(),
         };
         Self { plan, hosts, state: RefCell::new(state) }
     }
@@ -151,7 +155,9 @@ impl Network {
         }
     }
 
-    fn label(&self, id: MessageId) -> Option<Label> {
+    /// What this message is called.
+    #[must_use]
+    pub fn label(&self, id: MessageId) -> Option<Label> {
         self.state.borrow().labels.get(id).cloned()
     }
 
@@ -178,6 +184,17 @@ impl Network {
         if rests {
             known.last = load;
         }
+    }
+
+    /// The host's disk has done so many operations while random faults were on.
+    pub fn disk_has_done(&self, host: &HostName, operations: u64) {
+        self.state.borrow_mut().disk_operations.insert(host.clone(), operations);
+    }
+
+    /// What all disks have done while random faults were on.
+    #[must_use]
+    pub fn disk_operations(&self) -> u64 {
+        self.state.borrow().disk_operations.values().sum()
     }
 
     /// What programs have held so far.

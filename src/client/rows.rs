@@ -43,6 +43,8 @@ struct ReadingRow<'a> {
 }
 
 impl Rows for ClientRecord {
+    const KIND: &'static str = "client";
+
     const FORMAT: u32 = 1;
 
     const TABLES: &'static [&'static str] = &[CLIENT, OUTGOING, UNSETTLED, READING];
@@ -78,6 +80,10 @@ impl Rows for ClientRecord {
                 vec![RowChange::Remove { table: READING, key }]
             }
         }
+    }
+
+    fn tell_row(_: &str, key: &[u8], value: &[u8]) -> Result<impl Serialize, BadRow> {
+        Ok((key.to_vec(), value.to_vec()))
     }
 
     fn take_row(&mut self, table: &str, key: &[u8], value: &[u8]) -> Result<(), BadRow> {

@@ -51,6 +51,8 @@ struct LetterRow<'a> {
 }
 
 impl Rows for ServerRecord {
+    const KIND: &'static str = "server";
+
     const FORMAT: u32 = 1;
 
     const TABLES: &'static [&'static str] = &[SERVER, ACCOUNTS, STREAMS, LETTERS];
@@ -91,6 +93,10 @@ impl Rows for ServerRecord {
                 }]
             }
         }
+    }
+
+    fn tell_row(_: &str, key: &[u8], value: &[u8]) -> Result<impl Serialize, BadRow> {
+        Ok((key.to_vec(), value.to_vec()))
     }
 
     fn take_row(&mut self, table: &str, key: &[u8], value: &[u8]) -> Result<(), BadRow> {

@@ -8,6 +8,7 @@ use udpchat::command;
 use udpchat::protocol::Name;
 
 use super::{Scenario, Step, Verb};
+use crate::disk::DiskFaults;
 use crate::fate::{Cut, FaultPlan, Rule, SizeLimit};
 use crate::label::HostName;
 use crate::plan::{Act, CLIENT_PORT, Host, Plan, Role, SERVER, SERVER_PORT};
@@ -150,22 +151,24 @@ impl Scenario {
                 size_limit: self.mtu.map(|bytes| SizeLimit { bytes, until: Duration::MAX }),
                 ..FaultPlan::default()
             },
+            disk_faults: DiskFaults::default(),
             ports: BTreeMap::new(),
             until: self.until,
         };
         for step in &self.steps {
             builder.add(step);
         }
-        let Builder { hosts, faults, until, .. } = builder;
+        let Builder { hosts, faults, disk_faults, until, .. } = builder;
         let last = self.steps.last().map(|step| step.at).unwrap_or_default();
         let healed = self.settles.then_some(last);
-        Plan { seed: self.seed, hosts, faults, disk: self.disk, healed, until }
+        Plan { seed: self.seed, hosts, faults, disk: self.disk, disk_faults, healed, until }
     }
 }
 
 struct Builder {
     hosts: Vec<Host>,
     faults: FaultPlan,
+    disk_faults: DiskFaults,
     ports: BTreeMap<HostName, u16>,
     until: Duration,
 }
