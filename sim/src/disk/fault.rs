@@ -145,7 +145,10 @@ impl fmt::Display for DiskEvent {
         match self.fault {
             DiskFault::PowerCut { keeps } => {
                 let keeps = keeps.name();
-                write!(f, "loses its power at {kind} {number}, and what is not durable but: {keeps}")
+                write!(
+                    f,
+                    "loses its power at {kind} {number}, and what is not durable but: {keeps}"
+                )
             }
             DiskFault::Fails => write!(f, "has a disk that fails at {kind} {number}"),
             DiskFault::Full { lasts: Some(lasts) } => {

@@ -45,8 +45,23 @@ const SWARM: Profile = profile("swarm", "--swarm");
 
 /// The columns of the full table.
 pub const PROFILES: &[Profile] = &[
-    NONE, DROP_1, DROP_3, DROP_5, DUP_3, DELAY, CORRUPT, CRASH, DISK, DISK_FAULTS, CUT, OUTAGE, CLOCK, PAIR,
-    HASTE, ALL, SWARM,
+    NONE,
+    DROP_1,
+    DROP_3,
+    DROP_5,
+    DUP_3,
+    DELAY,
+    CORRUPT,
+    CRASH,
+    DISK,
+    DISK_FAULTS,
+    CUT,
+    OUTAGE,
+    CLOCK,
+    PAIR,
+    HASTE,
+    ALL,
+    SWARM,
 ];
 
 impl Profile {

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use udpchat::client::{ClientConfig, ClientRecord};
 use udpchat::machine::Entropy;
-use udpchat::protocol::{Name, StoreId, Token};
 use udpchat::plant::{Bug, Plant};
+use udpchat::protocol::{Name, StoreId, Token};
 use udpchat::server::{Server, ServerRecord, Snapshot};
 
 use super::card::Card;

@@ -78,8 +78,7 @@ impl Program {
         (store, record): (Opened<client::ClientRecord>, client::ClientRecord),
     ) -> Self {
         let (sender, commands) = channel(TYPED_MAX);
-        let machine =
-            client::Client::with_bugs(config, record, setting.entropy, setting.bugs);
+        let machine = client::Client::with_bugs(config, record, setting.entropy, setting.bugs);
         let watch = watch(&setting.network, &setting.host, client::Client::load);
         let ports = vec![(Socket::Main, setting.port)];
         let around = (setting.card, setting.clock, setting.network, setting.host);
@@ -97,8 +96,7 @@ impl Program {
     ) -> Self {
         let (sender, commands) = channel(TYPED_MAX);
         let config = server::ServerConfig { original: true };
-        let machine =
-            server::Server::with_bugs(config, record, setting.entropy, setting.bugs);
+        let machine = server::Server::with_bugs(config, record, setting.entropy, setting.bugs);
         let watch = watch(&setting.network, &setting.host, server::Server::load);
         let machine = Shared::new(machine, watch);
         let ports = vec![(Socket::Main, setting.port), (Socket::Second, SERVER_SECOND_PORT)];
@@ -169,9 +167,7 @@ fn caught(future: impl Future<Output = io::Result<()>> + 'static) -> Execution {
     Box::pin(poll_fn(move |context| {
         match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
             Ok(poll) => poll.map(Ok),
-            Err(panic) if panic.is::<PowerCut>() => {
-                std::task::Poll::Ready(Err(Broken::PowerCut))
-            }
+            Err(panic) if panic.is::<PowerCut>() => std::task::Poll::Ready(Err(Broken::PowerCut)),
             Err(panic) => {
                 let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
                 let text = text.or_else(|| panic.downcast_ref::<String>().cloned());

@@ -109,8 +109,7 @@ impl Witness<ClientRecord> for OnClient {
 impl OnClient {
     fn settles(&self, to: &Name, seq: u64) {
         let stream = self.streams.borrow().get(to).copied();
-        if let Some(label) =
-            stream.and_then(|stream| self.network.label(MessageId { stream, seq }))
+        if let Some(label) = stream.and_then(|stream| self.network.label(MessageId { stream, seq }))
         {
             self.network.record(elapsed(), &self.host, What::Settles(label));
         }
