@@ -42,6 +42,17 @@ struct ReadingRow<'a> {
     used: u64,
 }
 
+/// A row for people. The token is left out: whoever has it has the name.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum ToldRow<'a> {
+    Token {},
+    Registrations { registrations: u64 },
+    Outgoing { to: &'a str, stream: StreamId, next_seq: u64 },
+    Unsettled { to: &'a str, seq: u64, text: &'a str },
+    Reading { from: &'a str, stream: StreamId, next: u64 },
+}
+
 impl Rows for ClientRecord {
     const KIND: &'static str = "client";
 
@@ -100,6 +111,32 @@ impl Rows for ClientRecord {
         }
         Ok(())
     }
+
+    fn tell_row(table: &str, key: &[u8], value: &[u8]) -> Result<impl Serialize, BadRow> {
+        told_row(table, key, value).map_err(|why| BadRow { table: table.to_owned(), why })
+    }
+}
+
+fn told_row<'a>(table: &str, key: &[u8], value: &'a [u8]) -> Result<ToldRow<'a>, String> {
+    Ok(match table {
+        CLIENT if key == TOKEN => ToldRow::Token {},
+        CLIENT if key == REGISTRATIONS => {
+            ToldRow::Registrations { registrations: row::get(value)? }
+        }
+        OUTGOING => {
+            let OutgoingRow { to, stream, next_seq } = row::get(value)?;
+            ToldRow::Outgoing { to, stream: StreamId(stream), next_seq }
+        }
+        UNSETTLED => {
+            let UnsettledRow { to, seq, text } = row::get(value)?;
+            ToldRow::Unsettled { to, seq, text }
+        }
+        READING => {
+            let ReadingRow { from, stream, next, used: _ } = row::get(value)?;
+            ToldRow::Reading { from, stream: StreamId(stream), next }
+        }
+        _ => return Err("no such row".to_owned()),
+    })
 }
 
 impl ClientRecord {

@@ -50,6 +50,16 @@ struct LetterRow<'a> {
     body: &'a [u8],
 }
 
+/// A row for people. Tokens are left out: whoever has one has the name.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum ToldRow<'a> {
+    Server { store: StoreId },
+    Account { name: &'a str, registration: u64, original: Option<SocketAddr> },
+    Stream { from: &'a str, stream: StreamId, to: &'a str, shown: u64, told: u64 },
+    Letter { number: u64, id: String, from: &'a str, to: &'a str, stored_at: String, text: String },
+}
+
 impl Rows for ServerRecord {
     const KIND: &'static str = "server";
 
@@ -110,6 +120,36 @@ impl Rows for ServerRecord {
         }
         Ok(())
     }
+
+    fn tell_row(table: &str, key: &[u8], value: &[u8]) -> Result<impl Serialize, BadRow> {
+        told_row(table, key, value).map_err(|why| BadRow { table: table.to_owned(), why })
+    }
+}
+
+fn told_row<'a>(table: &str, key: &[u8], value: &'a [u8]) -> Result<ToldRow<'a>, String> {
+    Ok(match table {
+        SERVER if key == STORE => ToldRow::Server { store: StoreId(row::get(value)?) },
+        ACCOUNTS => {
+            let AccountRow { name, token: _, registration, original } = row::get(value)?;
+            ToldRow::Account { name, registration, original }
+        }
+        STREAMS => {
+            let StreamRow { from, stream, to, shown, told } = row::get(value)?;
+            ToldRow::Stream { from, stream: StreamId(stream), to, shown, told }
+        }
+        LETTERS => {
+            let LetterRow { to, from, stream, seq, stored_at_ms, body } = row::get(value)?;
+            ToldRow::Letter {
+                number: row::number(key)?,
+                id: MessageId { stream: StreamId(stream), seq }.to_string(),
+                from,
+                to,
+                stored_at: WallTime::from_unix_ms(stored_at_ms).to_string(),
+                text: String::from_utf8_lossy(body).into_owned(),
+            }
+        }
+        _ => return Err("no such row".to_owned()),
+    })
 }
 
 fn stream_row(key: &StreamKey, standing: &Standing) -> RowChange {
