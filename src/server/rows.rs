@@ -105,10 +105,6 @@ impl Rows for ServerRecord {
         }
     }
 
-    fn tell_row(_: &str, key: &[u8], value: &[u8]) -> Result<impl Serialize, BadRow> {
-        Ok((key.to_vec(), value.to_vec()))
-    }
-
     fn take_row(&mut self, table: &str, key: &[u8], value: &[u8]) -> Result<(), BadRow> {
         let bad = |why| BadRow { table: table.to_owned(), why };
         match table {
