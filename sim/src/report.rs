@@ -358,9 +358,8 @@ fn write_disks(out: &mut String, disks: &Disks, profile: &Profile, most: &str) -
         return Ok(());
     }
     let Disks { operations, power_cuts, failed, full, slow } = disks;
-    let permille = |share: f64| format!("{:.3} per mille", 1_000.0 * share);
-    let (measured, asked) =
-        (permille(share(disks.faults(), *operations)), permille(profile.disk_faults));
+    let measured = percent(share(disks.faults(), *operations));
+    let asked = percent(profile.disk_faults);
     let faults = disks.faults();
     writeln!(out, "disks      {faults} faults, {measured} of operations (asked: {most}{asked}):")?;
     writeln!(

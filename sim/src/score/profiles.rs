@@ -28,7 +28,7 @@ const CORRUPT: Profile = profile("corrupt", "--corrupt-rate 0.1 --truncate-rate 
 const CRASH: Profile = profile("crash", "--crash-rate 4");
 const DISK: Profile = profile("crash, slow disk", "--crash-rate 4 --disk 100ms");
 /// Power cuts and errors of disks, and nothing else.
-const DISK_FAULTS: Profile = profile("disk faults", "--disk-faults 0.001");
+const DISK_FAULTS: Profile = profile("disk faults", "--disk-faults 0.01");
 const CUT: Profile = profile("cut", "--cut-rate 4");
 /// Cut off for longer than any back-off takes to reach its bound.
 const OUTAGE: Profile = profile("outage", "--cut-rate 30 --duration 1m --clients 2 --messages 20");
@@ -96,6 +96,8 @@ pub const CASES: &[Case] = &[
     case(Bug::AcksHeld, DROP_3, 20),
     case(Bug::CopyNotAcked, DROP_3, 20),
     case(Bug::ForgetsShown, ALL, 40),
+    case(Bug::ShowsAgainUnmarked, DISK, 40),
+    case(Bug::NeverShowsAgain, DISK, 40),
     case(Bug::ForgetsOutbox, CRASH, 40),
     case(Bug::GivesUpSaving, DROP_5, 40),
     case(Bug::NeverDetours, DROP_3, 20),

@@ -53,7 +53,7 @@ impl Profile {
         clock_steps: 4.0,
         mtu: Some(MTU_LEAST),
         disk: Duration::from_millis(100),
-        disk_faults: 0.001,
+        disk_faults: 0.01,
     };
 
     /// A moderate amount of everything at once.
@@ -72,7 +72,7 @@ impl Profile {
         clock_steps: 1.0,
         mtu: Some(MTU_OLD_PATHS),
         disk: Duration::from_millis(20),
-        disk_faults: 0.000_5,
+        disk_faults: 0.003,
     };
 
     /// Each kind of fault with a probability of one half, and then anything up to this much of it.

@@ -110,7 +110,6 @@ impl<R: Rows + PartialEq + 'static> Disk<R> {
     /// The program is no more: what it has written stays, as far as nobody cuts the power.
     pub(super) fn close(&self) {
         self.disk.unmount();
-        self.network.disk_has_done(&self.host, self.disk.exposed());
     }
 
     /// How long it takes until a program that the disk ended is started again, if it is.
@@ -119,6 +118,7 @@ impl<R: Rows + PartialEq + 'static> Disk<R> {
     }
 
     fn tell_events(&self) {
+        self.network.disk_has_done(&self.host, self.disk.exposed());
         for event in self.disk.take_events() {
             if !matches!(event.fault, DiskFault::Slow { .. }) {
                 self.restart_after.set(event.restart_after);
