@@ -3,6 +3,7 @@
 //! `cargo bench --bench durable [-- <folder on the disk to measure>]`. A real server with a real
 //! folder, and a client made of sockets only; docs/performance.md has the results.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::{self, File};
 use std::io::Write;
 use std::net::{SocketAddr, UdpSocket};
@@ -90,7 +91,8 @@ fn throughput(folder: &Path) {
         database.commit(&readers).unwrap();
         drop(database);
         let server = Server::start(&path);
-        let idle = median_ping(&server, &AtomicBool::new(false));
+        let mut pinger = Client::register(server.address, "pinger");
+        let idle = median_ping(&mut pinger, &AtomicBool::new(false));
         let busy = Arc::new(AtomicBool::new(true));
         let (flag, address) = (Arc::clone(&busy), server.address);
         let saving = thread::spawn(move || {
@@ -98,7 +100,7 @@ fn throughput(folder: &Path) {
             flag.store(false, Ordering::Relaxed);
             rate
         });
-        let loaded = median_ping(&server, &busy);
+        let loaded = median_ping(&mut pinger, &busy);
         let rate = saving.join().unwrap();
         drop(server);
         fs::remove_dir_all(path).unwrap();
@@ -236,28 +238,32 @@ impl Client {
 /// Saves per second with so many outstanding, each of another stream.
 fn saves(address: SocketAddr, outstanding: usize) -> f64 {
     let mut client = Client::register(address, "sender");
-    let mut next = vec![1; outstanding];
+    // By turns, so that no mailbox is full before all are.
+    let mut idle: VecDeque<(u64, u64)> = (0..READERS as u64).map(|stream| (stream, 1)).collect();
+    let mut waiting: BTreeMap<u64, u64> = idle.drain(..outstanding).collect();
     let begin = now();
-    (0..outstanding as u64).for_each(|stream| client.save(stream, 1));
+    waiting.iter().for_each(|(stream, seq)| client.save(*stream, *seq));
     let mut count = 0;
     while begin.elapsed() < MEASURED && count < SAVES_MAX {
         match client.receive() {
-            Some(Packet::Saved { stream, seq, .. }) if seq == next[stream.0 as usize] => {
-                next[stream.0 as usize] += 1;
+            Some(Packet::Saved { stream, seq, .. }) if waiting.get(&stream.0) == Some(&seq) => {
+                waiting.remove(&stream.0);
+                idle.push_back((stream.0, seq + 1));
                 count += 1;
-                client.save(stream.0, seq + 1);
+                let (stream, seq) = idle.pop_front().unwrap();
+                waiting.insert(stream, seq);
+                client.save(stream, seq);
             }
             Some(Packet::NotSaved { reason, .. }) => panic!("not saved: {reason:?}"),
             Some(_) => {}
-            None => (0..).zip(&next).for_each(|(stream, seq)| client.save(stream, *seq)),
+            None => waiting.iter().for_each(|(stream, seq)| client.save(*stream, *seq)),
         }
     }
     per_second(count, begin)
 }
 
 /// What a ping takes, while `busy` holds, or a hundred times.
-fn median_ping(server: &Server, busy: &AtomicBool) -> Duration {
-    let mut client = Client::register(server.address, "pinger");
+fn median_ping(client: &mut Client, busy: &AtomicBool) -> Duration {
     let ping = Packet::Ping { session: client.session };
     let mut times = Vec::new();
     while times.len() < 100 || busy.load(Ordering::Relaxed) {
