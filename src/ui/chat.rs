@@ -346,3 +346,6 @@ fn some(names: &[Name]) -> String {
 fn several(count: usize) -> String {
     if count == 1 { String::new() } else { format!("{count} ") }
 }
+
+#[cfg(test)]
+mod tests;
