@@ -15,6 +15,8 @@ pub const BUGS: &[(Bug, &str)] = &[
     (Bug::AcksHeld, "acks-held"),
     (Bug::CopyNotAcked, "copy-not-acked"),
     (Bug::ForgetsShown, "forgets-shown"),
+    (Bug::ShowsAgainUnmarked, "shows-again-unmarked"),
+    (Bug::NeverShowsAgain, "never-shows-again"),
     (Bug::ForgetsOutbox, "forgets-outbox"),
     (Bug::GivesUpSaving, "gives-up-saving"),
     (Bug::NeverDetours, "never-detours"),

@@ -219,12 +219,11 @@ fn messages(ledger: &Ledger) -> Messages {
         received,
         saved,
         unsent: sent - received.min(sent) - saved.min(sent - received.min(sent)),
-        shown_once: ledger.count(|message| message.shown.len() == 1),
-        shown_twice: ledger.count(|message| message.shown.len() > 1),
+        shown_once: ledger.count(|message| message.unmarked() <= 1 && !message.shown.is_empty()),
+        shown_twice: ledger.count(|message| message.unmarked() > 1),
         lost: ledger.count(|message| {
             let given_up = message.was_told(Told::GivenUp);
-            let excused = given_up || message.killed_showing;
-            message.accepted.is_some() && message.shown.is_empty() && !excused
+            message.accepted.is_some() && message.shown.is_empty() && !given_up
         }),
     }
 }

@@ -28,6 +28,9 @@ pub const REGRESSIONS: &str = "fixtures/regressions";
 /// Where runs that failed because of a planted bug are put.
 pub const PLANTED: &str = "target/planted";
 
+/// Where runs that failed as others before them are kept as they are: not worth a test each.
+pub const FAILURES: &str = "target/failures";
+
 /// Without `--seeds`, seeds are run for so long.
 pub const BUDGET: Duration = Duration::from_secs(10);
 
@@ -225,6 +228,13 @@ fn span(text: &str) -> Result<Span, String> {
 }
 
 impl Explore {
+    /// Threads.
+    #[must_use]
+    pub fn jobs(&self) -> NonZeroUsize {
+        let jobs = self.jobs.or_else(|| std::thread::available_parallelism().ok());
+        jobs.unwrap_or(NonZeroUsize::MIN)
+    }
+
     /// What every seed is run with.
     #[must_use]
     pub fn setting(&self) -> Setting {

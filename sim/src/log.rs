@@ -110,8 +110,10 @@ pub enum What {
 pub enum Durable {
     /// The server's: a message.
     Stored(Label),
-    /// A recipient's: that a message, and all before it, count as shown.
-    Shown(Label),
+    /// A recipient's: a message that it is about to show.
+    Remembered(Label),
+    /// A recipient's: that a message was shown.
+    Displayed(Label),
 }
 
 /// Why a datagram on its way is lost.
@@ -178,8 +180,9 @@ impl Log {
             What::Client(event) => self.client_says(event),
             What::Server(event) => self.server_says(event),
             What::Durable(Durable::Stored(label)) => format!("has {label} on its disk"),
-            What::Durable(Durable::Shown(label)) => {
-                format!("has on its disk that {label} is shown")
+            What::Durable(Durable::Remembered(label)) => format!("remembers {label}"),
+            What::Durable(Durable::Displayed(label)) => {
+                format!("remembers that {label} was shown")
             }
             What::Marked(name) => format!("state taken down as {name:?}"),
             What::Sent { key, faults, cut, .. } => sent(key, faults, *cut),
@@ -212,9 +215,13 @@ impl Log {
             Event::Detour { id, to, reason } => {
                 format!("* {} to {to} over the server: {}", self.label(*id), detour(*reason))
             }
-            Event::Message { id, from, text, stored_at } => {
+            Event::Message { id, from, text, stored_at, again } => {
                 let stored = stored_at.map(|at| format!(" (stored {at})")).unwrap_or_default();
-                format!("* SHOWS {} from {from}: {text:?}{stored}", self.label(*id))
+                let again = if *again { " (again)" } else { "" };
+                format!("* SHOWS {} from {from}: {text:?}{stored}{again}", self.label(*id))
+            }
+            Event::History { with, lines } => {
+                format!("* history with {with}: {} messages", lines.len())
             }
             Event::Received { id, to } => format!("* {} received by {to}", self.label(*id)),
             Event::Saved { id, to } => format!("* {} saved for {to}", self.label(*id)),

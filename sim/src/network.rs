@@ -41,6 +41,8 @@ struct State {
     on_their_way: BTreeMap<Flight, Identity>,
     next_flight: BTreeMap<HostName, u64>,
     last_talk: Duration,
+    /// What the disk of each host has that it may not have shown, by line.
+    remembered: BTreeMap<HostName, BTreeMap<u64, Label>>,
     load: BTreeMap<HostName, HostLoad>,
 }
 
@@ -94,6 +96,7 @@ impl Network {
             on_their_way: BTreeMap::new(),
             next_flight: BTreeMap::new(),
             last_talk: Duration::ZERO,
+            remembered: BTreeMap::new(),
             load: BTreeMap::new(),
         };
         Self { plan, hosts, state: RefCell::new(state) }
@@ -131,11 +134,26 @@ impl Network {
     /// These changes are durable on a client's disk.
     pub fn client_has(&self, at: Duration, host: &HostName, changes: &[client::Change]) {
         for change in changes {
-            if let client::Change::Shown { key, next, .. } = change {
-                let shown = MessageId { stream: key.stream, seq: next.saturating_sub(1) };
-                if let Some(label) = self.label(shown) {
-                    self.record(at, host, What::Durable(Durable::Shown(label)));
+            match change {
+                client::Change::Line { number, line } if line.is_incoming() => {
+                    let Some(label) = self.label(line.id) else { continue };
+                    let mut state = self.state.borrow_mut();
+                    let remembered = state.remembered.entry(host.clone()).or_default();
+                    remembered.insert(*number, label.clone());
+                    drop(state);
+                    self.record(at, host, What::Durable(Durable::Remembered(label)));
                 }
+                client::Change::Displayed { next } => {
+                    let mut state = self.state.borrow_mut();
+                    let remembered = state.remembered.entry(host.clone()).or_default();
+                    let later = remembered.split_off(next);
+                    let displayed = std::mem::replace(remembered, later);
+                    drop(state);
+                    for label in displayed.into_values() {
+                        self.record(at, host, What::Durable(Durable::Displayed(label)));
+                    }
+                }
+                _ => {}
             }
         }
     }

@@ -1,5 +1,6 @@
 //! What the user is told about many seeds: for people, and for programs.
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::time::Duration;
 
@@ -27,6 +28,8 @@ pub struct Report<'a> {
     pub trials: &'a [Trial],
     /// The smallest runs that fail as some of them do, if they are known yet.
     pub smallest: &'a [Smallest],
+    /// Other failures as they are kept, by seed.
+    pub whole: &'a BTreeMap<u64, Kept>,
     /// How long it took.
     pub wall: Duration,
 }
@@ -267,12 +270,13 @@ impl Report<'_> {
     fn json_failure<'b>(&'b self, trial: &'b Trial) -> JsonFailure<'b> {
         let violation = trial.violations.first();
         let smallest = self.smallest.iter().find(|smallest| smallest.seed == trial.seed);
-        let kept = smallest.and_then(|smallest| smallest.kept.as_ref());
+        let whole = self.whole.get(&trial.seed);
+        let kept = smallest.and_then(|smallest| smallest.kept.as_ref()).or(whole);
         JsonFailure {
             seed: trial.seed.to_string(),
             checker: violation.map_or("", |violation| violation.checker),
             what: violation.map_or("", |violation| &violation.what),
-            faults: smallest.map(Smallest::faults),
+            faults: smallest.map(Smallest::faults).or(whole.map(|whole| whole.faults)),
             fixture: kept.map(|kept| kept.path.display().to_string()),
         }
     }
@@ -400,9 +404,9 @@ struct JsonFailure<'a> {
     seed: String,
     checker: &'a str,
     what: &'a str,
-    /// Of the smallest run; only the first failure of each kind is made small.
+    /// Of what is kept: the smallest run for the first failure of a kind, else the run as it was.
     faults: Option<usize>,
-    /// Where that is kept.
+    /// Where that is; none only if it could not be written.
     fixture: Option<String>,
 }
 

@@ -10,7 +10,6 @@ pub mod profiles;
 pub mod short;
 pub mod stats;
 pub mod table;
-mod work;
 
 use std::time::Duration;
 
@@ -23,7 +22,7 @@ use crate::log::{Log, What};
 use crate::network::Outcome;
 use crate::plan::Plan;
 use crate::shrink::{Shrunk, shrink};
-use crate::{workload, world};
+use crate::{work, workload, world};
 
 use profiles::Profile;
 

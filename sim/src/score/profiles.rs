@@ -79,6 +79,8 @@ pub const CASES: &[Case] = &[
     case(Bug::AcksHeld, DROP_3, 20),
     case(Bug::CopyNotAcked, DROP_3, 20),
     case(Bug::ForgetsShown, ALL, 40),
+    case(Bug::ShowsAgainUnmarked, DISK, 40),
+    case(Bug::NeverShowsAgain, DISK, 40),
     case(Bug::ForgetsOutbox, CRASH, 40),
     case(Bug::GivesUpSaving, DROP_5, 40),
     case(Bug::NeverDetours, DROP_3, 20),

@@ -14,6 +14,8 @@ struct Stage {
     chat: Chat,
     seconds: f64,
     screen: String,
+    /// Whether messages are marked as repeats.
+    again: bool,
 }
 
 fn name(text: &str) -> Name {
@@ -36,7 +38,7 @@ impl Stage {
 
     fn with(look: Look) -> Self {
         let chat = Chat::new(name("alice"), look, TimeZone::UTC);
-        Self { chat, seconds: 0.0, screen: String::new() }
+        Self { chat, seconds: 0.0, screen: String::new(), again: false }
     }
 
     fn now(&self) -> Now {
@@ -65,7 +67,8 @@ impl Stage {
     fn message(&mut self, text: &str, stored_at: Option<u64>) {
         let stored_at = stored_at.map(WallTime::from_unix_ms);
         let text = text.to_owned();
-        self.event(Event::Message { id: id(1), from: name("bob"), text, stored_at });
+        let again = self.again;
+        self.event(Event::Message { id: id(1), from: name("bob"), text, stored_at, again });
     }
 
     fn received(&mut self, seq: u64) {
@@ -106,6 +109,37 @@ fn the_time_is_told_when_the_minute_changes() {
     stage.message("13:46 now", None);
     stage.message("yesterday's", Some(START_UNIX_MS - 86_400_000));
     stage.message("today's", Some(START_UNIX_MS - 3_600_000));
+    insta::assert_snapshot!(stage.all());
+}
+
+#[test]
+fn what_may_have_been_shown_before_says_so() {
+    let mut stage = Stage::new();
+    stage.again = true;
+    stage.message("hello", None);
+    stage.message("stored", Some(START_UNIX_MS));
+    insta::assert_snapshot!(stage.all());
+}
+
+#[test]
+fn a_history_has_a_line_for_each_message_with_its_time_and_mark() {
+    let mut stage = Stage::new();
+    let courses = [
+        Course::In { stored_at: None },
+        Course::Out(State::Pending),
+        Course::Out(State::Saved),
+        Course::Out(State::Received),
+        Course::Out(State::Unsent),
+    ];
+    let lines = courses.map(|course| Line {
+        with: name("bob"),
+        at: WallTime::from_unix_ms(START_UNIX_MS),
+        id: id(1),
+        text: "hi\u{1b}".to_owned(),
+        course,
+    });
+    stage.event(Event::History { with: name("bob"), lines: lines.into() });
+    stage.event(Event::History { with: name("carol"), lines: Vec::new() });
     insta::assert_snapshot!(stage.all());
 }
 
