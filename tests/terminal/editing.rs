@@ -1,9 +1,10 @@
 //! What is being typed survives what arrives, and the editor's keys do what they do elsewhere.
 
-use std::fs;
+use std::path::Path;
+use std::sync::Arc;
 
-use crate::common::{Process, registered, server, texts};
-use crate::pty::{CTRL_L, CTRL_R, ENTER, LEFT, TAB, Terminal, UP, folder, udpchat};
+use crate::common::{Process, Scratch, registered, server, texts};
+use crate::pty::{CTRL_L, CTRL_R, ENTER, LEFT, TAB, Terminal, UP, udpchat};
 
 /// A server, alice at a terminal and bob at a pipe.
 fn alice_and_bob() -> (Process, Terminal, Process) {
@@ -129,16 +130,13 @@ fn control_characters_and_broken_bytes_that_are_typed_do_no_harm() {
 #[test]
 fn what_was_typed_comes_back_in_the_next_run_if_it_may() {
     let (_server, port) = server();
-    let state = folder("history");
+    let home = Arc::new(Scratch::new());
     let start = |more: &[&str]| {
         let mut command = udpchat();
-        command.env("XDG_STATE_HOME", &state);
         command.args(["-c", "alice", "127.0.0.1", &port.to_string(), "0", "--color", "never"]);
-        let alice = Terminal::start({
-            command.args(more);
-            command
-        });
-        alice.shows("you are now registered");
+        command.args(more);
+        let alice = Terminal::start_in(&home, command);
+        alice.shows("Welcome");
         alice
     };
     let alice = start(&["--no-history"]);
@@ -146,7 +144,7 @@ fn what_was_typed_comes_back_in_the_next_run_if_it_may() {
     alice.shows("Online: alice");
     alice.enter("quit");
     alice.ends_with(0);
-    assert!(!state.exists());
+    assert!(!Path::new(&home.path("state")).exists());
 
     let alice = start(&[]);
     alice.enter("list");
@@ -167,7 +165,6 @@ fn what_was_typed_comes_back_in_the_next_run_if_it_may() {
     alice.shows("Online: alice");
     alice.enter("quit");
     alice.ends_with(0);
-    fs::remove_dir_all(state).unwrap();
 }
 
 #[test]

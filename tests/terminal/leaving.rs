@@ -47,7 +47,7 @@ fn there_are_several_words_for_leaving() {
     let (_server, port) = server();
     for keys in [CTRL_D, "quit\r", "ctrl + c\r", "/quit\r", "to bob\r/quit\r"] {
         let alice = Terminal::client("alice", port);
-        alice.shows("registered");
+        alice.shows("Welcome");
         alice.prompts("› alice:");
         alice.press(keys);
         assert!(alice.ends_with(0).contains("You are Offline. Bye."), "{keys:?}");

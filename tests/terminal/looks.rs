@@ -11,7 +11,7 @@ fn after_a_message(port: u16, variables: &[(&str, &str)], options: &[&str]) -> T
     command.args(["-c", "alice", "127.0.0.1", &port.to_string(), "0", "--no-history"]);
     command.args(options).envs(variables.iter().copied());
     let alice = Terminal::start(command);
-    alice.shows("registered");
+    alice.shows("here: bob");
     bob.say("send alice hello Alice");
     alice.shows("hello Alice");
     alice

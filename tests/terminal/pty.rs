@@ -4,7 +4,6 @@ use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
@@ -12,7 +11,7 @@ use std::thread;
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{LocalModes, Termios, Winsize, tcgetattr, tcsetwinsize};
 
-use crate::common::{DEADLINE, now};
+use crate::common::{DEADLINE, Scratch, now};
 
 /// Rows and columns, before anybody resizes it; those of a new emulator too.
 const SIZE: (u16, u16) = (24, 80);
@@ -37,6 +36,7 @@ pub(crate) struct Terminal {
     /// The settings before the process.
     before: String,
     output: Arc<Output>,
+    _home: Arc<Scratch>,
 }
 
 struct Output {
@@ -67,7 +67,16 @@ impl Terminal {
         terminal
     }
 
-    pub(crate) fn start(mut command: Command) -> Self {
+    pub(crate) fn start(command: Command) -> Self {
+        Self::start_in(&Arc::new(Scratch::new()), command)
+    }
+
+    /// With a home that others have had before.
+    pub(crate) fn start_in(home: &Arc<Scratch>, mut command: Command) -> Self {
+        command.env("XDG_DATA_HOME", home.path("data"));
+        if command.get_envs().all(|(name, _)| name != "XDG_STATE_HOME") {
+            command.env("XDG_STATE_HOME", home.path("state"));
+        }
         let control = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         unlockpt(&control).unwrap();
         let line = ioctl_tiocgptpeer(&control, OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
@@ -85,7 +94,7 @@ impl Terminal {
         let source = keys.try_clone().unwrap();
         let sink = Arc::clone(&output);
         thread::spawn(move || read(source, &sink));
-        Self { child, keys, line, before, output }
+        Self { child, keys, line, before, output, _home: Arc::clone(home) }
     }
 
     /// Presses keys.
@@ -253,14 +262,6 @@ pub(crate) fn surround(command: &mut Command) {
         command.env_remove(variable);
     }
     command.env("TERM", "xterm-256color").env("LANG", "C.UTF-8").env("TZ", "UTC");
-}
-
-/// A folder of the test's own, empty.
-pub(crate) fn folder(name: &str) -> PathBuf {
-    let path = std::env::temp_dir().join(format!("udpchat-{name}-{}", std::process::id()));
-    // Of an earlier process with the same number.
-    let _ = fs::remove_dir_all(&path);
-    path
 }
 
 fn winsize((rows, columns): (u16, u16)) -> Winsize {
