@@ -215,7 +215,8 @@ fn mentions(verb: &Verb, name: &HostName) -> bool {
         | Verb::Type { host, .. }
         | Verb::Pause { host, .. }
         | Verb::Clock { host, .. }
-        | Verb::Drift { host, .. } => host == name,
+        | Verb::Drift { host, .. }
+        | Verb::Disk { host, .. } => host == name,
         Verb::Fault { target, .. } => target.from == *name || target.to == *name,
         Verb::Link { directions, .. } => {
             directions.iter().any(|(from, to)| from == name || to == name)
@@ -229,7 +230,7 @@ fn faults(steps: &[Step]) -> usize {
     let mut clocks = BTreeSet::new();
     let is_fault = |step: &&Step| match &step.verb {
         Verb::Fault { .. } | Verb::Link { cut: true, .. } => true,
-        Verb::Crash { .. } | Verb::Pause { .. } => true,
+        Verb::Crash { .. } | Verb::Pause { .. } | Verb::Disk { .. } => true,
         Verb::Clock { host, .. } | Verb::Drift { host, .. } => clocks.insert(host.clone()),
         _ => false,
     };

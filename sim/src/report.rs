@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::attempts::{Attempts, expected};
-use crate::chaos::{Counts, Mishaps, Setting, Trial, Verdict};
+use crate::chaos::{Counts, Disks, Mishaps, Setting, Trial, Verdict};
 use crate::check::CHECKERS;
 use crate::cli::{EXIT_HELD, EXIT_INCONCLUSIVE, EXIT_VIOLATED, Explore};
 use crate::keep::Kept;
@@ -349,7 +349,23 @@ fn write_mishaps(
             title = "";
         }
     }
-    Ok(())
+    write_disks(out, &mishaps.disks, profile, most)
+}
+
+/// The same for disks.
+fn write_disks(out: &mut String, disks: &Disks, profile: &Profile, most: &str) -> fmt::Result {
+    if disks.faults() == 0 && profile.disk_faults == 0.0 {
+        return Ok(());
+    }
+    let Disks { operations, power_cuts, failed, full, slow } = disks;
+    let measured = percent(share(disks.faults(), *operations));
+    let asked = percent(profile.disk_faults);
+    let faults = disks.faults();
+    writeln!(out, "disks      {faults} faults, {measured} of operations (asked: {most}{asked}):")?;
+    writeln!(
+        out,
+        "           {power_cuts} power cuts, {failed} errors, {full} times full, {slow} slow"
+    )
 }
 
 /// Direct tries a message, beside the number that follows from the loss.

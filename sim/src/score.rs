@@ -109,7 +109,7 @@ pub fn smallest(profile: &Profile, seed: u64, bug: Bug) -> Option<Smallest> {
 fn happened(log: &Log) -> usize {
     let count = |what: &What| match what {
         What::Sent { faults, cut: false, .. } => faults.len(),
-        What::Crashed | What::Paused { .. } => 1,
+        What::Crashed | What::Paused { .. } | What::Disk(_) => 1,
         _ => 0,
     };
     log.entries.iter().map(|entry| count(&entry.what)).sum()
