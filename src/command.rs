@@ -45,12 +45,37 @@ const DEREG: Form =
 const LIST: Form = Form { usage: "list", what: "who is here" };
 const HELP: Form = Form { usage: "help", what: "this list" };
 const QUIT: Form = Form { usage: "quit, or ctrl + c", what: "go offline and leave" };
-const FORMS: [Form; 6] = [SEND, REG, DEREG, LIST, HELP, QUIT];
+const SEND_ALL: Form = Form { usage: "send_all <text>", what: "send a message to everybody" };
+const SEND_GROUP: Form =
+    Form { usage: "send_group <group> <text>", what: "send a message to a group you are in" };
+const CREATE_GROUP: Form =
+    Form { usage: "create_group <group>", what: "make a group and be its first member" };
+const JOIN_GROUP: Form = Form { usage: "join_group <group>", what: "become a member" };
+const LEAVE_GROUP: Form =
+    Form { usage: "leave_group <group>", what: "be no member; the last one ends the group" };
+const LIST_GROUPS: Form = Form { usage: "list_groups", what: "which groups there are" };
+const LIST_MEMBERS: Form =
+    Form { usage: "list_members <group>", what: "who is in a group you are in" };
+const FORMS: [Form; 13] = [
+    SEND,
+    SEND_ALL,
+    SEND_GROUP,
+    LIST,
+    CREATE_GROUP,
+    JOIN_GROUP,
+    LEAVE_GROUP,
+    LIST_GROUPS,
+    LIST_MEMBERS,
+    REG,
+    DEREG,
+    HELP,
+    QUIT,
+];
 
 /// The commands, one a line.
 #[must_use]
 pub fn help() -> Vec<String> {
-    FORMS.iter().map(|form| format!("{:<20} {}", form.usage, form.what)).collect()
+    FORMS.iter().map(|form| format!("{:<26} {}", form.usage, form.what)).collect()
 }
 
 /// Reads one line; `None` for an empty one.
@@ -63,7 +88,20 @@ pub fn parse(line: &str) -> Result<Option<Request>, BadCommand> {
     let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
     let command = match verb {
         "" => return Ok(None),
-        "send" => send(rest)?,
+        "send" => {
+            let (to, text) = named_text(rest, &SEND)?;
+            Command::Send { to, text }
+        }
+        "send_all" => Command::SendAll { text: text(rest, &SEND_ALL)? },
+        "send_group" => {
+            let (group, text) = named_text(rest, &SEND_GROUP)?;
+            Command::SendGroup { group, text }
+        }
+        "create_group" => Command::CreateGroup(only_name(rest, &CREATE_GROUP)?),
+        "join_group" => Command::JoinGroup(only_name(rest, &JOIN_GROUP)?),
+        "leave_group" => Command::LeaveGroup(only_name(rest, &LEAVE_GROUP)?),
+        "list_groups" => alone(rest, &LIST_GROUPS, Command::ListGroups)?,
+        "list_members" => Command::ListMembers(only_name(rest, &LIST_MEMBERS)?),
         "reg" => Command::Register(only_name(rest, &REG)?),
         "dereg" => Command::Deregister(only_name(rest, &DEREG)?),
         "list" => alone(rest, &LIST, Command::List)?,
@@ -78,15 +116,21 @@ pub fn parse(line: &str) -> Result<Option<Request>, BadCommand> {
     Ok(Some(Request::Command(command)))
 }
 
-fn send(rest: &str) -> Result<Command, BadCommand> {
-    let (name, text) = rest.trim_start().split_once(' ').ok_or(BadCommand::Usage(SEND.usage))?;
-    if text.trim().is_empty() {
-        return Err(BadCommand::Usage(SEND.usage));
+/// A name, and behind one space a text.
+fn named_text(rest: &str, form: &Form) -> Result<(Name, String), BadCommand> {
+    let (name, rest) = rest.trim_start().split_once(' ').ok_or(BadCommand::Usage(form.usage))?;
+    let text = text(rest, form)?;
+    Ok((parse_name(name)?, text))
+}
+
+fn text(rest: &str, form: &Form) -> Result<String, BadCommand> {
+    if rest.trim().is_empty() {
+        return Err(BadCommand::Usage(form.usage));
     }
-    if text.len() > TEXT_MAX {
-        return Err(BadCommand::TooLong(text.len()));
+    if rest.len() > TEXT_MAX {
+        return Err(BadCommand::TooLong(rest.len()));
     }
-    Ok(Command::Send { to: parse_name(name)?, text: text.to_owned() })
+    Ok(rest.to_owned())
 }
 
 fn only_name(rest: &str, form: &Form) -> Result<Name, BadCommand> {
@@ -109,6 +153,13 @@ impl fmt::Display for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Send { to, text } => write!(f, "send {to} {text}"),
+            Self::SendAll { text } => write!(f, "send_all {text}"),
+            Self::SendGroup { group, text } => write!(f, "send_group {group} {text}"),
+            Self::CreateGroup(group) => write!(f, "create_group {group}"),
+            Self::JoinGroup(group) => write!(f, "join_group {group}"),
+            Self::LeaveGroup(group) => write!(f, "leave_group {group}"),
+            Self::ListGroups => f.write_str("list_groups"),
+            Self::ListMembers(group) => write!(f, "list_members {group}"),
             Self::Register(name) => write!(f, "reg {name}"),
             Self::Deregister(name) => write!(f, "dereg {name}"),
             Self::List => f.write_str("list"),
@@ -133,6 +184,12 @@ mod tests {
         for line in ["send bob hello", "reg alice", "dereg alice", "list", "quit"] {
             assert_eq!(command(line).to_string(), line);
         }
+        for line in ["send_all hi all", "send_group team hi", "create_group team", "list_groups"] {
+            assert_eq!(command(line).to_string(), line);
+        }
+        for line in ["join_group team", "leave_group team", "list_members team"] {
+            assert_eq!(command(line).to_string(), line);
+        }
         assert_eq!(command("ctrl + c"), Command::Finish);
         assert_eq!(parse("help"), Ok(Some(Request::Help)));
         assert_eq!(parse("  \n"), Ok(None));
@@ -147,7 +204,8 @@ mod tests {
 
     #[test]
     fn wrong_lines_are_told_what_would_be_right() {
-        for line in ["send", "send bob", "send bob  ", "reg", "dereg a b", "list all"] {
+        for line in ["send", "send bob", "send bob  ", "reg", "dereg a b", "list all", "send_all "]
+        {
             assert!(matches!(parse(line), Err(BadCommand::Usage(_))), "{line:?}");
         }
         assert!(matches!(parse("sned bob hi"), Err(BadCommand::Unknown(_))));

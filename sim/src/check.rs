@@ -4,6 +4,7 @@
 
 mod bounds;
 mod convergence;
+mod groups;
 mod loss;
 mod model;
 mod once;
@@ -85,6 +86,7 @@ pub const CHECKERS: &[Checker] = &[
     bounds::CHECKER,
     presence::CHECKER,
     model::CHECKER,
+    groups::CHECKER,
 ];
 
 /// Every promise that the run broke; if it was healed, also those that hold only then.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use udpchat::client::Event;
 use udpchat::protocol::{MessageId, Name};
 
-use crate::label::{HostName, Label};
+use crate::label::{Audience, HostName, Label};
 use crate::log::{Durable, Log, What};
 use crate::plan;
 
@@ -23,6 +23,21 @@ pub struct Ledger {
     pub screens: BTreeMap<HostName, Vec<Label>>,
     /// When the server's disk first had what.
     pub stored: BTreeMap<Label, Duration>,
+    /// Texts to many, by their commands. Their copies are messages.
+    pub casts: BTreeMap<Label, Cast>,
+}
+
+/// A text to many.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cast {
+    /// To whom it was typed.
+    pub to: Audience,
+    /// Its text.
+    pub text: String,
+    /// When.
+    pub typed: Duration,
+    /// Each time that its sender began to send it, to whom: once.
+    pub sending: Vec<(Duration, Vec<Name>)>,
 }
 
 /// One message.
@@ -62,6 +77,8 @@ pub enum Told {
     Unsent,
     /// Not sent, and given up.
     GivenUp,
+    /// The recipient has seen what was saved before.
+    ReadLater,
 }
 
 /// A message on a screen.
@@ -78,6 +95,12 @@ pub struct Shown {
 }
 
 impl Message {
+    fn new(to: Name, text: String) -> Self {
+        let (told, shown) = (Vec::new(), Vec::new());
+        let (accepted, killed_showing, killed_giving_up) = (None, false, false);
+        Self { to, text, accepted, told, shown, killed_showing, killed_giving_up }
+    }
+
     /// Whether its sender was ever told this.
     #[must_use]
     pub fn was_told(&self, what: Told) -> bool {
@@ -94,7 +117,7 @@ impl Ledger {
         for entry in &log.entries {
             match &entry.what {
                 What::Typed { line, label: Some(label), refused: None } => {
-                    ledger.typed(label, line);
+                    ledger.typed(entry.at, label, line);
                 }
                 What::Client(event @ Event::Message { .. }) => {
                     showing.remove(&entry.host);
@@ -108,7 +131,8 @@ impl Ledger {
                     showing.insert(&entry.host, label);
                 }
                 What::Crashed => {
-                    ledger.killed(entry.at, &entry.host, showing.remove(&entry.host));
+                    let showing = showing.remove(&entry.host);
+                    ledger.killed(log, entry.at, &entry.host, showing);
                 }
                 _ => {}
             }
@@ -121,24 +145,27 @@ impl Ledger {
         self.messages.values().filter(|message| which(message)).count()
     }
 
-    fn typed(&mut self, label: &Label, line: &str) {
-        if let Some((to, text)) = plan::message(line) {
-            let (told, shown) = (Vec::new(), Vec::new());
-            let message = Message {
-                to,
-                text,
-                accepted: None,
-                told,
-                shown,
-                killed_showing: false,
-                killed_giving_up: false,
-            };
-            self.messages.insert(label.clone(), message);
+    fn typed(&mut self, at: Duration, label: &Label, line: &str) {
+        match plan::message(line) {
+            None => {}
+            Some((Audience::One(to), text)) => {
+                self.messages.insert(label.clone(), Message::new(to, text));
+            }
+            Some((to, text)) => {
+                let cast = Cast { to, text, typed: at, sending: Vec::new() };
+                self.casts.insert(label.clone(), cast);
+            }
         }
     }
 
     fn client_said(&mut self, log: &Log, at: Duration, host: &HostName, event: &Event) {
-        match event {
+        match event.plain() {
+            Event::SendingMany { group, to } => {
+                let label = log.labels.of_cast(group.cast);
+                if let Some(cast) = label.and_then(|label| self.casts.get_mut(label)) {
+                    cast.sending.push((at, to.clone()));
+                }
+            }
             Event::Sending { id, .. } => {
                 if let Some(message) = self.message(log, *id) {
                     message.accepted = Some(at);
@@ -146,6 +173,7 @@ impl Ledger {
             }
             Event::Received { id, .. } => self.told(log, at, *id, Told::Received),
             Event::Saved { id, .. } => self.told(log, at, *id, Told::Saved),
+            Event::ReadLater { id, .. } => self.told(log, at, *id, Told::ReadLater),
             Event::Unsent { id, reason, .. } if reason.is_final() => {
                 self.told(log, at, *id, Told::GivenUp);
             }
@@ -155,7 +183,7 @@ impl Ledger {
                 let shown = Shown { at, host: host.clone(), from, text };
                 match log.labels.get(*id).cloned() {
                     Some(label) => {
-                        if let Some(message) = self.messages.get_mut(&label) {
+                        if let Some(message) = self.message(log, *id) {
                             message.shown.push(shown);
                         }
                         self.screens.entry(host).or_default().push(label);
@@ -168,14 +196,20 @@ impl Ledger {
     }
 
     /// A host was killed, when its disk had that this and all before it were shown.
-    fn killed(&mut self, at: Duration, host: &HostName, showing: Option<&Label>) {
+    fn killed(&mut self, log: &Log, at: Duration, host: &HostName, showing: Option<&Label>) {
+        if let Some(label) = showing {
+            self.know(label);
+        }
+        let place = |label: &Label| log.labels.place(label);
         for (label, message) in &mut self.messages {
             let last = message.told.last();
             let lately = last.is_some_and(|(told_at, told)| {
                 *told == Told::GivenUp && at.saturating_sub(*told_at) <= COMMITTED_AFTER
             });
             message.killed_giving_up |= lately && label.host == *host;
-            let covered = |last: &Label| last.host == label.host && label.number <= last.number;
+            let covered = |last: &Label| {
+                last.host == label.host && place(label).is_some() && place(label) <= place(last)
+            };
             if showing.is_some_and(covered)
                 && message.shown.is_empty()
                 && *message.to.as_str() == **host
@@ -192,6 +226,18 @@ impl Ledger {
     }
 
     fn message(&mut self, log: &Log, id: MessageId) -> Option<&mut Message> {
-        self.messages.get_mut(log.labels.get(id)?)
+        let label = log.labels.get(id)?;
+        self.know(label);
+        self.messages.get_mut(label)
+    }
+
+    /// Copies are made when they are first heard of.
+    fn know(&mut self, label: &Label) {
+        if let Some(to) = &label.copy
+            && let Some(cast) = self.casts.get(&label.command())
+        {
+            let new = || Message::new(to.clone(), cast.text.clone());
+            self.messages.entry(label.clone()).or_insert_with(new);
+        }
     }
 }

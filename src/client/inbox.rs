@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use super::{Change, Client, Event};
 use crate::holding::Arrival;
 use crate::plant::{Bug, Plant};
-use crate::protocol::{MessageId, Name, Nonce, Packet, StreamKey};
+use crate::protocol::{GroupTag, MessageId, Name, Nonce, Packet, StreamKey};
 use crate::time::WallTime;
 
 /// A message that has arrived.
@@ -15,7 +15,11 @@ use crate::time::WallTime;
 pub(super) struct Incoming {
     text: String,
     stored_at: Option<WallTime>,
+    group: Option<GroupTag>,
 }
+
+/// What a message brings: its text, and whether it is a copy of one to many.
+pub(super) type Content<'a> = (&'a [u8], Option<GroupTag>);
 
 /// Where a message comes from, and so where its acknowledgement goes.
 #[derive(Clone, Copy, Debug)]
@@ -32,10 +36,10 @@ impl<P: Plant> Client<P> {
         from: &Name,
         id: MessageId,
         base: u64,
-        body: &[u8],
+        content: Content<'_>,
     ) {
         if self.roster.get(from).is_some_and(|entry| entry.addr == Some(addr)) {
-            self.message(Source::Peer(addr), from, id, base, body);
+            self.message(Source::Peer(addr), from, id, base, content);
         }
     }
 
@@ -45,7 +49,7 @@ impl<P: Plant> Client<P> {
         from: &Name,
         id: MessageId,
         base: u64,
-        body: &[u8],
+        content: Content<'_>,
     ) {
         if !self.session.takes_part() {
             return; // Offline: the sender's next way is the server, which keeps it.
@@ -54,16 +58,18 @@ impl<P: Plant> Client<P> {
             Source::Peer(_) => None,
             Source::Server(stored_at) => Some(stored_at),
         };
-        let text = String::from_utf8_lossy(body).into_owned();
+        let group = content.1;
+        let text = String::from_utf8_lossy(content.0).into_owned();
         let key = StreamKey { from: from.clone(), stream: id.stream };
         let next = self.record.shown.next(&key);
         if next.is_some_and(|next| id.seq < next) && self.plant.has(Bug::ShowsCopies) {
-            let (from, text) = (from.clone(), text.clone());
-            self.journal.event_durably(Event::Message { id, from, text, stored_at });
+            let (from, text, group) = (from.clone(), text.clone(), group.clone());
+            self.journal.event_durably(Event::Message { id, from, text, stored_at, group });
         }
         let is_early = id.seq > next.unwrap_or(base).max(base);
         let base = if is_early && self.plant.has(Bug::HighestOnly) { id.seq } else { base };
-        match self.holding.offer(next, &key, id.seq, base, Incoming { text, stored_at }) {
+        let incoming = Incoming { text, stored_at, group };
+        match self.holding.offer(next, &key, id.seq, base, incoming) {
             Arrival::Early if self.plant.has(Bug::AcksHeld) => {
                 return self.acknowledge(source, from, id);
             }
@@ -71,12 +77,13 @@ impl<P: Plant> Client<P> {
             Arrival::Old if self.plant.has(Bug::CopyNotAcked) => return,
             Arrival::Old => {}
             Arrival::Ready(messages) => {
-                for (seq, Incoming { text, stored_at }) in messages {
+                for (seq, Incoming { text, stored_at, group }) in messages {
                     let stream = id.stream;
                     self.change(Change::Shown { key: key.clone(), next: seq + 1 });
                     let id = MessageId { stream, seq };
                     let from = from.clone();
-                    self.journal.event_durably(Event::Message { id, from, text, stored_at });
+                    let event = Event::Message { id, from, text, stored_at, group };
+                    self.journal.event_durably(event);
                 }
             }
         }

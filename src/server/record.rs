@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
-use crate::protocol::{MessageId, Name, StoreId, StreamKey, Token};
+use super::membership::{Answered, Membership};
+use crate::protocol::{GroupTag, MessageId, Name, StoreId, StreamKey, Token};
 use crate::store::Record;
 use crate::time::WallTime;
 
@@ -20,6 +21,8 @@ pub struct ServerRecord {
     pub streams: BTreeMap<StreamKey, Progress>,
     /// How many messages are kept in all.
     pub letters: usize,
+    /// Who belongs to which group.
+    pub membership: Membership,
 }
 
 /// A name and whose it is.
@@ -42,6 +45,8 @@ pub struct Letter {
     pub from: Name,
     /// When it was stored.
     pub stored_at: WallTime,
+    /// Whether it is a copy of a text to many, and of which.
+    pub group: Option<GroupTag>,
     /// Its text, unread.
     pub body: Vec<u8>,
 }
@@ -103,6 +108,27 @@ pub enum Change {
         /// The stream.
         key: StreamKey,
     },
+    /// A group, perhaps a new one, has a member more.
+    Joined {
+        /// Which group.
+        group: Name,
+        /// Who.
+        member: Name,
+    },
+    /// A group has a member less. Without any it is gone.
+    Left {
+        /// Which group.
+        group: Name,
+        /// Who.
+        member: Name,
+    },
+    /// A client's request about groups is answered.
+    GroupAnswered {
+        /// Whose.
+        name: Name,
+        /// Which request, and how.
+        answered: Answered,
+    },
 }
 
 impl ServerRecord {
@@ -143,6 +169,9 @@ impl Record for ServerRecord {
             Change::Forgotten { key } => {
                 self.streams.remove(key);
             }
+            Change::Joined { group, member } => self.membership.join(group, member),
+            Change::Left { group, member } => self.membership.leave(group, member),
+            Change::GroupAnswered { name, answered } => self.membership.answer(name, *answered),
         }
     }
 }

@@ -4,8 +4,8 @@
 
 use serde::Serialize;
 
-use crate::client::{DetourReason, Event, Listing, UnsentReason};
-use crate::protocol::Name;
+use crate::client::{DetourReason, Event, GroupDone, Listing, UnsentReason};
+use crate::protocol::{GroupTag, Name};
 
 /// One line. The names and the order of the keys are promised.
 #[derive(Serialize)]
@@ -34,6 +34,36 @@ enum Line<'a> {
         text: &'a str,
         #[serde(skip_serializing_if = "Option::is_none")]
         stored_at: Option<String>,
+        #[serde(flatten)]
+        group: Option<Many<'a>>,
+    },
+    ReadLater {
+        id: String,
+        to: &'a Name,
+        sent_at: String,
+    },
+    SendingMany {
+        #[serde(flatten)]
+        group: Many<'a>,
+        to: &'a [Name],
+    },
+    Outcome {
+        #[serde(flatten)]
+        group: Many<'a>,
+        received: usize,
+        saved: usize,
+        unsent: usize,
+    },
+    Group {
+        group: &'a Name,
+        now: &'static str,
+    },
+    Groups {
+        groups: &'a [Name],
+    },
+    Members {
+        group: &'a Name,
+        members: &'a [Name],
     },
     Received {
         id: String,
@@ -62,8 +92,41 @@ enum Line<'a> {
     },
 }
 
+/// A text to many, of which something is a copy.
+#[derive(Serialize)]
+struct Many<'a> {
+    /// The same in all of its copies.
+    cast: String,
+    /// Null: everybody.
+    group: Option<&'a Name>,
+}
+
+/// What is said of one copy of a text to many.
+#[derive(Serialize)]
+struct Copy<'a> {
+    #[serde(flatten)]
+    line: Line<'a>,
+    #[serde(flatten)]
+    group: Many<'a>,
+}
+
+fn many(group: &GroupTag) -> Many<'_> {
+    Many { cast: group.cast.to_string(), group: group.name.as_ref() }
+}
+
 /// An event's object.
 pub(super) fn event(event: &Event) -> String {
+    match event {
+        Event::Error(problem) => error(&problem.to_string()),
+        Event::Copy { group, event } => {
+            line(event).map_or_else(String::new, |line| written(&Copy { line, group: many(group) }))
+        }
+        event => line(event).map_or_else(String::new, |line| written(&line)),
+    }
+}
+
+/// None for what is put together of others.
+fn line(event: &Event) -> Option<Line<'_>> {
     let line = match event {
         Event::Registered { name, back } => Line::Registered { name, back: *back },
         Event::Table(Listing { online, offline }) | Event::List(Listing { online, offline }) => {
@@ -73,12 +136,26 @@ pub(super) fn event(event: &Event) -> String {
         Event::Detour { id, to, reason } => {
             Line::ViaServer { id: id.to_string(), to, reason: detour(*reason) }
         }
-        Event::Message { id, from, text, stored_at } => Line::Message {
+        Event::Message { id, from, text, stored_at, group } => Line::Message {
             id: id.to_string(),
             from,
             text,
             stored_at: stored_at.map(|at| at.to_string()),
+            group: group.as_ref().map(many),
         },
+        Event::ReadLater { id, to, typed_at } => {
+            Line::ReadLater { id: id.to_string(), to, sent_at: typed_at.to_string() }
+        }
+        Event::SendingMany { group, to } => Line::SendingMany { group: many(group), to },
+        Event::CastOutcome { group, received, saved, unsent } => Line::Outcome {
+            group: many(group),
+            received: *received,
+            saved: *saved,
+            unsent: *unsent,
+        },
+        Event::Group { group, what } => Line::Group { group, now: done(*what) },
+        Event::Groups(groups) => Line::Groups { groups },
+        Event::Members { group, members } => Line::Members { group, members },
         Event::Received { id, to } => Line::Received { id: id.to_string(), to },
         Event::Saved { id, to } => Line::Saved { id: id.to_string(), to },
         Event::Unsent { id, to, reason } => Line::Unsent {
@@ -89,10 +166,10 @@ pub(super) fn event(event: &Event) -> String {
         },
         Event::Offline => Line::Offline,
         Event::ServerNotResponding => Line::ServerNotResponding,
-        Event::Error(problem) => return error(&problem.to_string()),
+        Event::Error(_) | Event::Copy { .. } => return None,
         Event::Left { complete } => Line::Left { complete: *complete },
     };
-    written(&line)
+    Some(line)
 }
 
 /// What was wrong with a line or a command.
@@ -105,8 +182,16 @@ pub(super) fn help(lines: &[String]) -> String {
     written(&Line::Help { text: &lines.join("\n") })
 }
 
-fn written(line: &Line<'_>) -> String {
+fn written(line: &impl Serialize) -> String {
     serde_json::to_string(line).expect("a line holds nothing that JSON cannot express")
+}
+
+const fn done(what: GroupDone) -> &'static str {
+    match what {
+        GroupDone::Created => "created",
+        GroupDone::Joined => "joined",
+        GroupDone::Left => "left",
+    }
 }
 
 const fn detour(reason: DetourReason) -> &'static str {
@@ -143,8 +228,13 @@ mod tests {
         let name = |text: &str| text.parse::<Name>().unwrap();
         let to = || name("bob");
         let listing = || Listing { online: vec![name("alice"), to()], offline: vec![] };
-        let message =
-            |stored_at| Event::Message { id, from: to(), text: "\"ü\n".into(), stored_at };
+        let message = |stored_at| Event::Message {
+            id,
+            from: to(),
+            text: "\"ü\n".into(),
+            stored_at,
+            group: None,
+        };
         let stored_at = Some(WallTime::from_unix_ms(1_767_361_541_999));
         let table = r#"{"event":"table","online":["alice","bob"],"offline":[]}"#.to_owned();
         for (given, json) in [

@@ -2,9 +2,9 @@
 //!
 //! Pure. Whoever prints the lines escapes them ([`super::show()`]).
 
-use crate::client::{DetourReason, Event, Listing};
+use crate::client::{DetourReason, Event, GroupDone, Listing};
 use crate::protocol::Name;
-use crate::server::{self, GoneReason};
+use crate::server::{self, GoneReason, GroupChange};
 use crate::time::WallTime;
 
 /// Turns a client's events into lines.
@@ -20,7 +20,7 @@ impl Renderer {
         let was_in_batch = std::mem::replace(&mut self.in_batch, is_stored(event));
         let heading = self.in_batch && !was_in_batch;
         let heading = heading.then(|| "[You have messages]".to_owned());
-        heading.into_iter().chain(line(event)).collect()
+        heading.into_iter().chain(line(event)).chain(listed(event)).collect()
     }
 }
 
@@ -41,8 +41,26 @@ pub fn server_line(at: WallTime, event: &server::Event) -> String {
             let messages = if *count == 1 { "message" } else { "messages" };
             format!("handed {count} {messages} over to {to}, up to {id}")
         }
+        E::Group { group, member, what } => {
+            let verb = match what {
+                GroupChange::Created => "has created",
+                GroupChange::Joined => "has joined",
+                GroupChange::Left => "has left",
+            };
+            format!("{member} {verb} the group {group}")
+        }
     };
     format!("{at} {what}")
+}
+
+/// The names below the line of an event that lists some.
+fn listed(event: &Event) -> Vec<String> {
+    match event {
+        Event::Groups(names) | Event::Members { members: names, .. } => {
+            names.iter().map(|name| format!(">>> {name}")).collect()
+        }
+        _ => Vec::new(),
+    }
 }
 
 const fn is_stored(event: &Event) -> bool {
@@ -51,13 +69,34 @@ const fn is_stored(event: &Event) -> bool {
 
 fn line(event: &Event) -> Option<String> {
     let text = match event {
-        Event::Sending { .. } | Event::Left { complete: true } => return None,
-        Event::Message { from, text, stored_at: None, .. } => {
-            return Some(format!(">>> {from}: {text}"));
+        Event::Sending { .. } | Event::SendingMany { .. } | Event::Left { complete: true } => {
+            return None;
         }
-        Event::Message { from, text, stored_at: Some(at), .. } => {
-            return Some(format!(">>> {from}: <{}> {text}", stamp(*at)));
+        // One line says what has become of all copies; when a stored one is read, is news.
+        Event::Copy { event, .. } => {
+            return line(event).filter(|_| matches!(**event, Event::ReadLater { .. }));
         }
+        Event::Message { from, text, stored_at, group, .. } => {
+            let to = group.as_ref().map(|group| format!(" to {group}")).unwrap_or_default();
+            let at = stored_at.map(|at| format!("<{}> ", stamp(at))).unwrap_or_default();
+            return Some(format!(">>> {from}{to}: {at}{text}"));
+        }
+        Event::ReadLater { to, typed_at, .. } => {
+            format!("Offline Message sent at {} received by {to}", stamp(*typed_at))
+        }
+        Event::CastOutcome { group, received, saved, unsent } => {
+            format!("Message to {group}: {}", outcome(*received, *saved, *unsent))
+        }
+        Event::Group { group, what: GroupDone::Created } => {
+            format!("Group {group} created by Server.")
+        }
+        Event::Group { group, what: GroupDone::Joined } => {
+            format!("Entered group {group} successfully")
+        }
+        Event::Group { group, what: GroupDone::Left } => format!("Leave group chat {group}"),
+        Event::Groups(groups) if groups.is_empty() => "There are no group chats".to_owned(),
+        Event::Groups(_) => "Available group chats:".to_owned(),
+        Event::Members { group, .. } => format!("Members in the group {group}:"),
         Event::Registered { back: false, .. } => "Welcome, you are now registered.".to_owned(),
         Event::Registered { name, back: true } => format!("Welcome back, {name}."),
         Event::Table(_) => "Client table updated.".to_owned(),
@@ -74,6 +113,13 @@ fn line(event: &Event) -> Option<String> {
         Event::Left { complete: false } => "Exiting".to_owned(),
     };
     Some(format!("[{text}]"))
+}
+
+/// What has become of the copies of a text to many, without what there is none of.
+fn outcome(received: usize, saved: usize, unsent: usize) -> String {
+    let parts = [("received by", received), ("saved for", saved), ("not sent to", unsent)];
+    let parts = parts.into_iter().filter(|(_, count)| *count > 0);
+    parts.map(|(what, count)| format!("{what} {count}")).collect::<Vec<_>>().join(", ")
 }
 
 fn detour(to: &Name, reason: DetourReason) -> String {
@@ -122,7 +168,8 @@ mod tests {
     }
 
     fn message(text: &str, stored_at: Option<WallTime>) -> Event {
-        Event::Message { id: id(), from: name("bob"), text: text.to_owned(), stored_at }
+        let text = text.to_owned();
+        Event::Message { id: id(), from: name("bob"), text, stored_at, group: None }
     }
 
     #[test]

@@ -97,6 +97,12 @@ pub const CASES: &[Case] = &[
     case(Bug::OldRegistrationCounts, HASTE, 60),
     case(Bug::KeepsOldAddress, CRASH, 40),
     case(Bug::TableSentOnce, DROP_3, 20),
+    case(Bug::ForgetsMembership, CRASH, 40),
+    case(Bug::AsksTwice, DROP_3, 20),
+    case(Bug::KeepsLeavers, DROP_3, 20),
+    case(Bug::ReceiptAtHandOver, DROP_3, 20),
+    case(Bug::StaleMembers, DROP_3, 40),
+    case(Bug::CastsAgain, CRASH, 40),
 ];
 
 #[cfg(test)]
