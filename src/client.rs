@@ -14,6 +14,7 @@ mod outbox;
 mod outcomes;
 mod record;
 mod roster;
+mod rows;
 mod session;
 pub mod timing;
 
@@ -26,6 +27,7 @@ pub use record::{Change, ClientRecord, Outgoing, ShownStreams, Unsettled};
 
 use crate::holding::Holding;
 use crate::journal::Journal;
+use crate::load::{Gauge, Load};
 use crate::machine::{Datagram, Entropy, Identity, Machine, Output, Socket, Transmit};
 use crate::plant::{Bug, Plant, Sound};
 use crate::protocol::limits::WAITING_COMMANDS_MAX;
@@ -151,6 +153,24 @@ impl<P: Plant> Client<P> {
     #[must_use]
     pub const fn invalid_datagrams(&self) -> u64 {
         self.invalid_datagrams
+    }
+
+    /// What it holds in memory.
+    #[must_use]
+    pub fn load(&self) -> Load {
+        let (held, held_streams) = self.holding.len();
+        let unsettled = self.record.outgoing.values().map(|outgoing| outgoing.unsettled.len());
+        Load::from([
+            (Gauge::Outputs, self.journal.len()),
+            (Gauge::Timers, self.timers.len()),
+            (Gauge::Held, held),
+            (Gauge::HeldStreams, held_streams),
+            (Gauge::Streams, self.record.shown.len()),
+            (Gauge::Names, self.roster.len()),
+            (Gauge::Commands, self.commands.len()),
+            (Gauge::Outbox, unsettled.sum()),
+            (Gauge::Recipients, self.lanes.len()),
+        ])
     }
 
     fn handle_server_packet(&mut self, now: Now, packet: Packet, body: &[u8]) {
@@ -310,6 +330,9 @@ impl<P: Plant> Machine for Client<P> {
     fn handle_datagram(&mut self, now: Now, datagram: Datagram<'_>) {
         let Datagram { from, bytes, .. } = datagram;
         self.now = now;
+        if self.journal.is_full() {
+            return; // As good as lost on the way: its sender has, and repeats, what matters.
+        }
         if bytes.first() == Some(&crate::original::MARK) {
             self.handle_original(now, from, bytes);
             return self.drain_loopback(now);

@@ -15,6 +15,17 @@ pub enum Request {
     Help,
 }
 
+/// What a line at a prompt asks for, where it is known who talks to whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// What can be asked for everywhere.
+    Request(Request),
+    /// Send this text to whoever wrote last: for whoever knows who that was.
+    Reply(String),
+    /// Lines go to this partner from now on, or to nobody.
+    To(Option<Name>),
+}
+
 /// Why a line is no command, and what would be one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadCommand {
@@ -30,47 +41,90 @@ pub enum BadCommand {
     /// A text that is too long.
     #[error("the text has {0} bytes, at most {TEXT_MAX} can be sent; nothing was sent")]
     TooLong(usize),
+    /// A command that needs a prompt, and there is none.
+    #[error("{0} works at a terminal's prompt only; use send <name> <text>")]
+    NoPrompt(&'static str),
 }
 
-/// One row of [`help`]: the form, and what it does.
-struct Form {
-    usage: &'static str,
-    what: &'static str,
+/// A row of [`FORMS`]: all there is to know of a command.
+#[derive(Debug)]
+pub struct Form {
+    /// Its first word.
+    pub verb: &'static str,
+    /// What is typed, with `<..>` where words of the user's stand.
+    pub usage: &'static str,
+    /// What it does.
+    pub what: &'static str,
+    /// Reads what stands behind the verb.
+    read: fn(&Self, &str) -> Result<Entry, BadCommand>,
 }
 
-const SEND: Form = Form { usage: "send <name> <text>", what: "send a message" };
-const REG: Form = Form { usage: "reg <your name>", what: "sign in again" };
-const DEREG: Form =
-    Form { usage: "dereg <your name>", what: "go offline, messages are kept for you" };
-const LIST: Form = Form { usage: "list", what: "who is here" };
-const HELP: Form = Form { usage: "help", what: "this list" };
-const QUIT: Form = Form { usage: "quit, or ctrl + c", what: "go offline and leave" };
-const SEND_ALL: Form = Form { usage: "send_all <text>", what: "send a message to everybody" };
-const SEND_GROUP: Form =
-    Form { usage: "send_group <group> <text>", what: "send a message to a group you are in" };
-const CREATE_GROUP: Form =
-    Form { usage: "create_group <group>", what: "make a group and be its first member" };
-const JOIN_GROUP: Form = Form { usage: "join_group <group>", what: "become a member" };
-const LEAVE_GROUP: Form =
-    Form { usage: "leave_group <group>", what: "be no member; the last one ends the group" };
-const LIST_GROUPS: Form = Form { usage: "list_groups", what: "which groups there are" };
-const LIST_MEMBERS: Form =
-    Form { usage: "list_members <group>", what: "who is in a group you are in" };
-const FORMS: [Form; 13] = [
-    SEND,
-    SEND_ALL,
-    SEND_GROUP,
-    LIST,
-    CREATE_GROUP,
-    JOIN_GROUP,
-    LEAVE_GROUP,
-    LIST_GROUPS,
-    LIST_MEMBERS,
-    REG,
-    DEREG,
-    HELP,
-    QUIT,
+/// Every command. [`help`], completion and [`parse`] know these and no others.
+pub const FORMS: &[Form] = &[
+    Form { verb: "send", usage: "send <name> <text>", what: "send a message", read: send },
+    Form { verb: "reply", usage: "reply <text>", what: "answer whoever wrote last", read: reply },
+    Form { verb: "to", usage: "to <name>", what: "talk to one; to alone ends it", read: to },
+    Form {
+        verb: "send_all",
+        usage: "send_all <text>",
+        what: "send a message to everybody",
+        read: |form, rest| Ok(asks(Command::SendAll { text: text(rest, form.usage)? })),
+    },
+    Form {
+        verb: "send_group",
+        usage: "send_group <group> <text>",
+        what: "send a message to a group you are in",
+        read: send_group,
+    },
+    Form { verb: "list", usage: "list", what: "who is here", read: list },
+    Form {
+        verb: "create_group",
+        usage: "create_group <group>",
+        what: "make a group and be its first member",
+        read: |form, rest| Ok(asks(Command::CreateGroup(only_name(rest, form)?))),
+    },
+    Form {
+        verb: "join_group",
+        usage: "join_group <group>",
+        what: "become a member",
+        read: |form, rest| Ok(asks(Command::JoinGroup(only_name(rest, form)?))),
+    },
+    Form {
+        verb: "leave_group",
+        usage: "leave_group <group>",
+        what: "be no member; the last one ends the group",
+        read: |form, rest| Ok(asks(Command::LeaveGroup(only_name(rest, form)?))),
+    },
+    Form {
+        verb: "list_groups",
+        usage: "list_groups",
+        what: "which groups there are",
+        read: |form, rest| alone(rest, form, asks(Command::ListGroups)),
+    },
+    Form {
+        verb: "list_members",
+        usage: "list_members <group>",
+        what: "who is in a group you are in",
+        read: |form, rest| Ok(asks(Command::ListMembers(only_name(rest, form)?))),
+    },
+    Form {
+        verb: "dereg",
+        usage: "dereg <your name>",
+        what: "go offline, messages are kept for you",
+        read: |form, rest| Ok(asks(Command::Deregister(only_name(rest, form)?))),
+    },
+    Form {
+        verb: "reg",
+        usage: "reg <your name>",
+        what: "sign in again",
+        read: |form, rest| Ok(asks(Command::Register(only_name(rest, form)?))),
+    },
+    Form { verb: "help", usage: "help", what: "this list", read: read_help },
+    Form { verb: "quit", usage: QUIT, what: "go offline and leave", read: quit },
 ];
+
+/// Two ways to say it; the second is the original's.
+const QUIT: &str = "quit, or ctrl + c";
 
 /// The commands, one a line.
 #[must_use]
@@ -84,53 +138,90 @@ pub fn help() -> Vec<String> {
 ///
 /// [`BadCommand`] says what is wrong and what would be right.
 pub fn parse(line: &str) -> Result<Option<Request>, BadCommand> {
+    match parse_at_prompt(line)? {
+        None => Ok(None),
+        Some(Entry::Request(request)) => Ok(Some(request)),
+        Some(Entry::Reply(_)) => Err(BadCommand::NoPrompt("reply")),
+        Some(Entry::To(_)) => Err(BadCommand::NoPrompt("to")),
+    }
+}
+
+/// Reads one line that was typed at a prompt; `None` for an empty one.
+///
+/// # Errors
+///
+/// [`BadCommand`] says what is wrong and what would be right.
+pub fn parse_at_prompt(line: &str) -> Result<Option<Entry>, BadCommand> {
     let line = line.trim_start().trim_end_matches(['\r', '\n']);
     let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
-    let command = match verb {
-        "" => return Ok(None),
-        "send" => {
-            let (to, text) = named_text(rest, &SEND)?;
-            Command::Send { to, text }
-        }
-        "send_all" => Command::SendAll { text: text(rest, &SEND_ALL)? },
-        "send_group" => {
-            let (group, text) = named_text(rest, &SEND_GROUP)?;
-            Command::SendGroup { group, text }
-        }
-        "create_group" => Command::CreateGroup(only_name(rest, &CREATE_GROUP)?),
-        "join_group" => Command::JoinGroup(only_name(rest, &JOIN_GROUP)?),
-        "leave_group" => Command::LeaveGroup(only_name(rest, &LEAVE_GROUP)?),
-        "list_groups" => alone(rest, &LIST_GROUPS, Command::ListGroups)?,
-        "list_members" => Command::ListMembers(only_name(rest, &LIST_MEMBERS)?),
-        "reg" => Command::Register(only_name(rest, &REG)?),
-        "dereg" => Command::Deregister(only_name(rest, &DEREG)?),
-        "list" => alone(rest, &LIST, Command::List)?,
-        "quit" => alone(rest, &QUIT, Command::Finish)?,
-        "ctrl" if rest.trim() == "+ c" => Command::Finish,
-        "help" => {
-            alone(rest, &HELP, ())?;
-            return Ok(Some(Request::Help));
-        }
-        _ => return Err(BadCommand::Unknown(verb.to_owned())),
-    };
-    Ok(Some(Request::Command(command)))
+    if verb.is_empty() {
+        return Ok(None);
+    }
+    if verb == "ctrl" && rest.trim() == "+ c" {
+        return Ok(Some(asks(Command::Finish)));
+    }
+    match FORMS.iter().find(|form| form.verb == verb) {
+        Some(form) => (form.read)(form, rest).map(Some),
+        None => Err(BadCommand::Unknown(verb.to_owned())),
+    }
+}
+
+/// The text as a message to send, if it is one.
+///
+/// # Errors
+///
+/// It is empty (`usage` says what would not be) or too long.
+pub fn text(text: &str, usage: &'static str) -> Result<String, BadCommand> {
+    if text.trim().is_empty() {
+        return Err(BadCommand::Usage(usage));
+    }
+    if text.len() > TEXT_MAX {
+        return Err(BadCommand::TooLong(text.len()));
+    }
+    Ok(text.to_owned())
+}
+
+fn asks(command: Command) -> Entry {
+    Entry::Request(Request::Command(command))
+}
+
+fn send(form: &Form, rest: &str) -> Result<Entry, BadCommand> {
+    let (to, text) = named_text(form, rest)?;
+    Ok(asks(Command::Send { to, text }))
+}
+
+fn send_group(form: &Form, rest: &str) -> Result<Entry, BadCommand> {
+    let (group, text) = named_text(form, rest)?;
+    Ok(asks(Command::SendGroup { group, text }))
 }
 
 /// A name, and behind one space a text.
-fn named_text(rest: &str, form: &Form) -> Result<(Name, String), BadCommand> {
+fn named_text(form: &Form, rest: &str) -> Result<(Name, String), BadCommand> {
     let (name, rest) = rest.trim_start().split_once(' ').ok_or(BadCommand::Usage(form.usage))?;
-    let text = text(rest, form)?;
+    let text = text(rest, form.usage)?;
     Ok((parse_name(name)?, text))
 }
 
-fn text(rest: &str, form: &Form) -> Result<String, BadCommand> {
-    if rest.trim().is_empty() {
-        return Err(BadCommand::Usage(form.usage));
-    }
-    if rest.len() > TEXT_MAX {
-        return Err(BadCommand::TooLong(rest.len()));
-    }
-    Ok(rest.to_owned())
+fn reply(form: &Form, rest: &str) -> Result<Entry, BadCommand> {
+    text(rest, form.usage).map(Entry::Reply)
+}
+
+fn to(form: &Form, rest: &str) -> Result<Entry, BadCommand> {
+    let nobody = rest.trim().is_empty();
+    let partner = if nobody { None } else { Some(only_name(rest, form)?) };
+    Ok(Entry::To(partner))
+}
+
+fn list(form: &Form, rest: &str) -> Result<Entry, BadCommand> {
+    alone(rest, form, asks(Command::List))
+}
+
+fn read_help(form: &Form, rest: &str) -> Result<Entry, BadCommand> {
+    alone(rest, form, Entry::Request(Request::Help))
+}
+
+fn quit(form: &Form, rest: &str) -> Result<Entry, BadCommand> {
+    alone(rest, form, asks(Command::Finish))
 }
 
 fn only_name(rest: &str, form: &Form) -> Result<Name, BadCommand> {
@@ -141,8 +232,8 @@ fn only_name(rest: &str, form: &Form) -> Result<Name, BadCommand> {
     }
 }
 
-fn alone<T>(rest: &str, form: &Form, value: T) -> Result<T, BadCommand> {
-    if rest.trim().is_empty() { Ok(value) } else { Err(BadCommand::Usage(form.usage)) }
+fn alone(rest: &str, form: &Form, entry: Entry) -> Result<Entry, BadCommand> {
+    if rest.trim().is_empty() { Ok(entry) } else { Err(BadCommand::Usage(form.usage)) }
 }
 
 fn parse_name(word: &str) -> Result<Name, BadCommand> {
@@ -196,6 +287,19 @@ mod tests {
     }
 
     #[test]
+    fn a_prompt_knows_whom_one_talks_to_and_a_pipe_does_not() {
+        let bob = || Some("bob".parse().unwrap());
+        for (line, entry) in [
+            ("reply  hi", Entry::Reply(" hi".to_owned())),
+            ("to bob ", Entry::To(bob())),
+            ("to", Entry::To(None)),
+        ] {
+            assert_eq!(parse_at_prompt(line), Ok(Some(entry)));
+            assert!(matches!(parse(line), Err(BadCommand::NoPrompt(_))), "{line:?}");
+        }
+    }
+
+    #[test]
     fn a_text_keeps_its_spaces() {
         let text = "  two  spaces ".to_owned();
         let to = "bob".parse().unwrap();
@@ -204,12 +308,23 @@ mod tests {
 
     #[test]
     fn wrong_lines_are_told_what_would_be_right() {
-        for line in ["send", "send bob", "send bob  ", "reg", "dereg a b", "list all", "send_all "]
+        for line in
+            ["send", "send bob", "send bob  ", "reg", "dereg a b", "list all", "reply", "to a b"]
         {
             assert!(matches!(parse(line), Err(BadCommand::Usage(_))), "{line:?}");
         }
         assert!(matches!(parse("sned bob hi"), Err(BadCommand::Unknown(_))));
         assert!(matches!(parse("send ../etc hi"), Err(BadCommand::Name(..))));
+    }
+
+    #[test]
+    fn every_command_begins_with_its_verb_and_stands_once_in_the_table() {
+        for form in FORMS {
+            assert!(form.usage.starts_with(form.verb), "{form:?}");
+            assert_eq!(FORMS.iter().filter(|other| other.verb == form.verb).count(), 1);
+            assert!(!matches!(parse(form.verb), Err(BadCommand::Unknown(_))), "{form:?}");
+        }
+        assert_eq!(help().len(), FORMS.len());
     }
 
     #[test]

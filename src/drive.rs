@@ -3,6 +3,7 @@
 //! The same function runs the shipped binary over UDP and the simulator's hosts.
 
 use std::io;
+use std::time::Duration;
 
 use tokio::sync::mpsc::Receiver;
 
@@ -12,10 +13,13 @@ use crate::store::{Commit, Room, Store};
 use crate::time::Now;
 use crate::transport::Transport;
 
-/// What time it is. The runtime's timers must run at the same pace.
+/// What time it is, and waiting for a later one: a clock that runs fast is waited for by itself.
 pub trait Clock {
     /// Both clocks' readings.
     fn now(&self) -> Now;
+
+    /// Waits until [`Now::time`] is so much later. Cancel safe; waking early or late is survived.
+    fn sleep(&self, wait: Duration) -> impl Future<Output = ()>;
 }
 
 /// What a node is connected to.
@@ -85,7 +89,7 @@ where
                 let datagram = Datagram { socket: received.socket, from: received.from, bytes };
                 machine.handle_datagram(clock.now(), datagram);
             }
-            () = elapsed(wait) => {}
+            () = elapsed(clock, wait) => {}
         }
     }
 }
@@ -97,9 +101,9 @@ async fn ended(commit: &mut Option<Commit>) -> io::Result<Room> {
     }
 }
 
-async fn elapsed(wait: Option<std::time::Duration>) {
+async fn elapsed(clock: &impl Clock, wait: Option<Duration>) {
     match wait {
-        Some(wait) => tokio::time::sleep(wait).await,
+        Some(wait) => clock.sleep(wait).await,
         None => std::future::pending().await,
     }
 }

@@ -142,7 +142,7 @@ impl<T: Transport, C: Clock> HoldBack<T, C> {
     async fn wait(&self) {
         let due = self.held.borrow().keys().next().map(|(due, _)| *due);
         match due {
-            Some(due) => tokio::time::sleep(due - self.clock.now().time).await,
+            Some(due) => self.clock.sleep(due - self.clock.now().time).await,
             None => std::future::pending().await,
         }
     }
@@ -211,6 +211,10 @@ mod tests {
     impl Clock for Paused {
         fn now(&self) -> Now {
             Now { time: Time::from_start(self.0.elapsed()), ..Now::default() }
+        }
+
+        async fn sleep(&self, wait: Duration) {
+            tokio::time::sleep(wait).await;
         }
     }
 

@@ -5,8 +5,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::protocol::StreamKey;
 use crate::protocol::limits::HELD_MAX;
+use crate::protocol::{Name, StreamKey};
 
 /// Streams with messages that wait for an earlier one. The one that began to wait first is
 /// dropped first: its sender still has, and repeats, whatever was not acknowledged.
@@ -64,6 +64,17 @@ impl<T> Holding<T> {
         if ready.is_empty() { Arrival::Early } else { Arrival::Ready(ready) }
     }
 
+    /// How many messages of how many streams wait.
+    pub(crate) fn len(&self) -> (usize, usize) {
+        (self.held.values().map(BTreeMap::len).sum(), self.held.len())
+    }
+
+    /// Lets go of everything of one sender, who still has, and repeats, what it still wants taken.
+    pub(crate) fn forget_sender(&mut self, from: &Name) {
+        self.held.retain(|key, _| key.from != *from);
+        self.began.retain(|key| key.from != *from);
+    }
+
     fn take(&mut self, key: &StreamKey) -> BTreeMap<u64, T> {
         let held = self.held.remove(key);
         if held.is_some() {
@@ -109,6 +120,17 @@ mod tests {
         assert_eq!(offer(&mut holding, Some(1), 3, 1), [0_u64; 0]);
         assert_eq!(offer(&mut holding, Some(1), 1, 1), [1, 2, 3]);
         assert!(holding.held.is_empty() && holding.began.is_empty());
+    }
+
+    #[test]
+    fn what_is_held_of_one_sender_can_be_let_go() {
+        let mut holding = Holding::new();
+        assert_eq!(offer(&mut holding, Some(1), 2, 1), [0_u64; 0]);
+        holding.forget_sender(&"bob".parse().unwrap());
+        assert_eq!(holding.len(), (1, 1));
+        holding.forget_sender(&"alice".parse().unwrap());
+        assert_eq!(holding.len(), (0, 0));
+        assert_eq!(offer(&mut holding, Some(1), 1, 1), [1]);
     }
 
     #[test]

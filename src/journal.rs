@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::machine::{Output, Transmit};
+use crate::protocol::limits::WAITING_OUTPUTS_MAX;
 
 /// A machine's queue of outputs, with a gate that commits open.
 #[derive(Debug)]
@@ -56,14 +57,21 @@ impl<E, C> Journal<E, C> {
         }
     }
 
-    /// Sends once everything recorded so far is durable.
+    /// Sends once everything recorded so far is durable; if too much waits for that, never.
     pub(crate) fn transmit_durably(&mut self, transmit: Transmit) {
-        self.durably(Output::Transmit(transmit));
+        if !self.is_full() {
+            self.durably(Output::Transmit(transmit));
+        }
     }
 
     /// Tells the user once everything recorded so far is durable.
     pub(crate) fn event_durably(&mut self, event: E) {
         self.durably(Output::Event(event));
+    }
+
+    /// Whether so much waits for a commit that nothing more should be taken in.
+    pub(crate) fn is_full(&self) -> bool {
+        self.changes.len().max(self.len()) >= WAITING_OUTPUTS_MAX
     }
 
     fn durably(&mut self, output: Output<E, C>) {
@@ -87,6 +95,12 @@ impl<E, C> Journal<E, C> {
             self.ended = self.asked;
             self.ready.extend(waiting);
         }
+    }
+
+    /// How many outputs wait.
+    pub(crate) fn len(&self) -> usize {
+        let in_flight = self.in_flight.as_ref().map_or(0, Vec::len);
+        self.ready.len() + self.waiting.len() + in_flight
     }
 
     /// Whether everything has been said and is durable.
@@ -167,6 +181,23 @@ mod tests {
         journal.committed();
         assert_eq!(journal.poll(), Some(Output::Event("told")));
         assert_eq!(journal.poll(), Some(Output::Commit(vec![2])));
+    }
+
+    #[test]
+    fn while_the_disk_stands_still_datagrams_are_lost_and_events_are_not() {
+        let mut journal = Outputs::new();
+        journal.record(1);
+        assert_eq!(journal.poll(), Some(Output::Commit(vec![1])));
+        for _ in 0..2 * WAITING_OUTPUTS_MAX {
+            journal.transmit_durably(pong());
+        }
+        assert!(journal.is_full());
+        assert_eq!(journal.len(), WAITING_OUTPUTS_MAX);
+        journal.event_durably("told all the same");
+        journal.committed();
+        let outputs = std::iter::from_fn(|| journal.poll());
+        assert_eq!(outputs.last(), Some(Output::Event("told all the same")));
+        assert!(!journal.is_full());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Read in this order; each layer knows only those before it.
 //!
 //! 1. [`time`], [`protocol`]: what goes over the wire.
-//! 2. [`machine`], [`store`]: what a state machine without input or output looks like.
+//! 2. [`machine`], [`store`], [`load`]: what a state machine without input or output looks like.
 //! 3. [`server`], [`client`]: the two of them. [`original`]: the dialect of the program that this
 //!    one replaces, translated at their edge.
 //! 4. [`transport`], [`fault`], [`drive`]: the network, what goes wrong in it, and the loop that
@@ -21,6 +21,7 @@ pub mod fault;
 mod holding;
 mod interrupt;
 mod journal;
+pub mod load;
 pub mod machine;
 pub mod original;
 pub mod plant;

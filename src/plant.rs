@@ -71,6 +71,8 @@ pub enum Bug {
     KeepsOldAddress,
     /// Server: a change of the table is sent once.
     TableSentOnce,
+    /// Server: how often a stored message was sent is remembered when nobody asks any more.
+    KeepsFlights,
     /// Server: who belongs to which group is not remembered over a restart.
     ForgetsMembership,
     /// Server: a request about groups that is repeated is carried out again.

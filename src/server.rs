@@ -11,6 +11,7 @@ mod membership;
 mod original;
 mod record;
 mod registration;
+mod rows;
 mod session;
 mod snapshot;
 mod table;
@@ -21,11 +22,12 @@ use std::net::SocketAddr;
 
 pub use event::{Command, Event, GoneReason, GroupChange};
 pub use membership::{Answered, Membership};
-pub use record::{Account, Change, Letter, Progress, ServerRecord};
+pub use record::{Account, Change, Letter, Progress, ServerRecord, Standing};
 pub use snapshot::Snapshot;
 
 use crate::holding::Holding;
 use crate::journal::{Journal, Ticket};
+use crate::load::{Gauge, Load};
 use crate::machine::{Datagram, Entropy, Identity, Machine, Output, Socket, Transmit};
 use crate::plant::{Bug, Plant, Sound};
 use crate::protocol::{
@@ -65,6 +67,8 @@ pub struct Server<P = Sound> {
     guest_tables: GuestTables,
     /// Messages to be stored whose predecessors have not arrived.
     holding: Holding<Save>,
+    /// The number of the next letter.
+    next_letter: u64,
     /// Letters whose commit has not ended: nobody hears of them yet.
     undurable: BTreeMap<(Name, MessageId), (Ticket, Name)>,
     /// Streams whose sender does not know yet how far they were shown.
@@ -110,8 +114,8 @@ impl<P: Plant> Server<P> {
             table.set(name, None, false);
         }
         let mut untold: BTreeMap<Name, BTreeSet<StreamId>> = BTreeMap::new();
-        for (key, progress) in &record.streams {
-            if progress.told < progress.shown {
+        for (key, progress) in record.streams() {
+            if progress.standing.told < progress.standing.shown {
                 untold.entry(key.from.clone()).or_default().insert(key.stream);
             }
         }
@@ -128,6 +132,7 @@ impl<P: Plant> Server<P> {
             by_session: BTreeMap::new(),
             table,
             holding: Holding::new(),
+            next_letter: record.next_letter(),
             undurable: BTreeMap::new(),
             untold,
             stopped: false,
@@ -142,6 +147,26 @@ impl<P: Plant> Server<P> {
     #[must_use]
     pub const fn invalid_datagrams(&self) -> u64 {
         self.invalid_datagrams
+    }
+
+    /// What it holds in memory.
+    #[must_use]
+    pub fn load(&self) -> Load {
+        let (held, held_streams) = self.holding.len();
+        let flights = self.sessions.values().map(|session| session.flight.len());
+        Load::from([
+            (Gauge::Outputs, self.journal.len()),
+            (Gauge::Timers, self.timers.len()),
+            (Gauge::Held, held),
+            (Gauge::HeldStreams, held_streams),
+            (Gauge::Streams, self.record.streams().len()),
+            (Gauge::Names, self.table.entries().count()),
+            (Gauge::Sessions, self.sessions.len()),
+            (Gauge::Letters, self.record.letters()),
+            (Gauge::Undurable, self.undurable.len()),
+            (Gauge::Flights, flights.sum()),
+            (Gauge::Untold, self.untold.values().map(BTreeSet::len).sum()),
+        ])
     }
 
     fn handle_packet(&mut self, now: Now, from: SocketAddr, packet: Packet, body: &[u8]) {
@@ -219,6 +244,12 @@ impl<P: Plant> Server<P> {
         self.record.apply(&change);
         self.journal.record(change)
     }
+
+    fn change_if_any(&mut self, change: Option<Change>) {
+        if let Some(change) = change {
+            self.change(change);
+        }
+    }
 }
 
 fn transmit(to: SocketAddr, packet: &Packet, body: &[u8], attempt: u32) -> Transmit {
@@ -233,6 +264,9 @@ impl<P: Plant> Machine for Server<P> {
 
     fn handle_datagram(&mut self, now: Now, datagram: Datagram<'_>) {
         let Datagram { socket, from, bytes } = datagram;
+        if self.journal.is_full() {
+            return; // As good as lost on the way: its sender has, and repeats, what matters.
+        }
         if let Some(nonce) = hello::decode(bytes) {
             let cookie = self.cookies.bake(now.time, from);
             self.send(from, &Packet::Challenge { nonce, cookie }, 1);

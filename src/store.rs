@@ -4,13 +4,22 @@
 //! change at once and asks for a commit; everything that reveals the change waits for its end
 //! ([`crate::journal`]). A store replays the same changes into the same record.
 
+mod contents;
+mod database;
+pub mod folder;
+pub mod medium;
+pub(crate) mod row;
 mod rows;
+mod thread;
 
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
+pub use contents::{Contents, OpenError, Statistics};
+pub use database::Database;
 pub use rows::{BadRow, RowChange, Rows};
+pub use thread::ThreadStore;
 
 /// State that outlives a crash.
 pub trait Record: Clone {

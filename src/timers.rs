@@ -29,6 +29,10 @@ impl<K: Ord + Clone> Timers<K> {
         }
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.by_key.len()
+    }
+
     pub(crate) fn next(&self) -> Option<Time> {
         self.by_time.first().map(|(due, _)| *due)
     }

@@ -33,6 +33,7 @@ pub const BUGS: &[(Bug, &str)] = &[
     (Bug::OldRegistrationCounts, "old-registration-counts"),
     (Bug::KeepsOldAddress, "keeps-old-address"),
     (Bug::TableSentOnce, "table-sent-once"),
+    (Bug::KeepsFlights, "keeps-flights"),
     (Bug::ForgetsMembership, "forgets-membership"),
     (Bug::AsksTwice, "asks-twice"),
     (Bug::KeepsLeavers, "keeps-leavers"),

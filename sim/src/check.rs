@@ -6,6 +6,7 @@ mod bounds;
 mod convergence;
 mod groups;
 mod loss;
+mod memory;
 mod model;
 mod once;
 mod order;
@@ -15,15 +16,17 @@ mod quiet;
 mod truth;
 mod words;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 pub use quiet::QUIET;
 
 use udpchat::server::Snapshot;
 
+use crate::label::HostName;
 use crate::ledger::Ledger;
 use crate::log::Log;
-use crate::network::Outcome;
+use crate::network::{HostLoad, Outcome};
 use crate::plan::Plan;
 
 /// What a checker sees.
@@ -35,6 +38,8 @@ pub struct Evidence<'a> {
     pub end: Duration,
     /// The server's state then, if it is known.
     pub server: Option<&'a Snapshot>,
+    /// What programs held in memory.
+    pub load: &'a BTreeMap<HostName, HostLoad>,
     /// What happened.
     pub log: &'a Log,
     /// What happened, by message.
@@ -84,6 +89,7 @@ pub const CHECKERS: &[Checker] = &[
     convergence::CHECKER,
     quiet::CHECKER,
     bounds::CHECKER,
+    memory::CHECKER,
     presence::CHECKER,
     model::CHECKER,
     groups::CHECKER,
@@ -92,29 +98,39 @@ pub const CHECKERS: &[Checker] = &[
 /// Every promise that the run broke; if it was healed, also those that hold only then.
 #[must_use]
 pub fn check(plan: &Plan, outcome: &Outcome) -> Vec<Violation> {
-    check_so_far(plan, &outcome.log, outcome.end, outcome.server.as_ref())
+    let ledger = Ledger::new(&outcome.log);
+    let Outcome { log, server, load, end, .. } = outcome;
+    let server = server.as_ref();
+    violations(Evidence { plan, end: *end, server, load, log, ledger: &ledger })
 }
 
-fn check_so_far(
-    plan: &Plan,
-    log: &Log,
-    end: Duration,
-    server: Option<&Snapshot>,
-) -> Vec<Violation> {
-    let ledger = Ledger::new(log);
-    let evidence = Evidence { plan, end, server, log, ledger: &ledger };
-    let applies = |checker: &&Checker| plan.healed.is_some() || checker.when == When::Always;
+fn violations(evidence: Evidence<'_>) -> Vec<Violation> {
+    let is_healed = evidence.plan.healed.is_some();
+    let applies = |checker: &&Checker| is_healed || checker.when == When::Always;
     CHECKERS.iter().filter(applies).flat_map(|checker| (checker.check)(evidence)).collect()
 }
 
 /// Whether a run that has gone on until `now` has settled, so that going on would show nothing
 /// new: nothing is left to be done to it, it is quiet, and every promise is kept.
 #[must_use]
-pub fn is_settled(plan: &Plan, log: &Log, now: Duration) -> bool {
+pub fn is_settled(
+    plan: &Plan,
+    log: &Log,
+    load: &BTreeMap<HostName, HostLoad>,
+    now: Duration,
+) -> bool {
     let actions = plan.hosts.iter().flat_map(|host| &host.actions);
     let last = actions.map(|action| action.at).max().unwrap_or_default();
     let quiet_since = now.saturating_sub(quiet::QUIET);
     plan.healed.is_some_and(|healed| healed < quiet_since)
         && last < quiet_since
-        && check_so_far(plan, log, now, None).is_empty()
+        && violations(Evidence {
+            plan,
+            end: now,
+            server: None,
+            load,
+            log,
+            ledger: &Ledger::new(log),
+        })
+        .is_empty()
 }

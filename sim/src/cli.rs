@@ -138,11 +138,11 @@ pub struct Explore {
     /// Times a minute that a program stands still, for each host.
     #[arg(long, value_name = "PER MINUTE", value_parser = per_minute)]
     pub pause_rate: Option<f64>,
-    /// Times a minute that a calendar clock is set wrong, and that it begins to go wrong, for each
-    /// host.
+    /// Times a minute that a calendar clock is set wrong, and that clocks begin to go wrong, for
+    /// each host.
     #[arg(long, value_name = "PER MINUTE", value_parser = per_minute)]
     pub clock_rate: Option<f64>,
-    /// Datagrams of more bytes than this are lost.
+    /// Datagrams of more bytes than this are lost; with --swarm, than this or anything above.
     #[arg(long, value_name = "BYTES")]
     pub mtu: Option<usize>,
     /// The longest time that a commit to a disk takes.
@@ -161,7 +161,7 @@ pub struct Explore {
     #[arg(long, default_value_t = DEFAULT_CLIENTS)]
     #[arg(value_parser = clap::value_parser!(u32).range(2..=50))]
     pub clients: u32,
-    /// Messages that they type in all.
+    /// Messages that they type while things go wrong; each types one more after healing.
     #[arg(long, default_value_t = DEFAULT_MESSAGES)]
     pub messages: u32,
     /// How long they talk while things go wrong.

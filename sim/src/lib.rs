@@ -3,21 +3,23 @@
 //! Read in this order; each module knows only those before it.
 //!
 //! 1. [`label`], [`random`]: names for messages, and randomness that depends on names.
-//! 2. [`fate`], [`plan`]: what happens to which datagram, and one whole run, written down.
-//! 3. [`log`], [`network`]: what happened, and what the hosts of a run share.
-//! 4. [`bugs`], [`world`]: runs a plan on turmoil. The only module that knows it.
-//! 5. [`scenario`], [`workload`]: where plans come from, files and seeds.
-//! 6. [`ledger`], [`check`]: what happened by message, and whether every promise was kept.
-//! 7. [`attempts`], [`chaos`], [`shrink`], [`keep`]: many seeds, the
+//! 2. [`disk`]: a disk that loses, tears and refuses what a real one may.
+//! 3. [`fate`], [`plan`]: what happens to which datagram, and one whole run, written down.
+//! 4. [`log`], [`network`]: what happened, and what the hosts of a run share.
+//! 5. [`bugs`], [`world`]: runs a plan on turmoil. The only module that knows it.
+//! 6. [`scenario`], [`workload`]: where plans come from, files and seeds.
+//! 7. [`ledger`], [`check`]: what happened by message, and whether every promise was kept.
+//! 8. [`attempts`], [`chaos`], [`shrink`], [`keep`]: many seeds, the
 //!    smallest run that fails, and its test.
-//! 8. [`report`], [`cli`]: what the user asks and is told.
-//! 9. [`score`]: whether planted bugs are caught.
+//! 9. [`report`], [`cli`]: what the user asks and is told.
+//! 10. [`score`]: whether planted bugs are caught.
 
 pub mod attempts;
 pub mod bugs;
 pub mod chaos;
 pub mod check;
 pub mod cli;
+pub mod disk;
 pub mod fate;
 pub mod keep;
 pub mod label;

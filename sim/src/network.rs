@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use udpchat::client::Wish;
 use udpchat::fault::Fate;
+use udpchat::load::Load;
 use udpchat::machine::{Identity, Transmit};
 use udpchat::protocol::{GroupTag, MessageId, PacketKind};
 use udpchat::server::Snapshot;
@@ -41,6 +42,16 @@ struct State {
     on_their_way: BTreeMap<Flight, Identity>,
     next_flight: BTreeMap<HostName, u64>,
     last_talk: Duration,
+    load: BTreeMap<HostName, HostLoad>,
+}
+
+/// What the programs of a host held in memory.
+#[derive(Clone, Debug, Default)]
+pub struct HostLoad {
+    /// At most, of each kind, in any of their lives.
+    pub most: Load,
+    /// When it last had nothing more to do for the time being; nothing if it is no more.
+    pub last: Load,
 }
 
 /// The server's state at some time.
@@ -63,6 +74,8 @@ pub struct Outcome {
     pub marks: Vec<Mark>,
     /// The server's state in the end.
     pub server: Option<Snapshot>,
+    /// What programs held in memory.
+    pub load: BTreeMap<HostName, HostLoad>,
     /// When the run ended.
     pub end: Duration,
 }
@@ -82,6 +95,7 @@ impl Network {
             on_their_way: BTreeMap::new(),
             next_flight: BTreeMap::new(),
             last_talk: Duration::ZERO,
+            load: BTreeMap::new(),
         };
         Self { plan, hosts, state: RefCell::new(state) }
     }
@@ -129,7 +143,7 @@ impl Network {
     /// These changes are durable on a client's disk.
     pub fn client_has(&self, at: Duration, host: &HostName, changes: &[client::Change]) {
         for change in changes {
-            if let client::Change::Shown { key, next } = change {
+            if let client::Change::Shown { key, next, .. } = change {
                 let shown = MessageId { stream: key.stream, seq: next.saturating_sub(1) };
                 if let Some(label) = self.label(shown) {
                     self.record(at, host, What::Durable(Durable::Shown(label)));
@@ -166,7 +180,33 @@ impl Network {
 
     /// The host's program is no more.
     pub fn ended(&self, host: &HostName) {
-        self.state.borrow_mut().labels.ended(host);
+        let mut state = self.state.borrow_mut();
+        state.labels.ended(host);
+        if let Some(load) = state.load.get_mut(host) {
+            load.last.clear();
+        }
+    }
+
+    /// The host's program holds so much now; `rests` if it has nothing more to do for now.
+    pub fn holds(&self, host: &HostName, load: Load, rests: bool) {
+        let mut state = self.state.borrow_mut();
+        if !state.load.contains_key(host) {
+            state.load.insert(host.clone(), HostLoad::default());
+        }
+        let Some(known) = state.load.get_mut(host) else { return };
+        for (gauge, count) in &load {
+            let most = known.most.entry(*gauge).or_default();
+            *most = (*most).max(*count);
+        }
+        if rests {
+            known.last = load;
+        }
+    }
+
+    /// What programs have held so far.
+    #[must_use]
+    pub fn load(&self) -> BTreeMap<HostName, HostLoad> {
+        self.state.borrow().load.clone()
     }
 
     /// Takes the server's state down.

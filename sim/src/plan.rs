@@ -118,10 +118,10 @@ pub enum Act {
         /// By so many milliseconds.
         by_ms: i64,
     },
-    /// From now on the host's calendar clock gains so much; 0: it is right again, and what it has
-    /// gained is gone.
+    /// From now on the host's clocks gain so much, the calendar and whatever timers count; 0: they
+    /// keep the time again, and what the calendar has gained is gone.
     Drift {
-        /// In millionths of the time that passes; negative: it loses.
+        /// In millionths of the time that passes; negative: they lose.
         ppm: i64,
     },
     /// Its state is taken down under a name (server only).

@@ -3,14 +3,19 @@
 //! Gives a plan and knows nothing of how it is run. Every host, link and the talk have streams of
 //! their own: another kind of fault more leaves the rest of a seed's run as it was.
 
+mod profile;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+pub use profile::Profile;
+
 use udpchat::client::timing as client;
+use udpchat::protocol::limits::TEXT_MAX;
 use udpchat::server::timing as server;
 
 use crate::check::QUIET;
-use crate::fate::{Cut, FaultPlan, Rates, SizeLimit, whole_ms};
+use crate::fate::{Cut, FaultPlan, SizeLimit, whole_ms};
 use crate::label::HostName;
 use crate::plan::{Act, CLIENT_PORT, DiskSpeed, Host, Plan, Role, SERVER, SERVER_PORT};
 use crate::random::Stream;
@@ -20,99 +25,11 @@ use crate::random::Stream;
 pub struct Size {
     /// Clients.
     pub clients: u32,
-    /// Messages that they type in all.
+    /// Messages that they type while things go wrong. If there are any, each types one more when
+    /// everything is healed.
     pub messages: u32,
     /// How long they talk, faults included.
     pub duration: Duration,
-}
-
-/// What goes wrong.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Profile {
-    /// To datagrams.
-    pub rates: Rates,
-    /// Cuts a minute, for each direction of each link.
-    pub cuts: f64,
-    /// Crashes a minute, for each host.
-    pub crashes: f64,
-    /// Pauses a minute, for each host.
-    pub pauses: f64,
-    /// Calendar clocks set, a minute, for each host; and the same number again that begin to go
-    /// wrong.
-    pub clock_steps: f64,
-    /// Datagrams of more bytes are lost.
-    pub mtu: Option<usize>,
-    /// The longest time that a commit takes.
-    pub disk: Duration,
-}
-
-impl Profile {
-    /// As much of everything as swarm runs have at most.
-    pub const MOST: Self = Self {
-        rates: Rates {
-            drop: 0.5,
-            duplicate: 0.3,
-            corrupt: 0.1,
-            truncate: 0.1,
-            delay: Some((Duration::ZERO, Duration::from_millis(400))),
-            burst: 0.2,
-        },
-        cuts: 4.0,
-        crashes: 4.0,
-        pauses: 4.0,
-        clock_steps: 4.0,
-        mtu: None,
-        disk: Duration::from_millis(100),
-    };
-
-    /// A moderate amount of everything at once.
-    pub const ALL: Self = Self {
-        rates: Rates {
-            drop: 0.1,
-            duplicate: 0.1,
-            corrupt: 0.05,
-            truncate: 0.05,
-            delay: Some((Duration::ZERO, Duration::from_millis(200))),
-            burst: 0.05,
-        },
-        cuts: 1.0,
-        crashes: 2.0,
-        pauses: 1.0,
-        clock_steps: 1.0,
-        mtu: None,
-        disk: Duration::from_millis(20),
-    };
-
-    /// Each kind of fault with a probability of one half, and then anything up to this much of it.
-    #[must_use]
-    pub fn some(&self, seed: u64) -> Self {
-        let mut stream = Stream::new(seed, &["swarm"]);
-        let mut some = |most: f64| {
-            let (chosen, part) = (stream.fraction() < 0.5, stream.fraction());
-            if chosen { most * part } else { 0.0 }
-        };
-        Self {
-            rates: Rates {
-                drop: some(self.rates.drop),
-                duplicate: some(self.rates.duplicate),
-                corrupt: some(self.rates.corrupt),
-                truncate: some(self.rates.truncate),
-                delay: self.rates.delay.and_then(|(shortest, longest)| {
-                    let part = some(1.0);
-                    let longest = shortest + (longest.saturating_sub(shortest)).mul_f64(part);
-                    let longest = Duration::from_millis(whole_ms(longest));
-                    (part > 0.0).then_some((shortest, longest))
-                }),
-                burst: some(self.rates.burst),
-            },
-            cuts: some(self.cuts),
-            crashes: some(self.crashes),
-            pauses: some(self.pauses),
-            clock_steps: some(self.clock_steps),
-            disk: Duration::from_millis(whole_ms(self.disk.mul_f64(some(1.0)))),
-            mtu: self.mtu.filter(|_| some(1.0) > 0.0),
-        }
-    }
 }
 
 /// The least time after healing in which everything must have settled.
@@ -128,6 +45,9 @@ pub const SETTLE: Duration = Duration::from_secs(
         + client::REFUSED_RETRY.as_secs()
         + QUIET.as_secs(),
 );
+
+/// The resolution of simulated time: what must follow something else follows it so much later.
+const MOMENT: Duration = Duration::from_millis(1);
 
 /// Before the talk begins: time to sign in.
 const SIGN_IN: Duration = Duration::from_secs(1);
@@ -148,9 +68,12 @@ const PAUSE_MAX_MS: u64 = 6_000;
 /// The farthest that a calendar clock is set, either way: two days, more than any expiry.
 const CLOCK_STEP_MAX_MS: u64 = 172_800_000;
 
-/// The worst calendar clock: it gains or loses half of the time, so that a short run meets what
-/// real clocks do in months.
-const DRIFT_MAX_PPM: u32 = 500_000;
+/// The worst clock, either way: NTP gives up correcting one that is worse (RFC 5905, section 11).
+/// Timers run as fast or as slow; in 20 s that is 10 ms, the time that a datagram takes.
+const DRIFT_MAX_PPM: u32 = 500;
+
+/// One of so many texts is long, anything up to [`TEXT_MAX`]: a limit of size lets it wait.
+const LONG_ONE_IN: u64 = 8;
 
 /// The first clients are called as in every textbook, the others get numbers.
 const NAMES: [&str; 8] = ["alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi"];
@@ -180,6 +103,9 @@ pub fn plan(seed: u64, size: &Size, profile: &Profile) -> Plan {
         let actions = todo.remove(&*host.name).unwrap_or_default();
         write_down(seed, host, actions, size.duration);
     }
+    if size.messages > 0 {
+        say_one_more(&mut hosts, size.duration + client::GIVE_UP + 2 * MOMENT);
+    }
     let faults = FaultPlan {
         rates: profile.rates,
         rates_until: size.duration,
@@ -205,7 +131,7 @@ enum Todo {
     Drift(i64),
     Leave,
     Return,
-    Say { to: String },
+    Say { to: String, bytes: usize },
 }
 
 /// The times of something that happens `per_minute` times, at any moment as likely as at any other.
@@ -277,7 +203,10 @@ fn talk(
         let (Some(from), Some((_, to))) = (nth(clients, from), stream.pick(&others)) else {
             return;
         };
-        let say = Todo::Say { to: (*to).clone() };
+        let is_long = stream.below(LONG_ONE_IN) == 0;
+        let bytes = if is_long { stream.below(TEXT_MAX as u64 + 1) } else { 0 };
+        let bytes = usize::try_from(bytes).unwrap_or_default();
+        let say = Todo::Say { to: (*to).clone(), bytes };
         todo.entry(from.clone()).or_default().push((at, say));
     }
 }
@@ -325,10 +254,10 @@ fn write_down(seed: u64, host: &mut Host, mut todo: Vec<(Duration, Todo)>, heal:
                 away = false;
                 host.then_type(at, &format!("reg {}", host.name.clone()));
             }
-            Todo::Say { to } if runs => {
+            Todo::Say { to, bytes } if runs => {
                 said += 1;
-                let line = format!("send {to} {} to {to}, number {said}", host.name);
-                host.then_type(at, &line);
+                let text = format!("{} to {to}, number {said}", host.name);
+                host.then_type(at, &format!("send {to} {text:.<bytes$}"));
             }
             _ => {}
         }
@@ -345,7 +274,19 @@ fn write_down(seed: u64, host: &mut Host, mut todo: Vec<(Duration, Todo)>, heal:
     if clock != 0 {
         host.then(heal, Act::StepClock { by_ms: -clock });
     }
-    host.then(heal + client::GIVE_UP + Duration::from_millis(1), Act::Start { port });
+    host.then(heal + client::GIVE_UP + MOMENT, Act::Start { port });
+}
+
+/// Each client writes to the next one when everybody is there: what is healed carries messages,
+/// and no run passes in which nothing was sent because nobody ever got as far as signing in.
+fn say_one_more(hosts: &mut [Host], at: Duration) {
+    let clients = || hosts.iter().filter(|host| host.role != Role::Server);
+    let to: Vec<HostName> =
+        clients().cycle().skip(1).map(|host| host.name.clone()).take(clients().count()).collect();
+    let clients = hosts.iter_mut().filter(|host| host.role != Role::Server);
+    for (host, to) in clients.zip(to) {
+        host.then_type(at, &format!("send {to} {} to {to}, after healing", host.name));
+    }
 }
 
 fn cuts(seed: u64, hosts: &[Host], size: &Size, profile: &Profile) -> Vec<Cut> {
@@ -378,6 +319,7 @@ fn cuts(seed: u64, hosts: &[Host], size: &Size, profile: &Profile) -> Vec<Cut> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fate::Rates;
 
     const SIZE: Size = Size { clients: 3, messages: 30, duration: Duration::from_secs(20) };
 
@@ -392,6 +334,20 @@ mod tests {
             mtu: None,
             disk: Duration::ZERO,
         }
+    }
+
+    #[test]
+    fn whoever_is_there_in_the_end_writes_to_the_next() {
+        let plan = plan(1, &SIZE, &busy());
+        let last = plan.hosts.iter().filter_map(|host| match &host.actions.last()?.act {
+            Act::Type { line, .. } => Some(line.clone()),
+            _ => None,
+        });
+        let to = last.filter_map(|line| line.split(' ').nth(1).map(str::to_owned));
+        assert_eq!(to.collect::<Vec<_>>(), ["bob", "carol", "alice"]);
+        let nothing = super::plan(1, &Size { messages: 0, ..SIZE }, &busy());
+        let acts = nothing.hosts.iter().flat_map(|host| &host.actions).map(|action| &action.act);
+        assert!(!acts.clone().any(|act| matches!(act, Act::Type { label: Some(_), .. })));
     }
 
     #[test]

@@ -81,10 +81,11 @@ pub fn run_in_ticks(plan: &Plan, tick: Duration, bugs: &Planted) -> Outcome {
     let end = run_to_the_end(&mut sim, plan, &network);
     let server = host::snapshot(&last);
     drop(sim);
+    let load = network.load();
     let (mut log, mut marks) = network.finish();
     log.entries.retain(|entry| entry.at <= end);
     marks.retain(|mark| mark.at <= end);
-    Outcome { log, marks, server, end }
+    Outcome { log, marks, server, load, end }
 }
 
 /// Steps until the plan's end, or until everything has settled; when that was.
@@ -102,7 +103,7 @@ fn run_to_the_end(sim: &mut turmoil::Sim<'_>, plan: &Plan, network: &Network) ->
         if plan.healed.is_some()
             && quiet
             && whole_second
-            && is_settled(plan, &network.so_far(), now)
+            && is_settled(plan, &network.so_far(), &network.load(), now)
         {
             return now;
         }

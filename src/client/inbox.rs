@@ -79,7 +79,7 @@ impl<P: Plant> Client<P> {
             Arrival::Ready(messages) => {
                 for (seq, Incoming { text, stored_at, group }) in messages {
                     let stream = id.stream;
-                    self.change(Change::Shown { key: key.clone(), next: seq + 1 });
+                    self.remember(key.clone(), seq + 1);
                     let id = MessageId { stream, seq };
                     let from = from.clone();
                     let event = Event::Message { id, from, text, stored_at, group };
@@ -89,6 +89,15 @@ impl<P: Plant> Client<P> {
         }
         let Some(next) = self.record.shown.next(&key) else { return };
         self.acknowledge(source, from, MessageId { stream: id.stream, seq: next - 1 });
+    }
+
+    /// Everything before `next` is shown.
+    fn remember(&mut self, key: StreamKey, next: u64) {
+        if let Some(key) = self.record.shown.in_the_way_of(&key).cloned() {
+            self.change(Change::Forgotten { key });
+        }
+        let used = self.record.shown.next_use();
+        self.change(Change::Shown { key, next, used });
     }
 
     fn acknowledge(&mut self, source: Source, from: &Name, MessageId { stream, seq }: MessageId) {

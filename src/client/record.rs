@@ -1,6 +1,6 @@
 //! What a client keeps over a crash: who it is, what it still has to send, what it has shown.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use super::groups::Wish;
 use crate::protocol::limits::STREAMS_MAX;
@@ -49,11 +49,20 @@ pub struct Unsettled {
     pub saved: bool,
 }
 
-/// How far each stream was shown. Bounded: the one longest unused is forgotten first.
+/// How far each stream was shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ShownStreams {
-    next: BTreeMap<StreamKey, u64>,
-    by_use: VecDeque<StreamKey>,
+    streams: BTreeMap<StreamKey, Reading>,
+    by_use: BTreeMap<u64, StreamKey>,
+}
+
+/// How far one stream was shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Reading {
+    /// The place of the next message.
+    next: u64,
+    /// When it was used last, as a number that rises with every use of any stream.
+    used: u64,
 }
 
 /// One step of a [`ClientRecord`].
@@ -97,6 +106,13 @@ pub enum Change {
         key: StreamKey,
         /// The place of the next message.
         next: u64,
+        /// Higher than with any change of this kind before.
+        used: u64,
+    },
+    /// A stream is forgotten.
+    Forgotten {
+        /// The stream.
+        key: StreamKey,
     },
     /// Something is wanted of groups.
     Wished {
@@ -124,20 +140,37 @@ impl ShownStreams {
     /// The place of the stream's next message, if the stream is known.
     #[must_use]
     pub fn next(&self, key: &StreamKey) -> Option<u64> {
-        self.next.get(key).copied()
+        self.streams.get(key).map(|reading| reading.next)
     }
 
-    fn set(&mut self, key: &StreamKey, next: u64) {
-        if self.next.insert(key.clone(), next).is_none() {
-            self.by_use.push_back(key.clone());
-        } else if self.by_use.back() != Some(key) {
-            self.by_use.retain(|other| other != key);
-            self.by_use.push_back(key.clone());
+    /// How many streams are known.
+    pub(super) fn len(&self) -> usize {
+        self.streams.len()
+    }
+
+    /// A number that is higher than that of any use.
+    #[must_use]
+    pub fn next_use(&self) -> u64 {
+        self.by_use.last_key_value().map_or(0, |(used, _)| used + 1)
+    }
+
+    /// The stream to forget before this one can be remembered, if any: the one longest unused.
+    #[must_use]
+    pub fn in_the_way_of(&self, key: &StreamKey) -> Option<&StreamKey> {
+        let full = self.streams.len() >= STREAMS_MAX && !self.streams.contains_key(key);
+        self.by_use.values().next().filter(|_| full)
+    }
+
+    pub(super) fn set(&mut self, key: StreamKey, next: u64, used: u64) {
+        if let Some(before) = self.streams.insert(key.clone(), Reading { next, used }) {
+            self.by_use.remove(&before.used);
         }
-        if self.by_use.len() > STREAMS_MAX
-            && let Some(oldest) = self.by_use.pop_front()
-        {
-            self.next.remove(&oldest);
+        self.by_use.insert(used, key);
+    }
+
+    fn forget(&mut self, key: &StreamKey) {
+        if let Some(reading) = self.streams.remove(key) {
+            self.by_use.remove(&reading.used);
         }
     }
 }
@@ -170,7 +203,8 @@ impl Record for ClientRecord {
                     outgoing.unsettled.remove(seq);
                 }
             }
-            Change::Shown { key, next } => self.shown.set(key, *next),
+            Change::Shown { key, next, used } => self.shown.set(key.clone(), *next, *used),
+            Change::Forgotten { key } => self.shown.forget(key),
             Change::Wished { number, wish } => {
                 self.wishes.insert(*number, wish.clone());
                 self.next_wish = number + 1;
@@ -193,14 +227,21 @@ mod tests {
             stream: StreamId(stream),
         };
         let mut shown = ShownStreams::default();
+        let set = |shown: &mut ShownStreams, key: StreamKey, next| {
+            if let Some(other) = shown.in_the_way_of(&key).cloned() {
+                shown.forget(&other);
+            }
+            let used = shown.next_use();
+            shown.set(key, next, used);
+        };
         for n in 0..STREAMS_MAX as u64 {
-            shown.set(&key("alice", n), 2);
+            set(&mut shown, key("alice", n), 2);
         }
-        shown.set(&key("alice", 0), 3);
-        shown.set(&key("alice", u64::MAX), 2);
+        set(&mut shown, key("alice", 0), 3);
+        set(&mut shown, key("alice", u64::MAX), 2);
         assert_eq!(shown.next(&key("alice", 0)), Some(3));
         assert_eq!(shown.next(&key("mallory", 0)), None);
         assert_eq!(shown.next(&key("alice", 1)), None);
-        assert_eq!(shown.next.len(), STREAMS_MAX);
+        assert_eq!((shown.streams.len(), shown.by_use.len()), (STREAMS_MAX, STREAMS_MAX));
     }
 }

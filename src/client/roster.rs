@@ -72,6 +72,11 @@ impl Roster {
         self.entries.get(self.by_addr.get(&addr)?)
     }
 
+    /// How many names it has.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     pub(super) fn listing(&self) -> Listing {
         let (online, offline) =
             self.entries.values().partition::<Vec<_>, _>(|entry| entry.addr.is_some());

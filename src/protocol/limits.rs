@@ -40,6 +40,11 @@ pub const OUTBOX_MAX: usize = 4_096;
 /// Commands that wait for the first registration.
 pub const WAITING_COMMANDS_MAX: usize = 4_096;
 
+/// Outputs that wait for a commit, more than anything asked of a machine causes while a disk is
+/// slow ([`OUTBOX_MAX`], four times over). While a disk stands still so long that there are more,
+/// datagrams are lost, in both directions: that is survived, and memory stays bounded.
+pub const WAITING_OUTPUTS_MAX: usize = 16_384;
+
 /// Messages that the server keeps for one reader.
 pub const MAILBOX_MAX: usize = 1_000;
 

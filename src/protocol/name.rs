@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -12,10 +13,10 @@ pub const NAME_MAX: usize = 32;
 /// A user's name: 1 to [`NAME_MAX`] ASCII letters, digits, `_` and `-`, a letter first.
 ///
 /// Names that differ only in case are equal; each is shown as it was written.
-/// See docs/protocol.md, "Names".
+/// See docs/protocol.md, "Names". A copy shares its letters: a server keeps a name millions of times.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Name(String);
+pub struct Name(Arc<str>);
 
 /// Why a text is no [`Name`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -27,6 +28,12 @@ impl Name {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// What is the same for all ways to write the name: a key that sorts as names do.
+    #[must_use]
+    pub fn key(&self) -> Vec<u8> {
+        self.folded().collect()
     }
 
     fn folded(&self) -> impl Iterator<Item = u8> + '_ {
@@ -42,7 +49,7 @@ impl FromStr for Name {
         let well_formed = text.len() <= NAME_MAX
             && text.bytes().next().is_some_and(|first| first.is_ascii_alphabetic())
             && text.bytes().all(allowed);
-        if well_formed { Ok(Self(text.to_owned())) } else { Err(BadName) }
+        if well_formed { Ok(Self(text.into())) } else { Err(BadName) }
     }
 }
 
@@ -55,7 +62,7 @@ impl TryFrom<String> for Name {
 
 impl From<Name> for String {
     fn from(name: Name) -> Self {
-        name.0
+        name.as_str().to_owned()
     }
 }
 

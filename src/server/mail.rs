@@ -33,8 +33,8 @@ impl<P: Plant> Server<P> {
         save: Save,
     ) {
         let key = StreamKey { from: sender.clone(), stream: id.stream };
-        let progress = self.record.streams.get(&key);
-        if progress.is_some_and(|known| known.to != save.to) {
+        let progress = self.record.stream(&key);
+        if progress.is_some_and(|known| known.standing.to != save.to) {
             return; // A stream has one recipient: no client of ours does this.
         }
         let next = progress.map(|progress| progress.next);
@@ -58,7 +58,7 @@ impl<P: Plant> Server<P> {
                 }
             }
         }
-        if let Some(progress) = self.record.streams.get(&key) {
+        if let Some(progress) = self.record.stream(&key) {
             let (store, seq) = (self.record.store, progress.next - 1);
             let saved = Packet::Saved { store, stream: id.stream, seq };
             if self.plant.has(Bug::AcksBeforeCommit) {
@@ -76,31 +76,26 @@ impl<P: Plant> Server<P> {
             return Some(NotSaved::UnknownName);
         }
         let room_for_letter =
-            self.letters_for(&save.to) < MAILBOX_MAX && self.record.letters < LETTERS_MAX;
+            self.letters_for(&save.to) < MAILBOX_MAX && self.record.letters() < LETTERS_MAX;
         let room_for_stream =
-            self.record.streams.contains_key(key) || self.record.streams.len() < STREAMS_MAX;
-        if !room_for_letter || !(room_for_stream || self.idle_stream().is_some()) {
+            self.record.stream(key).is_some() || self.record.streams().len() < STREAMS_MAX;
+        if !room_for_letter || !(room_for_stream || self.record.idle_stream().is_some()) {
             return Some(NotSaved::MailboxFull);
         }
         None
     }
 
-    /// A stream of which nothing is stored, best one whose sender knows it.
-    fn idle_stream(&self) -> Option<StreamKey> {
-        let streams = || {
-            let all = self.record.streams.iter();
-            all.filter(|(_, progress)| progress.shown + 1 == progress.next)
-        };
-        let known = streams().find(|(_, progress)| progress.told == progress.shown);
-        known.or_else(|| streams().next()).map(|(key, _)| key.clone())
-    }
-
     pub(super) fn store(&mut self, now: Now, from: &Name, id: MessageId, save: Save) {
         let Save { to, body, group } = save;
-        let letter = Letter { id, from: from.clone(), stored_at: now.wall, group, body };
-        if !self.record.streams.contains_key(&letter.key())
-            && self.record.streams.len() >= STREAMS_MAX
-            && let Some(key) = self.idle_stream()
+        // All copies of a name share its letters.
+        let to = self.record.accounts.get_key_value(&to).map_or(to, |(known, _)| known.clone());
+        let (number, body) = (self.next_letter, body.into_boxed_slice());
+        let (from_name, stored_at) = (from.clone(), now.wall);
+        let letter = Letter { number, id, from: from_name, stored_at, group, body };
+        self.next_letter += 1;
+        if self.record.stream(&letter.key()).is_none()
+            && self.record.streams().len() >= STREAMS_MAX
+            && let Some(key) = self.record.idle_stream().cloned()
         {
             self.change(Change::Forgotten { key });
         }
@@ -137,7 +132,7 @@ impl<P: Plant> Server<P> {
         let mut first_of = BTreeMap::new();
         let mut due = Vec::new();
         let mut wake: Option<Time> = None;
-        for letter in self.record.mailboxes.get(reader).into_iter().flatten().take(WINDOW) {
+        for letter in self.record.mailbox(reader).into_iter().flatten().take(WINDOW) {
             let flight_key = (letter.from.clone(), letter.id);
             if self.undurable.contains_key(&flight_key) {
                 break;
@@ -168,7 +163,7 @@ impl<P: Plant> Server<P> {
             self.journal.transmit(transmit);
             self.receipt_too_early(&key, seq);
             if self.plant.has(Bug::ClearsMailboxEarly) {
-                self.change(Change::Shown { key, seq });
+                self.change_if_any(self.record.showing(&key, seq));
             }
         }
         match wake {
@@ -187,17 +182,20 @@ impl<P: Plant> Server<P> {
 
     /// A reader has seen everything of a stream up to a place.
     pub(super) fn shown(&mut self, now: Now, reader: &Name, key: &StreamKey, seq: u64) {
-        let Some(progress) = self.record.streams.get(key) else { return };
+        let Some(progress) = self.record.stream(key) else { return };
         let seq = seq.min(progress.next - 1);
-        if progress.to != *reader || seq <= progress.shown {
+        if progress.standing.to != *reader || seq <= progress.standing.shown {
             return;
         }
         let before = self.letters_for(reader);
-        self.change(Change::Shown { key: key.clone(), seq });
+        self.change_if_any(self.record.showing(key, seq));
         if let Some(session) = self.sessions.get_mut(reader) {
-            session.flight.retain(|(from, id), _| {
-                id.seq > seq || id.stream != key.stream || *from != key.from
-            });
+            let lands = |(from, id): &(Name, MessageId)| {
+                id.seq <= seq && id.stream == key.stream && *from == key.from
+            };
+            if !(session.flight.keys().any(lands) && self.plant.has(Bug::KeepsFlights)) {
+                session.flight.retain(|flight, _| !lands(flight));
+            }
         }
         let count = before - self.letters_for(reader);
         let id = MessageId { stream: key.stream, seq };
@@ -208,16 +206,16 @@ impl<P: Plant> Server<P> {
     }
 
     fn letters_for(&self, reader: &Name) -> usize {
-        self.record.mailboxes.get(reader).map_or(0, |letters| letters.len())
+        self.record.mailbox(reader).map_or(0, |letters| letters.len())
     }
 
     /// Tells a sender that is here how far its stream was shown.
     pub(super) fn tell(&mut self, now: Now, key: &StreamKey) {
-        let Some(progress) = self.record.streams.get(key) else { return };
+        let Some(progress) = self.record.stream(key) else { return };
         let Some(session) = self.sessions.get_mut(&key.from).filter(|s| s.confirmed) else {
             return;
         };
-        let (stream, seq) = (key.stream, progress.shown);
+        let (stream, seq) = (key.stream, progress.standing.shown);
         if session.guest.is_some() {
             return self.consider_told(key, seq);
         }
@@ -230,16 +228,16 @@ impl<P: Plant> Server<P> {
 
     /// A sender knows how far its stream was shown.
     pub(super) fn told(&mut self, key: &StreamKey, seq: u64) {
-        let Some(progress) = self.record.streams.get(key) else { return };
-        if progress.told < seq && seq <= progress.shown {
+        let Some(progress) = self.record.stream(key) else { return };
+        if progress.standing.told < seq && seq <= progress.standing.shown {
             self.consider_told(key, seq);
         }
     }
 
     fn consider_told(&mut self, key: &StreamKey, seq: u64) {
-        self.change(Change::Told { key: key.clone(), seq });
-        let Some(progress) = self.record.streams.get(key) else { return };
-        if progress.told < progress.shown {
+        self.change_if_any(self.record.telling(key, seq));
+        let Some(progress) = self.record.stream(key) else { return };
+        if progress.standing.told < progress.standing.shown {
             return;
         }
         self.timers.clear(&Timer::Told(key.clone()));

@@ -215,7 +215,7 @@ impl<P: Plant> Server<P> {
             return;
         };
         self.send_to_guest(Socket::Main, from, PacketKind::Pong, original::ack());
-        if self.record.mailboxes.contains_key(&name) {
+        if self.record.mailbox(&name).is_some() {
             self.hand_over(now, &name);
             return;
         }
@@ -245,7 +245,7 @@ impl<P: Plant> Server<P> {
         // A stream without the sender's numbers: its place is the next one, whatever it is.
         let stream = StreamId(hash(&(self.record.store.0, fold(&sender), fold(&to))));
         let key = StreamKey { from: sender.clone(), stream };
-        let seq = self.record.streams.get(&key).map_or(1, |progress| progress.next);
+        let seq = self.record.stream(&key).map_or(1, |progress| progress.next);
         let save = Save { to: to.clone(), body: text.as_bytes().to_vec(), group: None };
         let objection = match self.objection(&key, &save) {
             None if text.len() > TEXT_MAX => Some(NotSaved::BadText),
@@ -327,7 +327,7 @@ impl<P: Plant> Server<P> {
         let spoke_lately = now.time < session.heard + GUEST_PING;
         let pause = if spoke_lately == guest.hears_second { GUEST_PING } else { GUEST_PING_RETRY };
         // Stored messages wait until every question is answered, and are questions themselves.
-        if guest.letter.is_none() && !self.record.mailboxes.contains_key(name) {
+        if guest.letter.is_none() && self.record.mailbox(name).is_none() {
             self.ping_guest(now, name);
         }
         self.timers.set(Timer::Lease(name.clone()), now.time + pause);
@@ -371,7 +371,7 @@ impl<P: Plant> Server<P> {
 
     /// Sends a guest its first stored message, again if it is due.
     pub(super) fn hand_over_to_guest(&mut self, now: Now, name: &Name) {
-        let letters = self.record.mailboxes.get(name);
+        let letters = self.record.mailbox(name);
         let Some(letter) = letters.and_then(|letters| letters.front()) else { return };
         let Some(session) = self.sessions.get_mut(name) else { return };
         let (addr, spoke_lately) = (session.addr, now.time < session.heard + LATELY);

@@ -1,6 +1,8 @@
 //! What a server keeps over a crash: names, mailboxes, and how far each stream has come.
+//!
+//! How it is written row by row is in [`super::rows`].
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 
 use super::membership::{Answered, Membership};
@@ -15,12 +17,14 @@ pub struct ServerRecord {
     pub store: StoreId,
     /// Everyone who ever registered.
     pub accounts: BTreeMap<Name, Account>,
-    /// What is kept for whom, in the order in which it came.
-    pub mailboxes: BTreeMap<Name, VecDeque<Letter>>,
+    /// What is kept for whom, by rising number. No mailbox is empty.
+    mailboxes: BTreeMap<Name, VecDeque<Letter>>,
     /// How far each stream has come that ever went over the server.
-    pub streams: BTreeMap<StreamKey, Progress>,
+    streams: BTreeMap<StreamKey, Progress>,
+    /// The streams of which nothing is stored; first those whose senders know all about them.
+    idle: BTreeSet<(bool, StreamKey)>,
     /// How many messages are kept in all.
-    pub letters: usize,
+    letters: usize,
     /// Who belongs to which group.
     pub membership: Membership,
 }
@@ -36,9 +40,11 @@ pub struct Account {
     pub original: Option<SocketAddr>,
 }
 
-/// A stored message.
+/// A stored message. There may be a million of them: every byte counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Letter {
+    /// Its place among all letters of the store. Numbers rise, so that a store appends.
+    pub number: u64,
     /// The message.
     pub id: MessageId,
     /// Who sent it.
@@ -48,7 +54,7 @@ pub struct Letter {
     /// Whether it is a copy of a text to many, and of which.
     pub group: Option<GroupTag>,
     /// Its text, unread.
-    pub body: Vec<u8>,
+    pub body: Box<[u8]>,
 }
 
 impl Letter {
@@ -57,15 +63,28 @@ impl Letter {
     pub fn key(&self) -> StreamKey {
         StreamKey { from: self.from.clone(), stream: self.id.stream }
     }
+
+    fn is_of(&self, key: &StreamKey) -> bool {
+        self.id.stream == key.stream && self.from == key.from
+    }
 }
 
 /// How far a stream has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// Who reads.
-    pub to: Name,
+    /// How far, but for what is stored.
+    pub standing: Standing,
     /// The place of the next message to store.
     pub next: u64,
+    /// How many messages are stored.
+    waiting: u32,
+}
+
+/// How far a stream has come, as far as its stored messages do not tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Who reads.
+    pub to: Name,
     /// The last message that was shown to its reader.
     pub shown: u64,
     /// The last message of which the sender knows that it was shown.
@@ -86,24 +105,26 @@ pub enum Change {
     Stored {
         /// For whom.
         to: Name,
-        /// What.
+        /// What. Its number is higher than that of any letter before.
         letter: Letter,
     },
-    /// Everything of a stream up to `seq` has been shown to its reader.
+    /// Messages have been shown to their reader.
     Shown {
         /// The stream.
         key: StreamKey,
-        /// The last message shown.
-        seq: u64,
+        /// How far it has come now.
+        standing: Standing,
+        /// The numbers of the letters that are not needed any more.
+        letters: Vec<u64>,
     },
-    /// The sender knows that everything up to `seq` has been shown.
+    /// The sender knows what has been shown.
     Told {
         /// The stream.
         key: StreamKey,
-        /// The last message told.
-        seq: u64,
+        /// How far it has come now.
+        standing: Standing,
     },
-    /// A stream that went over the server at some time is forgotten.
+    /// A stream that went over the server at some time is forgotten. Nothing of it is stored.
     Forgotten {
         /// The stream.
         key: StreamKey,
@@ -137,6 +158,74 @@ impl ServerRecord {
     pub fn new(store: StoreId) -> Self {
         Self { store, ..Self::default() }
     }
+
+    /// What is kept for a reader, in the order in which it came.
+    #[must_use]
+    pub fn mailbox(&self, reader: &Name) -> Option<&VecDeque<Letter>> {
+        self.mailboxes.get(reader)
+    }
+
+    /// All mailboxes that hold anything, sorted by reader.
+    pub fn mailboxes(&self) -> impl Iterator<Item = (&Name, &VecDeque<Letter>)> {
+        self.mailboxes.iter()
+    }
+
+    /// How many messages are kept in all.
+    #[must_use]
+    pub const fn letters(&self) -> usize {
+        self.letters
+    }
+
+    /// How far a stream has come that went over the server.
+    #[must_use]
+    pub fn stream(&self, key: &StreamKey) -> Option<&Progress> {
+        self.streams.get(key)
+    }
+
+    /// All streams that ever went over the server and are not forgotten, sorted by sender.
+    pub fn streams(&self) -> impl ExactSizeIterator<Item = (&StreamKey, &Progress)> {
+        self.streams.iter()
+    }
+
+    /// A stream of which nothing is stored, best one whose sender knows it.
+    #[must_use]
+    pub fn idle_stream(&self) -> Option<&StreamKey> {
+        self.idle.first().map(|(_, key)| key)
+    }
+
+    /// A number that is higher than that of any letter.
+    #[must_use]
+    pub fn next_letter(&self) -> u64 {
+        let last = self.mailboxes.values().filter_map(|letters| letters.back());
+        last.map(|letter| letter.number + 1).max().unwrap_or(0)
+    }
+
+    /// The step that takes everything of a stream up to `seq` for shown.
+    #[must_use]
+    pub fn showing(&self, key: &StreamKey, seq: u64) -> Option<Change> {
+        let progress = self.streams.get(key)?;
+        let standing =
+            Standing { shown: progress.standing.shown.max(seq), ..progress.standing.clone() };
+        let letters = self.letters_up_to(key, progress, seq);
+        Some(Change::Shown { key: key.clone(), standing, letters })
+    }
+
+    /// The step that takes the sender of a stream for knowing everything up to `seq`.
+    #[must_use]
+    pub fn telling(&self, key: &StreamKey, seq: u64) -> Option<Change> {
+        let standing = &self.streams.get(key)?.standing;
+        let standing = Standing { told: standing.told.max(seq), ..standing.clone() };
+        Some(Change::Told { key: key.clone(), standing })
+    }
+
+    /// The numbers of a stream's letters up to a place. They are near the front, for readers are
+    /// handed the front: this looks no further than it must.
+    fn letters_up_to(&self, key: &StreamKey, progress: &Progress, seq: u64) -> Vec<u64> {
+        let mailbox = self.mailboxes.get(&progress.standing.to);
+        let own = mailbox.into_iter().flatten().filter(|letter| letter.is_of(key));
+        let stored = own.take(progress.waiting as usize);
+        stored.take_while(|letter| letter.id.seq <= seq).map(|letter| letter.number).collect()
+    }
 }
 
 impl Record for ServerRecord {
@@ -149,24 +238,15 @@ impl Record for ServerRecord {
                 self.accounts.remove(name);
                 self.accounts.insert(name.clone(), *account);
             }
-            Change::Stored { to, letter } => {
-                let progress = self.streams.entry(letter.key()).or_insert_with(|| Progress {
-                    to: to.clone(),
-                    next: letter.id.seq,
-                    shown: letter.id.seq - 1,
-                    told: letter.id.seq - 1,
-                });
-                progress.next = letter.id.seq + 1;
-                self.letters += 1;
-                self.mailboxes.entry(to.clone()).or_default().push_back(letter.clone());
+            Change::Stored { to, letter } => self.keep(to, letter.clone()),
+            Change::Shown { key, standing, letters } => {
+                self.remove(&standing.to, letters);
+                self.set_standing(key.clone(), standing.clone(), letters.len());
             }
-            Change::Shown { key, seq } => self.shown(key, *seq),
-            Change::Told { key, seq } => {
-                if let Some(progress) = self.streams.get_mut(key) {
-                    progress.told = progress.told.max(*seq);
-                }
-            }
+            Change::Told { key, standing } => self.set_standing(key.clone(), standing.clone(), 0),
             Change::Forgotten { key } => {
+                self.idle.remove(&(false, key.clone()));
+                self.idle.remove(&(true, key.clone()));
                 self.streams.remove(key);
             }
             Change::Joined { group, member } => self.membership.join(group, member),
@@ -177,16 +257,49 @@ impl Record for ServerRecord {
 }
 
 impl ServerRecord {
-    fn shown(&mut self, key: &StreamKey, seq: u64) {
-        let Some(progress) = self.streams.get_mut(key) else { return };
-        progress.shown = progress.shown.max(seq);
-        if let Some(mailbox) = self.mailboxes.get_mut(&progress.to) {
-            let before = mailbox.len();
-            mailbox.retain(|letter| letter.id.seq > seq || letter.key() != *key);
-            self.letters -= before - mailbox.len();
-            if mailbox.is_empty() {
-                self.mailboxes.remove(&progress.to);
+    pub(super) fn keep(&mut self, to: &Name, letter: Letter) {
+        let (key, seq) = (letter.key(), letter.id.seq);
+        self.idle.remove(&(false, key.clone()));
+        self.idle.remove(&(true, key.clone()));
+        let progress = self.streams.entry(key).or_insert_with(|| {
+            let standing = Standing { to: to.clone(), shown: seq - 1, told: seq - 1 };
+            Progress { standing, next: seq, waiting: 0 }
+        });
+        progress.next = seq + 1;
+        progress.waiting += 1;
+        self.letters += 1;
+        self.mailboxes.entry(to.clone()).or_default().push_back(letter);
+    }
+
+    fn remove(&mut self, reader: &Name, numbers: &[u64]) {
+        let Some(mailbox) = self.mailboxes.get_mut(reader) else { return };
+        for number in numbers {
+            if let Ok(at) = mailbox.binary_search_by_key(number, |letter| letter.number) {
+                mailbox.remove(at);
+                self.letters -= 1;
             }
+        }
+        if mailbox.is_empty() {
+            self.mailboxes.remove(reader);
+        } else if mailbox.len() * 4 < mailbox.capacity() {
+            mailbox.shrink_to(mailbox.len() * 2);
+        }
+    }
+
+    /// A stream stands so now, and so many of its letters are gone.
+    pub(super) fn set_standing(&mut self, key: StreamKey, standing: Standing, gone: usize) {
+        let untold = standing.told < standing.shown;
+        let progress = self.streams.entry(key.clone()).or_insert_with(|| Progress {
+            next: standing.shown + 1,
+            standing: standing.clone(),
+            waiting: 0,
+        });
+        progress.standing = standing;
+        progress.next = progress.next.max(progress.standing.shown + 1);
+        progress.waiting -= u32::try_from(gone).unwrap_or(u32::MAX).min(progress.waiting);
+        self.idle.remove(&(!untold, key.clone()));
+        if progress.waiting == 0 {
+            self.idle.insert((untold, key));
         }
     }
 }

@@ -98,11 +98,11 @@ impl<P: Plant> Server<P> {
 
     /// What the original did at a registration: [`Bug::RegistrationWipesMail`].
     fn wipe_mail(&mut self, name: &Name) {
-        let Some(mailbox) = self.record.mailboxes.get(name) else { return };
+        let Some(mailbox) = self.record.mailbox(name) else { return };
         if self.plant.has(Bug::RegistrationWipesMail) {
             let kept: Vec<_> = mailbox.iter().map(|letter| (letter.key(), letter.id.seq)).collect();
             for (key, seq) in kept {
-                self.change(Change::Shown { key, seq });
+                self.change_if_any(self.record.showing(&key, seq));
             }
         }
     }
@@ -187,6 +187,8 @@ impl<P: Plant> Server<P> {
             let key = StreamKey { from: name.clone(), stream: *stream };
             self.timers.clear(&Timer::Told(key));
         }
+        // In its next session it may have another way for what was missing here.
+        self.holding.forget_sender(name);
         self.journal.event_durably(Event::Gone { name: name.clone(), reason });
         true
     }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::Server;
+use super::{Server, Standing};
 use crate::plant::Plant;
 use crate::protocol::Name;
 
@@ -32,7 +32,7 @@ impl<P: Plant> Server<P> {
                 None => format!("{name}: offline{dialect}"),
             }
         });
-        let mail = self.record.mailboxes.iter().flat_map(|(to, letters)| {
+        let mail = self.record.mailboxes().flat_map(|(to, letters)| {
             letters.iter().map(move |letter| {
                 let (from, seq, stored_at) = (&letter.from, letter.id.seq, letter.stored_at);
                 let group = letter.group.as_ref().map(|tag| format!(" in {tag}"));
@@ -42,11 +42,10 @@ impl<P: Plant> Server<P> {
         });
         let mut streams: Vec<_> = self
             .record
-            .streams
-            .iter()
+            .streams()
             .map(|(key, progress)| {
-                let (from, to, stored) = (&key.from, &progress.to, progress.next - 1);
-                let (shown, told) = (progress.shown, progress.told);
+                let (from, stored) = (&key.from, progress.next - 1);
+                let Standing { to, shown, told } = &progress.standing;
                 format!("{from} to {to}: stored to #{stored}, shown to #{shown}, told to #{told}")
             })
             .collect();

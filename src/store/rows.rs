@@ -3,10 +3,15 @@
 //! Knows no database and no file: tables are names, keys and values are bytes. What a key or a
 //! value means is for the record that writes it.
 
+use serde::Serialize;
+
 use super::Record;
 
 /// A record that can be taken apart into rows and put together again.
 pub trait Rows: Record + Default {
+    /// Whose record it is, in one word for people and files: a store of another kind is refused.
+    const KIND: &'static str;
+
     /// The rows' format. It rises with every change that an older program would misread.
     const FORMAT: u32;
 
@@ -26,6 +31,28 @@ pub trait Rows: Record + Default {
     ///
     /// The row is none that this format has.
     fn take_row(&mut self, table: &str, key: &[u8], value: &[u8]) -> Result<(), BadRow>;
+
+    /// What to change so that a row of an older format becomes one of this format. A table that
+    /// this format has no more is emptied by it.
+    ///
+    /// # Errors
+    ///
+    /// The row is none that the older format had.
+    fn newer_rows(
+        _format: u32,
+        _table: &str,
+        _key: &[u8],
+        _value: &[u8],
+    ) -> Result<Vec<RowChange>, BadRow> {
+        Ok(Vec::new())
+    }
+
+    /// The row for people: an object whose fields say what they are, for `udpchat store export`.
+    ///
+    /// # Errors
+    ///
+    /// The row is none that this format has.
+    fn tell_row(table: &str, key: &[u8], value: &[u8]) -> Result<impl Serialize, BadRow>;
 }
 
 /// One row written or taken out. Doing it twice is doing it once.

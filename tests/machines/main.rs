@@ -2,6 +2,7 @@
 
 mod hostile;
 mod presence;
+mod rows;
 #[expect(dead_code, reason = "each test file uses its own part of the world")]
 #[path = "../world/mod.rs"]
 mod world;

@@ -95,6 +95,10 @@ fn check_hosts<'a>(
     }
 }
 
+/// The most that a scenario's clocks may gain or lose: the checkers' bounds on repetition have a
+/// quarter in hand.
+const DRIFT_MAX_PPM: i64 = 100_000;
+
 fn must_run(running: &BTreeMap<&str, bool>, host: &str) -> Result<(), String> {
     match running.get(host) {
         Some(true) => Ok(()),
@@ -118,6 +122,9 @@ fn check_words(verb: &Verb) -> Result<(), String> {
             .map(drop)
             .map_err(|why| format!("{host:?} is no user's name ({why}); add `user`")),
         Verb::Mark(name) if name.is_empty() => Err("a mark needs a name".to_owned()),
+        Verb::Drift { ppm, .. } if !(-DRIFT_MAX_PPM..=DRIFT_MAX_PPM).contains(ppm) => {
+            Err(format!("`ppm` is from -{DRIFT_MAX_PPM} to {DRIFT_MAX_PPM}, not {ppm}"))
+        }
         Verb::Type { host, line } if **host == *SERVER => match line.as_str() {
             "stop" => Ok(()),
             _ => Err("the server's operator can only type: stop".to_owned()),

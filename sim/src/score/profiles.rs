@@ -97,6 +97,7 @@ pub const CASES: &[Case] = &[
     case(Bug::OldRegistrationCounts, HASTE, 60),
     case(Bug::KeepsOldAddress, CRASH, 40),
     case(Bug::TableSentOnce, DROP_3, 20),
+    case(Bug::KeepsFlights, DROP_3, 20),
     case(Bug::ForgetsMembership, CRASH, 40),
     case(Bug::AsksTwice, DROP_3, 20),
     case(Bug::KeepsLeavers, DROP_3, 20),

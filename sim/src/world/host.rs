@@ -16,7 +16,7 @@ use udpchat::protocol::{Name, StoreId, Token};
 use udpchat::server::{self, Server, ServerRecord, Snapshot};
 
 use super::card::Card;
-use super::clock::{Calendar, HostClock, elapsed};
+use super::clock::{HostClock, Oscillator, elapsed};
 use super::disk::{Disk, Written};
 use super::program::{Program, Setting, Shared};
 use crate::bugs::Planted;
@@ -58,7 +58,7 @@ pub(super) async fn run(host: Host, around: Around) -> turmoil::Result {
         name: host.name,
         card: Rc::clone(&card),
         around,
-        calendar: Rc::default(),
+        oscillator: Rc::default(),
         starts: 0,
         program: None,
         paused_until: Duration::ZERO,
@@ -91,7 +91,7 @@ struct Place {
     kept: Kept,
     card: Rc<Card>,
     around: Around,
-    calendar: Rc<Cell<Calendar>>,
+    oscillator: Rc<Cell<Oscillator>>,
     starts: u32,
     program: Option<Program>,
     paused_until: Duration,
@@ -161,13 +161,11 @@ impl Place {
                 self.record(What::Paused { lasts });
             }
             Act::StepClock { by_ms } => {
-                let off_ms = self.calendar.get().off_ms.saturating_add(by_ms);
-                self.calendar.set(Calendar { off_ms, ..self.calendar.get() });
+                self.oscillator.set(self.oscillator.get().step(by_ms));
                 self.record(What::ClockStepped { by_ms });
             }
             Act::Drift { ppm } => {
-                let calendar = self.calendar.get();
-                self.calendar.set(Calendar { drift_ppm: ppm, drifts_since: elapsed(), ..calendar });
+                self.oscillator.set(self.oscillator.get().drift(ppm, elapsed()));
                 self.record(What::ClockDrifts { ppm });
             }
             Act::Mark(name) => {
@@ -190,7 +188,7 @@ impl Place {
             network: Rc::clone(&self.around.network),
             card: Rc::clone(&self.card),
             port,
-            clock: HostClock { started: elapsed(), calendar: Rc::clone(&self.calendar) },
+            clock: HostClock::start(&self.oscillator),
             entropy: Entropy::from(entropy),
             bugs: self.around.bugs.clone(),
         };

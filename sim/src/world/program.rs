@@ -12,6 +12,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use udpchat::command::{self, Request};
 use udpchat::drive::{Surroundings, drive};
 use udpchat::fault::{Faulty, Policy};
+use udpchat::load::Load;
 use udpchat::machine::{Datagram, Entropy, Machine, Output, Socket, Transmit};
 use udpchat::store::{Room, Store};
 use udpchat::time::{Now, Time};
@@ -71,24 +72,24 @@ impl Program {
         let (sender, commands) = channel(TYPED_MAX);
         let machine =
             client::Client::with_bugs(config, store.load(), setting.entropy, setting.bugs);
+        let watch = watch(&setting.network, &setting.host, client::Client::load);
         let ports = vec![(Socket::Main, setting.port)];
         let around = (setting.card, setting.clock, setting.network, setting.host);
         let says = |network: &Network, at, host: &HostName, event| {
             network.client_says(at, host, event);
         };
-        let execution = execute(Shared::new(machine), around, ports, (store, commands), says);
+        let execution =
+            execute(Shared::new(machine, watch), around, ports, (store, commands), says);
         Self { execution, keyboard: Keyboard::Client(sender), server: None }
     }
 
     pub(super) fn server(setting: Setting, store: Disk<server::ServerRecord>) -> Self {
         let (sender, commands) = channel(TYPED_MAX);
         let config = server::ServerConfig { original: true };
-        let machine = Shared::new(server::Server::with_bugs(
-            config,
-            store.load(),
-            setting.entropy,
-            setting.bugs,
-        ));
+        let machine =
+            server::Server::with_bugs(config, store.load(), setting.entropy, setting.bugs);
+        let watch = watch(&setting.network, &setting.host, server::Server::load);
+        let machine = Shared::new(machine, watch);
         let ports = vec![(Socket::Main, setting.port), (Socket::Second, SERVER_SECOND_PORT)];
         let around = (setting.card, setting.clock, setting.network, setting.host);
         let says = |network: &Network, at, host: &HostName, event| {
@@ -178,15 +179,31 @@ impl Policy for Judge {
     }
 }
 
+/// Told of a machine after every input, and when it comes to rest (true).
+type Watch<M> = Rc<dyn Fn(&M, bool)>;
+
+fn watch<M: 'static>(network: &Rc<Network>, host: &HostName, load: fn(&M) -> Load) -> Watch<M> {
+    let (network, host) = (Rc::clone(network), host.clone());
+    Rc::new(move |machine, rests| network.holds(&host, load(machine), rests))
+}
+
 /// A machine that can be looked at from outside while the loop drives it.
 pub(super) struct Shared<M> {
     machine: Rc<RefCell<M>>,
     outputs: Rc<Cell<u32>>,
+    watch: Watch<M>,
 }
 
 impl<M> Shared<M> {
-    fn new(machine: M) -> Self {
-        Self { machine: Rc::new(RefCell::new(machine)), outputs: Rc::default() }
+    fn new(machine: M, watch: Watch<M>) -> Self {
+        Self { machine: Rc::new(RefCell::new(machine)), outputs: Rc::default(), watch }
+    }
+
+    fn input(&self, give: impl FnOnce(&mut M)) {
+        self.outputs.set(0);
+        let mut machine = self.machine.borrow_mut();
+        give(&mut machine);
+        (self.watch)(&machine, false);
     }
 
     pub(super) fn look<R>(&self, at: impl FnOnce(&M) -> R) -> R {
@@ -196,7 +213,8 @@ impl<M> Shared<M> {
 
 impl<M> Clone for Shared<M> {
     fn clone(&self) -> Self {
-        Self { machine: Rc::clone(&self.machine), outputs: Rc::clone(&self.outputs) }
+        let (machine, outputs) = (Rc::clone(&self.machine), Rc::clone(&self.outputs));
+        Self { machine, outputs, watch: Rc::clone(&self.watch) }
     }
 }
 
@@ -206,28 +224,30 @@ impl<M: Machine> Machine for Shared<M> {
     type Change = M::Change;
 
     fn handle_datagram(&mut self, now: Now, datagram: Datagram<'_>) {
-        self.outputs.set(0);
-        self.machine.borrow_mut().handle_datagram(now, datagram);
+        self.input(|machine| machine.handle_datagram(now, datagram));
     }
 
     fn handle_command(&mut self, now: Now, command: M::Command) {
-        self.outputs.set(0);
-        self.machine.borrow_mut().handle_command(now, command);
+        self.input(|machine| machine.handle_command(now, command));
     }
 
     fn handle_timeout(&mut self, now: Now) {
-        self.outputs.set(0);
-        self.machine.borrow_mut().handle_timeout(now);
+        self.input(|machine| machine.handle_timeout(now));
     }
 
     fn handle_committed(&mut self, now: Now, room: Room) {
-        self.machine.borrow_mut().handle_committed(now, room);
+        self.input(|machine| machine.handle_committed(now, room));
     }
 
     fn poll_output(&mut self) -> Option<Output<M::Event, M::Change>> {
         self.outputs.set(self.outputs.get() + 1);
         assert!(self.outputs.get() < OUTPUTS_MAX, "never comes to rest after one input");
-        self.machine.borrow_mut().poll_output()
+        let mut machine = self.machine.borrow_mut();
+        let output = machine.poll_output();
+        if output.is_none() {
+            (self.watch)(&machine, true);
+        }
+        output
     }
 
     fn next_timeout(&self) -> Option<Time> {

@@ -1,0 +1,245 @@
+//! A client's record row by row.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::groups::Wish;
+use super::record::{Change, ClientRecord, Outgoing, Unsettled};
+use crate::protocol::{CastId, StreamId, StreamKey, Token};
+use crate::store::{BadRow, RowChange, Rows, row};
+use crate::time::WallTime;
+
+const CLIENT: &str = "client";
+const OUTGOING: &str = "outgoing";
+const UNSETTLED: &str = "unsettled";
+const SAVED: &str = "saved";
+const READING: &str = "reading";
+const WISHES: &str = "wishes";
+
+/// The keys of the table `client`: the token, how often the client has registered, and the number
+/// of its next wish.
+const TOKEN: &[u8] = b"token";
+const REGISTRATIONS: &[u8] = b"registrations";
+const NEXT_WISH: &[u8] = b"next wish";
+
+/// Keyed by the recipient's name.
+#[derive(Serialize, Deserialize)]
+struct OutgoingRow<'a> {
+    to: &'a str,
+    stream: u64,
+    next_seq: u64,
+}
+
+/// Keyed by the recipient's name, 0, the stream, and the message's place.
+#[derive(Serialize, Deserialize)]
+struct UnsettledRow<'a> {
+    to: &'a str,
+    seq: u64,
+    text: &'a str,
+    typed_at_ms: u64,
+    #[serde(borrow)]
+    group: row::TagRow<'a>,
+}
+
+/// Of a message that the user knows to be saved. Keyed as that is.
+#[derive(Serialize, Deserialize)]
+struct SavedRow<'a> {
+    to: &'a str,
+    seq: u64,
+}
+
+/// Keyed by its number.
+#[derive(Serialize, Deserialize)]
+enum WishRow<'a> {
+    Create(&'a str),
+    Join(&'a str),
+    Leave(&'a str),
+    Say { group: &'a str, cast: u64, text: &'a str },
+}
+
+/// Keyed by the sender's name, 0, and the stream.
+#[derive(Serialize, Deserialize)]
+struct ReadingRow<'a> {
+    from: &'a str,
+    stream: u64,
+    next: u64,
+    used: u64,
+}
+
+/// A row for people. The token is left out: whoever has it has the name.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum ToldRow<'a> {
+    Token {},
+    Registrations { registrations: u64 },
+    Outgoing { to: &'a str, stream: StreamId, next_seq: u64 },
+    NextWish { next_wish: u64 },
+    Unsettled { to: &'a str, seq: u64, text: &'a str, typed_at: String },
+    Saved { to: &'a str, saved: u64 },
+    Wish { number: u64, wish: WishRow<'a> },
+    Reading { from: &'a str, stream: StreamId, next: u64 },
+}
+
+impl Rows for ClientRecord {
+    const KIND: &'static str = "client";
+
+    const FORMAT: u32 = 1;
+
+    const TABLES: &'static [&'static str] = &[CLIENT, OUTGOING, UNSETTLED, SAVED, READING, WISHES];
+
+    fn first_rows(&self) -> Vec<RowChange> {
+        vec![row::put(CLIENT, TOKEN.to_vec(), &self.token.0)]
+    }
+
+    fn row_changes(change: &Change) -> Vec<RowChange> {
+        match change {
+            Change::Registering { registration } => {
+                vec![row::put(CLIENT, REGISTRATIONS.to_vec(), registration)]
+            }
+            Change::Typed { to, id, text, typed_at, group } => {
+                let (name, seq, next_seq) = (to.as_str(), id.seq, id.seq + 1);
+                let outgoing = OutgoingRow { to: name, stream: id.stream.0, next_seq };
+                let (typed_at_ms, group) = (typed_at.unix_ms(), row::tag_row(group.as_ref()));
+                let unsettled = UnsettledRow { to: name, seq, text, typed_at_ms, group };
+                vec![
+                    row::put(OUTGOING, to.key(), &outgoing),
+                    row::put(UNSETTLED, row::name_key(to, seq), &unsettled),
+                ]
+            }
+            Change::Settled { to, seq } => {
+                let key = row::name_key(to, *seq);
+                let saved = RowChange::Remove { table: SAVED, key: key.clone() };
+                vec![RowChange::Remove { table: UNSETTLED, key }, saved]
+            }
+            Change::Saved { to, seq } => {
+                let row = SavedRow { to: to.as_str(), seq: *seq };
+                vec![row::put(SAVED, row::name_key(to, *seq), &row)]
+            }
+            Change::Wished { number, wish } => {
+                let next = row::put(CLIENT, NEXT_WISH.to_vec(), &(number + 1));
+                vec![row::put(WISHES, row::number_key(*number), &wish_row(wish)), next]
+            }
+            Change::WishEnded { number } => {
+                vec![RowChange::Remove { table: WISHES, key: row::number_key(*number) }]
+            }
+            Change::Shown { key, next, used } => {
+                let (stream, next, used) = (key.stream.0, *next, *used);
+                let row = ReadingRow { from: key.from.as_str(), stream, next, used };
+                vec![row::put(READING, row::name_key(&key.from, stream), &row)]
+            }
+            Change::Forgotten { key } => {
+                let key = row::name_key(&key.from, key.stream.0);
+                vec![RowChange::Remove { table: READING, key }]
+            }
+        }
+    }
+
+    fn take_row(&mut self, table: &str, key: &[u8], value: &[u8]) -> Result<(), BadRow> {
+        let bad = |why| BadRow { table: table.to_owned(), why };
+        match table {
+            CLIENT if key == TOKEN => self.token = Token(row::get(value).map_err(bad)?),
+            CLIENT if key == REGISTRATIONS => {
+                self.registrations = row::get(value).map_err(bad)?;
+            }
+            CLIENT if key == NEXT_WISH => self.next_wish = row::get(value).map_err(bad)?,
+            OUTGOING => self.take_outgoing(value).map_err(bad)?,
+            UNSETTLED => self.take_unsettled(value).map_err(bad)?,
+            SAVED => self.take_saved(value).map_err(bad)?,
+            READING => self.take_reading(value).map_err(bad)?,
+            WISHES => self.take_wish(key, value).map_err(bad)?,
+            _ => return Err(bad("no such row".to_owned())),
+        }
+        Ok(())
+    }
+
+    fn tell_row(table: &str, key: &[u8], value: &[u8]) -> Result<impl Serialize, BadRow> {
+        told_row(table, key, value).map_err(|why| BadRow { table: table.to_owned(), why })
+    }
+}
+
+fn told_row<'a>(table: &str, key: &[u8], value: &'a [u8]) -> Result<ToldRow<'a>, String> {
+    Ok(match table {
+        CLIENT if key == TOKEN => ToldRow::Token {},
+        CLIENT if key == REGISTRATIONS => {
+            ToldRow::Registrations { registrations: row::get(value)? }
+        }
+        CLIENT if key == NEXT_WISH => ToldRow::NextWish { next_wish: row::get(value)? },
+        OUTGOING => {
+            let OutgoingRow { to, stream, next_seq } = row::get(value)?;
+            ToldRow::Outgoing { to, stream: StreamId(stream), next_seq }
+        }
+        UNSETTLED => {
+            let UnsettledRow { to, seq, text, typed_at_ms, .. } = row::get(value)?;
+            let typed_at = WallTime::from_unix_ms(typed_at_ms).to_string();
+            ToldRow::Unsettled { to, seq, text, typed_at }
+        }
+        SAVED => {
+            let SavedRow { to, seq } = row::get(value)?;
+            ToldRow::Saved { to, saved: seq }
+        }
+        WISHES => ToldRow::Wish { number: row::number(key)?, wish: row::get(value)? },
+        READING => {
+            let ReadingRow { from, stream, next, used: _ } = row::get(value)?;
+            ToldRow::Reading { from, stream: StreamId(stream), next }
+        }
+        _ => return Err("no such row".to_owned()),
+    })
+}
+
+fn wish_row(wish: &Wish) -> WishRow<'_> {
+    match wish {
+        Wish::Create(group) => WishRow::Create(group.as_str()),
+        Wish::Join(group) => WishRow::Join(group.as_str()),
+        Wish::Leave(group) => WishRow::Leave(group.as_str()),
+        Wish::Say { group, cast, text } => {
+            WishRow::Say { group: group.as_str(), cast: cast.0, text }
+        }
+    }
+}
+
+impl ClientRecord {
+    fn take_outgoing(&mut self, value: &[u8]) -> Result<(), String> {
+        let OutgoingRow { to, stream, next_seq } = row::get(value)?;
+        let (stream, unsettled) = (StreamId(stream), BTreeMap::new());
+        self.outgoing.insert(row::name(to)?, Outgoing { stream, next_seq, unsettled });
+        Ok(())
+    }
+
+    fn take_unsettled(&mut self, value: &[u8]) -> Result<(), String> {
+        let UnsettledRow { to, seq, text, typed_at_ms, group } = row::get(value)?;
+        let outgoing = self.outgoing.get_mut(&row::name(to)?).ok_or("no such stream")?;
+        let (text, typed_at) = (text.to_owned(), WallTime::from_unix_ms(typed_at_ms));
+        let message = Unsettled { text, typed_at, group: row::tag(group)?, saved: false };
+        outgoing.unsettled.insert(seq, message);
+        Ok(())
+    }
+
+    fn take_saved(&mut self, value: &[u8]) -> Result<(), String> {
+        let SavedRow { to, seq } = row::get(value)?;
+        let outgoing = self.outgoing.get_mut(&row::name(to)?).ok_or("no such stream")?;
+        outgoing.unsettled.get_mut(&seq).ok_or("no such message")?.saved = true;
+        Ok(())
+    }
+
+    fn take_wish(&mut self, key: &[u8], value: &[u8]) -> Result<(), String> {
+        let wish = match row::get(value)? {
+            WishRow::Create(group) => Wish::Create(row::name(group)?),
+            WishRow::Join(group) => Wish::Join(row::name(group)?),
+            WishRow::Leave(group) => Wish::Leave(row::name(group)?),
+            WishRow::Say { group, cast, text } => {
+                let (group, text) = (row::name(group)?, text.to_owned());
+                Wish::Say { group, cast: CastId(cast), text }
+            }
+        };
+        self.wishes.insert(row::number(key)?, wish);
+        Ok(())
+    }
+
+    fn take_reading(&mut self, value: &[u8]) -> Result<(), String> {
+        let ReadingRow { from, stream, next, used } = row::get(value)?;
+        let key = StreamKey { from: row::name(from)?, stream: StreamId(stream) };
+        self.shown.set(key, next, used);
+        Ok(())
+    }
+}

@@ -1,0 +1,267 @@
+//! A server's record row by row.
+//!
+//! A letter is one row, keyed by its number: a store of letters only appends. A stream has a row
+//! only once something of it was shown; how far it is stored, its letters tell.
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use super::membership::Answered;
+use super::record::{Account, Change, Letter, ServerRecord, Standing};
+use crate::protocol::{GroupRefusal, MessageId, Name, StoreId, StreamId, StreamKey, Token};
+use crate::store::{BadRow, RowChange, Rows, row};
+use crate::time::WallTime;
+
+const SERVER: &str = "server";
+const ACCOUNTS: &str = "accounts";
+const STREAMS: &str = "streams";
+const LETTERS: &str = "letters";
+const MEMBERS: &str = "members";
+const ANSWERED: &str = "answered";
+
+/// The key of the only row of the table `server` whose value is the store's id.
+const STORE: &[u8] = b"store";
+
+/// Keyed by the name.
+#[derive(Serialize, Deserialize)]
+struct AccountRow<'a> {
+    name: &'a str,
+    token: u64,
+    registration: u64,
+    original: Option<SocketAddr>,
+}
+
+/// Keyed by the sender's name, 0, and the stream.
+#[derive(Serialize, Deserialize)]
+struct StreamRow<'a> {
+    from: &'a str,
+    stream: u64,
+    to: &'a str,
+    shown: u64,
+    told: u64,
+}
+
+/// Keyed by the letter's number.
+#[derive(Serialize, Deserialize)]
+struct LetterRow<'a> {
+    to: &'a str,
+    from: &'a str,
+    stream: u64,
+    seq: u64,
+    stored_at_ms: u64,
+    #[serde(borrow)]
+    group: row::TagRow<'a>,
+    body: &'a [u8],
+}
+
+/// Keyed by the group's name, 0, and the member's.
+#[derive(Serialize, Deserialize)]
+struct MemberRow<'a> {
+    group: &'a str,
+    member: &'a str,
+}
+
+/// Keyed by the name of who asked.
+#[derive(Serialize, Deserialize)]
+struct AnsweredRow<'a> {
+    name: &'a str,
+    token: u64,
+    request: u64,
+    refused: Option<GroupRefusal>,
+}
+
+/// A row for people. Tokens are left out: whoever has one has the name.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum ToldRow<'a> {
+    Server { store: StoreId },
+    Account { name: &'a str, registration: u64, original: Option<SocketAddr> },
+    Stream { from: &'a str, stream: StreamId, to: &'a str, shown: u64, told: u64 },
+    Letter { number: u64, id: String, from: &'a str, to: &'a str, stored_at: String, text: String },
+    Member { group: &'a str, member: &'a str },
+    Answered { name: &'a str, request: u64, refused: Option<GroupRefusal> },
+}
+
+impl Rows for ServerRecord {
+    const KIND: &'static str = "server";
+
+    const FORMAT: u32 = 1;
+
+    const TABLES: &'static [&'static str] =
+        &[SERVER, ACCOUNTS, STREAMS, LETTERS, MEMBERS, ANSWERED];
+
+    fn first_rows(&self) -> Vec<RowChange> {
+        vec![row::put(SERVER, STORE.to_vec(), &self.store.0)]
+    }
+
+    fn row_changes(change: &Change) -> Vec<RowChange> {
+        match change {
+            Change::Registered { name, account } => {
+                let Account { token, registration, original } = *account;
+                let row =
+                    AccountRow { name: name.as_str(), token: token.0, registration, original };
+                vec![row::put(ACCOUNTS, name.key(), &row)]
+            }
+            Change::Stored { to, letter } => {
+                let row = LetterRow {
+                    to: to.as_str(),
+                    from: letter.from.as_str(),
+                    stream: letter.id.stream.0,
+                    seq: letter.id.seq,
+                    stored_at_ms: letter.stored_at.unix_ms(),
+                    group: row::tag_row(letter.group.as_ref()),
+                    body: &letter.body,
+                };
+                vec![row::put(LETTERS, row::number_key(letter.number), &row)]
+            }
+            Change::Shown { key, standing, letters } => {
+                let gone = letters.iter().map(|letter| row::number_key(*letter));
+                let gone = gone.map(|key| RowChange::Remove { table: LETTERS, key });
+                std::iter::once(stream_row(key, standing)).chain(gone).collect()
+            }
+            Change::Told { key, standing } => vec![stream_row(key, standing)],
+            Change::Forgotten { key } => {
+                vec![RowChange::Remove {
+                    table: STREAMS,
+                    key: row::name_key(&key.from, key.stream.0),
+                }]
+            }
+            Change::Joined { group, member } => {
+                let row = MemberRow { group: group.as_str(), member: member.as_str() };
+                vec![row::put(MEMBERS, row::pair_key(group, member), &row)]
+            }
+            Change::Left { group, member } => {
+                vec![RowChange::Remove { table: MEMBERS, key: row::pair_key(group, member) }]
+            }
+            Change::GroupAnswered { name, answered } => {
+                let Answered { token, request, refused } = *answered;
+                let row = AnsweredRow { name: name.as_str(), token: token.0, request, refused };
+                vec![row::put(ANSWERED, name.key(), &row)]
+            }
+        }
+    }
+
+    fn take_row(&mut self, table: &str, key: &[u8], value: &[u8]) -> Result<(), BadRow> {
+        let bad = |why| BadRow { table: table.to_owned(), why };
+        match table {
+            SERVER if key == STORE => self.store = StoreId(row::get(value).map_err(bad)?),
+            ACCOUNTS => self.take_account(value).map_err(bad)?,
+            STREAMS => self.take_stream(value).map_err(bad)?,
+            LETTERS => self.take_letter(key, value).map_err(bad)?,
+            MEMBERS => self.take_member(value).map_err(bad)?,
+            ANSWERED => self.take_answered(value).map_err(bad)?,
+            _ => return Err(bad("no such row".to_owned())),
+        }
+        Ok(())
+    }
+
+    fn tell_row(table: &str, key: &[u8], value: &[u8]) -> Result<impl Serialize, BadRow> {
+        told_row(table, key, value).map_err(|why| BadRow { table: table.to_owned(), why })
+    }
+}
+
+fn told_row<'a>(table: &str, key: &[u8], value: &'a [u8]) -> Result<ToldRow<'a>, String> {
+    Ok(match table {
+        SERVER if key == STORE => ToldRow::Server { store: StoreId(row::get(value)?) },
+        ACCOUNTS => {
+            let AccountRow { name, token: _, registration, original } = row::get(value)?;
+            ToldRow::Account { name, registration, original }
+        }
+        STREAMS => {
+            let StreamRow { from, stream, to, shown, told } = row::get(value)?;
+            ToldRow::Stream { from, stream: StreamId(stream), to, shown, told }
+        }
+        LETTERS => {
+            let LetterRow { to, from, stream, seq, stored_at_ms, group: _, body } =
+                row::get(value)?;
+            ToldRow::Letter {
+                number: row::number(key)?,
+                id: MessageId { stream: StreamId(stream), seq }.to_string(),
+                from,
+                to,
+                stored_at: WallTime::from_unix_ms(stored_at_ms).to_string(),
+                text: String::from_utf8_lossy(body).into_owned(),
+            }
+        }
+        MEMBERS => {
+            let MemberRow { group, member } = row::get(value)?;
+            ToldRow::Member { group, member }
+        }
+        ANSWERED => {
+            let AnsweredRow { name, token: _, request, refused } = row::get(value)?;
+            ToldRow::Answered { name, request, refused }
+        }
+        _ => return Err("no such row".to_owned()),
+    })
+}
+
+fn stream_row(key: &StreamKey, standing: &Standing) -> RowChange {
+    let row = StreamRow {
+        from: key.from.as_str(),
+        stream: key.stream.0,
+        to: standing.to.as_str(),
+        shown: standing.shown,
+        told: standing.told,
+    };
+    row::put(STREAMS, row::name_key(&key.from, key.stream.0), &row)
+}
+
+impl ServerRecord {
+    fn take_account(&mut self, value: &[u8]) -> Result<(), String> {
+        let AccountRow { name, token, registration, original } = row::get(value)?;
+        let account = Account { token: Token(token), registration, original };
+        self.accounts.insert(row::name(name)?, account);
+        Ok(())
+    }
+
+    fn take_stream(&mut self, value: &[u8]) -> Result<(), String> {
+        let StreamRow { from, stream, to, shown, told } = row::get(value)?;
+        let key = StreamKey { from: self.shared_name(from)?, stream: StreamId(stream) };
+        let standing = Standing { to: self.shared_name(to)?, shown, told };
+        self.set_standing(key, standing, 0);
+        Ok(())
+    }
+
+    fn take_letter(&mut self, key: &[u8], value: &[u8]) -> Result<(), String> {
+        let number = row::number(key)?;
+        let LetterRow { to, from, stream, seq, stored_at_ms, group, body } = row::get(value)?;
+        if seq == 0 {
+            return Err("a message without a place".to_owned());
+        }
+        let letter = Letter {
+            number,
+            id: MessageId { stream: StreamId(stream), seq },
+            from: self.shared_name(from)?,
+            stored_at: WallTime::from_unix_ms(stored_at_ms),
+            group: row::tag(group)?,
+            body: body.into(),
+        };
+        let to = self.shared_name(to)?;
+        self.keep(&to, letter);
+        Ok(())
+    }
+
+    fn take_member(&mut self, value: &[u8]) -> Result<(), String> {
+        let MemberRow { group, member } = row::get(value)?;
+        let member = self.shared_name(member)?;
+        self.membership.join(&row::name(group)?, &member);
+        Ok(())
+    }
+
+    fn take_answered(&mut self, value: &[u8]) -> Result<(), String> {
+        let AnsweredRow { name, token, request, refused } = row::get(value)?;
+        let answered = Answered { token: Token(token), request, refused };
+        self.membership.answer(&row::name(name)?, answered);
+        Ok(())
+    }
+
+    /// The name of an account, so that a million letters share the names of their senders.
+    fn shared_name(&self, text: &str) -> Result<Name, String> {
+        let name = row::name(text)?;
+        match self.accounts.get_key_value(&name) {
+            Some((known, _)) if known.as_str() == text => Ok(known.clone()),
+            _ => Ok(name),
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! A record on a medium: opening it, committing changes, and going on when the medium is full.
+//!
+//! The start-up code of the binary and of the simulator's hosts. Everything here takes as long as
+//! the medium takes; whoever must not wait for it has a thread for it ([`super::thread`]).
+
+use std::io;
+use std::marker::PhantomData;
+
+use super::Room;
+use super::contents::{Contents, OpenError};
+use super::medium::{Medium, is_full};
+use super::rows::{RowChange, Rows};
+
+/// A record's place on a medium.
+#[derive(Debug)]
+pub struct Database<R, M> {
+    medium: M,
+    /// None after an error.
+    contents: Option<Contents>,
+    record: PhantomData<fn() -> R>,
+}
+
+impl<R: Rows, M: Medium> Database<R, M> {
+    /// Opens the store on the medium and puts its record together; without one, makes one that
+    /// holds `fresh`. A crash at any point leaves either no store or all of it.
+    ///
+    /// # Errors
+    ///
+    /// What is there is no store for `R`, or the medium fails.
+    pub fn open(mut medium: M, fresh: impl FnOnce() -> R) -> Result<(Self, R), OpenError> {
+        let mut contents = match open_file(&mut medium)? {
+            Some(contents) => contents,
+            None => {
+                let file = medium.create().map_err(OpenError::Io)?;
+                Contents::create(file, &fresh()).map_err(OpenError::Io)?;
+                medium.publish().map_err(OpenError::Io)?;
+                open_file(&mut medium)?.ok_or_else(|| OpenError::Damaged("it is gone".into()))?
+            }
+        };
+        contents.bring_up_to_date::<R>()?;
+        let record = contents.read()?;
+        medium.hold_reserve().map_err(OpenError::Io)?;
+        Ok((Self { medium, contents: Some(contents), record: PhantomData }, record))
+    }
+
+    /// Makes the changes durable, all or none. If the medium is full, the room held in reserve is
+    /// used up for it; the answer is [`Room::Low`] until that much is free again.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the medium reports. Whether the changes were kept is unknown, and this is of no
+    /// use any more.
+    pub fn commit(&mut self, changes: &[R::Change]) -> io::Result<Room> {
+        let rows: Vec<RowChange> = changes.iter().flat_map(R::row_changes).collect();
+        if !rows.is_empty() {
+            match self.write(&rows) {
+                Err(error) if is_full(&error) => {
+                    self.medium.free_reserve()?;
+                    self.contents = open_file(&mut self.medium).map_err(io_error)?;
+                    self.write(&rows)?;
+                }
+                result => result?,
+            }
+        }
+        Ok(if self.medium.hold_reserve()? { Room::Plenty } else { Room::Low })
+    }
+
+    /// After an error the contents are gone: redb answers nothing but that there was one.
+    fn write(&mut self, rows: &[RowChange]) -> io::Result<()> {
+        let contents = self.contents.take();
+        let contents = contents.ok_or_else(|| io::Error::other("it failed before"))?;
+        contents.write(rows)?;
+        self.contents = Some(contents);
+        Ok(())
+    }
+}
+
+/// What is on the medium. To open it costs room as well: after a crash there is something to write.
+fn open_file(medium: &mut impl Medium) -> Result<Option<Contents>, OpenError> {
+    let mut open = || medium.open().map_err(OpenError::Io)?.map(Contents::open).transpose();
+    match open() {
+        Err(OpenError::Io(error)) if is_full(&error) => {}
+        result => return result,
+    }
+    medium.free_reserve().map_err(OpenError::Io)?;
+    medium.open().map_err(OpenError::Io)?.map(Contents::open).transpose()
+}
+
+fn io_error(error: OpenError) -> io::Error {
+    match error {
+        OpenError::Io(error) => error,
+        other => io::Error::other(other),
+    }
+}

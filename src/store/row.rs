@@ -1,0 +1,77 @@
+//! Keys and values of rows as bytes: what every record that writes [`super::Rows`] has in common.
+//!
+//! Keys are put together by hand, for they are ordered as bytes; values are written by postcard.
+
+use serde::{Deserialize, Serialize};
+
+use super::RowChange;
+use crate::protocol::{BadName, CastId, GroupTag, Name};
+
+/// A row with this value.
+pub(crate) fn put(table: &'static str, key: Vec<u8>, value: &impl Serialize) -> RowChange {
+    // Everything that is written has a length and no map: it cannot fail.
+    RowChange::Put { table, key, value: postcard::to_allocvec(value).unwrap_or_default() }
+}
+
+/// The value of a row.
+///
+/// # Errors
+///
+/// It is none; why.
+pub(crate) fn get<'a, T: Deserialize<'a>>(value: &'a [u8]) -> Result<T, String> {
+    postcard::from_bytes(value).map_err(|error| error.to_string())
+}
+
+/// The key of what is numbered.
+pub(crate) fn number_key(number: u64) -> Vec<u8> {
+    number.to_be_bytes().to_vec()
+}
+
+/// What [`number_key`] wrote.
+///
+/// # Errors
+///
+/// It is no number; why.
+pub(crate) fn number(key: &[u8]) -> Result<u64, String> {
+    key.try_into().map(u64::from_be_bytes).map_err(|_| "the key is no number".to_owned())
+}
+
+/// The key of what is numbered for each name: no letter of a name is 0.
+pub(crate) fn name_key(name: &Name, number: u64) -> Vec<u8> {
+    let mut bytes = name.key();
+    bytes.push(0);
+    bytes.extend(number.to_be_bytes());
+    bytes
+}
+
+/// A name as it was written.
+///
+/// # Errors
+///
+/// It is none; why.
+pub(crate) fn name(text: &str) -> Result<Name, String> {
+    text.parse().map_err(|why: BadName| why.to_string())
+}
+
+/// A message's [`GroupTag`]: its cast, and the group's name.
+pub(crate) type TagRow<'a> = Option<(u64, Option<&'a str>)>;
+
+/// The tag as it is written.
+pub(crate) fn tag_row(group: Option<&GroupTag>) -> TagRow<'_> {
+    group.map(|group| (group.cast.0, group.name.as_ref().map(Name::as_str)))
+}
+
+/// What [`tag_row`] wrote.
+///
+/// # Errors
+///
+/// The group's name is none; why.
+pub(crate) fn tag(row: TagRow<'_>) -> Result<Option<GroupTag>, String> {
+    let Some((cast, group)) = row else { return Ok(None) };
+    Ok(Some(GroupTag { cast: CastId(cast), name: group.map(name).transpose()? }))
+}
+
+/// The key of a pair of names: no letter of a name is 0.
+pub(crate) fn pair_key(first: &Name, second: &Name) -> Vec<u8> {
+    [first.key(), vec![0], second.key()].concat()
+}

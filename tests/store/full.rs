@@ -1,0 +1,145 @@
+//! A medium that is full, or that fails.
+
+use std::io::ErrorKind;
+
+use udpchat::store::{Database, Room};
+
+use crate::notes::{Change, Notes};
+use crate::ram::Ram;
+
+const TEXT_BYTES: usize = 4_000;
+/// A small disk.
+const BLOCKS: usize = 1_000;
+
+fn open(disk: &Ram) -> (Database<Notes, Ram>, Notes) {
+    Database::open(disk.clone(), Notes::default).unwrap()
+}
+
+fn take(number: u64) -> Vec<Change> {
+    vec![Change::Take(number, vec![b'x'; TEXT_BYTES])]
+}
+
+/// Takes notes until there is little room; how many there are then.
+fn fill(database: &mut Database<Notes, Ram>) -> u64 {
+    for number in 0.. {
+        if database.commit(&take(number)).unwrap() == Room::Low {
+            return number + 1;
+        }
+        assert!(number < 100_000, "never full");
+    }
+    unreachable!()
+}
+
+#[test]
+fn what_was_committed_is_there_after_opening_again() {
+    let disk = Ram::default();
+    let (mut database, notes) = open(&disk);
+    assert_eq!(notes, Notes::default());
+    database.commit(&take(7)).unwrap();
+    database.commit(&[Change::Take(8, b"eight".to_vec()), Change::ThrowAway(7)]).unwrap();
+    drop(database);
+    assert_eq!(open(&disk).1.0, [(8, b"eight".to_vec())].into());
+}
+
+#[test]
+fn a_full_disk_is_told_and_loses_nothing() {
+    let disk = Ram::default();
+    disk.state().blocks_max = Some(BLOCKS);
+    let (mut database, _) = open(&disk);
+    let count = fill(&mut database);
+    assert!(!disk.state().is_reserve_held());
+    assert_eq!(database.commit(&[]).unwrap(), Room::Low);
+    drop(database);
+    let (mut database, notes) = open(&disk);
+    assert_eq!(notes.0.len() as u64, count);
+    assert_eq!(database.commit(&[]).unwrap(), Room::Low);
+}
+
+#[test]
+fn on_a_full_disk_things_can_be_thrown_away_until_there_is_room_again() {
+    let disk = Ram::default();
+    disk.state().blocks_max = Some(BLOCKS);
+    let (mut database, _) = open(&disk);
+    let count = fill(&mut database);
+    for number in 0..count {
+        database.commit(&[Change::ThrowAway(number)]).unwrap();
+    }
+    drop(database);
+    disk.state().blocks_max = Some(2 * BLOCKS);
+    let (mut database, notes) = open(&disk);
+    assert_eq!(notes, Notes::default());
+    assert_eq!(database.commit(&[]).unwrap(), Room::Plenty);
+}
+
+#[test]
+fn room_made_by_others_is_noticed_without_a_restart() {
+    let disk = Ram::default();
+    disk.state().blocks_max = Some(BLOCKS);
+    let (mut database, _) = open(&disk);
+    fill(&mut database);
+    disk.state().blocks_max = Some(BLOCKS + 32);
+    assert_eq!(database.commit(&[]).unwrap(), Room::Low, "less than twice the reserve is free");
+    disk.state().blocks_max = Some(2 * BLOCKS);
+    assert_eq!(database.commit(&[]).unwrap(), Room::Plenty);
+    assert!(disk.state().is_reserve_held());
+}
+
+#[test]
+fn a_disk_that_is_full_even_without_the_reserve_ends_it() {
+    let disk = Ram::default();
+    let (mut database, _) = open(&disk);
+    database.commit(&take(0)).unwrap();
+    disk.state().blocks_max = Some(0);
+    let error = (1..1_000).find_map(|number| database.commit(&take(number)).err()).unwrap();
+    assert_eq!(error.kind(), ErrorKind::StorageFull);
+    assert!(database.commit(&[Change::ThrowAway(0)]).is_err());
+    drop(database);
+    disk.state().blocks_max = None;
+    assert!(open(&disk).1.0.contains_key(&0));
+}
+
+#[test]
+fn after_a_failure_nothing_more_is_committed_and_a_restart_goes_on() {
+    // Every operation of a commit fails once, and all after it.
+    for at in 0..100 {
+        let disk = Ram::default();
+        let (mut database, _) = open(&disk);
+        database.commit(&take(0)).unwrap();
+        disk.state().fails_after = Some((at, ErrorKind::Other));
+        let committed = database.commit(&take(1)).is_ok();
+        if !committed {
+            assert!(database.commit(&take(2)).is_err(), "at {at}");
+        }
+        drop(database);
+        disk.state().fails_after = None;
+        let (mut database, notes) = open(&disk);
+        assert!(notes.0.contains_key(&0), "at {at}");
+        assert!(!committed || notes.0.contains_key(&1), "at {at}");
+        assert!(!notes.0.contains_key(&2), "at {at}");
+        database.commit(&take(3)).unwrap();
+        if committed {
+            assert!(at > 3, "a commit takes a few operations");
+            return;
+        }
+    }
+    panic!("a commit takes more than 100 operations");
+}
+
+#[test]
+fn a_creation_that_fails_anywhere_leaves_nothing_or_all() {
+    let disk = Ram::default();
+    drop(open(&disk));
+    let operations = disk.state().operations;
+    assert!(operations > 10, "{operations}");
+    for at in 0..operations {
+        let disk = Ram::default();
+        disk.state().fails_after = Some((at, ErrorKind::Other));
+        let first = || Notes([(1, b"first".to_vec())].into());
+        // Closing it at the end fails in peace.
+        drop(Database::open(disk.clone(), first));
+        disk.state().fails_after = None;
+        let again = || Notes([(2, b"second".to_vec())].into());
+        let (_, notes) = Database::open(disk.clone(), again).unwrap();
+        assert_eq!(notes.0.len(), 1, "at {at}: {notes:?}");
+    }
+}
