@@ -170,6 +170,8 @@ impl<P: Plant> Client<P> {
             (Gauge::Commands, self.commands.len()),
             (Gauge::Outbox, unsettled.sum()),
             (Gauge::Recipients, self.lanes.len()),
+            (Gauge::Requests, self.groups.len()),
+            (Gauge::Casts, self.fanouts.len()),
         ])
     }
 

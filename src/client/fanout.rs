@@ -35,6 +35,11 @@ enum Outcome {
 }
 
 impl Fanouts {
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// There is such a copy.
     pub(super) fn add(&mut self, group: &GroupTag, id: MessageId) {
         self.0.entry(group.cast).or_default().copies.insert(id, Outcome::None);

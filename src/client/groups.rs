@@ -74,6 +74,13 @@ struct Question {
     next_at: Time,
 }
 
+impl Groups {
+    /// How many requests are not answered.
+    pub(super) fn len(&self) -> usize {
+        self.queue.len()
+    }
+}
+
 impl Wants {
     /// What to ask the server, when the names up to `after` are known.
     fn ask(&self, after: Option<Name>) -> GroupAsk {
