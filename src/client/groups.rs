@@ -157,10 +157,7 @@ impl<P: Plant> Client<P> {
     /// The server is (again) there: it is asked at once.
     pub(super) fn resume_groups(&mut self, now: Now) {
         if self.server_is_original() {
-            while !self.groups.queue.is_empty() {
-                self.fail(Problem::NoGroups);
-                self.end_request();
-            }
+            self.refuse_requests(|_| Problem::NoGroups);
         }
         if let Some(question) = &mut self.groups.asked {
             question.next_at = now.time;
@@ -220,51 +217,57 @@ impl<P: Plant> Client<P> {
         if self.groups.asked.as_ref().is_none_or(|asked| asked.number != request) {
             return;
         }
-        let Some(wants) = self.groups.queue.front().map(|first| first.wants.clone()) else {
-            return;
-        };
         self.groups.asked = None;
+        if let GroupAnswer::Names { names, more } = answer {
+            self.groups.names.extend(names);
+            if !more {
+                self.listed(now);
+            }
+            return self.pump_groups(now);
+        }
+        let Some(Request { number, wants, .. }) = self.take_first() else { return };
         match answer {
-            GroupAnswer::Names { names, more } => {
-                self.groups.names.extend(names);
-                if !more {
-                    let names = std::mem::take(&mut self.groups.names);
-                    self.end_request();
-                    self.listed(now, wants, names);
+            GroupAnswer::Done => {
+                let done = match &wants {
+                    Wants::Wish(Wish::Create(group)) => Some((group, GroupDone::Created)),
+                    Wants::Wish(Wish::Join(group)) => Some((group, GroupDone::Joined)),
+                    Wants::Wish(Wish::Leave(group)) => Some((group, GroupDone::Left)),
+                    // No server of ours answers a question for names so.
+                    _ => None,
+                };
+                if let Some((group, what)) = done {
+                    let group = group.clone();
+                    self.journal.event_durably(Event::Group { group, what });
                 }
             }
-            GroupAnswer::Done => {
-                self.end_request();
-                let (group, what) = match wants {
-                    Wants::Wish(Wish::Create(group)) => (group, GroupDone::Created),
-                    Wants::Wish(Wish::Join(group)) => (group, GroupDone::Joined),
-                    Wants::Wish(Wish::Leave(group)) => (group, GroupDone::Left),
-                    // No server of ours answers a question for names so.
-                    _ => return self.pump_groups(now),
-                };
-                self.journal.event_durably(Event::Group { group, what });
-            }
-            GroupAnswer::Refused(refusal) => {
-                self.end_request();
-                self.fail(refused(refusal, wants));
-            }
+            GroupAnswer::Refused(refusal) => self.fail(refused(refusal, &wants)),
+            GroupAnswer::Old | GroupAnswer::Names { .. } => {}
+        }
+        if matches!(wants, Wants::Wish(_)) {
+            self.change_once_told(Change::WishEnded { number });
         }
         self.pump_groups(now);
     }
 
-    /// All the names that somebody wanted have come.
-    fn listed(&mut self, now: Now, wants: Wants, names: Vec<Name>) {
+    /// All the names that the first request wanted have come.
+    fn listed(&mut self, now: Now) {
+        let names = std::mem::take(&mut self.groups.names);
+        let Some(Request { number, wants, .. }) = self.take_first() else { return };
         match wants {
             Wants::Groups => self.journal.event_durably(Event::Groups(names)),
             Wants::Members(group) => {
                 self.journal.event_durably(Event::Members { group, members: names });
             }
-            Wants::Wish(Wish::Say { group, cast, text }) => {
-                let members = self.perhaps_stale(&group, names);
-                self.fan_out(now, &GroupTag { cast, name: Some(group) }, members, &text);
+            Wants::Wish(wish) => {
+                // In one commit with the copies: never without them, and they never twice.
+                if !self.plant.has(Bug::CastsAgain) {
+                    self.change(Change::WishEnded { number });
+                }
+                if let Wish::Say { group, cast, text } = wish {
+                    let members = self.perhaps_stale(&group, names);
+                    self.fan_out(now, &GroupTag { cast, name: Some(group) }, members, &text);
+                }
             }
-            // No server of ours answers a change with names.
-            Wants::Wish(_) => {}
         }
     }
 
@@ -279,17 +282,11 @@ impl<P: Plant> Client<P> {
         }
     }
 
-    /// The first request needs no further care. What comes of it shares the commit.
-    fn end_request(&mut self) {
+    /// Takes out the first request, and whatever was known of its answer.
+    fn take_first(&mut self) -> Option<Request> {
         self.groups.asked = None;
         self.groups.names.clear();
-        let Some(Request { number, wants, .. }) = self.groups.queue.pop_front() else { return };
-        if let Wants::Wish(wish) = wants {
-            if matches!(wish, Wish::Say { .. }) && self.plant.has(Bug::CastsAgain) {
-                return;
-            }
-            self.change(Change::WishEnded { number });
-        }
+        self.groups.queue.pop_front()
     }
 
     /// Whether the user knows of every request what has become of it.
@@ -299,19 +296,24 @@ impl<P: Plant> Client<P> {
 
     /// Gives up what the server has not answered, and says so: nothing is here to ask it later.
     pub(super) fn abandon_requests(&mut self) {
-        while let Some(request) = self.groups.queue.front() {
-            let problem = match &request.wants {
-                Wants::Wish(Wish::Say { group, .. }) => Problem::LeftBeforeCast(group.to_string()),
-                _ => Problem::LeftUnanswered,
-            };
-            self.fail(problem);
-            self.end_request();
-        }
+        self.refuse_requests(|wants| match wants {
+            Wants::Wish(Wish::Say { group, .. }) => Problem::LeftBeforeCast(group.to_string()),
+            _ => Problem::LeftUnanswered,
+        });
         self.timers.clear(&Timer::Groups);
+    }
+
+    fn refuse_requests(&mut self, why: impl Fn(&Wants) -> Problem) {
+        while let Some(Request { number, wants, .. }) = self.take_first() {
+            self.fail(why(&wants));
+            if matches!(wants, Wants::Wish(_)) {
+                self.change_once_told(Change::WishEnded { number });
+            }
+        }
     }
 }
 
-fn refused(refusal: GroupRefusal, wants: Wants) -> Problem {
+fn refused(refusal: GroupRefusal, wants: &Wants) -> Problem {
     let group = match wants {
         Wants::Wish(Wish::Create(group) | Wish::Join(group) | Wish::Leave(group))
         | Wants::Wish(Wish::Say { group, .. })
@@ -319,6 +321,7 @@ fn refused(refusal: GroupRefusal, wants: Wants) -> Problem {
         // No server of ours refuses to say which groups there are.
         Wants::Groups => return Problem::NoGroups,
     };
+    let group = group.clone();
     match refusal {
         GroupRefusal::Exists => Problem::GroupExists(group),
         GroupRefusal::NoSuchGroup => Problem::NoSuchGroup(group),

@@ -74,6 +74,8 @@ pub enum GroupAnswer {
     Done,
     /// It is not done.
     Refused(GroupRefusal),
+    /// A later request of the same client was answered: so was this one, and its user was told.
+    Old,
     /// Some of the names that were asked for, in order.
     Names {
         /// The names.

@@ -42,7 +42,8 @@ impl<P: Plant> Server<P> {
         }
     }
 
-    /// Does what a request wants unless that has been done; none if a later one has been done.
+    /// Does what a request wants unless that, or what a later one wanted, has been done; none from
+    /// whom nobody knows.
     fn answer_once(
         &mut self,
         name: &Name,
@@ -52,7 +53,7 @@ impl<P: Plant> Server<P> {
         let token = self.record.accounts.get(name)?.token;
         let last = self.record.membership.answered(name).filter(|last| last.token == token);
         let refused = match last {
-            Some(last) if request < last.request => return None,
+            Some(last) if request < last.request => return Some(GroupAnswer::Old),
             Some(last) if request == last.request && !self.plant.has(Bug::AsksTwice) => {
                 last.refused
             }

@@ -104,6 +104,26 @@ fn a_repeated_request_is_done_once_and_answered_again() {
 }
 
 #[test]
+fn a_request_from_before_the_last_one_changes_nothing() {
+    let mut world = World::with(&["alice"]);
+    let mut late = true;
+    world.rule(move |_, sight| {
+        // The second copy of the first request comes when two more have been answered.
+        if sight.is("alice", Kind::GroupAsk, "server") && std::mem::take(&mut late) {
+            return super::Verdict::Twice(seconds(5));
+        }
+        super::Verdict::Pass
+    });
+    for line in ["create_group team", "leave_group team", "create_group other"] {
+        world.types("alice", line);
+        world.run(seconds(1));
+    }
+    world.run(seconds(5));
+    assert_eq!(world.snapshot().groups, ["other: alice"]);
+    assert_eq!(world.count("alice", is_done(GroupDone::Created)), 2);
+}
+
+#[test]
 fn what_cannot_be_done_is_said() {
     let mut world = team(&["alice", "bob"]);
     let group = || "team".parse().expect("a name");
