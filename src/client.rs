@@ -8,6 +8,7 @@ mod commands;
 mod event;
 mod fanout;
 mod groups;
+mod history;
 mod inbox;
 mod original;
 mod outbox;
@@ -23,6 +24,7 @@ use std::net::SocketAddr;
 
 pub use event::{Command, DetourReason, Event, GroupDone, Listing, Problem, UnsentReason};
 pub use groups::Wish;
+pub use history::{Course, History, Line, State};
 pub use record::{Change, ClientRecord, Outgoing, ShownStreams, Unsettled};
 
 use crate::holding::Holding;
@@ -43,6 +45,7 @@ use original::Originals;
 use outbox::Lane;
 use roster::{Part, Roster};
 use session::{Phase, Session};
+use timing::LAZY_COMMIT;
 
 /// Who the client is and where its server is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,6 +86,8 @@ pub struct Client<P = Sound> {
     waiting_for: Option<WaitingFor>,
     /// Some send has failed for good.
     incomplete: bool,
+    /// The message that was given to the user last and is not known to be on their screen.
+    showing: Option<(Name, MessageId)>,
     invalid_datagrams: u64,
     ended: bool,
 }
@@ -100,6 +105,8 @@ enum Timer {
     Groups,
     /// An acknowledgement from a recipient, or on its behalf.
     Lane(Name),
+    /// A commit that takes along what was recorded lazily.
+    Lazy,
 }
 
 impl Client {
@@ -141,9 +148,11 @@ impl<P: Plant> Client<P> {
             commands: VecDeque::new(),
             waiting_for: Some(WaitingFor::Arrival),
             incomplete: false,
+            showing: None,
             invalid_datagrams: 0,
             ended: false,
         };
+        client.show_again();
         client.restore_outbox();
         client.restore_wishes();
         client
@@ -307,6 +316,15 @@ impl<P: Plant> Client<P> {
         self.journal.record_once_told(change);
     }
 
+    /// Changes the durable state with the next commit, or after [`LAZY_COMMIT`].
+    fn change_lazily(&mut self, change: Change) {
+        self.record.apply(&change);
+        self.journal.record_lazily(change);
+        if !self.timers.is_set(&Timer::Lazy) {
+            self.timers.set(Timer::Lazy, self.now.time + LAZY_COMMIT);
+        }
+    }
+
     fn send_to_server(&mut self, packet: &Packet, body: &[u8], attempt: u32) {
         self.send(self.config.server, packet, body, attempt);
     }
@@ -367,6 +385,7 @@ impl<P: Plant> Machine for Client<P> {
 
     fn handle_timeout(&mut self, now: Now) {
         self.now = now;
+        self.holding.expire(now.time);
         while let Some(timer) = self.timers.pop_due(now.time) {
             match timer {
                 Timer::Start => {
@@ -380,17 +399,28 @@ impl<P: Plant> Machine for Client<P> {
                 Timer::GiveUp => self.give_up(now),
                 Timer::Groups => self.pump_groups(now),
                 Timer::Lane(name) => self.pump(now, &name),
+                Timer::Lazy => self.journal.hurry(),
             }
         }
         self.drain_loopback(now);
     }
 
-    fn handle_committed(&mut self, _now: Now, _room: Room) {
+    fn handle_committed(&mut self, now: Now, _room: Room) {
+        self.now = now;
         self.journal.committed();
     }
 
     fn poll_output(&mut self) -> Option<Output<Event, Change>> {
-        self.journal.poll()
+        // Whoever asks on has carried out what came before.
+        self.displayed();
+        if self.ended {
+            self.journal.hurry();
+        }
+        let output = self.journal.poll();
+        if let Some(Output::Event(event)) = &output {
+            self.telling(event);
+        }
+        output
     }
 
     fn next_timeout(&self) -> Option<Time> {

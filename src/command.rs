@@ -78,6 +78,12 @@ pub const FORMS: &[Form] = &[
     },
     Form { verb: "list", usage: "list", what: "who is here", read: list },
     Form {
+        verb: "history",
+        usage: "history <name>",
+        what: "what you wrote with somebody",
+        read: |form, rest| Ok(asks(Command::History(only_name(rest, form)?))),
+    },
+    Form {
         verb: "create_group",
         usage: "create_group <group>",
         what: "make a group and be its first member",
@@ -254,6 +260,7 @@ impl fmt::Display for Command {
             Self::Register(name) => write!(f, "reg {name}"),
             Self::Deregister(name) => write!(f, "dereg {name}"),
             Self::List => f.write_str("list"),
+            Self::History(name) => write!(f, "history {name}"),
             Self::Quit | Self::Finish => f.write_str("quit"),
         }
     }
@@ -272,7 +279,7 @@ mod tests {
 
     #[test]
     fn commands_are_what_the_original_had_and_a_few_more() {
-        for line in ["send bob hello", "reg alice", "dereg alice", "list", "quit"] {
+        for line in ["send bob hello", "reg alice", "dereg alice", "list", "history bob", "quit"] {
             assert_eq!(command(line).to_string(), line);
         }
         for line in ["send_all hi all", "send_group team hi", "create_group team", "list_groups"] {

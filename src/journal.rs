@@ -10,6 +10,8 @@ use crate::protocol::limits::WAITING_OUTPUTS_MAX;
 pub(crate) struct Journal<E, C> {
     ready: VecDeque<Output<E, C>>,
     changes: Vec<C>,
+    /// Whether the changes are worth a commit of their own.
+    urgent: bool,
     /// Changes for the commit after the next: what waits for the next says of them.
     later: Vec<C>,
     waiting: Vec<Output<E, C>>,
@@ -28,6 +30,7 @@ impl<E, C> Journal<E, C> {
         Self {
             ready: VecDeque::new(),
             changes: Vec::new(),
+            urgent: false,
             later: Vec::new(),
             waiting: Vec::new(),
             in_flight: None,
@@ -44,6 +47,7 @@ impl<E, C> Journal<E, C> {
     /// Asks the store to keep a change.
     pub(crate) fn record(&mut self, change: C) -> Ticket {
         self.changes.push(change);
+        self.urgent = true;
         Ticket(self.asked + 1)
     }
 
@@ -51,10 +55,20 @@ impl<E, C> Journal<E, C> {
     /// after that was said: a crash in between makes it be said again, and never not at all.
     pub(crate) fn record_once_told(&mut self, change: C) {
         if self.waiting.is_empty() {
-            self.changes.push(change);
+            self.record(change);
         } else {
             self.later.push(change);
         }
+    }
+
+    /// Asks the store to keep a change with the next commit. Nothing waits for it.
+    pub(crate) fn record_lazily(&mut self, change: C) {
+        self.changes.push(change);
+    }
+
+    /// What was recorded lazily is not to wait any longer.
+    pub(crate) fn hurry(&mut self) {
+        self.urgent = !self.changes.is_empty();
     }
 
     /// Sends once everything recorded so far is durable; if too much waits for that, never.
@@ -75,7 +89,7 @@ impl<E, C> Journal<E, C> {
     }
 
     fn durably(&mut self, output: Output<E, C>) {
-        if !self.changes.is_empty() {
+        if self.urgent {
             self.waiting.push(output);
         } else if let Some(waiting) = &mut self.in_flight {
             waiting.push(output);
@@ -115,12 +129,13 @@ impl<E, C> Journal<E, C> {
         if let Some(output) = self.ready.pop_front() {
             return Some(output);
         }
-        if self.in_flight.is_some() || self.changes.is_empty() {
+        if self.in_flight.is_some() || !self.urgent {
             return None;
         }
         self.asked += 1;
         self.in_flight = Some(std::mem::take(&mut self.waiting));
         let next = std::mem::take(&mut self.later);
+        self.urgent = !next.is_empty();
         Some(Output::Commit(std::mem::replace(&mut self.changes, next)))
     }
 }
@@ -181,6 +196,26 @@ mod tests {
         journal.committed();
         assert_eq!(journal.poll(), Some(Output::Event("told")));
         assert_eq!(journal.poll(), Some(Output::Commit(vec![2])));
+    }
+
+    #[test]
+    fn a_lazy_change_waits_for_another_commit_or_until_it_hurries() {
+        let mut journal = Outputs::new();
+        journal.record_lazily(1);
+        journal.event_durably("at once");
+        assert_eq!(journal.poll(), Some(Output::Event("at once")));
+        assert_eq!(journal.poll(), None);
+        assert!(!journal.is_idle());
+        journal.record(2);
+        assert_eq!(journal.poll(), Some(Output::Commit(vec![1, 2])));
+        journal.committed();
+        journal.record_lazily(3);
+        journal.hurry();
+        assert_eq!(journal.poll(), Some(Output::Commit(vec![3])));
+        journal.committed();
+        journal.hurry();
+        assert_eq!(journal.poll(), None);
+        assert!(journal.is_idle());
     }
 
     #[test]

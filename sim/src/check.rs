@@ -4,7 +4,9 @@
 
 mod bounds;
 mod convergence;
+mod delivered;
 mod groups;
+mod kept;
 mod loss;
 mod memory;
 mod model;
@@ -13,6 +15,7 @@ mod order;
 mod panic;
 mod presence;
 mod quiet;
+mod recovery;
 mod truth;
 mod words;
 
@@ -85,6 +88,9 @@ pub const CHECKERS: &[Checker] = &[
     order::CHECKER,
     words::CHECKER,
     truth::CHECKER,
+    kept::CHECKER,
+    delivered::CHECKER,
+    recovery::CHECKER,
     loss::CHECKER,
     convergence::CHECKER,
     quiet::CHECKER,

@@ -1,5 +1,6 @@
 //! What a client is told, and what it tells.
 
+use super::history::Line;
 use crate::protocol::limits::{
     GROUP_REQUESTS_MAX, GROUPS_MAX, MEMBERS_MAX, OUTBOX_MAX, WAITING_COMMANDS_MAX,
 };
@@ -44,6 +45,8 @@ pub enum Command {
     Deregister(Name),
     /// Say who is here.
     List,
+    /// Say what was written with somebody.
+    History(Name),
     /// Go offline and end at once, whatever is still on its way.
     Quit,
     /// Go offline and end once every send has its outcome.
@@ -80,7 +83,7 @@ pub enum Event {
         /// Why not directly.
         reason: DetourReason,
     },
-    /// A message for the user, shown once.
+    /// A message for the user, shown once but for `again`.
     Message {
         /// The message.
         id: MessageId,
@@ -92,6 +95,15 @@ pub enum Event {
         stored_at: Option<WallTime>,
         /// Whether it is a copy of a text to many, and of which.
         group: Option<GroupTag>,
+        /// Whether it may have been shown before: the client ended just then.
+        again: bool,
+    },
+    /// The answer to [`Command::History`], in order; nothing if nothing was written.
+    History {
+        /// With whom.
+        with: Name,
+        /// What.
+        lines: Vec<Line>,
     },
     /// The recipient has seen the message.
     Received {

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
+use super::history::{Course, Line, State};
 use super::timing::{DIRECT_ATTEMPTS, KNOCK, RETRY, UNSENT_AFTER};
 use super::{Change, Client, DetourReason, Event, Problem, Timer, UnsentReason};
 use crate::plant::{Bug, Plant};
@@ -122,8 +123,10 @@ impl<P: Plant> Client<P> {
             Some(known) => MessageId { stream: known.stream, seq: known.next_seq },
             None => MessageId { stream: StreamId(self.entropy.draw()), seq: 1 },
         };
-        let (typed_at, tag) = (now.wall, group.clone());
-        self.change(Change::Typed { to: to.clone(), id, text, typed_at, group: tag });
+        let (with, at, tag) = (to.clone(), now.wall, group.clone());
+        let course = Course::Out(State::Pending);
+        self.keep_line(Line { with, at, id, text: text.clone(), group: tag.clone(), course });
+        self.change(Change::Typed { to: to.clone(), id, text, typed_at: at, group: tag });
         group.iter().for_each(|group| self.fanouts.add(group, id));
         let sending = Event::Sending { id, to: to.clone() };
         self.fanouts.tell(&mut self.journal, group.as_ref(), sending);

@@ -4,6 +4,7 @@
 
 use std::net::SocketAddr;
 
+use super::history::State;
 use super::outbox::{Entry, Lane, Told, Way};
 use super::timing::REFUSED_RETRY;
 use super::{Change, Client, Event, UnsentReason};
@@ -72,6 +73,7 @@ impl<P: Plant> Client<P> {
             }
         }
         for seq in settled.into_keys() {
+            self.keep_outcome(MessageId { stream, seq }, State::Received);
             self.change_once_told(Change::Settled { to: to.clone(), seq });
         }
         self.pump(now, to);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::groups::Wish;
+use super::history::{History, Line, State};
 use crate::protocol::limits::STREAMS_MAX;
 use crate::protocol::{GroupTag, MessageId, Name, StreamId, StreamKey, Token};
 use crate::store::Record;
@@ -23,6 +24,8 @@ pub struct ClientRecord {
     pub wishes: BTreeMap<u64, Wish>,
     /// The number of the next wish: higher than any before.
     pub next_wish: u64,
+    /// What was written.
+    pub history: History,
 }
 
 /// One stream of messages to one recipient.
@@ -126,6 +129,30 @@ pub enum Change {
         /// Its number.
         number: u64,
     },
+    /// A message was typed or has come.
+    Line {
+        /// Higher than that of any line before.
+        number: u64,
+        /// The message.
+        line: Line,
+    },
+    /// Everything that came before a line has been shown.
+    Displayed {
+        /// The line's number.
+        next: u64,
+    },
+    /// Something has become of a message that the user sent.
+    Outcome {
+        /// Its line.
+        number: u64,
+        /// What.
+        state: State,
+    },
+    /// A line is not needed any more.
+    LineDropped {
+        /// Which.
+        number: u64,
+    },
 }
 
 impl ClientRecord {
@@ -212,6 +239,10 @@ impl Record for ClientRecord {
             Change::WishEnded { number } => {
                 self.wishes.remove(number);
             }
+            Change::Line { number, line } => self.history.add(*number, line.clone()),
+            Change::Displayed { next } => self.history.set_displayed(*next),
+            Change::Outcome { number, state } => self.history.set_state(*number, *state),
+            Change::LineDropped { number } => self.history.remove(*number),
         }
     }
 }

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::groups::Wish;
+use super::history::{Course, Line, State};
 use super::record::{Change, ClientRecord, Outgoing, Unsettled};
-use crate::protocol::{CastId, StreamId, StreamKey, Token};
+use crate::protocol::{CastId, MessageId, StreamId, StreamKey, Token};
 use crate::store::{BadRow, RowChange, Rows, row};
 use crate::time::WallTime;
 
@@ -16,12 +17,15 @@ const UNSETTLED: &str = "unsettled";
 const SAVED: &str = "saved";
 const READING: &str = "reading";
 const WISHES: &str = "wishes";
+const LINES: &str = "lines";
+const OUTCOMES: &str = "outcomes";
 
-/// The keys of the table `client`: the token, how often the client has registered, and the number
-/// of its next wish.
+/// The keys of the table `client`: the token, how often the client has registered, the number of
+/// its next wish, and before which line everything was shown.
 const TOKEN: &[u8] = b"token";
 const REGISTRATIONS: &[u8] = b"registrations";
 const NEXT_WISH: &[u8] = b"next wish";
+const DISPLAYED: &[u8] = b"displayed";
 
 /// Keyed by the recipient's name.
 #[derive(Serialize, Deserialize)]
@@ -67,6 +71,25 @@ struct ReadingRow<'a> {
     used: u64,
 }
 
+/// Keyed by the line's number. What became of it is in the table `outcomes`, with the same key.
+#[derive(Serialize, Deserialize)]
+struct LineRow<'a> {
+    with: &'a str,
+    at_ms: u64,
+    stream: u64,
+    seq: u64,
+    text: &'a str,
+    #[serde(borrow)]
+    group: row::TagRow<'a>,
+    course: CourseRow,
+}
+
+#[derive(Serialize, Deserialize)]
+enum CourseRow {
+    In { stored_at_ms: Option<u64> },
+    Out(State),
+}
+
 /// A row for people. The token is left out: whoever has it has the name.
 #[derive(Serialize)]
 #[serde(untagged)]
@@ -79,6 +102,9 @@ enum ToldRow<'a> {
     Saved { to: &'a str, saved: u64 },
     Wish { number: u64, wish: WishRow<'a> },
     Reading { from: &'a str, stream: StreamId, next: u64 },
+    Displayed { displayed_before_line: u64 },
+    Line { line: u64, with: &'a str, at: WallTime, way: &'static str, id: String, text: &'a str },
+    Outcome { line: u64, state: &'static str },
 }
 
 impl Rows for ClientRecord {
@@ -86,7 +112,8 @@ impl Rows for ClientRecord {
 
     const FORMAT: u32 = 1;
 
-    const TABLES: &'static [&'static str] = &[CLIENT, OUTGOING, UNSETTLED, SAVED, READING, WISHES];
+    const TABLES: &'static [&'static str] =
+        &[CLIENT, OUTGOING, UNSETTLED, SAVED, READING, WISHES, LINES, OUTCOMES];
 
     fn first_rows(&self) -> Vec<RowChange> {
         vec![row::put(CLIENT, TOKEN.to_vec(), &self.token.0)]
@@ -132,6 +159,18 @@ impl Rows for ClientRecord {
                 let key = row::name_key(&key.from, key.stream.0);
                 vec![RowChange::Remove { table: READING, key }]
             }
+            Change::Line { number, line } => {
+                vec![row::put(LINES, row::number_key(*number), &line_row(line))]
+            }
+            Change::Displayed { next } => vec![row::put(CLIENT, DISPLAYED.to_vec(), next)],
+            Change::Outcome { number, state } => {
+                vec![row::put(OUTCOMES, row::number_key(*number), state)]
+            }
+            Change::LineDropped { number } => {
+                let key = || row::number_key(*number);
+                let remove = |table| RowChange::Remove { table, key: key() };
+                vec![remove(LINES), remove(OUTCOMES)]
+            }
         }
     }
 
@@ -143,11 +182,19 @@ impl Rows for ClientRecord {
                 self.registrations = row::get(value).map_err(bad)?;
             }
             CLIENT if key == NEXT_WISH => self.next_wish = row::get(value).map_err(bad)?,
+            CLIENT if key == DISPLAYED => {
+                self.history.set_displayed(row::get(value).map_err(bad)?);
+            }
             OUTGOING => self.take_outgoing(value).map_err(bad)?,
             UNSETTLED => self.take_unsettled(value).map_err(bad)?,
             SAVED => self.take_saved(value).map_err(bad)?,
             READING => self.take_reading(value).map_err(bad)?,
             WISHES => self.take_wish(key, value).map_err(bad)?,
+            LINES => self.take_line(key, value).map_err(bad)?,
+            OUTCOMES => {
+                let number = row::number(key).map_err(bad)?;
+                self.history.set_state(number, row::get(value).map_err(bad)?);
+            }
             _ => return Err(bad("no such row".to_owned())),
         }
         Ok(())
@@ -165,6 +212,9 @@ fn told_row<'a>(table: &str, key: &[u8], value: &'a [u8]) -> Result<ToldRow<'a>,
             ToldRow::Registrations { registrations: row::get(value)? }
         }
         CLIENT if key == NEXT_WISH => ToldRow::NextWish { next_wish: row::get(value)? },
+        CLIENT if key == DISPLAYED => {
+            ToldRow::Displayed { displayed_before_line: row::get(value)? }
+        }
         OUTGOING => {
             let OutgoingRow { to, stream, next_seq } = row::get(value)?;
             ToldRow::Outgoing { to, stream: StreamId(stream), next_seq }
@@ -183,6 +233,11 @@ fn told_row<'a>(table: &str, key: &[u8], value: &'a [u8]) -> Result<ToldRow<'a>,
             let ReadingRow { from, stream, next, used: _ } = row::get(value)?;
             ToldRow::Reading { from, stream: StreamId(stream), next }
         }
+        LINES => told_line(row::number(key)?, &row::get(value)?),
+        OUTCOMES => {
+            let state: State = row::get(value)?;
+            ToldRow::Outcome { line: row::number(key)?, state: state.name() }
+        }
         _ => return Err("no such row".to_owned()),
     })
 }
@@ -198,7 +253,55 @@ fn wish_row(wish: &Wish) -> WishRow<'_> {
     }
 }
 
+fn told_line<'a>(line: u64, row: &LineRow<'a>) -> ToldRow<'a> {
+    let LineRow { with, at_ms, stream, seq, text, ref course, .. } = *row;
+    let way = match course {
+        CourseRow::In { .. } => "in",
+        CourseRow::Out(_) => "out",
+    };
+    let id = MessageId { stream: StreamId(stream), seq }.to_string();
+    ToldRow::Line { line, with, at: WallTime::from_unix_ms(at_ms), way, id, text }
+}
+
+fn line_row(line: &Line) -> LineRow<'_> {
+    let course = match line.course {
+        Course::In { stored_at } => {
+            CourseRow::In { stored_at_ms: stored_at.map(WallTime::unix_ms) }
+        }
+        Course::Out(state) => CourseRow::Out(state),
+    };
+    LineRow {
+        with: line.with.as_str(),
+        at_ms: line.at.unix_ms(),
+        stream: line.id.stream.0,
+        seq: line.id.seq,
+        text: &line.text,
+        group: row::tag_row(line.group.as_ref()),
+        course,
+    }
+}
+
 impl ClientRecord {
+    fn take_line(&mut self, key: &[u8], value: &[u8]) -> Result<(), String> {
+        let LineRow { with, at_ms, stream, seq, text, group, course } = row::get(value)?;
+        let course = match course {
+            CourseRow::In { stored_at_ms } => {
+                Course::In { stored_at: stored_at_ms.map(WallTime::from_unix_ms) }
+            }
+            CourseRow::Out(state) => Course::Out(state),
+        };
+        let line = Line {
+            with: row::name(with)?,
+            at: WallTime::from_unix_ms(at_ms),
+            id: MessageId { stream: StreamId(stream), seq },
+            text: text.to_owned(),
+            group: row::tag(group)?,
+            course,
+        };
+        self.history.add(row::number(key)?, line);
+        Ok(())
+    }
+
     fn take_outgoing(&mut self, value: &[u8]) -> Result<(), String> {
         let OutgoingRow { to, stream, next_seq } = row::get(value)?;
         let (stream, unsettled) = (StreamId(stream), BTreeMap::new());

@@ -2,7 +2,7 @@
 //!
 //! Pure. Whoever prints the lines escapes them ([`super::show()`]).
 
-use crate::client::{DetourReason, Event, GroupDone, Listing};
+use crate::client::{Course, DetourReason, Event, GroupDone, Line, Listing, UnsentReason};
 use crate::protocol::Name;
 use crate::server::{self, GoneReason, GroupChange};
 use crate::time::WallTime;
@@ -20,6 +20,9 @@ impl Renderer {
         let was_in_batch = std::mem::replace(&mut self.in_batch, is_stored(event));
         let heading = self.in_batch && !was_in_batch;
         let heading = heading.then(|| "[You have messages]".to_owned());
+        if let Event::History { with, lines } = event {
+            return history(with, lines);
+        }
         heading.into_iter().chain(line(event)).chain(listed(event)).collect()
     }
 }
@@ -68,18 +71,30 @@ const fn is_stored(event: &Event) -> bool {
 }
 
 fn line(event: &Event) -> Option<String> {
+    match event {
+        Event::Message { from, text, stored_at, group, again, .. } => {
+            let again = if *again { "(again) " } else { "" };
+            let to = group.as_ref().map(|group| format!(" to {group}")).unwrap_or_default();
+            let stored_at = stored_at.map(|at| format!("<{}> ", stamp(at))).unwrap_or_default();
+            Some(format!(">>> {again}{from}{to}: {stored_at}{text}"))
+        }
+        other => notice(other).map(|text| format!("[{text}]")),
+    }
+}
+
+/// What is to be said of an event that is no message; of some nothing.
+pub(super) fn notice(event: &Event) -> Option<String> {
     let text = match event {
-        Event::Sending { .. } | Event::SendingMany { .. } | Event::Left { complete: true } => {
+        Event::Message { .. }
+        | Event::Sending { .. }
+        | Event::SendingMany { .. }
+        | Event::History { .. }
+        | Event::Left { complete: true } => {
             return None;
         }
         // One line says what has become of all copies; when a stored one is read, is news.
         Event::Copy { event, .. } => {
-            return line(event).filter(|_| matches!(**event, Event::ReadLater { .. }));
-        }
-        Event::Message { from, text, stored_at, group, .. } => {
-            let to = group.as_ref().map(|group| format!(" to {group}")).unwrap_or_default();
-            let at = stored_at.map(|at| format!("<{}> ", stamp(at))).unwrap_or_default();
-            return Some(format!(">>> {from}{to}: {at}{text}"));
+            return notice(event).filter(|_| matches!(**event, Event::ReadLater { .. }));
         }
         Event::ReadLater { to, typed_at, .. } => {
             format!("Offline Message sent at {} received by {to}", stamp(*typed_at))
@@ -106,13 +121,33 @@ fn line(event: &Event) -> Option<String> {
         Event::Detour { to, reason, .. } => detour(to, *reason),
         Event::Received { to, .. } => format!("Message received by {to}"),
         Event::Saved { .. } => "Messages received by the server and saved".to_owned(),
-        Event::Unsent { to, reason, .. } => format!("Message to {to} not sent: {reason}"),
+        Event::Unsent { to, reason, .. } => unsent("Message", to, *reason),
         Event::Offline => "You are Offline. Bye.".to_owned(),
         Event::ServerNotResponding => "Server not responding".to_owned(),
         Event::Error(problem) => problem.to_string(),
         Event::Left { complete: false } => "Exiting".to_owned(),
     };
-    Some(format!("[{text}]"))
+    Some(text)
+}
+
+/// That something, one message or more, is not sent.
+pub(super) fn unsent(what: &str, to: &Name, reason: UnsentReason) -> String {
+    format!("{what} to {to} not sent: {reason}")
+}
+
+/// What was written with somebody, as it was shown, with the time before and the state behind.
+fn history(with: &Name, lines: &[Line]) -> Vec<String> {
+    if lines.is_empty() {
+        return vec![format!("[No messages with {with}]")];
+    }
+    let line = |line: &Line| {
+        let (at, text) = (stamp(line.at), &line.text);
+        match line.course {
+            Course::In { .. } => format!("{at} {with}: {text}"),
+            Course::Out(state) => format!("{at} to {with}: {text} [{}]", state.name()),
+        }
+    };
+    lines.iter().map(line).collect()
 }
 
 /// What has become of the copies of a text to many, without what there is none of.
@@ -156,7 +191,7 @@ fn stamp(at: WallTime) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::{Problem, UnsentReason};
+    use crate::client::{Problem, State};
     use crate::protocol::{MessageId, StreamId};
 
     fn id() -> MessageId {
@@ -168,8 +203,8 @@ mod tests {
     }
 
     fn message(text: &str, stored_at: Option<WallTime>) -> Event {
-        let text = text.to_owned();
-        Event::Message { id: id(), from: name("bob"), text, stored_at, group: None }
+        let (text, again) = (text.to_owned(), false);
+        Event::Message { id: id(), from: name("bob"), text, stored_at, group: None, again }
     }
 
     #[test]
@@ -209,6 +244,35 @@ mod tests {
         ] {
             assert_eq!(Renderer::default().lines(&event), [line], "{event:?}");
         }
+    }
+
+    #[test]
+    fn what_may_have_been_shown_before_is_marked() {
+        let Event::Message { id, from, text, stored_at, .. } = message("hi", None) else {
+            unreachable!()
+        };
+        let event = Event::Message { id, from, text, stored_at, group: None, again: true };
+        assert_eq!(Renderer::default().lines(&event), [">>> (again) bob: hi"]);
+    }
+
+    #[test]
+    fn a_history_says_who_what_when_and_what_became_of_it() {
+        let line = |course| Line {
+            with: name("bob"),
+            at: WallTime::from_unix_ms(1_767_361_541_000),
+            id: id(),
+            text: "hi".to_owned(),
+            group: None,
+            course,
+        };
+        let lines = vec![line(Course::In { stored_at: None }), line(Course::Out(State::Saved))];
+        let event = Event::History { with: name("bob"), lines };
+        assert_eq!(
+            Renderer::default().lines(&event),
+            ["2026-01-02 13:45:41 bob: hi", "2026-01-02 13:45:41 to bob: hi [saved]"]
+        );
+        let nothing = Event::History { with: name("bob"), lines: vec![] };
+        assert_eq!(Renderer::default().lines(&nothing), ["[No messages with bob]"]);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Checker, Evidence, Violation, When};
 use crate::label::{HostName, Label};
+use crate::ledger::OnScreen;
 
 pub(super) const CHECKER: Checker = Checker {
     name: "order",
@@ -16,15 +17,17 @@ pub(super) const CHECKER: Checker = Checker {
 fn check(evidence: Evidence<'_>) -> Vec<Violation> {
     let mut violations = Vec::new();
     for (host, screen) in &evidence.ledger.screens {
-        let mut last: BTreeMap<&HostName, &Label> = BTreeMap::new();
-        for label in screen {
-            let Some(before) = last.insert(&label.host, label) else { continue };
-            if !comes_behind(evidence, label, before) {
-                let what = format!("{host} was shown {label} after {before}");
-                let shown = evidence.ledger.messages.get(label).map(|message| &message.shown);
-                let at = shown.into_iter().flatten().find(|shown| shown.host == *host);
-                let at = at.map(|shown| shown.at).unwrap_or_default();
-                violations.push(Violation { checker: CHECKER.name, at, what });
+        let mut last: BTreeMap<&HostName, &OnScreen> = BTreeMap::new();
+        for line in screen {
+            let before = last.insert(&line.label.host, line);
+            // A new program begins with what the one before may not have shown.
+            let anew = line.again && before.is_some_and(|before| before.life < line.life);
+            if let Some(before) = before
+                && !comes_behind(evidence, &line.label, &before.label)
+                && !anew
+            {
+                let what = format!("{host} was shown {} after {}", line.label, before.label);
+                violations.push(Violation { checker: CHECKER.name, at: line.at, what });
             }
         }
     }
