@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use anstream::ColorChoice;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -82,6 +83,10 @@ pub struct ClientOptions {
     pub port: u16,
     /// How to talk to the user, if it was said.
     pub style: Option<Style>,
+    /// Whether there are colours on a terminal.
+    pub color: ColorChoice,
+    /// Whether lines typed at a terminal are remembered from run to run.
+    pub history: bool,
     /// Where it keeps what outlives it.
     pub data: Data,
 }
@@ -163,6 +168,19 @@ struct Arguments {
     /// Client: one JSON object per event
     #[arg(long, conflicts_with = "server")]
     json: bool,
+    /// Client: colors on a terminal [default: auto, which heeds NO_COLOR and its like]
+    #[arg(long, value_name = "WHEN", conflicts_with = "server")]
+    color: Option<When>,
+    /// Client: do not remember what is typed from run to run
+    #[arg(long, conflicts_with = "server")]
+    no_history: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum When {
+    Auto,
+    Always,
+    Never,
 }
 
 #[derive(Subcommand)]
@@ -257,6 +275,12 @@ fn node(arguments: Arguments) -> Result<Task, NoTask> {
             (true, false) => Some(Style::Plain),
             (false, false) => None,
         },
+        color: match arguments.color {
+            None | Some(When::Auto) => ColorChoice::Auto,
+            Some(When::Always) => ColorChoice::Always,
+            Some(When::Never) => ColorChoice::Never,
+        },
+        history: !arguments.no_history,
         data,
     }))
 }
@@ -320,13 +344,22 @@ mod tests {
             server_port: 9000,
             port: 0,
             style: None,
+            color: ColorChoice::Auto,
+            history: true,
             data: Data::Usual,
         };
         assert_eq!(parsed("-c alice ::1 9000 0"), Ok(Task::Client(client.clone())));
         let client = ClientOptions { style: Some(Style::Json), port: 65535, ..client };
         assert_eq!(parsed("-c alice ::1 9000 65535 --json"), Ok(Task::Client(client.clone())));
         let client = ClientOptions { data: Data::Nowhere, ..client };
-        assert_eq!(parsed("--no-store --json -c alice ::1 9000 65535"), Ok(Task::Client(client)));
+        assert_eq!(
+            parsed("--no-store --json -c alice ::1 9000 65535"),
+            Ok(Task::Client(client.clone()))
+        );
+        let color = ColorChoice::Never;
+        let client = ClientOptions { style: None, color, history: false, ..client };
+        let line = "-c alice ::1 9000 65535 --color never --no-history";
+        assert_eq!(parsed(line), Ok(Task::Client(client)));
     }
 
     #[test]
@@ -362,6 +395,7 @@ mod tests {
             ("-c alice ::1 9000 0 --original on", "cannot be used with"),
             ("-c alice ::1 9000 0 --plain --json", "cannot be used with"),
             ("-s 9000 --json", "cannot be used with"),
+            ("-c alice ::1 9000 0 --color red", "auto, always, never"),
             ("-s 9000 --original maybe", "on, off"),
             ("-s 9000 --bind nowhere", "invalid IP address"),
             ("-s 9000 --data d --no-store", "cannot be used with"),

@@ -3,20 +3,19 @@
 //! The only place that reads the clocks, draws random numbers and opens sockets. It knows nothing
 //! of what the machines say to each other.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::convert::Infallible;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, anyhow, bail};
 use tokio::runtime::{self, Runtime};
-use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::sync::mpsc::{self, Sender};
 use tokio::sync::oneshot;
 
 use crate::cli::{ClientOptions, Data, ServerOptions, Style, Task};
 use crate::client::{self, Client, ClientConfig, ClientRecord};
-use crate::command::{self, Request};
 use crate::drive::{Clock, Surroundings, drive};
 use crate::interrupt::first_interrupt;
 use crate::keep::Keeper;
@@ -26,8 +25,8 @@ use crate::protocol::{StoreId, Token};
 use crate::server::{self, Server, ServerConfig, ServerRecord};
 use crate::time::{Now, Time, WallTime};
 use crate::transport::{self, UdpTransport};
-use crate::ui::input::{LINE_MAX, Line, stdin_lines};
-use crate::ui::{Mode, Screen, server_line};
+use crate::ui::front::{self, Wishes};
+use crate::ui::{Mode, server_line};
 
 /// Commands on their way to a machine, which takes each at once: a few are plenty.
 const COMMANDS_AHEAD: usize = 16;
@@ -93,17 +92,19 @@ fn log(line: &str) -> io::Result<()> {
 
 fn run_client(options: ClientOptions) -> anyhow::Result<bool> {
     let server = resolve(&options.host, options.server_port)?;
-    let mode = match options.style {
-        Some(Style::Json) => Mode::Json,
-        Some(Style::Plain) => Mode::Plain,
-        None if io::stdin().is_terminal() && io::stdout().is_terminal() => Mode::Terminal,
-        None => Mode::Plain,
+    let wishes = Wishes {
+        name: options.name.clone(),
+        mode: options.style.map(|style| match style {
+            Style::Json => Mode::Json,
+            Style::Plain => Mode::Plain,
+        }),
+        color: options.color,
+        history: options.history,
     };
     runtime()?.block_on(async {
         let transport = bind(None, options.port).await?;
         let (sender, mut commands) = mpsc::channel(COMMANDS_AHEAD);
         let interrupted = first_interrupt().context("cannot wait for Ctrl-C")?;
-        let lines = stdin_lines().context("cannot read standard input")?;
 
         let mut entropy = entropy();
         let fresh = ClientRecord::new(Token(entropy.draw()));
@@ -114,16 +115,17 @@ fn run_client(options: ClientOptions) -> anyhow::Result<bool> {
         let (mut store, record) = Keeper::open(&options.data, &usual, fresh)?;
         let port = transport.local_addr()?.port();
         let config = ClientConfig { name: options.name, server, port };
-        let screen = RefCell::new(Screen::new(mode, io::stdout()));
+        let (front, input) = front::open(wishes).context("cannot use the terminal")?;
+        let for_people = matches!(front.mode(), Mode::Editor | Mode::Terminal);
         // Not before it says so; and a script is not done if a line of it was not understood.
         let complete = Cell::new(false);
         let understood = Cell::new(true);
-        let on_event = |_, mut event: client::Event, _: &Client| {
+        let on_event = |now: Now, mut event: client::Event, _: &Client| {
             if let client::Event::Left { complete: verdict } = &mut event {
-                *verdict &= mode == Mode::Terminal || understood.get();
+                *verdict &= for_people || understood.get();
                 complete.set(*verdict);
             }
-            screen.borrow_mut().event(&event)
+            front.event(now, &event)
         };
         let clock = SystemClock::start();
         let surroundings = Surroundings {
@@ -136,51 +138,12 @@ fn run_client(options: ClientOptions) -> anyhow::Result<bool> {
         tokio::select! {
             biased;
             never = give_once(interrupted, &sender, client::Command::Quit) => match never {},
-            Err(error) = obey(lines, &sender, &screen, &understood) => return Err(error.into()),
+            Err(error) = front.obey(input, &sender, &understood) => return Err(error.into()),
             result = driven => result?,
         };
-        screen.borrow_mut().end()?;
+        front.end()?;
         Ok(complete.get())
     })
-}
-
-/// Turns lines into commands. What is no command it answers, and sets `understood` to false. After
-/// the last line it lets the client finish, and waits for ever.
-async fn obey<W: Write>(
-    mut lines: Receiver<Line>,
-    commands: &Sender<client::Command>,
-    screen: &RefCell<Screen<W>>,
-    understood: &Cell<bool>,
-) -> io::Result<Infallible> {
-    screen.borrow_mut().prompt()?;
-    while let Some(line) = lines.recv().await {
-        screen.borrow_mut().line_entered();
-        let wrong = match line {
-            Line::Text(text) => match command::parse(&text) {
-                Ok(Some(Request::Command(command))) => {
-                    give(commands, command).await;
-                    None
-                }
-                Ok(Some(Request::Help)) => {
-                    screen.borrow_mut().help()?;
-                    None
-                }
-                Ok(None) => None,
-                Err(wrong) => Some(wrong.to_string()),
-            },
-            Line::TooLong(bytes) => Some(format!(
-                "the line has {bytes} bytes, at most {LINE_MAX} are read; nothing was done"
-            )),
-            Line::Failed(why) => Some(format!("cannot read standard input: {why}")),
-        };
-        if let Some(wrong) = wrong {
-            understood.set(false);
-            screen.borrow_mut().error(&wrong)?;
-        }
-        screen.borrow_mut().prompt()?;
-    }
-    give(commands, client::Command::Finish).await;
-    std::future::pending().await
 }
 
 /// Gives the command at the interrupt, and waits for ever.
