@@ -280,7 +280,7 @@ impl Report<'_> {
             seed: trial.seed.to_string(),
             checker: violation.map_or("", |violation| violation.checker),
             what: violation.map_or("", |violation| &violation.what),
-            faults: smallest.map(Smallest::faults).or(whole.map(|whole| whole.faults)),
+            faults: smallest.map(Smallest::faults).or_else(|| whole.map(|whole| whole.faults)),
             fixture: kept.map(|kept| kept.path.display().to_string()),
         }
     }
