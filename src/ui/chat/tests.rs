@@ -68,7 +68,14 @@ impl Stage {
         let stored_at = stored_at.map(WallTime::from_unix_ms);
         let text = text.to_owned();
         let again = self.again;
-        self.event(Event::Message { id: id(1), from: name("bob"), text, stored_at, again });
+        self.event(Event::Message {
+            id: id(1),
+            from: name("bob"),
+            text,
+            stored_at,
+            group: None,
+            again,
+        });
     }
 
     fn received(&mut self, seq: u64) {
@@ -132,6 +139,7 @@ fn a_history_has_a_line_for_each_message_with_its_time_and_mark() {
         Course::Out(State::Unsent),
     ];
     let lines = courses.map(|course| Line {
+        group: None,
         with: name("bob"),
         at: WallTime::from_unix_ms(START_UNIX_MS),
         id: id(1),
