@@ -13,7 +13,7 @@ use super::paint::{Look, Mark};
 use super::render;
 use super::show::show;
 use crate::client::{Event, Listing, UnsentReason};
-use crate::protocol::{MessageId, Name};
+use crate::protocol::{GroupTag, MessageId, Name};
 use crate::time::{Now, Time, WallTime};
 
 /// How long news that may be told together wait for each other: no longer than it takes to look.
@@ -133,7 +133,9 @@ impl Chat {
                 self.hold_unsent(to, *reason);
             }
             Event::Table(listing) => self.table(listing),
-            Event::Message { from, text, stored_at, .. } => self.message(from, text, *stored_at),
+            Event::Message { from, text, stored_at, group, .. } => {
+                self.message(from, group.as_ref(), text, *stored_at);
+            }
             Event::Error(problem) => self.wrong(&problem.to_string()),
             // Its outcome follows, and that is what counts.
             Event::Detour { .. } => {}
@@ -261,15 +263,22 @@ impl Chat {
         }
     }
 
-    fn message(&mut self, from: &Name, text: &str, stored_at: Option<WallTime>) {
+    fn message(
+        &mut self,
+        from: &Name,
+        group: Option<&GroupTag>,
+        text: &str,
+        stored_at: Option<WallTime>,
+    ) {
         self.release();
+        let to = group.map(|group| self.look.quiet(&format!(" to {group}"))).unwrap_or_default();
         let when = stored_at.map_or_else(String::new, |at| {
             let (at, now) = (self.local(at), self.local(self.now.wall));
             let form = if at.date() == now.date() { "%H:%M" } else { "%Y-%m-%d %H:%M" };
             self.look.quiet(&format!(" ({})", at.strftime(form)))
         });
         let text = self.look.mentions(&show(text), &self.me);
-        let line = format!("{}{when}: {text}", self.look.name(from));
+        let line = format!("{}{to}{when}: {text}", self.look.name(from));
         self.line(&line);
     }
 
