@@ -13,7 +13,7 @@ use super::paint::{Look, Mark};
 use super::render;
 use super::show::show;
 use crate::client::{Course, Event, Line, Listing, State, UnsentReason};
-use crate::protocol::{MessageId, Name};
+use crate::protocol::{GroupTag, MessageId, Name};
 use crate::time::{Now, Time, WallTime};
 
 /// How long news that may be told together wait for each other: no longer than it takes to look.
@@ -133,8 +133,10 @@ impl Chat {
                 self.hold_unsent(to, *reason);
             }
             Event::Table(listing) => self.table(listing),
-            Event::Message { from, text, stored_at, again, .. } => {
-                self.message(from, text, *stored_at, *again);
+            Event::Message { from, text, stored_at, again, group, .. } => {
+                let to = self.audience(group.as_ref());
+                let again = if *again { self.look.quiet(" (again)") } else { String::new() };
+                self.message(from, &format!("{to}{again}"), text, *stored_at);
             }
             Event::History { with, lines } => self.history(with, lines),
             Event::Error(problem) => self.wrong(&problem.to_string()),
@@ -264,16 +266,21 @@ impl Chat {
         }
     }
 
-    fn message(&mut self, from: &Name, text: &str, stored_at: Option<WallTime>, again: bool) {
+    /// To whom a message went, if to many.
+    fn audience(&self, group: Option<&GroupTag>) -> String {
+        group.map(|group| self.look.quiet(&format!(" to {group}"))).unwrap_or_default()
+    }
+
+    /// A message; `remarks` stand behind its sender.
+    fn message(&mut self, from: &Name, remarks: &str, text: &str, stored_at: Option<WallTime>) {
         self.release();
-        let again = if again { self.look.quiet(" (again)") } else { String::new() };
         let when = stored_at.map_or_else(String::new, |at| {
             let (at, now) = (self.local(at), self.local(self.now.wall));
             let form = if at.date() == now.date() { "%H:%M" } else { "%Y-%m-%d %H:%M" };
             self.look.quiet(&format!(" ({})", at.strftime(form)))
         });
         let text = self.look.mentions(&show(text), &self.me);
-        let line = format!("{}{again}{when}: {text}", self.look.name(from));
+        let line = format!("{}{remarks}{when}: {text}", self.look.name(from));
         self.line(&line);
     }
 
