@@ -58,7 +58,7 @@ fn run_server(options: &ServerOptions) -> anyhow::Result<()> {
         let mut entropy = entropy();
         let record = ServerRecord::new(StoreId(entropy.draw()));
         let mut store = MemoryStore::new(record.clone());
-        let config = ServerConfig { original: options.original };
+        let config = ServerConfig { original: options.original, keep: options.keep };
         let clock = SystemClock::start();
         log(&format!("{} listening on {}", clock.now().wall, transport.local_addr()?))?;
         let surroundings = Surroundings {

@@ -225,6 +225,7 @@ impl Log {
             }
             Event::Received { id, to } => format!("* {} received by {to}", self.label(*id)),
             Event::Saved { id, to } => format!("* {} saved for {to}", self.label(*id)),
+            Event::Expired { id, to } => format!("* {} for {to} has expired", self.label(*id)),
             Event::Unsent { id, to, reason } => {
                 format!("* {} to {to} not sent: {reason}", self.label(*id))
             }
@@ -252,6 +253,9 @@ impl Log {
             }
             Event::HandedOver { id, to, count } => {
                 format!("* handed over to {to}: {count} up to {}", self.label(*id))
+            }
+            Event::Expired { id, to, count, .. } => {
+                format!("* expired for {to}: {count} up to {}", self.label(*id))
             }
         }
     }

@@ -11,6 +11,7 @@ use super::{Change, Client, DetourReason, Event, Problem, Timer, UnsentReason};
 use crate::plant::{Bug, Plant};
 use crate::protocol::limits::{OUTBOX_MAX, WINDOW};
 use crate::protocol::{MessageId, Name, Nonce, NotSaved, Packet, StoreId, StreamId};
+use crate::store::Room;
 use crate::time::{Now, Time};
 
 /// Longer than any run, for [`Bug::GivesUpSaving`].
@@ -94,6 +95,9 @@ impl<P: Plant> Client<P> {
         let waiting: usize = self.lanes.values().map(|lane| lane.entries.len()).sum();
         if waiting >= OUTBOX_MAX {
             return self.fail(Problem::OutboxFull);
+        }
+        if self.room == Room::Low {
+            return self.fail(Problem::DiskFull);
         }
         let id = match self.record.outgoing.get(&to) {
             Some(known) if known.next_seq > 8 && self.plant.has(Bug::WrapsAround) => {
@@ -365,7 +369,7 @@ impl<P: Plant> Client<P> {
             })
         };
         if self.lanes.get(&to).is_some_and(owes_it) {
-            self.settle(now, &to, id.seq);
+            self.settle(now, &to, id.seq, State::Received);
         }
     }
 
@@ -381,12 +385,23 @@ impl<P: Plant> Client<P> {
         let MessageId { stream, seq } = id;
         // Settled first: the server, once it hears that this is known, will not say it again.
         if let Some(to) = self.recipient_of(stream) {
-            self.settle(now, &to, seq);
+            self.settle(now, &to, seq, State::Received);
         }
         self.send_to_server(&Packet::HandedOverAck { session, stream, seq }, b"", 1);
     }
 
-    fn settle(&mut self, now: Now, to: &Name, upto: u64) {
+    /// The server says that nobody has come for a message, and for those before it that it has
+    /// not said to be handed over.
+    pub(super) fn expired(&mut self, now: Now, id: MessageId) {
+        let Some(session) = self.session.id() else { return };
+        let MessageId { stream, seq } = id;
+        if let Some(to) = self.recipient_of(stream) {
+            self.settle(now, &to, seq, State::Expired);
+        }
+        self.send_to_server(&Packet::HandedOverAck { session, stream, seq }, b"", 1);
+    }
+
+    fn settle(&mut self, now: Now, to: &Name, upto: u64, state: State) {
         let Some(stream) = self.record.outgoing.get(to).map(|outgoing| outgoing.stream) else {
             return;
         };
@@ -395,12 +410,17 @@ impl<P: Plant> Client<P> {
         let settled = std::mem::replace(&mut lane.entries, later);
         lane.progress = now.time;
         // Told first: a crash in between makes it say so again, not never.
-        for (seq, _) in settled.iter().filter(|(_, entry)| entry.told != Told::Saved) {
-            let id = MessageId { stream, seq: *seq };
-            self.journal.event_durably(Event::Received { id, to: to.clone() });
+        for (seq, entry) in &settled {
+            let (id, to) = (MessageId { stream, seq: *seq }, to.clone());
+            if state == State::Expired {
+                self.incomplete = true;
+                self.journal.event_durably(Event::Expired { id, to });
+            } else if entry.told != Told::Saved {
+                self.journal.event_durably(Event::Received { id, to });
+            }
         }
         for seq in settled.into_keys() {
-            self.keep_outcome(MessageId { stream, seq }, State::Received);
+            self.keep_outcome(MessageId { stream, seq }, state);
             self.change(Change::Settled { to: to.clone(), seq });
         }
         self.pump(now, to);
@@ -440,6 +460,9 @@ impl<P: Plant> Client<P> {
             NotSaved::UnknownName => UnsentReason::UnknownName,
             NotSaved::BadText => UnsentReason::BadText,
             NotSaved::MailboxFull => UnsentReason::MailboxFull,
+            NotSaved::SenderFull => UnsentReason::SenderFull,
+            NotSaved::ServerFull => UnsentReason::ServerFull,
+            NotSaved::DiskFull => UnsentReason::DiskFull,
         };
         let untold = entry.told == Told::Nothing;
         // What was said to be saved is not given up: a server without its memory may hear of the

@@ -4,13 +4,14 @@
 //! only once something of it was shown; how far it is stored, its letters tell.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::record::{Account, Change, Letter, ServerRecord, Standing};
+use super::record::{Account, Change, Letter, ServerRecord, Standing, Turn};
 use crate::protocol::{MessageId, Name, StoreId, StreamId, StreamKey, Token};
 use crate::store::{BadRow, RowChange, Rows, row};
-use crate::time::WallTime;
+use crate::time::{WallTime, whole_ms};
 
 const SERVER: &str = "server";
 const ACCOUNTS: &str = "accounts";
@@ -19,6 +20,9 @@ const LETTERS: &str = "letters";
 
 /// The key of the only row of the table `server` whose value is the store's id.
 const STORE: &[u8] = b"store";
+
+/// The same whose value is how long the server had run, in milliseconds.
+const UPTIME: &[u8] = b"uptime";
 
 /// Keyed by the name.
 #[derive(Serialize, Deserialize)]
@@ -35,8 +39,9 @@ struct StreamRow<'a> {
     from: &'a str,
     stream: u64,
     to: &'a str,
-    shown: u64,
+    settled: u64,
     told: u64,
+    untold: Vec<Turn>,
 }
 
 /// Keyed by the letter's number.
@@ -47,6 +52,7 @@ struct LetterRow<'a> {
     stream: u64,
     seq: u64,
     stored_at_ms: u64,
+    stored_after_ms: u64,
     body: &'a [u8],
 }
 
@@ -54,10 +60,33 @@ struct LetterRow<'a> {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum ToldRow<'a> {
-    Server { store: StoreId },
-    Account { name: &'a str, registration: u64, original: Option<SocketAddr> },
-    Stream { from: &'a str, stream: StreamId, to: &'a str, shown: u64, told: u64 },
-    Letter { number: u64, id: String, from: &'a str, to: &'a str, stored_at: String, text: String },
+    Server {
+        store: StoreId,
+    },
+    Uptime {
+        uptime_ms: u64,
+    },
+    Account {
+        name: &'a str,
+        registration: u64,
+        original: Option<SocketAddr>,
+    },
+    Stream {
+        from: &'a str,
+        stream: StreamId,
+        to: &'a str,
+        settled: u64,
+        told: u64,
+        untold: Vec<Turn>,
+    },
+    Letter {
+        number: u64,
+        id: String,
+        from: &'a str,
+        to: &'a str,
+        stored_at: String,
+        text: String,
+    },
 }
 
 impl Rows for ServerRecord {
@@ -86,11 +115,12 @@ impl Rows for ServerRecord {
                     stream: letter.id.stream.0,
                     seq: letter.id.seq,
                     stored_at_ms: letter.stored_at.unix_ms(),
+                    stored_after_ms: letter.stored_after_ms,
                     body: &letter.body,
                 };
                 vec![row::put(LETTERS, row::number_key(letter.number), &row)]
             }
-            Change::Shown { key, standing, letters } => {
+            Change::Settled { key, standing, letters } => {
                 let gone = letters.iter().map(|letter| row::number_key(*letter));
                 let gone = gone.map(|key| RowChange::Remove { table: LETTERS, key });
                 std::iter::once(stream_row(key, standing)).chain(gone).collect()
@@ -102,6 +132,7 @@ impl Rows for ServerRecord {
                     key: row::name_key(&key.from, key.stream.0),
                 }]
             }
+            Change::Ran { uptime } => vec![row::put(SERVER, UPTIME.to_vec(), &whole_ms(*uptime))],
         }
     }
 
@@ -109,6 +140,9 @@ impl Rows for ServerRecord {
         let bad = |why| BadRow { table: table.to_owned(), why };
         match table {
             SERVER if key == STORE => self.store = StoreId(row::get(value).map_err(bad)?),
+            SERVER if key == UPTIME => {
+                self.uptime = Duration::from_millis(row::get(value).map_err(bad)?);
+            }
             ACCOUNTS => self.take_account(value).map_err(bad)?,
             STREAMS => self.take_stream(value).map_err(bad)?,
             LETTERS => self.take_letter(key, value).map_err(bad)?,
@@ -125,16 +159,18 @@ impl Rows for ServerRecord {
 fn told_row<'a>(table: &str, key: &[u8], value: &'a [u8]) -> Result<ToldRow<'a>, String> {
     Ok(match table {
         SERVER if key == STORE => ToldRow::Server { store: StoreId(row::get(value)?) },
+        SERVER if key == UPTIME => ToldRow::Uptime { uptime_ms: row::get(value)? },
         ACCOUNTS => {
             let AccountRow { name, token: _, registration, original } = row::get(value)?;
             ToldRow::Account { name, registration, original }
         }
         STREAMS => {
-            let StreamRow { from, stream, to, shown, told } = row::get(value)?;
-            ToldRow::Stream { from, stream: StreamId(stream), to, shown, told }
+            let StreamRow { from, stream, to, settled, told, untold } = row::get(value)?;
+            ToldRow::Stream { from, stream: StreamId(stream), to, settled, told, untold }
         }
         LETTERS => {
-            let LetterRow { to, from, stream, seq, stored_at_ms, body } = row::get(value)?;
+            let row: LetterRow<'_> = row::get(value)?;
+            let LetterRow { to, from, stream, seq, stored_at_ms, body, .. } = row;
             ToldRow::Letter {
                 number: row::number(key)?,
                 id: MessageId { stream: StreamId(stream), seq }.to_string(),
@@ -153,8 +189,9 @@ fn stream_row(key: &StreamKey, standing: &Standing) -> RowChange {
         from: key.from.as_str(),
         stream: key.stream.0,
         to: standing.to.as_str(),
-        shown: standing.shown,
+        settled: standing.settled,
         told: standing.told,
+        untold: standing.untold.clone(),
     };
     row::put(STREAMS, row::name_key(&key.from, key.stream.0), &row)
 }
@@ -168,16 +205,17 @@ impl ServerRecord {
     }
 
     fn take_stream(&mut self, value: &[u8]) -> Result<(), String> {
-        let StreamRow { from, stream, to, shown, told } = row::get(value)?;
+        let StreamRow { from, stream, to, settled, told, untold } = row::get(value)?;
         let key = StreamKey { from: self.shared_name(from)?, stream: StreamId(stream) };
-        let standing = Standing { to: self.shared_name(to)?, shown, told };
+        let standing = Standing { to: self.shared_name(to)?, settled, told, untold };
         self.set_standing(key, standing, 0);
         Ok(())
     }
 
     fn take_letter(&mut self, key: &[u8], value: &[u8]) -> Result<(), String> {
         let number = row::number(key)?;
-        let LetterRow { to, from, stream, seq, stored_at_ms, body } = row::get(value)?;
+        let LetterRow { to, from, stream, seq, stored_at_ms, stored_after_ms, body } =
+            row::get(value)?;
         if seq == 0 {
             return Err("a message without a place".to_owned());
         }
@@ -186,6 +224,7 @@ impl ServerRecord {
             id: MessageId { stream: StreamId(stream), seq },
             from: self.shared_name(from)?,
             stored_at: WallTime::from_unix_ms(stored_at_ms),
+            stored_after_ms,
             body: body.into(),
         };
         let to = self.shared_name(to)?;

@@ -2,6 +2,7 @@
 
 mod again;
 mod hostile;
+mod limits;
 mod presence;
 mod rows;
 #[expect(dead_code, reason = "each test file uses its own part of the world")]

@@ -1,12 +1,13 @@
 //! Records come back from their rows as they were.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use udpchat::client::{self, ClientRecord, Course, Line, State};
 use udpchat::protocol::{MessageId, Name, StoreId, StreamId, StreamKey, Token};
-use udpchat::server::{self, Account, Letter, ServerRecord};
+use udpchat::server::{self, Account, End, Letter, ServerRecord};
 use udpchat::store::{RowChange, Rows};
 use udpchat::time::WallTime;
 
@@ -76,7 +77,7 @@ fn server_change(
 ) -> Option<server::Change> {
     let key = StreamKey { from: name(random), stream: stream(random) };
     let progress = record.stream(&key);
-    match random.random_range(0..10) {
+    match random.random_range(0..11) {
         0 => {
             let addr = ([192, 0, 2, 1], 5_000).into();
             let account = Account {
@@ -95,12 +96,17 @@ fn server_change(
                 id: MessageId { stream: key.stream, seq },
                 from: key.from,
                 stored_at: WallTime::from_unix_ms(random.random()),
+                stored_after_ms: random.random_range(0..1_000),
                 body: text(random).into_bytes().into(),
             };
             Some(server::Change::Stored { to, letter })
         }
-        6 | 7 => record.showing(&key, random.random_range(0..progress?.next)),
-        8 => record.telling(&key, random.random_range(0..=progress?.standing.shown)),
+        6 | 7 => {
+            let end = if random.random_bool(0.5) { End::Shown } else { End::Expired };
+            record.settling(&key, random.random_range(0..progress?.next), end)
+        }
+        8 => record.telling(&key, random.random_range(0..=progress?.standing.settled)),
+        9 => Some(server::Change::Ran { uptime: Duration::from_millis(random.random_range(0..9)) }),
         _ => record.idle_stream().map(|key| server::Change::Forgotten { key: key.clone() }),
     }
 }

@@ -34,6 +34,10 @@ const TYPED_MAX: usize = 8_192;
 /// asked of one is to give up a full outbox.
 const OUTPUTS_MAX: u32 = 100_000;
 
+/// How long servers keep messages: as the shipped one does if it is not told otherwise. No run is
+/// so long.
+const KEEP: Duration = server::timing::KEEP;
+
 /// A running program.
 pub(super) struct Program {
     /// Its execution; dropped, it is killed.
@@ -85,7 +89,7 @@ impl Program {
 
     pub(super) fn server(setting: Setting, store: Disk<server::ServerRecord>) -> Self {
         let (sender, commands) = channel(TYPED_MAX);
-        let config = server::ServerConfig { original: true };
+        let config = server::ServerConfig { original: true, keep: Some(KEEP) };
         let machine =
             server::Server::with_bugs(config, store.load(), setting.entropy, setting.bugs);
         let watch = watch(&setting.network, &setting.host, server::Server::load);
