@@ -368,6 +368,7 @@ impl<P: Plant> Machine for Client<P> {
 
     fn handle_timeout(&mut self, now: Now) {
         self.now = now;
+        self.holding.expire(now.time);
         while let Some(timer) = self.timers.pop_due(now.time) {
             match timer {
                 Timer::Start => {

@@ -7,6 +7,8 @@ use std::io;
 use tokio::runtime::{self, Runtime};
 use tokio::sync::oneshot::{self, Receiver};
 
+use crate::ui::terminal;
+
 /// The exit code of a process that was not given the time to end by itself.
 const EXIT_INTERRUPTED: i32 = 1;
 
@@ -28,6 +30,7 @@ pub(crate) fn first_interrupt() -> io::Result<Receiver<()>> {
         // A node that has ended meanwhile need not know.
         let _ = first.send(());
         runtime.block_on(interrupts.next());
+        terminal::restore();
         std::process::exit(EXIT_INTERRUPTED);
     })?;
     Ok(interrupted)

@@ -57,6 +57,8 @@ pub enum Bug {
     BaseTooHigh,
     /// Both: damaged datagrams are taken for good.
     NoChecksum,
+    /// Both: a commit ends without a sync.
+    CommitsUnsynced,
     /// Server: a message is said to be saved before its commit has ended.
     AcksBeforeCommit,
     /// Server: a message that came too early is said to be saved before it is.

@@ -3,31 +3,30 @@
 //! The only place that reads the clocks, draws random numbers and opens sockets. It knows nothing
 //! of what the machines say to each other.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::convert::Infallible;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, anyhow, bail};
 use tokio::runtime::{self, Runtime};
-use tokio::sync::mpsc::{self, Receiver, Sender};
+use tokio::sync::mpsc::{self, Sender};
 use tokio::sync::oneshot;
 
-use crate::cli::{ClientOptions, ServerOptions, Style, Task};
+use crate::cli::{ClientOptions, Data, ServerOptions, Style, Task};
 use crate::client::{self, Client, ClientConfig, ClientRecord};
-use crate::command::{self, Request};
 use crate::drive::{Clock, Surroundings, drive};
 use crate::interrupt::first_interrupt;
+use crate::keep::Keeper;
+use crate::look_after;
 use crate::machine::Entropy;
 use crate::protocol::{StoreId, Token};
 use crate::server::{self, Server, ServerConfig, ServerRecord};
-use crate::store::MemoryStore;
 use crate::time::{Now, Time, WallTime};
 use crate::transport::{self, UdpTransport};
-use crate::ui::input::{LINE_MAX, Line, stdin_lines};
-use crate::ui::{Mode, Screen, server_line};
+use crate::ui::front::{self, Wishes};
+use crate::ui::{Mode, server_line};
 
 /// Commands on their way to a machine, which takes each at once: a few are plenty.
 const COMMANDS_AHEAD: usize = 16;
@@ -41,11 +40,11 @@ pub fn run(task: Task) -> anyhow::Result<bool> {
     match task {
         Task::Server(options) => run_server(&options).map(|()| true),
         Task::Client(options) => run_client(options),
+        Task::Store(options) => look_after::run(&options),
     }
 }
 
 fn run_server(options: &ServerOptions) -> anyhow::Result<()> {
-    create_data_directory(options.data.as_deref())?;
     runtime()?.block_on(async {
         let transport = bind(options.bind, options.port).await?;
         let transport = transport
@@ -56,8 +55,12 @@ fn run_server(options: &ServerOptions) -> anyhow::Result<()> {
         let interrupted = first_interrupt().context("cannot wait for Ctrl-C")?;
 
         let mut entropy = entropy();
-        let record = ServerRecord::new(StoreId(entropy.draw()));
-        let mut store = MemoryStore::new(record.clone());
+        let fresh = ServerRecord::new(StoreId(entropy.draw()));
+        if options.data == Data::Nowhere {
+            say("--no-store: when this server ends, its names and stored messages are gone");
+        }
+        let usual = format!("server-{}", options.port);
+        let (mut store, record) = Keeper::open(&options.data, &usual, fresh)?;
         let config = ServerConfig { original: options.original, keep: options.keep };
         let clock = SystemClock::start();
         log(&format!("{} listening on {}", clock.now().wall, transport.local_addr()?))?;
@@ -88,35 +91,41 @@ fn log(line: &str) -> io::Result<()> {
 }
 
 fn run_client(options: ClientOptions) -> anyhow::Result<bool> {
-    create_data_directory(options.data.as_deref())?;
     let server = resolve(&options.host, options.server_port)?;
-    let mode = match options.style {
-        Some(Style::Json) => Mode::Json,
-        Some(Style::Plain) => Mode::Plain,
-        None if io::stdin().is_terminal() && io::stdout().is_terminal() => Mode::Terminal,
-        None => Mode::Plain,
+    let wishes = Wishes {
+        name: options.name.clone(),
+        mode: options.style.map(|style| match style {
+            Style::Json => Mode::Json,
+            Style::Plain => Mode::Plain,
+        }),
+        color: options.color,
+        history: options.history,
     };
     runtime()?.block_on(async {
         let transport = bind(None, options.port).await?;
         let (sender, mut commands) = mpsc::channel(COMMANDS_AHEAD);
         let interrupted = first_interrupt().context("cannot wait for Ctrl-C")?;
-        let lines = stdin_lines().context("cannot read standard input")?;
 
         let mut entropy = entropy();
-        let record = ClientRecord::new(Token(entropy.draw()));
-        let mut store = MemoryStore::new(record.clone());
+        let fresh = ClientRecord::new(Token(entropy.draw()));
+        if options.data == Data::Nowhere {
+            say("--no-store: when this client ends, it forgets its name, what is unsent and shown");
+        }
+        let usual = format!("client-{}", options.name.as_str().to_ascii_lowercase());
+        let (mut store, record) = Keeper::open(&options.data, &usual, fresh)?;
         let port = transport.local_addr()?.port();
         let config = ClientConfig { name: options.name, server, port };
-        let screen = RefCell::new(Screen::new(mode, io::stdout()));
+        let (front, input) = front::open(wishes).context("cannot use the terminal")?;
+        let for_people = matches!(front.mode(), Mode::Editor | Mode::Terminal);
         // Not before it says so; and a script is not done if a line of it was not understood.
         let complete = Cell::new(false);
         let understood = Cell::new(true);
-        let on_event = |_, mut event: client::Event, _: &Client| {
+        let on_event = |now: Now, mut event: client::Event, _: &Client| {
             if let client::Event::Left { complete: verdict } = &mut event {
-                *verdict &= mode == Mode::Terminal || understood.get();
+                *verdict &= for_people || understood.get();
                 complete.set(*verdict);
             }
-            screen.borrow_mut().event(&event)
+            front.event(now, &event)
         };
         let clock = SystemClock::start();
         let surroundings = Surroundings {
@@ -129,51 +138,12 @@ fn run_client(options: ClientOptions) -> anyhow::Result<bool> {
         tokio::select! {
             biased;
             never = give_once(interrupted, &sender, client::Command::Quit) => match never {},
-            Err(error) = obey(lines, &sender, &screen, &understood) => return Err(error.into()),
+            Err(error) = front.obey(input, &sender, &understood) => return Err(error.into()),
             result = driven => result?,
         };
-        screen.borrow_mut().end()?;
+        front.end()?;
         Ok(complete.get())
     })
-}
-
-/// Turns lines into commands. What is no command it answers, and sets `understood` to false. After
-/// the last line it lets the client finish, and waits for ever.
-async fn obey<W: Write>(
-    mut lines: Receiver<Line>,
-    commands: &Sender<client::Command>,
-    screen: &RefCell<Screen<W>>,
-    understood: &Cell<bool>,
-) -> io::Result<Infallible> {
-    screen.borrow_mut().prompt()?;
-    while let Some(line) = lines.recv().await {
-        screen.borrow_mut().line_entered();
-        let wrong = match line {
-            Line::Text(text) => match command::parse(&text) {
-                Ok(Some(Request::Command(command))) => {
-                    give(commands, command).await;
-                    None
-                }
-                Ok(Some(Request::Help)) => {
-                    screen.borrow_mut().help()?;
-                    None
-                }
-                Ok(None) => None,
-                Err(wrong) => Some(wrong.to_string()),
-            },
-            Line::TooLong(bytes) => Some(format!(
-                "the line has {bytes} bytes, at most {LINE_MAX} are read; nothing was done"
-            )),
-            Line::Failed(why) => Some(format!("cannot read standard input: {why}")),
-        };
-        if let Some(wrong) = wrong {
-            understood.set(false);
-            screen.borrow_mut().error(&wrong)?;
-        }
-        screen.borrow_mut().prompt()?;
-    }
-    give(commands, client::Command::Finish).await;
-    std::future::pending().await
 }
 
 /// Gives the command at the interrupt, and waits for ever.
@@ -197,10 +167,10 @@ fn runtime() -> anyhow::Result<Runtime> {
     runtime::Builder::new_current_thread().enable_all().build().context("cannot start a runtime")
 }
 
-fn create_data_directory(path: Option<&Path>) -> anyhow::Result<()> {
-    let Some(path) = path else { return Ok(()) };
-    std::fs::create_dir_all(path)
-        .with_context(|| format!("cannot create the data directory {}", path.display()))
+/// Says something beside what a node says.
+fn say(line: &str) {
+    // Whoever closed the output does not want to know.
+    let _ = writeln!(io::stderr(), "udpchat: {line}");
 }
 
 async fn bind(ip: Option<IpAddr>, port: u16) -> anyhow::Result<UdpTransport> {

@@ -2,11 +2,22 @@
 //!
 //! Knows events and where text goes; [`render`] and [`json`] are pure. It knows no network, and
 //! nothing of the machines but their events.
+//!
+//! Programs and simple terminals have a [`Screen`]; people have a line editor, whose three threads
+//! meet at a desk ([`front`] opens either).
 
+mod chat;
+mod complete;
+mod desk;
+mod editor;
+pub mod front;
 pub mod input;
 mod json;
+mod paint;
 mod render;
 mod show;
+mod talk;
+pub mod terminal;
 
 use std::io::{self, Write};
 
@@ -23,7 +34,9 @@ const PROMPT: &str = ">>> ";
 /// How to talk to the user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// To a person: with a prompt.
+    /// To a person, with a line editor.
+    Editor,
+    /// To a person at a terminal that can do nothing but print: with a prompt.
     Terminal,
     /// A line per event.
     Plain,
@@ -55,7 +68,7 @@ impl<W: Write> Screen<W> {
     pub fn event(&mut self, event: &Event) -> io::Result<()> {
         match self.mode {
             Mode::Json => self.print(&[json::event(event)]),
-            Mode::Plain | Mode::Terminal => {
+            Mode::Plain | Mode::Terminal | Mode::Editor => {
                 let lines = self.renderer.lines(event);
                 self.print(&lines)
             }
@@ -70,7 +83,7 @@ impl<W: Write> Screen<W> {
     pub fn error(&mut self, why: &str) -> io::Result<()> {
         match self.mode {
             Mode::Json => self.print(&[json::error(why)]),
-            Mode::Plain | Mode::Terminal => self.print(&[format!("[{why}]")]),
+            _ => self.print(&[format!("[{why}]")]),
         }
     }
 
@@ -82,7 +95,7 @@ impl<W: Write> Screen<W> {
     pub fn help(&mut self) -> io::Result<()> {
         match self.mode {
             Mode::Json => self.print(&[json::help(&command::help())]),
-            Mode::Plain | Mode::Terminal => self.print(&command::help()),
+            _ => self.print(&command::help()),
         }
     }
 
@@ -129,7 +142,7 @@ impl<W: Write> Screen<W> {
             match self.mode {
                 Mode::Json => text.push_str(line),
                 Mode::Plain => text.push_str(&show(line)),
-                Mode::Terminal => {
+                Mode::Terminal | Mode::Editor => {
                     if line.starts_with('[') {
                         text.push_str(PROMPT);
                     }

@@ -26,6 +26,7 @@ pub const BUGS: &[(Bug, &str)] = &[
     (Bug::BackoffUnbounded, "backoff-unbounded"),
     (Bug::BaseTooHigh, "base-too-high"),
     (Bug::NoChecksum, "no-checksum"),
+    (Bug::CommitsUnsynced, "commits-unsynced"),
     (Bug::AcksBeforeCommit, "acks-before-commit"),
     (Bug::SavesHeld, "saves-held"),
     (Bug::ClearsMailboxEarly, "clears-mailbox-early"),

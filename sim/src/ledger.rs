@@ -138,6 +138,12 @@ impl Ledger {
                 What::Durable(Durable::Stored(label)) => {
                     ledger.stored.entry(label.clone()).or_insert(entry.at);
                 }
+                // A commit may be durable without its program ever knowing.
+                What::Found(found) if found.is_server => {
+                    for label in found.kept.iter().flatten() {
+                        ledger.stored.entry(label.clone()).or_insert(entry.at);
+                    }
+                }
                 What::Durable(Durable::Displayed(label)) => {
                     host.displayed.insert(label.clone());
                 }

@@ -44,6 +44,7 @@ struct State {
     /// What the disk of each host has that it may not have shown, by line.
     remembered: BTreeMap<HostName, BTreeMap<u64, Label>>,
     load: BTreeMap<HostName, HostLoad>,
+    disk_operations: BTreeMap<HostName, u64>,
 }
 
 /// What the programs of a host held in memory.
@@ -77,6 +78,8 @@ pub struct Outcome {
     pub server: Option<Snapshot>,
     /// What programs held in memory.
     pub load: BTreeMap<HostName, HostLoad>,
+    /// What disks were asked to do while random faults were on.
+    pub disk_operations: u64,
     /// When the run ended.
     pub end: Duration,
 }
@@ -98,6 +101,7 @@ impl Network {
             last_talk: Duration::ZERO,
             remembered: BTreeMap::new(),
             load: BTreeMap::new(),
+            disk_operations: BTreeMap::new(),
         };
         Self { plan, hosts, state: RefCell::new(state) }
     }
@@ -169,7 +173,9 @@ impl Network {
         }
     }
 
-    fn label(&self, id: MessageId) -> Option<Label> {
+    /// What this message is called.
+    #[must_use]
+    pub fn label(&self, id: MessageId) -> Option<Label> {
         self.state.borrow().labels.get(id).cloned()
     }
 
@@ -196,6 +202,17 @@ impl Network {
         if rests {
             known.last = load;
         }
+    }
+
+    /// The host's disk has done so many operations while random faults were on.
+    pub fn disk_has_done(&self, host: &HostName, operations: u64) {
+        self.state.borrow_mut().disk_operations.insert(host.clone(), operations);
+    }
+
+    /// What all disks have done while random faults were on.
+    #[must_use]
+    pub fn disk_operations(&self) -> u64 {
+        self.state.borrow().disk_operations.values().sum()
     }
 
     /// What programs have held so far.

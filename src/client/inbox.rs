@@ -73,7 +73,14 @@ impl<P: Plant> Client<P> {
         }
         let is_early = id.seq > next.unwrap_or(base).max(base);
         let base = if is_early && self.plant.has(Bug::HighestOnly) { id.seq } else { base };
-        match self.holding.offer(next, &key, id.seq, base, Incoming { text, stored_at }) {
+        match self.holding.offer(
+            self.now.time,
+            next,
+            &key,
+            id.seq,
+            base,
+            Incoming { text, stored_at },
+        ) {
             Arrival::Early if self.plant.has(Bug::AcksHeld) => {
                 return self.acknowledge(source, from, id);
             }

@@ -188,7 +188,8 @@ mod tests {
     #[test]
     fn keys_and_values_are_the_documented_ones() {
         let id = MessageId { stream: StreamId(0xab), seq: 7 };
-        let stored_at = Some(WallTime::from_unix_ms(1_767_361_541_999));
+        let at = WallTime::from_unix_ms(1_767_361_541_999);
+        let stored_at = Some(at);
         let name = |text: &str| text.parse::<Name>().unwrap();
         let to = || name("bob");
         let listing = || Listing { online: vec![name("alice"), to()], offline: vec![] };
@@ -196,13 +197,7 @@ mod tests {
         let marked =
             |stored_at, again| Event::Message { id, from: to(), text: text(), stored_at, again };
         let message = |stored_at| marked(stored_at, false);
-        let line = |course| client::Line {
-            with: to(),
-            at: stored_at.unwrap_or_default(),
-            id,
-            text: text(),
-            course,
-        };
+        let line = |course| client::Line { with: to(), at, id, text: text(), course };
         let table = r#"{"event":"table","online":["alice","bob"],"offline":[]}"#.to_owned();
         for (given, json) in [
             (

@@ -2,7 +2,7 @@
 //!
 //! Pure. Whoever prints the lines escapes them ([`super::show()`]).
 
-use crate::client::{Course, DetourReason, Event, Line, Listing};
+use crate::client::{Course, DetourReason, Event, Line, Listing, UnsentReason};
 use crate::protocol::Name;
 use crate::server::{self, GoneReason};
 use crate::time::WallTime;
@@ -57,14 +57,24 @@ const fn is_stored(event: &Event) -> bool {
 }
 
 fn line(event: &Event) -> Option<String> {
-    let text = match event {
-        Event::Sending { .. } | Event::History { .. } | Event::Left { complete: true } => {
-            return None;
-        }
+    match event {
         Event::Message { from, text, stored_at, again, .. } => {
             let again = if *again { "(again) " } else { "" };
             let stored_at = stored_at.map(|at| format!("<{}> ", stamp(at))).unwrap_or_default();
-            return Some(format!(">>> {again}{from}: {stored_at}{text}"));
+            Some(format!(">>> {again}{from}: {stored_at}{text}"))
+        }
+        other => notice(other).map(|text| format!("[{text}]")),
+    }
+}
+
+/// What is to be said of an event that is no message; of some nothing.
+pub(super) fn notice(event: &Event) -> Option<String> {
+    let text = match event {
+        Event::Message { .. }
+        | Event::Sending { .. }
+        | Event::History { .. }
+        | Event::Left { complete: true } => {
+            return None;
         }
         Event::Registered { back: false, .. } => "Welcome, you are now registered.".to_owned(),
         Event::Registered { name, back: true } => format!("Welcome back, {name}."),
@@ -78,13 +88,18 @@ fn line(event: &Event) -> Option<String> {
         Event::Expired { to, .. } => {
             format!("Message to {to} expired: they have not come for it, and it is not kept longer")
         }
-        Event::Unsent { to, reason, .. } => format!("Message to {to} not sent: {reason}"),
+        Event::Unsent { to, reason, .. } => unsent("Message", to, *reason),
         Event::Offline => "You are Offline. Bye.".to_owned(),
         Event::ServerNotResponding => "Server not responding".to_owned(),
         Event::Error(problem) => problem.to_string(),
         Event::Left { complete: false } => "Exiting".to_owned(),
     };
-    Some(format!("[{text}]"))
+    Some(text)
+}
+
+/// That something, one message or more, is not sent.
+pub(super) fn unsent(what: &str, to: &Name, reason: UnsentReason) -> String {
+    format!("{what} to {to} not sent: {reason}")
 }
 
 /// What was written with somebody, as it was shown, with the time before and the state behind.
@@ -136,7 +151,7 @@ fn stamp(at: WallTime) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::{Problem, State, UnsentReason};
+    use crate::client::{Problem, State};
     use crate::protocol::{MessageId, StreamId};
 
     fn id() -> MessageId {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::value::RawValue;
 use udpchat::protocol::{Name, PacketKind};
 
+use super::disk::DiskForm;
 use super::{BadScenario, Scenario, Step, Verb};
 use crate::fate::{Fault, Target, Which, whole_ms};
 use crate::label::HostName;
@@ -22,6 +23,8 @@ struct FileForm<'a> {
     disk: Text<DiskSpeed>,
     #[serde(default)]
     mtu: Option<usize>,
+    #[serde(default)]
+    mail: Option<Text<Duration>>,
     #[serde(default)]
     settles: bool,
     #[serde(borrow)]
@@ -85,11 +88,13 @@ pub(super) struct StepForm {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) mend: Option<DirectionForm>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) disk: Option<DiskForm>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) mark: Option<String>,
 }
 
 const VERBS: &str = "type, start, restart, crash, pause, clock, drift, drop, duplicate, delay, \
-                     corrupt, truncate, partition, heal, cut, mend, mark";
+                     corrupt, truncate, partition, heal, cut, mend, disk, mark";
 
 /// Datagrams.
 #[derive(Deserialize, Serialize)]
@@ -213,8 +218,10 @@ pub(super) fn read(text: &str) -> Result<(Scenario, Places), BadScenario> {
         let verb = verb(form).map_err(|problem| places.bad(index, problem))?;
         steps.push(Step { at, verb });
     }
-    let FileForm { about, seed, disk: Text(disk), mtu, settles, until: Text(until), .. } = file;
-    Ok((Scenario { about, seed, disk, mtu, settles, steps, until }, places))
+    let FileForm { about, seed, disk: Text(disk), mtu, mail, settles, until: Text(until), .. } =
+        file;
+    let mail = mail.map(|Text(mail)| mail);
+    Ok((Scenario { about, seed, disk, mtu, mail, settles, steps, until }, places))
 }
 
 /// The error of a part of the file that begins at this line and column.
@@ -259,6 +266,9 @@ fn verb(mut form: StepForm) -> Result<Verb, String> {
         verbs.push(Verb::Drift { host: host.into(), ppm });
     }
     verbs.extend(network_verbs(&mut form)?);
+    if let Some(disk) = form.disk.take() {
+        verbs.push(disk.read()?);
+    }
     verbs.extend(form.mark.take().map(Verb::Mark));
     let mut verbs = verbs.into_iter();
     match (verbs.next(), verbs.next()) {

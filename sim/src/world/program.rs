@@ -20,7 +20,7 @@ use udpchat::{client, server};
 
 use super::card::{Card, Plug};
 use super::clock::{HostClock, elapsed};
-use super::disk::Disk;
+use super::disk::{Opened, PowerCut};
 use crate::bugs::Planted;
 use crate::label::HostName;
 use crate::log::What;
@@ -34,10 +34,6 @@ const TYPED_MAX: usize = 8_192;
 /// asked of one is to give up a full outbox.
 const OUTPUTS_MAX: u32 = 100_000;
 
-/// How long servers keep messages: as the shipped one does if it is not told otherwise. No run is
-/// so long.
-const KEEP: Duration = server::timing::KEEP;
-
 /// A running program.
 pub(super) struct Program {
     /// Its execution; dropped, it is killed.
@@ -48,8 +44,16 @@ pub(super) struct Program {
     pub(super) server: Option<Shared<server::Server<Planted>>>,
 }
 
-/// Ends with the program; `Err` is a panic.
-pub(super) type Execution = Pin<Box<dyn Future<Output = Result<io::Result<()>, String>>>>;
+/// Ends with the program.
+pub(super) type Execution = Pin<Box<dyn Future<Output = Result<io::Result<()>, Broken>>>>;
+
+/// What breaks a program off.
+pub(super) enum Broken {
+    /// A bug of its own; what it says.
+    Panicked(String),
+    /// The loss of power.
+    PowerCut,
+}
 
 enum Keyboard {
     Client(Sender<client::Command>),
@@ -65,17 +69,18 @@ pub(super) struct Setting {
     pub(super) clock: HostClock,
     pub(super) entropy: Entropy,
     pub(super) bugs: Planted,
+    /// How long it keeps messages, if it is a server.
+    pub(super) keep: Option<Duration>,
 }
 
 impl Program {
     pub(super) fn client(
         setting: Setting,
         config: client::ClientConfig,
-        store: Disk<client::ClientRecord>,
+        (store, record): (Opened<client::ClientRecord>, client::ClientRecord),
     ) -> Self {
         let (sender, commands) = channel(TYPED_MAX);
-        let machine =
-            client::Client::with_bugs(config, store.load(), setting.entropy, setting.bugs);
+        let machine = client::Client::with_bugs(config, record, setting.entropy, setting.bugs);
         let watch = watch(&setting.network, &setting.host, client::Client::load);
         let ports = vec![(Socket::Main, setting.port)];
         let around = (setting.card, setting.clock, setting.network, setting.host);
@@ -87,11 +92,13 @@ impl Program {
         Self { execution, keyboard: Keyboard::Client(sender), server: None }
     }
 
-    pub(super) fn server(setting: Setting, store: Disk<server::ServerRecord>) -> Self {
+    pub(super) fn server(
+        setting: Setting,
+        (store, record): (Opened<server::ServerRecord>, server::ServerRecord),
+    ) -> Self {
         let (sender, commands) = channel(TYPED_MAX);
-        let config = server::ServerConfig { original: true, keep: Some(KEEP) };
-        let machine =
-            server::Server::with_bugs(config, store.load(), setting.entropy, setting.bugs);
+        let config = server::ServerConfig { original: true, keep: setting.keep };
+        let machine = server::Server::with_bugs(config, record, setting.entropy, setting.bugs);
         let watch = watch(&setting.network, &setting.host, server::Server::load);
         let machine = Shared::new(machine, watch);
         let ports = vec![(Socket::Main, setting.port), (Socket::Second, SERVER_SECOND_PORT)];
@@ -162,10 +169,11 @@ fn caught(future: impl Future<Output = io::Result<()>> + 'static) -> Execution {
     Box::pin(poll_fn(move |context| {
         match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
             Ok(poll) => poll.map(Ok),
+            Err(panic) if panic.is::<PowerCut>() => std::task::Poll::Ready(Err(Broken::PowerCut)),
             Err(panic) => {
                 let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
                 let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-                std::task::Poll::Ready(Err(text.unwrap_or_default()))
+                std::task::Poll::Ready(Err(Broken::Panicked(text.unwrap_or_default())))
             }
         }
     }))

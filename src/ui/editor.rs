@@ -1,0 +1,247 @@
+//! The line editor in a thread of its own: keys in, commands out.
+//!
+//! Knows rustyline and the desk; what a line means is the desk's to say, and no event comes by here.
+//! What the desk has to show is written together with the prompt whenever the editor draws that,
+//! so that only one thread ever writes.
+
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread;
+
+use rustyline::completion::Completer;
+use rustyline::config::BellStyle;
+use rustyline::error::ReadlineError;
+use rustyline::highlight::{CmdKind, Highlighter};
+use rustyline::hint::Hinter;
+use rustyline::history::DefaultHistory;
+use rustyline::validate::Validator;
+use rustyline::{ColorMode, Config, Context, Editor, ExternalPrinter, Helper};
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+
+use super::desk::Desk;
+use crate::client::Command;
+
+/// How many lines are remembered: months of talk, and a file that is read at once.
+const HISTORY_MAX: usize = 1_000;
+
+/// Starts to edit lines. The commands in them are never more than a person types, so nothing
+/// bounds their number; and the editor must wait for nobody.
+///
+/// # Errors
+///
+/// The terminal cannot be used so, or a thread not be started.
+pub(super) fn start(
+    desk: &Arc<Desk>,
+    history: Option<PathBuf>,
+) -> io::Result<UnboundedReceiver<Command>> {
+    let config = Config::builder()
+        .max_history_size(HISTORY_MAX)
+        .and_then(|config| config.history_ignore_dups(true))
+        .map_err(into_io)?
+        // Whether there are colours is the desk's to say; without this it would not be asked.
+        .color_mode(ColorMode::Forced)
+        .bell_style(BellStyle::None)
+        .build();
+    let mut editor = Editor::with_config(config).map_err(into_io)?;
+    let mut printer = editor.create_external_printer().map_err(into_io)?;
+    editor.set_helper(Some(Face { desk: Arc::clone(desk), empty: Cell::new(true) }));
+    let (sender, commands) = mpsc::unbounded_channel();
+
+    let waking = Arc::clone(desk);
+    thread::Builder::new().name("printer".to_owned()).spawn(move || {
+        waking.keep_drawing(|text| printer.print(text.to_owned()).map_err(into_io));
+    })?;
+    let lines = Lines { editor, desk: Arc::clone(desk), history, failed: None };
+    thread::Builder::new().name("editor".to_owned()).spawn(move || lines.edit(&sender))?;
+    Ok(commands)
+}
+
+/// What the user types, line by line.
+struct Lines {
+    editor: Editor<Face, DefaultHistory>,
+    desk: Arc<Desk>,
+    /// Where lines are remembered.
+    history: Option<PathBuf>,
+    failed: Option<io::Error>,
+}
+
+impl Lines {
+    /// Edits lines until the user leaves or the terminal does.
+    fn edit(mut self, commands: &UnboundedSender<Command>) {
+        self.load_history();
+        loop {
+            let prompt = self.desk.prompt();
+            let read = self.editor.readline(&prompt);
+            self.desk.line_ended();
+            match read {
+                Ok(text) => {
+                    if self.take(&prompt, &text, commands) {
+                        return self.desk.leaving();
+                    }
+                }
+                Err(ReadlineError::Interrupted) if self.is_line_empty() => {
+                    // A node that has ended obeys nobody.
+                    let _ = commands.send(Command::Quit);
+                    return;
+                }
+                Err(ReadlineError::Interrupted) => {
+                    self.desk.notice("line cleared; ^C on an empty line leaves");
+                }
+                Err(ReadlineError::Eof) => return self.desk.leaving(),
+                Err(ReadlineError::Io(error)) if error.kind() == io::ErrorKind::InvalidData => {
+                    self.desk.notice("these bytes are no text (UTF-8); the line is cleared");
+                }
+                Err(error) => {
+                    self.failed = Some(into_io(error));
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Passes on what was typed. Whether that ends the conversation.
+    fn take(&mut self, prompt: &str, text: &str, commands: &UnboundedSender<Command>) -> bool {
+        self.remember(text);
+        let columns = self.editor.dimensions().map_or(0, |(columns, _)| usize::from(columns));
+        let width: usize = prompt.chars().chain(text.chars()).map(widest).sum();
+        let found = self.desk.typed(text, width < columns);
+        let leaves = found.contains(&Command::Finish);
+        for command in found {
+            // As above.
+            let _ = commands.send(command);
+        }
+        leaves
+    }
+
+    fn is_line_empty(&self) -> bool {
+        self.editor.helper().is_some_and(|face| face.empty.get())
+    }
+
+    fn load_history(&mut self) {
+        let Some(path) = &self.history else { return };
+        match self.editor.load_history(path).map_err(into_io) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => self.forget(&error),
+            _ => {}
+        }
+    }
+
+    /// Each line for itself, and on the disk at once: no way out may lose them.
+    fn remember(&mut self, text: &str) {
+        for line in text.split('\n').filter(|line| !line.trim().is_empty()) {
+            let added = self.editor.add_history_entry(line).map_err(into_io);
+            let Some(path) = self.history.clone() else { continue };
+            let kept = added.and_then(|_| {
+                path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
+                self.editor.append_history(&path).map_err(into_io)
+            });
+            if let Err(error) = kept {
+                self.forget(&error);
+            }
+        }
+    }
+
+    /// One complaint is enough.
+    fn forget(&mut self, error: &io::Error) {
+        if let Some(path) = self.history.take() {
+            let path = path.display();
+            self.desk.notice(&format!("lines are not remembered in {path}: {error}"));
+        }
+    }
+}
+
+impl Drop for Lines {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.failed = Some(io::Error::other("the line editor has failed"));
+        }
+        self.desk.editor_gone(self.failed.take());
+    }
+}
+
+/// No character takes more columns.
+fn widest(character: char) -> usize {
+    match character {
+        ' '..='~' => 1,
+        // Ends the row, which is then one of several.
+        '\n' => usize::from(u16::MAX),
+        _ => 2,
+    }
+}
+
+/// What the editor asks while a line is being edited.
+struct Face {
+    desk: Arc<Desk>,
+    /// Whether the line was empty when it was drawn last.
+    empty: Cell<bool>,
+}
+
+impl Helper for Face {}
+
+impl Validator for Face {}
+
+impl Completer for Face {
+    type Candidate = String;
+
+    fn complete(
+        &self,
+        line: &str,
+        cursor: usize,
+        _: &Context<'_>,
+    ) -> rustyline::Result<(usize, Vec<String>)> {
+        Ok(self.desk.completions(line, cursor))
+    }
+}
+
+impl Hinter for Face {
+    type Hint = String;
+
+    fn hint(&self, line: &str, cursor: usize, _: &Context<'_>) -> Option<String> {
+        self.empty.set(line.is_empty());
+        if cursor == line.len() { self.desk.hint(line) } else { None }
+    }
+}
+
+impl Highlighter for Face {
+    /// The editor writes this at the beginning of its row, which it has cleared: lines that stand
+    /// before the prompt move it down, and it never counts rows above its own.
+    fn highlight_prompt<'b, 's: 'b, 'p: 'b>(
+        &'s self,
+        prompt: &'p str,
+        is_ours: bool,
+    ) -> Cow<'b, str> {
+        let above = self.desk.draw();
+        let prompt = if is_ours { self.desk.painted_prompt() } else { prompt.to_owned() };
+        Cow::Owned(above + &prompt)
+    }
+
+    fn highlight_hint<'h>(&self, hint: &'h str) -> Cow<'h, str> {
+        Cow::Owned(self.desk.quiet(hint))
+    }
+
+    /// Without what takes no room but may do something, as pasted text has it.
+    fn highlight<'l>(&self, line: &'l str, _: usize) -> Cow<'l, str> {
+        if line.chars().any(is_control) {
+            return Cow::Owned(line.chars().filter(|character| !is_control(*character)).collect());
+        }
+        Cow::Borrowed(line)
+    }
+
+    fn highlight_char(&self, line: &str, _: usize, _: CmdKind) -> bool {
+        line.chars().any(is_control)
+    }
+}
+
+/// The editor itself sees to line ends and tabs.
+fn is_control(character: char) -> bool {
+    character.is_control() && !matches!(character, '\n' | '\t')
+}
+
+fn into_io(error: ReadlineError) -> io::Error {
+    match error {
+        ReadlineError::Io(error) => error,
+        other => io::Error::other(other),
+    }
+}

@@ -1,0 +1,222 @@
+//! A client's user interface, whichever it is: what goes to the user, and what comes from there.
+//!
+//! Decides between them, before anything is written, by what standard input and output are.
+
+use std::cell::{Cell, RefCell};
+use std::convert::Infallible;
+use std::env;
+use std::io::{self, IsTerminal, Stdout};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anstream::{AutoStream, ColorChoice};
+use jiff::tz::TimeZone;
+use tokio::sync::mpsc::{Receiver, Sender, UnboundedReceiver};
+
+use super::chat::Chat;
+use super::desk::Desk;
+use super::input::{LINE_MAX, Line, stdin_lines};
+use super::paint::Look;
+use super::talk::Talk;
+use super::terminal::{self, Guard};
+use super::{Mode, Screen, editor};
+use crate::client::{Command, Event};
+use crate::command::{self, Request};
+use crate::protocol::Name;
+use crate::time::Now;
+
+/// Terminals that can do nothing but print.
+const SIMPLE_TERMINALS: [&str; 3] = ["dumb", "cons25", "emacs"];
+
+/// What is asked of a user interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wishes {
+    /// The user.
+    pub name: Name,
+    /// For whom it is, if that was said.
+    pub mode: Option<Mode>,
+    /// Whether there are colours.
+    pub color: ColorChoice,
+    /// Whether typed lines are remembered from run to run.
+    pub history: bool,
+}
+
+/// A user interface. The terminal is as before when it is dropped.
+#[derive(Debug)]
+pub struct Front {
+    mode: Mode,
+    shown: Shown,
+}
+
+#[derive(Debug)]
+enum Shown {
+    Screen(RefCell<Screen<Stdout>>),
+    Desk { desk: Arc<Desk>, _guard: Guard },
+}
+
+/// What the user types.
+#[derive(Debug)]
+pub struct Input(From);
+
+#[derive(Debug)]
+enum From {
+    Lines(Receiver<Line>),
+    Editor(UnboundedReceiver<Command>),
+}
+
+/// Opens the user interface that is wished for or fits.
+///
+/// # Errors
+///
+/// Input cannot be read, or the terminal not be used.
+pub fn open(wishes: Wishes) -> io::Result<(Front, Input)> {
+    let mode = wishes.mode.unwrap_or_else(fitting);
+    if mode != Mode::Editor {
+        let screen = RefCell::new(Screen::new(mode, io::stdout()));
+        let input = Input(From::Lines(stdin_lines()?));
+        return Ok((Front { mode, shown: Shown::Screen(screen) }, input));
+    }
+    let guard = terminal::guard()?;
+    let look = Look { color: has_colors(wishes.color), unicode: is_unicode() };
+    let chat = Chat::new(wishes.name.clone(), look, TimeZone::system());
+    let desk = Arc::new(Desk::new(chat, Talk::new(wishes.name)));
+    let history = if wishes.history { history_file() } else { None };
+    let commands = editor::start(&desk, history)?;
+    let shown = Shown::Desk { desk, _guard: guard };
+    Ok((Front { mode, shown }, Input(From::Editor(commands))))
+}
+
+fn fitting() -> Mode {
+    let term = env::var("TERM").unwrap_or_default();
+    if !(io::stdin().is_terminal() && io::stdout().is_terminal()) {
+        Mode::Plain
+    } else if SIMPLE_TERMINALS.iter().any(|simple| simple.eq_ignore_ascii_case(&term)) {
+        Mode::Terminal
+    } else {
+        Mode::Editor
+    }
+}
+
+fn has_colors(wish: ColorChoice) -> bool {
+    let choice = match wish {
+        // Asks the environment, NO_COLOR and its like.
+        ColorChoice::Auto => AutoStream::choice(&io::stdout()),
+        said => said,
+    };
+    choice != ColorChoice::Never
+}
+
+/// Whether the terminal's characters are those of UTF-8, by what its user's locale says.
+fn is_unicode() -> bool {
+    let said = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(|key| env::var(key).ok());
+    let locale = said.into_iter().find(|value| !value.is_empty()).unwrap_or_default();
+    let locale = locale.to_ascii_lowercase();
+    locale.contains("utf-8") || locale.contains("utf8")
+}
+
+/// Where typed lines are remembered, by the XDG Base Directory Specification.
+fn history_file() -> Option<PathBuf> {
+    let folder = |key| env::var_os(key).map(PathBuf::from).filter(|path| path.is_absolute());
+    let state = folder("XDG_STATE_HOME").or_else(|| Some(folder("HOME")?.join(".local/state")))?;
+    Some(state.join("udpchat").join("history"))
+}
+
+impl Front {
+    /// For whom it is.
+    #[must_use]
+    pub const fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Shows an event.
+    ///
+    /// # Errors
+    ///
+    /// The event may not have been shown.
+    pub fn event(&self, now: Now, event: &Event) -> io::Result<()> {
+        match &self.shown {
+            Shown::Screen(screen) => screen.borrow_mut().event(event),
+            Shown::Desk { desk, .. } => desk.show(now, event),
+        }
+    }
+
+    /// Shows what is left, and leaves the cursor where the next program expects it.
+    ///
+    /// # Errors
+    ///
+    /// Not all may have been shown.
+    pub fn end(&self) -> io::Result<()> {
+        match &self.shown {
+            Shown::Screen(screen) => screen.borrow_mut().end(),
+            Shown::Desk { desk, .. } => desk.end(),
+        }
+    }
+
+    /// Gives the client the commands that are typed. What is no command it answers, and sets
+    /// `understood` to false. After the last it lets the client finish, and waits for ever.
+    ///
+    /// # Errors
+    ///
+    /// An answer could not be shown.
+    pub async fn obey(
+        &self,
+        input: Input,
+        commands: &Sender<Command>,
+        understood: &Cell<bool>,
+    ) -> io::Result<Infallible> {
+        match (input.0, &self.shown) {
+            (From::Lines(lines), Shown::Screen(screen)) => {
+                obey_lines(lines, commands, screen, understood).await?;
+            }
+            (From::Lines(_), Shown::Desk { .. }) => {}
+            (From::Editor(mut typed), _) => {
+                while let Some(command) = typed.recv().await {
+                    give(commands, command).await;
+                }
+            }
+        }
+        give(commands, Command::Finish).await;
+        std::future::pending().await
+    }
+}
+
+async fn obey_lines(
+    mut lines: Receiver<Line>,
+    commands: &Sender<Command>,
+    screen: &RefCell<Screen<Stdout>>,
+    understood: &Cell<bool>,
+) -> io::Result<()> {
+    screen.borrow_mut().prompt()?;
+    while let Some(line) = lines.recv().await {
+        screen.borrow_mut().line_entered();
+        let wrong = match line {
+            Line::Text(text) => match command::parse(&text) {
+                Ok(Some(Request::Command(command))) => {
+                    give(commands, command).await;
+                    None
+                }
+                Ok(Some(Request::Help)) => {
+                    screen.borrow_mut().help()?;
+                    None
+                }
+                Ok(None) => None,
+                Err(wrong) => Some(wrong.to_string()),
+            },
+            Line::TooLong(bytes) => Some(format!(
+                "the line has {bytes} bytes, at most {LINE_MAX} are read; nothing was done"
+            )),
+            Line::Failed(why) => Some(format!("cannot read standard input: {why}")),
+        };
+        if let Some(wrong) = wrong {
+            understood.set(false);
+            screen.borrow_mut().error(&wrong)?;
+        }
+        screen.borrow_mut().prompt()?;
+    }
+    Ok(())
+}
+
+async fn give(commands: &Sender<Command>, command: Command) {
+    // A node that has ended obeys nobody.
+    let _ = commands.send(command).await;
+}
