@@ -6,7 +6,9 @@
 mod cookie;
 mod event;
 mod expiry;
+mod groups;
 mod mail;
+mod membership;
 mod original;
 mod record;
 mod registration;
@@ -20,7 +22,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-pub use event::{Command, Event, GoneReason};
+pub use event::{Command, Event, GoneReason, GroupChange};
+pub use membership::{Answered, Membership};
 pub use record::{Account, Change, End, Letter, Progress, ServerRecord, Standing, Turn};
 pub use snapshot::Snapshot;
 
@@ -212,10 +215,10 @@ impl<P: Plant> Server<P> {
                     self.table_acked(now, &name, table, version);
                 }
             }
-            Packet::Save { session, to, stream, seq, base, unreachable } => {
+            Packet::Save { session, to, stream, seq, base, unreachable, group } => {
                 if let Some(sender) = self.authenticate(now, session, from) {
                     let id = MessageId { stream, seq };
-                    let save = Save { to: to.clone(), body: body.to_vec() };
+                    let save = Save { to: to.clone(), body: body.to_vec(), group };
                     self.save(now, (&sender, from), id, base, save);
                     if unreachable {
                         self.probe(now, &to, None);
@@ -230,6 +233,11 @@ impl<P: Plant> Server<P> {
             Packet::HandedOverAck { session, stream, seq } => {
                 if let Some(sender) = self.authenticate(now, session, from) {
                     self.told(now, &StreamKey { from: sender, stream }, seq);
+                }
+            }
+            Packet::GroupAsk { session, request, ask } => {
+                if let Some(name) = self.authenticate(now, session, from) {
+                    self.group_asked((&name, from), session, request, ask);
                 }
             }
             // Not for a server, or with a cookie that is stale or forged.

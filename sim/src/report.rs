@@ -231,7 +231,7 @@ impl Report<'_> {
     /// For programs: one object on one line.
     #[must_use]
     pub fn to_json(&self) -> String {
-        let Counts { datagrams, messages, simulated, .. } = self.counts();
+        let Counts { datagrams, messages, simulated, mishaps, .. } = self.counts();
         let failed = self.trials.iter().filter(|trial| trial.verdict == Verdict::Violated);
         let json = Json {
             seeds: self.trials.len(),
@@ -250,6 +250,10 @@ impl Report<'_> {
             drop_rate: JsonRate {
                 asked: self.asked.setting().profile.rates.drop,
                 measured: share(datagrams.exposed_dropped, datagrams.exposed),
+            },
+            disk_faults: JsonRate {
+                asked: self.asked.setting().profile.disk_faults,
+                measured: share(mishaps.disks.faults(), mishaps.disks.operations),
             },
             messages: JsonMessages {
                 sent: messages.sent,
@@ -409,6 +413,7 @@ struct Json<'a> {
     failures: Vec<JsonFailure<'a>>,
     datagrams: JsonDatagrams,
     drop_rate: JsonRate,
+    disk_faults: JsonRate,
     messages: JsonMessages,
     simulated_s: f64,
     wall_s: f64,

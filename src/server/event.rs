@@ -68,6 +68,26 @@ pub enum Event {
         /// How many.
         count: usize,
     },
+    /// A group has one member more or less.
+    Group {
+        /// Which group.
+        group: Name,
+        /// Who.
+        member: Name,
+        /// What happened.
+        what: GroupChange,
+    },
+}
+
+/// What has become of a client's membership.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GroupChange {
+    /// It has made the group and is its only member.
+    Created,
+    /// It is a member.
+    Joined,
+    /// It is no member any more.
+    Left,
 }
 
 /// Why a client counts as away.

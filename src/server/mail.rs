@@ -13,7 +13,7 @@ use crate::plant::{Bug, Plant};
 use crate::protocol::limits::{
     LETTERS_MAX, MAIL_STREAMS_MAX, MAILBOX_MAX, SENDER_LETTERS_MAX, UNTOLD_MAX, WINDOW,
 };
-use crate::protocol::{MessageId, Name, NotSaved, Packet, StreamKey};
+use crate::protocol::{GroupTag, MessageId, Name, NotSaved, Packet, StreamKey};
 use crate::store::Room;
 use crate::time::{Now, Time, whole_ms};
 
@@ -22,6 +22,7 @@ use crate::time::{Now, Time, whole_ms};
 pub(super) struct Save {
     pub(super) to: Name,
     pub(super) body: Vec<u8>,
+    pub(super) group: Option<GroupTag>,
 }
 
 impl<P: Plant> Server<P> {
@@ -98,13 +99,16 @@ impl<P: Plant> Server<P> {
     }
 
     pub(super) fn store(&mut self, now: Now, from: &Name, id: MessageId, save: Save) {
-        let Save { to, body } = save;
+        let Save { to, body, group } = save;
         // All copies of a name share its letters.
         let to = self.record.accounts.get_key_value(&to).map_or(to, |(known, _)| known.clone());
         let (number, body) = (self.next_letter, body.into_boxed_slice());
         let (from, stored_at) = (from.clone(), now.wall);
         let stored_after_ms = whole_ms(self.uptime(now));
-        let letter = Letter { number, id, from: from.clone(), stored_at, stored_after_ms, body };
+        let group = group.map(Box::new);
+        let from_name = from.clone();
+        let letter =
+            Letter { number, id, from: from_name, stored_at, stored_after_ms, group, body };
         self.next_letter += 1;
         if self.record.stream(&letter.key()).is_none()
             && self.record.streams().len() >= MAIL_STREAMS_MAX
@@ -165,7 +169,8 @@ impl<P: Plant> Server<P> {
                 flight.attempts += 1;
                 flight.next_at = now.time + backoff(flight.attempts);
                 let (from, stored_at) = (letter.from.clone(), letter.stored_at);
-                let packet = Packet::Deliver { from, stream, seq, base, stored_at };
+                let group = letter.group.as_deref().cloned();
+                let packet = Packet::Deliver { from, stream, seq, base, stored_at, group };
                 let transmit =
                     super::transmit(session.addr, &packet, &letter.body, flight.attempts);
                 due.push((transmit, letter.key(), seq));
@@ -174,6 +179,7 @@ impl<P: Plant> Server<P> {
         }
         for (transmit, key, seq) in due {
             self.journal.transmit(transmit);
+            self.receipt_too_early(&key, seq);
             if self.plant.has(Bug::ClearsMailboxEarly) {
                 self.change_if_any(self.record.settling(&key, seq, End::Shown));
             }
@@ -181,6 +187,14 @@ impl<P: Plant> Server<P> {
         match wake {
             Some(wake) => self.timers.set(Timer::Mail(reader.clone()), wake),
             None => self.timers.clear(&Timer::Mail(reader.clone())),
+        }
+    }
+
+    /// What [`Bug::ReceiptAtHandOver`] does.
+    fn receipt_too_early(&mut self, key: &StreamKey, seq: u64) {
+        let Some(addr) = self.sessions.get(&key.from).map(|session| session.addr) else { return };
+        if self.plant.has(Bug::ReceiptAtHandOver) {
+            self.send(addr, &Packet::HandedOver { stream: key.stream, seq }, 1);
         }
     }
 

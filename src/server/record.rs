@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::protocol::{MessageId, Name, StoreId, StreamKey, Token};
+use super::membership::{Answered, Membership};
+use crate::protocol::{GroupTag, MessageId, Name, StoreId, StreamKey, Token};
 use crate::store::Record;
 use crate::time::WallTime;
 
@@ -32,6 +33,8 @@ pub struct ServerRecord {
     /// How long this server had run, all its lives together, when that was written down last. The
     /// age of messages counts by this, so that no set clock makes them old.
     pub uptime: Duration,
+    /// Who belongs to which group.
+    pub membership: Membership,
 }
 
 /// A name and whose it is.
@@ -58,6 +61,8 @@ pub struct Letter {
     pub stored_at: WallTime,
     /// How long the server had run then, all its lives together, in milliseconds.
     pub stored_after_ms: u64,
+    /// Whether it is a copy of a text to many, and of which.
+    pub group: Option<Box<GroupTag>>,
     /// Its text, unread.
     pub body: Box<[u8]>,
 }
@@ -177,6 +182,27 @@ pub enum Change {
         /// How long.
         uptime: Duration,
     },
+    /// A group, perhaps a new one, has a member more.
+    Joined {
+        /// Which group.
+        group: Name,
+        /// Who.
+        member: Name,
+    },
+    /// A group has a member less. Without any it is gone.
+    Left {
+        /// Which group.
+        group: Name,
+        /// Who.
+        member: Name,
+    },
+    /// A client's request about groups is answered.
+    GroupAnswered {
+        /// Whose.
+        name: Name,
+        /// Which request, and how.
+        answered: Answered,
+    },
 }
 
 impl ServerRecord {
@@ -291,6 +317,9 @@ impl Record for ServerRecord {
                 self.streams.remove(key);
             }
             Change::Ran { uptime } => self.uptime = *uptime,
+            Change::Joined { group, member } => self.membership.join(group, member),
+            Change::Left { group, member } => self.membership.leave(group, member),
+            Change::GroupAnswered { name, answered } => self.membership.answer(name, *answered),
         }
     }
 }

@@ -2,9 +2,9 @@
 //!
 //! Pure. Whoever prints the lines escapes them ([`super::show()`]).
 
-use crate::client::{Course, DetourReason, Event, Line, Listing, UnsentReason};
+use crate::client::{Course, DetourReason, Event, GroupDone, Line, Listing, UnsentReason};
 use crate::protocol::Name;
-use crate::server::{self, GoneReason};
+use crate::server::{self, GoneReason, GroupChange};
 use crate::time::WallTime;
 
 /// Turns a client's events into lines.
@@ -23,7 +23,7 @@ impl Renderer {
         if let Event::History { with, lines } = event {
             return history(with, lines);
         }
-        heading.into_iter().chain(line(event)).collect()
+        heading.into_iter().chain(line(event)).chain(listed(event)).collect()
     }
 }
 
@@ -48,8 +48,26 @@ pub fn server_line(at: WallTime, event: &server::Event) -> String {
             let messages = if *count == 1 { "message" } else { "messages" };
             format!("{count} {messages} from {from} for {to} expired, up to {id}")
         }
+        E::Group { group, member, what } => {
+            let verb = match what {
+                GroupChange::Created => "has created",
+                GroupChange::Joined => "has joined",
+                GroupChange::Left => "has left",
+            };
+            format!("{member} {verb} the group {group}")
+        }
     };
     format!("{at} {what}")
+}
+
+/// The names below the line of an event that lists some.
+fn listed(event: &Event) -> Vec<String> {
+    match event {
+        Event::Groups(names) | Event::Members { members: names, .. } => {
+            names.iter().map(|name| format!(">>> {name}")).collect()
+        }
+        _ => Vec::new(),
+    }
 }
 
 const fn is_stored(event: &Event) -> bool {
@@ -58,24 +76,46 @@ const fn is_stored(event: &Event) -> bool {
 
 fn line(event: &Event) -> Option<String> {
     match event {
-        Event::Message { from, text, stored_at, again, .. } => {
+        Event::Message { from, text, stored_at, group, again, .. } => {
             let again = if *again { "(again) " } else { "" };
+            let to = group.as_ref().map(|group| format!(" to {group}")).unwrap_or_default();
             let stored_at = stored_at.map(|at| format!("<{}> ", stamp(at))).unwrap_or_default();
-            Some(format!(">>> {again}{from}: {stored_at}{text}"))
+            Some(format!(">>> {again}{from}{to}: {stored_at}{text}"))
         }
         other => notice(other).map(|text| format!("[{text}]")),
     }
 }
 
-/// What is to be said of an event that is no message; of some nothing.
+/// What is to be said of an event that is neither message nor history; of some nothing.
 pub(super) fn notice(event: &Event) -> Option<String> {
     let text = match event {
         Event::Message { .. }
-        | Event::Sending { .. }
+        | Event::SendingMany { .. }
         | Event::History { .. }
+        | Event::Sending { .. }
         | Event::Left { complete: true } => {
             return None;
         }
+        // One line says what has become of all copies; when a stored one is read, is news.
+        Event::Copy { event, .. } => {
+            return notice(event).filter(|_| matches!(**event, Event::ReadLater { .. }));
+        }
+        Event::ReadLater { to, typed_at, .. } => {
+            format!("Offline Message sent at {} received by {to}", stamp(*typed_at))
+        }
+        Event::CastOutcome { group, received, saved, unsent } => {
+            format!("Message to {group}: {}", outcome(*received, *saved, *unsent))
+        }
+        Event::Group { group, what: GroupDone::Created } => {
+            format!("Group {group} created by Server.")
+        }
+        Event::Group { group, what: GroupDone::Joined } => {
+            format!("Entered group {group} successfully")
+        }
+        Event::Group { group, what: GroupDone::Left } => format!("Leave group chat {group}"),
+        Event::Groups(groups) if groups.is_empty() => "There are no group chats".to_owned(),
+        Event::Groups(_) => "Available group chats:".to_owned(),
+        Event::Members { group, .. } => format!("Members in the group {group}:"),
         Event::Registered { back: false, .. } => "Welcome, you are now registered.".to_owned(),
         Event::Registered { name, back: true } => format!("Welcome back, {name}."),
         Event::Table(_) => "Client table updated.".to_owned(),
@@ -115,6 +155,13 @@ fn history(with: &Name, lines: &[Line]) -> Vec<String> {
         }
     };
     lines.iter().map(line).collect()
+}
+
+/// What has become of the copies of a text to many, without what there is none of.
+fn outcome(received: usize, saved: usize, unsent: usize) -> String {
+    let parts = [("received by", received), ("saved for", saved), ("not sent to", unsent)];
+    let parts = parts.into_iter().filter(|(_, count)| *count > 0);
+    parts.map(|(what, count)| format!("{what} {count}")).collect::<Vec<_>>().join(", ")
 }
 
 fn detour(to: &Name, reason: DetourReason) -> String {
@@ -164,7 +211,7 @@ mod tests {
 
     fn message(text: &str, stored_at: Option<WallTime>) -> Event {
         let (text, again) = (text.to_owned(), false);
-        Event::Message { id: id(), from: name("bob"), text, stored_at, again }
+        Event::Message { id: id(), from: name("bob"), text, stored_at, group: None, again }
     }
 
     #[test]
@@ -211,7 +258,7 @@ mod tests {
         let Event::Message { id, from, text, stored_at, .. } = message("hi", None) else {
             unreachable!()
         };
-        let event = Event::Message { id, from, text, stored_at, again: true };
+        let event = Event::Message { id, from, text, stored_at, group: None, again: true };
         assert_eq!(Renderer::default().lines(&event), [">>> (again) bob: hi"]);
     }
 
@@ -222,6 +269,7 @@ mod tests {
             at: WallTime::from_unix_ms(1_767_361_541_000),
             id: id(),
             text: "hi".to_owned(),
+            group: None,
             course,
         };
         let lines = vec![line(Course::In { stored_at: None }), line(Course::Out(State::Saved))];
