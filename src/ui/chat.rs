@@ -115,7 +115,7 @@ impl Chat {
                     echo.sent.get_or_insert((*id, now.time));
                 }
             }
-            Event::Received { id, to } => {
+            Event::Received { id, to } | Event::ReadLater { id, to, .. } => {
                 if !self.settle(*id, Mark::Received) {
                     *self.held.received.entry(to.clone()).or_default() += 1;
                 }
@@ -133,8 +133,17 @@ impl Chat {
                 self.hold_unsent(to, *reason);
             }
             Event::Table(listing) => self.table(listing),
-            Event::Message { from, text, stored_at, again, .. } => {
-                self.message(from, text, *stored_at, *again);
+            Event::Message { .. } => self.message(event),
+            // One line says what has become of all copies; when a stored one is read, is news.
+            Event::Copy { event: about, .. } => {
+                if matches!(**about, Event::ReadLater { .. }) {
+                    return self.event(now, about);
+                }
+            }
+            Event::Groups(names) | Event::Members { members: names, .. } => {
+                let what = render::notice(event).unwrap_or_default();
+                let names: Vec<&str> = names.iter().map(Name::as_str).collect();
+                self.notice(format!("{what} {}", names.join(", ")).trim_end());
             }
             Event::History { with, lines } => self.history(with, lines),
             Event::Error(problem) => self.wrong(&problem.to_string()),
@@ -264,16 +273,19 @@ impl Chat {
         }
     }
 
-    fn message(&mut self, from: &Name, text: &str, stored_at: Option<WallTime>, again: bool) {
+    fn message(&mut self, event: &Event) {
+        let Event::Message { from, text, stored_at, group, again, .. } = event else { return };
         self.release();
-        let again = if again { self.look.quiet(" (again)") } else { String::new() };
+        let again = if *again { self.look.quiet(" (again)") } else { String::new() };
+        let to = group.as_ref().map(|group| self.look.quiet(&format!(" to {group}")));
         let when = stored_at.map_or_else(String::new, |at| {
             let (at, now) = (self.local(at), self.local(self.now.wall));
             let form = if at.date() == now.date() { "%H:%M" } else { "%Y-%m-%d %H:%M" };
             self.look.quiet(&format!(" ({})", at.strftime(form)))
         });
         let text = self.look.mentions(&show(text), &self.me);
-        let line = format!("{}{again}{when}: {text}", self.look.name(from));
+        let line =
+            format!("{}{}{again}{when}: {text}", self.look.name(from), to.unwrap_or_default());
         self.line(&line);
     }
 
