@@ -45,7 +45,10 @@ scenarios! {
     recipient_back_on_another_port_gets_the_message
     recipient_gone_without_a_word_message_is_saved
     recipient_killed_after_its_ack_message_stays_received
+    recipient_killed_after_showing_before_acknowledging_is_marked
     recipient_killed_before_its_ack_shows_nothing_again
+    recipient_loses_power_after_remembering_message_is_shown_again_marked
+    recipient_loses_power_before_it_remembers_message_is_shown_later
     recipient_stands_still_and_shows_everything_once
     registration_and_message_at_the_same_time_shown_once
     registration_granted_after_leaving_leaves_no_ghost
@@ -54,13 +57,26 @@ scenarios! {
     sender_killed_before_it_knows_the_members_sends_each_one_copy
     sender_killed_before_it_remembers_the_ack_has_told_it
     sender_killed_with_unsent_messages_sends_them_later
+    sender_loses_power_as_the_message_is_typed_nothing_is_sent
+    sender_loses_power_with_the_message_on_its_disk_sends_it_later
     server_clock_set_nothing_expires
+    server_disk_full_hand_over_goes_on
+    server_disk_full_message_is_unsent_and_saved_when_there_is_room
+    server_disk_slow_holds_up_nothing_else
     server_killed_before_the_commit_message_is_saved_later
     server_killed_between_a_join_and_its_answer_keeps_the_member
     server_killed_between_commit_and_saved_is_saved_once
     server_killed_during_hand_over_shown_once
+    server_loses_power_again_while_it_recovers_nothing_is_lost
+    server_loses_power_as_its_store_is_made_it_makes_another
+    server_loses_power_during_hand_over_shown_once
+    server_loses_power_inside_the_commit_but_has_it_message_is_saved_once
+    server_loses_power_inside_the_commit_message_is_saved_later
+    server_loses_power_writes_are_torn_message_is_saved_later
     server_restart_unknown_lost_registers_again
+    server_sync_fails_and_power_is_lost_later_nothing_is_lost
     server_unreachable_message_is_unsent_and_goes_out_later
+    server_write_fails_it_ends_and_goes_on_when_started_again
     sign_in_packets_lost_registers_later
     sign_in_packets_twice_registers_once
     table_and_its_ack_lost_tables_converge

@@ -53,15 +53,13 @@ pub struct Message {
     pub told: Vec<(Duration, Told)>,
     /// Where it was shown, in order.
     pub shown: Vec<Shown>,
-    /// Whether its sender was killed right after it was told that it is given up, perhaps before
+    /// Whether its sender's disk has that it needs no further care.
+    pub settled: bool,
+    /// Whether its sender's program was ended after it had told that it is given up, and before
     /// its disk had that: then the next life tries again. Told first and remembered then, for the
     /// other way round nobody might ever be told.
     pub killed_giving_up: bool,
 }
-
-/// A commit that was asked for so long ago has ended: two of the slowest disk's, for a change may
-/// have to wait for the one before.
-const COMMITTED_AFTER: Duration = Duration::from_millis(250);
 
 /// What a sender is told about a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -123,7 +121,7 @@ struct HostSoFar {
 impl Message {
     fn new(to: Name, text: String) -> Self {
         let (told, shown) = (Vec::new(), Vec::new());
-        Self { to, text, accepted: None, told, shown, killed_giving_up: false }
+        Self { to, text, accepted: None, told, shown, settled: false, killed_giving_up: false }
     }
 
     /// Whether its sender was ever told this.
@@ -168,7 +166,12 @@ impl Ledger {
                     host.lives += 1;
                     host.displayed_at_start.clone_from(&host.displayed);
                 }
-                What::Crashed => ledger.killed(entry.at, &entry.host),
+                What::Durable(Durable::Settled(label)) => {
+                    if let Some(message) = ledger.messages.get_mut(label) {
+                        message.settled = true;
+                    }
+                }
+                What::Crashed | What::Ended { error: Some(_) } => ledger.killed(&entry.host),
                 _ => {}
             }
         }
@@ -231,14 +234,11 @@ impl Ledger {
         }
     }
 
-    /// A host was killed.
-    fn killed(&mut self, at: Duration, host: &HostName) {
+    /// A host's program was killed, or its disk failed.
+    fn killed(&mut self, host: &HostName) {
         for (label, message) in &mut self.messages {
-            let last = message.told.last();
-            let lately = last.is_some_and(|(told_at, told)| {
-                *told == Told::GivenUp && at.saturating_sub(*told_at) <= COMMITTED_AFTER
-            });
-            message.killed_giving_up |= lately && label.host == *host;
+            let given_up = message.told.last().is_some_and(|(_, told)| *told == Told::GivenUp);
+            message.killed_giving_up |= given_up && !message.settled && label.host == *host;
         }
     }
 

@@ -137,6 +137,8 @@ pub enum Durable {
     Displayed(Label),
     /// A sender's: a message that is not settled.
     Typed(Label),
+    /// A sender's: that a message needs no further care.
+    Settled(Label),
     /// The server's: that a message, and all before it of the same stream, are delivered.
     Delivered(Label),
 }
@@ -228,6 +230,9 @@ impl Log {
             }
             What::Durable(Durable::Typed(label)) => {
                 format!("has on its disk that {label} is to be sent")
+            }
+            What::Durable(Durable::Settled(label)) => {
+                format!("has on its disk that it is done with {label}")
             }
             What::Durable(Durable::Delivered(label)) => {
                 format!("has on its disk that {label} is delivered")

@@ -72,8 +72,7 @@ impl Lines {
     /// Edits lines until the user leaves or the terminal does.
     fn edit(mut self, commands: &UnboundedSender<Command>) {
         self.load_history();
-        loop {
-            let prompt = self.desk.prompt();
+        while let Some(prompt) = self.desk.prompt() {
             let read = self.editor.readline(&prompt);
             self.desk.line_ended();
             match read {

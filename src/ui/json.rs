@@ -264,7 +264,8 @@ mod tests {
     #[test]
     fn keys_and_values_are_the_documented_ones() {
         let id = MessageId { stream: StreamId(0xab), seq: 7 };
-        let stored_at = Some(WallTime::from_unix_ms(1_767_361_541_999));
+        let at = WallTime::from_unix_ms(1_767_361_541_999);
+        let stored_at = Some(at);
         let name = |text: &str| text.parse::<Name>().unwrap();
         let to = || name("bob");
         let listing = || Listing { online: vec![name("alice"), to()], offline: vec![] };
@@ -278,14 +279,7 @@ mod tests {
             again,
         };
         let message = |stored_at| marked(stored_at, false);
-        let line = |course| client::Line {
-            with: to(),
-            at: stored_at.unwrap_or_default(),
-            id,
-            text: text(),
-            group: None,
-            course,
-        };
+        let line = |course| client::Line { with: to(), at, id, text: text(), group: None, course };
         let table = r#"{"event":"table","online":["alice","bob"],"offline":[]}"#.to_owned();
         for (given, json) in [
             (

@@ -72,13 +72,13 @@ fn line(event: &Event) -> Option<String> {
     }
 }
 
-/// What is to be said of an event that is no message; of some nothing.
+/// What is to be said of an event that is neither message nor history; of some nothing.
 pub(super) fn notice(event: &Event) -> Option<String> {
     let text = match event {
         Event::Message { .. }
-        | Event::Sending { .. }
         | Event::SendingMany { .. }
         | Event::History { .. }
+        | Event::Sending { .. }
         | Event::Left { complete: true } => {
             return None;
         }

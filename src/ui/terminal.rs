@@ -32,7 +32,7 @@ impl Drop for Guard {
     }
 }
 
-/// Restores the settings if [`guard`] has saved any; once.
+/// Restores the settings if [`guard`] has saved any.
 pub fn restore() {
     imp::restore();
 }
@@ -58,11 +58,12 @@ mod imp {
     }
 
     pub(super) fn restore() {
-        let saved = SAVED.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // Not taken: the editor may have begun another line since the last time.
+        let saved = SAVED.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let Some(saved) = saved else { return };
         let Ok(now) = tcgetattr(stdin()) else { return };
         // In the background this would stop the process instead; and the terminal is a shell's.
-        let in_front = tcgetpgrp(stdin()).is_ok_and(|group| group == getpgrp());
+        let in_front = tcgetpgrp(stdin()).map_or(true, |group| group == getpgrp());
         let canonical = |settings: &Termios| settings.local_modes.contains(LocalModes::ICANON);
         if in_front && canonical(&saved) && !canonical(&now) {
             let mut out = io::stdout();
