@@ -26,7 +26,7 @@ use crate::server::{self, Server, ServerConfig, ServerRecord};
 use crate::time::{Now, Time, WallTime};
 use crate::transport::{self, UdpTransport};
 use crate::ui::front::{self, Wishes};
-use crate::ui::{Mode, server_line};
+use crate::ui::{Mode, server_line, terminal};
 
 /// Commands on their way to a machine, which takes each at once: a few are plenty.
 const COMMANDS_AHEAD: usize = 16;
@@ -97,6 +97,9 @@ fn run_client(options: ClientOptions) -> anyhow::Result<bool> {
         Some(Style::Plain) => Mode::Plain,
         None => front::fitting(),
     };
+    if mode == Mode::Editor {
+        terminal::deny_stops();
+    }
     let wishes =
         Wishes { name: options.name.clone(), mode, color: options.color, history: options.history };
     runtime()?.block_on(async {

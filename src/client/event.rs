@@ -150,7 +150,7 @@ pub enum Event {
         /// Which text, to whom.
         group: GroupTag,
         /// What would be said if it were the only one.
-        event: Box<Event>,
+        event: Box<Self>,
     },
     /// Every copy of a text to many has its outcome. Said again when the unsent ones have got out.
     CastOutcome {

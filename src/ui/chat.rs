@@ -133,9 +133,10 @@ impl Chat {
                 self.hold_unsent(to, *reason);
             }
             Event::Table(listing) => self.table(listing),
-            Event::Message { from, text, stored_at, group, again, .. } => {
-                let group = group.as_ref();
-                self.message((from, group), text, *stored_at, *again);
+            Event::Message { from, text, stored_at, again, group, .. } => {
+                let to = self.audience(group.as_ref());
+                let again = if *again { self.look.quiet(" (again)") } else { String::new() };
+                self.message(from, &format!("{to}{again}"), text, *stored_at);
             }
             Event::History { with, lines } => self.history(with, lines),
             Event::Error(problem) => self.wrong(&problem.to_string()),
@@ -265,23 +266,21 @@ impl Chat {
         }
     }
 
-    fn message(
-        &mut self,
-        (from, group): (&Name, Option<&GroupTag>),
-        text: &str,
-        stored_at: Option<WallTime>,
-        again: bool,
-    ) {
+    /// To whom a message went, if to many.
+    fn audience(&self, group: Option<&GroupTag>) -> String {
+        group.map(|group| self.look.quiet(&format!(" to {group}"))).unwrap_or_default()
+    }
+
+    /// A message; `remarks` stand behind its sender.
+    fn message(&mut self, from: &Name, remarks: &str, text: &str, stored_at: Option<WallTime>) {
         self.release();
-        let to = group.map(|group| self.look.quiet(&format!(" to {group}"))).unwrap_or_default();
-        let again = if again { self.look.quiet(" (again)") } else { String::new() };
         let when = stored_at.map_or_else(String::new, |at| {
             let (at, now) = (self.local(at), self.local(self.now.wall));
             let form = if at.date() == now.date() { "%H:%M" } else { "%Y-%m-%d %H:%M" };
             self.look.quiet(&format!(" ({})", at.strftime(form)))
         });
         let text = self.look.mentions(&show(text), &self.me);
-        let line = format!("{}{to}{again}{when}: {text}", self.look.name(from));
+        let line = format!("{}{remarks}{when}: {text}", self.look.name(from));
         self.line(&line);
     }
 

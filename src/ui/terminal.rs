@@ -37,11 +37,25 @@ pub fn restore() {
     imp::restore();
 }
 
+/// Lets only one thread be stopped by Ctrl-Z, that which calls [`take_stops`]; to be called before
+/// any other thread is started. The editor sends the signal from there to the process after it
+/// has restored the settings, and goes on when it believes that it was stopped. If another thread
+/// took the signal it would go on at once, and leave the settings to a shell as it needs them.
+pub fn deny_stops() {
+    imp::stops(false);
+}
+
+/// Lets this thread, and with it the process, be stopped by Ctrl-Z.
+pub(super) fn take_stops() {
+    imp::stops(true);
+}
+
 #[cfg(unix)]
 mod imp {
     use std::io::{self, Write};
     use std::sync::{Mutex, PoisonError};
 
+    use nix::sys::signal::{SigSet, Signal};
     use rustix::process::getpgrp;
     use rustix::stdio::stdin;
     use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr};
@@ -55,6 +69,14 @@ mod imp {
         let settings = tcgetattr(stdin())?;
         *SAVED.lock().unwrap_or_else(PoisonError::into_inner) = Some(settings);
         Ok(())
+    }
+
+    pub(super) fn stops(taken: bool) {
+        let mut signals = SigSet::empty();
+        signals.add(Signal::SIGTSTP);
+        let changed = if taken { signals.thread_unblock() } else { signals.thread_block() };
+        // It fails for a wrong argument only.
+        debug_assert_eq!(changed, Ok(()));
     }
 
     pub(super) fn restore() {
@@ -86,6 +108,8 @@ mod imp {
     pub(super) fn save() -> io::Result<()> {
         Ok(())
     }
+
+    pub(super) fn stops(_: bool) {}
 
     pub(super) fn restore() {}
 }

@@ -37,6 +37,8 @@ fn control_c_clears_the_line_and_then_leaves() {
     alice.prompts("› alice: to <name>");
     alice.enter("send bob meant");
     assert_eq!(bob.event("message")["text"], "meant");
+    alice.shows("✓ alice: send bob meant");
+    alice.prompts("› alice: to <name>");
     alice.press(CTRL_C);
     is_gone(&mut bob);
     assert!(alice.ends_with(0).contains("You are Offline. Bye."));
@@ -112,6 +114,8 @@ fn what_has_no_outcome_is_waited_for_and_control_c_leaves_at_once() {
     let alice = Terminal::registered("alice", port);
     server.kill();
     alice.enter("send bob hello?");
+    alice.enter("list");
+    alice.shows("Online: alice");
     alice.enter("quit");
     alice.shows("waiting for the outcome of 1 sent; ^C leaves at once");
     assert!(!alice.is_raw());

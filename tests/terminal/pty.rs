@@ -261,7 +261,11 @@ pub(crate) fn surround(command: &mut Command) {
     for variable in ["LC_ALL", "LC_CTYPE", "NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE"] {
         command.env_remove(variable);
     }
-    command.env("TERM", "xterm-256color").env("LANG", "C.UTF-8").env("TZ", "UTC");
+    command
+        .env("TERM", "xterm-256color")
+        .env("LANG", "C.UTF-8")
+        .env("TZ", "UTC")
+        .env("RUST_BACKTRACE", "0");
 }
 
 fn winsize((rows, columns): (u16, u16)) -> Winsize {
