@@ -359,7 +359,7 @@ const fn fate(state: State) -> Mark {
         State::Pending => Mark::Pending,
         State::Saved => Mark::Saved,
         State::Received => Mark::Received,
-        State::Unsent => Mark::Unsent,
+        State::Unsent | State::Expired => Mark::Unsent,
     }
 }
 
