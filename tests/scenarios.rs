@@ -22,6 +22,8 @@ scenarios! {
     deliver_and_shown_lost_is_delivered_again
     deregister_lost_leaves_all_the_same
     deregister_never_arrives_lease_ends
+    group_made_and_the_answer_lost_is_made_once
+    group_message_reaches_each_member_once_and_waits_for_who_is_away
     handed_over_and_its_ack_lost_is_told_again
     keep_alives_lost_stays_registered
     knock_and_answer_lost_direct_way_is_found_again
@@ -29,10 +31,13 @@ scenarios! {
     leaving_quits_and_comes_back_with_mail
     link_cut_both_ways_messages_go_over_the_server
     lost_ack_is_resent_and_shown_once
+    mail_that_nobody_comes_for_expires_and_its_sender_is_told
+    member_joins_and_another_leaves_while_a_message_is_sent
     message_and_ack_twice_shown_once
     message_by_two_paths_shown_once
     message_lost_five_times_goes_over_the_server
     message_lost_four_times_is_received_directly
+    message_to_everybody_reaches_those_who_are_away_too
     messages_overtake_each_other_shown_in_order
     name_in_use_refusal_lost_is_told_again
     name_of_a_silent_holder_is_taken_over
@@ -50,6 +55,7 @@ scenarios! {
     registration_granted_after_leaving_leaves_no_ghost
     save_and_deliver_twice_shown_once
     save_and_saved_lost_is_saved_once
+    sender_killed_before_it_knows_the_members_sends_each_one_copy
     sender_killed_before_it_remembers_the_ack_has_told_it
     sender_killed_with_unsent_messages_sends_them_later
     sender_loses_power_as_the_message_is_typed_nothing_is_sent
@@ -59,6 +65,7 @@ scenarios! {
     server_disk_full_message_is_unsent_and_saved_when_there_is_room
     server_disk_slow_holds_up_nothing_else
     server_killed_before_the_commit_message_is_saved_later
+    server_killed_between_a_join_and_its_answer_keeps_the_member
     server_killed_between_commit_and_saved_is_saved_once
     server_killed_during_hand_over_shown_once
     server_loses_power_again_while_it_recovers_nothing_is_lost

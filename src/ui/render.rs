@@ -23,7 +23,7 @@ impl Renderer {
         if let Event::History { with, lines } = event {
             return history(with, lines);
         }
-        heading.into_iter().chain(line(event)).chain(listed(event)).collect()
+        heading.into_iter().chain(line(event)).collect()
     }
 }
 
@@ -44,6 +44,10 @@ pub fn server_line(at: WallTime, event: &server::Event) -> String {
             let messages = if *count == 1 { "message" } else { "messages" };
             format!("handed {count} {messages} over to {to}, up to {id}")
         }
+        E::Expired { id, from, to, count } => {
+            let messages = if *count == 1 { "message" } else { "messages" };
+            format!("{count} {messages} from {from} for {to} expired, up to {id}")
+        }
         E::Group { group, member, what } => {
             let verb = match what {
                 GroupChange::Created => "has created",
@@ -54,16 +58,6 @@ pub fn server_line(at: WallTime, event: &server::Event) -> String {
         }
     };
     format!("{at} {what}")
-}
-
-/// The names below the line of an event that lists some.
-fn listed(event: &Event) -> Vec<String> {
-    match event {
-        Event::Groups(names) | Event::Members { members: names, .. } => {
-            names.iter().map(|name| format!(">>> {name}")).collect()
-        }
-        _ => Vec::new(),
-    }
 }
 
 const fn is_stored(event: &Event) -> bool {
@@ -110,8 +104,10 @@ pub(super) fn notice(event: &Event) -> Option<String> {
         }
         Event::Group { group, what: GroupDone::Left } => format!("Leave group chat {group}"),
         Event::Groups(groups) if groups.is_empty() => "There are no group chats".to_owned(),
-        Event::Groups(_) => "Available group chats:".to_owned(),
-        Event::Members { group, .. } => format!("Members in the group {group}:"),
+        Event::Groups(groups) => format!("Available group chats: {}", names(groups)),
+        Event::Members { group, members } => {
+            format!("Members in the group {group}: {}", names(members))
+        }
         Event::Registered { back: false, .. } => "Welcome, you are now registered.".to_owned(),
         Event::Registered { name, back: true } => format!("Welcome back, {name}."),
         Event::Table(_) => "Client table updated.".to_owned(),
@@ -121,6 +117,9 @@ pub(super) fn notice(event: &Event) -> Option<String> {
         Event::Detour { to, reason, .. } => detour(to, *reason),
         Event::Received { to, .. } => format!("Message received by {to}"),
         Event::Saved { .. } => "Messages received by the server and saved".to_owned(),
+        Event::Expired { to, .. } => {
+            format!("Message to {to} expired: they have not come for it, and it is not kept longer")
+        }
         Event::Unsent { to, reason, .. } => unsent("Message", to, *reason),
         Event::Offline => "You are Offline. Bye.".to_owned(),
         Event::ServerNotResponding => "Server not responding".to_owned(),
@@ -192,7 +191,7 @@ fn stamp(at: WallTime) -> String {
 mod tests {
     use super::*;
     use crate::client::{Problem, State};
-    use crate::protocol::{MessageId, StreamId};
+    use crate::protocol::{CastId, GroupTag, MessageId, StreamId};
 
     fn id() -> MessageId {
         MessageId { stream: StreamId(0xab), seq: 7 }
@@ -200,6 +199,38 @@ mod tests {
 
     fn name(text: &str) -> Name {
         text.parse().unwrap()
+    }
+
+    fn team() -> GroupTag {
+        GroupTag { cast: CastId(1), name: Some(name("team")) }
+    }
+
+    fn done(what: GroupDone) -> Event {
+        Event::Group { group: name("team"), what }
+    }
+
+    fn at() -> WallTime {
+        WallTime::from_unix_ms(1_767_361_541_000)
+    }
+
+    #[test]
+    fn copies_are_told_together_and_say_for_whom_they_are() {
+        let copy = |event| Event::Copy { group: team(), event: Box::new(event) };
+        let mut renderer = Renderer::default();
+        for quiet in [
+            Event::Sending { id: id(), to: name("bob") },
+            Event::Received { id: id(), to: name("bob") },
+            Event::Saved { id: id(), to: name("bob") },
+        ] {
+            assert_eq!(renderer.lines(&copy(quiet)), [""; 0]);
+        }
+        let read = Event::ReadLater { id: id(), to: name("bob"), typed_at: at() };
+        assert_eq!(renderer.lines(&copy(read)).len(), 1);
+        let Event::Message { id, from, text, stored_at, again, .. } = message("hi", None) else {
+            unreachable!()
+        };
+        let to_team = Event::Message { id, from, text, stored_at, again, group: Some(team()) };
+        assert_eq!(renderer.lines(&to_team), [">>> bob to team: hi"]);
     }
 
     fn message(text: &str, stored_at: Option<WallTime>) -> Event {
@@ -235,6 +266,22 @@ mod tests {
             (
                 Event::Unsent { id: id(), to, reason: UnsentReason::UnknownName },
                 "[Message to bob not sent: not known to the server]",
+            ),
+            (
+                Event::ReadLater { id: id(), to: name("bob"), typed_at: at() },
+                "[Offline Message sent at 2026-01-02 13:45:41 received by bob]",
+            ),
+            (Event::Groups(vec![name("team")]), "[Available group chats: team]"),
+            (
+                Event::Members { group: name("team"), members: vec![name("alice"), name("bob")] },
+                "[Members in the group team: alice, bob]",
+            ),
+            (done(GroupDone::Created), "[Group team created by Server.]"),
+            (done(GroupDone::Joined), "[Entered group team successfully]"),
+            (done(GroupDone::Left), "[Leave group chat team]"),
+            (
+                Event::CastOutcome { group: team(), received: 2, saved: 1, unsent: 0 },
+                "[Message to team: received by 2, saved for 1]",
             ),
             (Event::Offline, "[You are Offline. Bye.]"),
             (Event::ServerNotResponding, "[Server not responding]"),

@@ -70,14 +70,7 @@ impl Stage {
         let stored_at = stored_at.map(WallTime::from_unix_ms);
         let text = text.to_owned();
         let (again, group) = (self.again, self.group.clone());
-        self.event(Event::Message {
-            id: id(1),
-            from: name("bob"),
-            text,
-            stored_at,
-            group,
-            again,
-        });
+        self.event(Event::Message { id: id(1), from: name("bob"), text, stored_at, group, again });
     }
 
     fn received(&mut self, seq: u64) {
