@@ -146,7 +146,9 @@ impl Chat {
                 self.notice(format!("{what} {}", names.join(", ")).trim_end());
             }
             Event::History { with, lines } => self.history(with, lines),
-            Event::Error(problem) => self.wrong(&problem.to_string()),
+            Event::Error(_) | Event::Expired { .. } => {
+                self.wrong(&render::notice(event).unwrap_or_default());
+            }
             // Its outcome follows, and that is what counts.
             Event::Detour { .. } => {}
             other => {
