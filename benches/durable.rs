@@ -70,7 +70,15 @@ fn letter(number: u64, reader: u64, seq: u64) -> Change {
     let id = MessageId { stream: StreamId(reader), seq };
     let from = name(0);
     let stored_at = WallTime::from_unix_ms(1_767_361_541_000);
-    let letter = Letter { number, id, from, stored_at, body: TEXT.as_slice().into() };
+    let letter = Letter {
+        number,
+        id,
+        from,
+        stored_at,
+        stored_after_ms: 0,
+        group: None,
+        body: TEXT.as_slice().into(),
+    };
     Change::Stored { to: name(reader), letter }
 }
 
@@ -232,7 +240,8 @@ impl Client {
 
     fn save(&self, stream: u64, seq: u64) {
         let (session, to, stream) = (self.session, name(stream), StreamId(stream));
-        let save = Packet::Save { session, to, stream, seq, base: 1, unreachable: false };
+        let save =
+            Packet::Save { session, to, stream, seq, base: 1, unreachable: false, group: None };
         self.send(&save, &TEXT);
     }
 }

@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use crate::cli::{ClientOptions, Data, ServerOptions, Style, Task};
 use crate::client::{self, Client, ClientConfig, ClientRecord};
 use crate::drive::{Clock, Surroundings, drive};
-use crate::interrupt::first_interrupt;
+use crate::interrupt::{HangUp, first_interrupt};
 use crate::keep::Keeper;
 use crate::look_after;
 use crate::machine::Entropy;
@@ -26,7 +26,7 @@ use crate::server::{self, Server, ServerConfig, ServerRecord};
 use crate::time::{Now, Time, WallTime};
 use crate::transport::{self, UdpTransport};
 use crate::ui::front::{self, Wishes};
-use crate::ui::{Mode, server_line};
+use crate::ui::{Mode, server_line, terminal};
 
 /// Commands on their way to a machine, which takes each at once: a few are plenty.
 const COMMANDS_AHEAD: usize = 16;
@@ -52,7 +52,7 @@ fn run_server(options: &ServerOptions) -> anyhow::Result<()> {
             .await
             .context("cannot open a second port for answers to the original's clients")?;
         let (sender, mut commands) = mpsc::channel(COMMANDS_AHEAD);
-        let interrupted = first_interrupt().context("cannot wait for Ctrl-C")?;
+        let interrupted = first_interrupt(HangUp::AsUsual).context("cannot wait for Ctrl-C")?;
 
         let mut entropy = entropy();
         let fresh = ServerRecord::new(StoreId(entropy.draw()));
@@ -61,7 +61,7 @@ fn run_server(options: &ServerOptions) -> anyhow::Result<()> {
         }
         let usual = format!("server-{}", options.port);
         let (mut store, record) = Keeper::open(&options.data, &usual, fresh)?;
-        let config = ServerConfig { original: options.original };
+        let config = ServerConfig { original: options.original, keep: options.keep };
         let clock = SystemClock::start();
         log(&format!("{} listening on {}", clock.now().wall, transport.local_addr()?))?;
         let surroundings = Surroundings {
@@ -92,19 +92,22 @@ fn log(line: &str) -> io::Result<()> {
 
 fn run_client(options: ClientOptions) -> anyhow::Result<bool> {
     let server = resolve(&options.host, options.server_port)?;
-    let wishes = Wishes {
-        name: options.name.clone(),
-        mode: options.style.map(|style| match style {
-            Style::Json => Mode::Json,
-            Style::Plain => Mode::Plain,
-        }),
-        color: options.color,
-        history: options.history,
+    let mode = match options.style {
+        Some(Style::Json) => Mode::Json,
+        Some(Style::Plain) => Mode::Plain,
+        None => front::fitting(),
     };
+    if mode == Mode::Editor {
+        terminal::deny_stops();
+    }
+    let wishes =
+        Wishes { name: options.name.clone(), mode, color: options.color, history: options.history };
     runtime()?.block_on(async {
         let transport = bind(None, options.port).await?;
         let (sender, mut commands) = mpsc::channel(COMMANDS_AHEAD);
-        let interrupted = first_interrupt().context("cannot wait for Ctrl-C")?;
+        // Whose terminal is gone has left; whoever was started by nohup means to stay.
+        let hang_up = if mode == Mode::Editor { HangUp::Ends } else { HangUp::AsUsual };
+        let interrupted = first_interrupt(hang_up).context("cannot wait for Ctrl-C")?;
 
         let mut entropy = entropy();
         let fresh = ClientRecord::new(Token(entropy.draw()));
@@ -116,7 +119,7 @@ fn run_client(options: ClientOptions) -> anyhow::Result<bool> {
         let port = transport.local_addr()?.port();
         let config = ClientConfig { name: options.name, server, port };
         let (front, input) = front::open(wishes).context("cannot use the terminal")?;
-        let for_people = matches!(front.mode(), Mode::Editor | Mode::Terminal);
+        let for_people = matches!(mode, Mode::Editor | Mode::Terminal);
         // Not before it says so; and a script is not done if a line of it was not understood.
         let complete = Cell::new(false);
         let understood = Cell::new(true);

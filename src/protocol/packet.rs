@@ -4,7 +4,10 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Cookie, MessageId, Name, Nonce, SessionId, StoreId, StreamId, TableId, Token};
+use super::{
+    Cookie, GroupAnswer, GroupAsk, GroupTag, MessageId, Name, Nonce, SessionId, StoreId, StreamId,
+    TableId, Token,
+};
 use crate::time::WallTime;
 
 /// Declares [`Packet`] together with [`PacketKind`], its names without the contents.
@@ -158,6 +161,9 @@ packets! {
         seq: u64,
         /// Everything before this place is settled and will not come (again).
         base: u64,
+        /// Whether it is a copy of a text to many, and of which.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        group: Option<GroupTag>,
     }
     /// Client to client: everything of the stream up to `seq` has been shown.
     Ack "ack" {
@@ -180,6 +186,9 @@ packets! {
         base: u64,
         /// The recipient is in the table but did not answer: worth a `probe`.
         unreachable: bool,
+        /// As in `message`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        group: Option<GroupTag>,
     }
     /// Server to client: everything of the stream up to `seq` is in the store.
     Saved "saved" {
@@ -211,6 +220,9 @@ packets! {
         base: u64,
         /// When the server stored it.
         stored_at: WallTime,
+        /// As in `message`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        group: Option<GroupTag>,
     }
     /// Client to server: everything of the stream up to `seq` has been shown.
     Shown "shown" {
@@ -228,6 +240,14 @@ packets! {
         /// The stream.
         stream: StreamId,
         /// The last message shown.
+        seq: u64,
+    }
+    /// Server to sender: everything of the stream up to `seq` that was not said to be handed over
+    /// has expired unread.
+    Expired "expired" {
+        /// The stream.
+        stream: StreamId,
+        /// The last message that has expired.
         seq: u64,
     }
     /// Sender to server: the word about `seq` has arrived.
@@ -249,6 +269,25 @@ packets! {
         /// The question's number.
         nonce: Nonce,
     }
+    /// Client to server: something about groups.
+    GroupAsk "group_ask" {
+        /// Who asks.
+        session: SessionId,
+        /// The request's number. Those of changes rise: a lower one that arrives late changes
+        /// nothing.
+        request: u64,
+        /// What.
+        ask: GroupAsk,
+    }
+    /// Server to client, answer to `group_ask`.
+    GroupAnswer "group_answer" {
+        /// Who asked.
+        session: SessionId,
+        /// The request's number.
+        request: u64,
+        /// What came of it.
+        answer: GroupAnswer,
+    }
 }
 
 impl Packet {
@@ -264,6 +303,7 @@ impl Packet {
             | Self::Deliver { stream, seq, .. }
             | Self::Shown { stream, seq, .. }
             | Self::HandedOver { stream, seq }
+            | Self::Expired { stream, seq }
             | Self::HandedOverAck { stream, seq, .. } => Some(MessageId { stream, seq }),
             _ => None,
         }
@@ -278,6 +318,8 @@ pub enum Refusal {
     NameInUse,
     /// The server knows [`super::limits::NAMES_MAX`] names and all of them are in use.
     ServerFull,
+    /// The server's disk has no room for another name.
+    DiskFull,
 }
 
 /// Why a message was not stored.
@@ -288,6 +330,13 @@ pub enum NotSaved {
     UnknownName,
     /// The recipient's mailbox holds [`super::limits::MAILBOX_MAX`] messages.
     MailboxFull,
+    /// The server keeps [`super::limits::SENDER_LETTERS_MAX`] messages of this sender.
+    SenderFull,
+    /// The server keeps [`super::limits::LETTERS_MAX`] messages, or knows
+    /// [`super::limits::MAIL_STREAMS_MAX`] streams that it cannot forget.
+    ServerFull,
+    /// The server's disk has no room.
+    DiskFull,
     /// The body is empty or longer than [`super::limits::TEXT_MAX`].
     BadText,
 }

@@ -57,6 +57,37 @@ pub enum Event {
         /// How many.
         count: usize,
     },
+    /// Stored messages of one stream were kept for long enough.
+    Expired {
+        /// The last of them.
+        id: MessageId,
+        /// Who had sent them.
+        from: Name,
+        /// Who had not come for them.
+        to: Name,
+        /// How many.
+        count: usize,
+    },
+    /// A group has one member more or less.
+    Group {
+        /// Which group.
+        group: Name,
+        /// Who.
+        member: Name,
+        /// What happened.
+        what: GroupChange,
+    },
+}
+
+/// What has become of a client's membership.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GroupChange {
+    /// It has made the group and is its only member.
+    Created,
+    /// It is a member.
+    Joined,
+    /// It is no member any more.
+    Left,
 }
 
 /// Why a client counts as away.

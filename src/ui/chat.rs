@@ -12,7 +12,7 @@ use jiff::{Timestamp, Zoned};
 use super::paint::{Look, Mark};
 use super::render;
 use super::show::show;
-use crate::client::{Event, Listing, UnsentReason};
+use crate::client::{Course, Event, Line, Listing, State, UnsentReason};
 use crate::protocol::{MessageId, Name};
 use crate::time::{Now, Time, WallTime};
 
@@ -115,7 +115,7 @@ impl Chat {
                     echo.sent.get_or_insert((*id, now.time));
                 }
             }
-            Event::Received { id, to } => {
+            Event::Received { id, to } | Event::ReadLater { id, to, .. } => {
                 if !self.settle(*id, Mark::Received) {
                     *self.held.received.entry(to.clone()).or_default() += 1;
                 }
@@ -133,8 +133,22 @@ impl Chat {
                 self.hold_unsent(to, *reason);
             }
             Event::Table(listing) => self.table(listing),
-            Event::Message { from, text, stored_at, .. } => self.message(from, text, *stored_at),
-            Event::Error(problem) => self.wrong(&problem.to_string()),
+            Event::Message { .. } => self.message(event),
+            // One line says what has become of all copies; when a stored one is read, is news.
+            Event::Copy { event: about, .. } => {
+                if matches!(**about, Event::ReadLater { .. }) {
+                    return self.event(now, about);
+                }
+            }
+            Event::Groups(names) | Event::Members { members: names, .. } => {
+                let what = render::notice(event).unwrap_or_default();
+                let names: Vec<&str> = names.iter().map(Name::as_str).collect();
+                self.notice(format!("{what} {}", names.join(", ")).trim_end());
+            }
+            Event::History { with, lines } => self.history(with, lines),
+            Event::Error(_) | Event::Expired { .. } => {
+                self.wrong(&render::notice(event).unwrap_or_default());
+            }
             // Its outcome follows, and that is what counts.
             Event::Detour { .. } => {}
             other => {
@@ -261,16 +275,37 @@ impl Chat {
         }
     }
 
-    fn message(&mut self, from: &Name, text: &str, stored_at: Option<WallTime>) {
+    fn message(&mut self, event: &Event) {
+        let Event::Message { from, text, stored_at, group, again, .. } = event else { return };
         self.release();
+        let again = if *again { self.look.quiet(" (again)") } else { String::new() };
+        let to = group.as_ref().map(|group| self.look.quiet(&format!(" to {group}")));
         let when = stored_at.map_or_else(String::new, |at| {
             let (at, now) = (self.local(at), self.local(self.now.wall));
             let form = if at.date() == now.date() { "%H:%M" } else { "%Y-%m-%d %H:%M" };
             self.look.quiet(&format!(" ({})", at.strftime(form)))
         });
         let text = self.look.mentions(&show(text), &self.me);
-        let line = format!("{}{when}: {text}", self.look.name(from));
+        let line =
+            format!("{}{}{again}{when}: {text}", self.look.name(from), to.unwrap_or_default());
         self.line(&line);
+    }
+
+    /// What was written with somebody, each line with its own time.
+    fn history(&mut self, with: &Name, lines: &[Line]) {
+        if lines.is_empty() {
+            return self.notice(&format!("no messages with {with}"));
+        }
+        self.release();
+        for line in lines {
+            let (who, mark) = match line.course {
+                Course::In { .. } => (with, " ".to_owned()),
+                Course::Out(state) => (&self.me, self.look.mark(fate(state))),
+            };
+            let at = self.look.quiet(&self.local(line.at).strftime("%Y-%m-%d %H:%M").to_string());
+            let text = show(&line.text);
+            self.ready.push(format!("{at} {mark} {}: {text}", self.look.name(who)));
+        }
     }
 
     /// Tells who has come and gone since the table before.
@@ -321,6 +356,15 @@ impl Chat {
     }
 }
 
+const fn fate(state: State) -> Mark {
+    match state {
+        State::Pending => Mark::Pending,
+        State::Saved => Mark::Saved,
+        State::Received => Mark::Received,
+        State::Unsent | State::Expired => Mark::Unsent,
+    }
+}
+
 fn presence(held: &Held) -> Option<String> {
     let list = |names: &BTreeSet<Name>, one: &str, more: &str| {
         let names: Vec<Name> = names.iter().cloned().collect();
@@ -346,3 +390,6 @@ fn some(names: &[Name]) -> String {
 fn several(count: usize) -> String {
     if count == 1 { String::new() } else { format!("{count} ") }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,9 @@
 //! The machines' promises, by hand-driven interleavings. Sections are those of docs/protocol.md.
 
 mod again;
+mod groups;
 mod hostile;
+mod limits;
 mod presence;
 mod rows;
 #[expect(dead_code, reason = "each test file uses its own part of the world")]

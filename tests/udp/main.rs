@@ -13,6 +13,7 @@ mod common;
 mod durable;
 #[cfg(test)]
 mod faults;
+mod groups;
 #[cfg(test)]
 mod original;
 #[cfg(test)]
