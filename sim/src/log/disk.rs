@@ -33,7 +33,7 @@ pub enum Durable {
     Typed(Label),
     /// A sender's: that a message needs no further care.
     Settled(Label),
-    /// The server's: that a message, and all before it of the same stream, are delivered.
+    /// The server's: that a message needs no keeping any more.
     Delivered(Label),
 }
 

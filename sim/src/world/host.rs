@@ -125,7 +125,7 @@ impl Kept {
         let kept = match role {
             Role::Server => {
                 let id = StoreId(Stream::new(seed, &["disk", "server"]).draw());
-                let witness = OnServer { network: Rc::clone(network), host: name.clone() };
+                let witness = OnServer::new(Rc::clone(network), name.clone());
                 let fresh = ServerRecord::new(id);
                 Self::Server(Disk::new(fresh, disk, (seed, name), network, Rc::new(witness)))
             }

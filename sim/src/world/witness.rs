@@ -3,7 +3,7 @@
 //! Checkers compare what was durable with what is found. A record's inside is known only here.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use udpchat::client::{self, ClientRecord};
@@ -18,8 +18,10 @@ use crate::network::Network;
 
 /// Looks on at the server's disk.
 pub(super) struct OnServer {
-    pub(super) network: Rc<Network>,
-    pub(super) host: HostName,
+    network: Rc<Network>,
+    host: HostName,
+    /// Who was written to be in which group.
+    members: RefCell<BTreeSet<(Name, Name)>>,
 }
 
 /// Looks on at a client's disk.
@@ -28,6 +30,12 @@ pub(super) struct OnClient {
     host: HostName,
     /// The stream to each recipient, as it was written last.
     streams: RefCell<BTreeMap<Name, StreamId>>,
+}
+
+impl OnServer {
+    pub(super) fn new(network: Rc<Network>, host: HostName) -> Self {
+        Self { network, host, members: RefCell::default() }
+    }
 }
 
 impl OnClient {
@@ -42,11 +50,19 @@ impl Witness<ServerRecord> for OnServer {
     fn has(&self, changes: &[server::Change]) {
         self.network.server_has(elapsed(), &self.host, changes);
         for change in changes {
-            if let server::Change::Settled { key, standing, letters } = change
-                && !letters.is_empty()
-            {
-                let last = MessageId { stream: key.stream, seq: standing.settled };
-                self.durable(last, Durable::Delivered);
+            match change {
+                server::Change::Settled { key, standing, letters } => {
+                    for seq in (1..=standing.settled).rev().take(letters.len()) {
+                        self.delivered(MessageId { stream: key.stream, seq });
+                    }
+                }
+                server::Change::Joined { group, member } => {
+                    self.members.borrow_mut().insert((group.clone(), member.clone()));
+                }
+                server::Change::Left { group, member } => {
+                    self.members.borrow_mut().remove(&(group.clone(), member.clone()));
+                }
+                _ => {}
             }
         }
     }
@@ -56,14 +72,36 @@ impl Witness<ServerRecord> for OnServer {
         let kept = letters.map(|letter| self.network.label(letter.id)).collect();
         let found = What::Found(Found { is_server: true, kept, is_same_again });
         self.network.record(elapsed(), &self.host, found);
+        self.finds_members(record);
     }
 }
 
 impl OnServer {
-    fn durable(&self, id: MessageId, what: impl Fn(Label) -> Durable) {
+    fn delivered(&self, id: MessageId) {
         if let Some(label) = self.network.label(id) {
-            self.network.record(elapsed(), &self.host, What::Durable(what(label)));
+            self.says(Durable::Delivered(label));
         }
+    }
+
+    /// A commit that the power cut short may have been durable all the same.
+    fn finds_members(&self, record: &ServerRecord) {
+        let groups = record.membership.names();
+        let of = |group: &Name| {
+            let members = record.membership.members(group).into_iter().flatten();
+            members.map(|member| (group.clone(), member.clone())).collect::<Vec<_>>()
+        };
+        let found: BTreeSet<(Name, Name)> = groups.flat_map(of).collect();
+        let known = self.members.replace(found.clone());
+        for (group, member) in found.difference(&known).cloned() {
+            self.says(Durable::Joined { group, member });
+        }
+        for (group, member) in known.difference(&found).cloned() {
+            self.says(Durable::Left { group, member });
+        }
+    }
+
+    fn says(&self, durable: Durable) {
+        self.network.record(elapsed(), &self.host, What::Durable(durable));
     }
 }
 
