@@ -5,15 +5,20 @@
 use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anstream::ColorChoice;
 use clap::error::ErrorKind;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::protocol::Name;
+use crate::server::timing::KEEP;
 
 /// The exit code of a wrong command line; a failure is 1, success 0.
 pub const EXIT_USAGE: u8 = 2;
+
+/// The shortest time for which messages are kept: whoever has just restarted is still served.
+pub const KEEP_MIN: Duration = Duration::from_secs(60);
 
 /// The lowest port that can be asked for: the original's, and none below it is free for all.
 pub const PORT_MIN: u16 = 1024;
@@ -62,6 +67,8 @@ pub enum Data {
 pub struct ServerOptions {
     /// Its port.
     pub port: u16,
+    /// How long it keeps messages for readers who do not come; for ever if nothing is said.
+    pub keep: Option<Duration>,
     /// Its address, none for all interfaces.
     pub bind: Option<IpAddr>,
     /// Whether clients of the original's dialect are served.
@@ -156,6 +163,10 @@ struct Arguments {
     /// Keep nothing: what is in memory only is lost with the process
     #[arg(long, conflicts_with = "data")]
     no_store: bool,
+    /// Server: how long messages are kept for readers who do not come, such as 12h; or forever
+    /// [default: 30d]
+    #[arg(long, value_name = "TIME", value_parser = keep, conflicts_with = "client")]
+    keep: Option<Keep>,
     /// Server: listen on this address of this machine only [default: all interfaces]
     #[arg(long, value_name = "IP", conflicts_with = "client")]
     bind: Option<IpAddr>,
@@ -255,6 +266,7 @@ fn node(arguments: Arguments) -> Result<Task, NoTask> {
     if let Some(port) = arguments.server {
         return Ok(Task::Server(ServerOptions {
             port,
+            keep: arguments.keep.map_or(Some(KEEP), |keep| keep.0),
             bind: arguments.bind,
             original: arguments.original != Some(Switch::Off),
             data,
@@ -289,6 +301,18 @@ fn port(text: &str) -> Result<u16, String> {
     match text.parse() {
         Ok(port) if port >= PORT_MIN => Ok(port),
         _ => Err(format!("a port is a number from {PORT_MIN} to {}", u16::MAX)),
+    }
+}
+
+/// How long messages are kept; for ever if nothing is said.
+#[derive(Clone, Copy)]
+struct Keep(Option<Duration>);
+
+fn keep(text: &str) -> Result<Keep, String> {
+    match (text, humantime::parse_duration(text)) {
+        ("forever", _) => Ok(Keep(None)),
+        (_, Ok(keep)) if keep >= KEEP_MIN => Ok(Keep(Some(keep))),
+        _ => Err("messages are kept for at least 1min, such as 12h or 30d, or forever".to_owned()),
     }
 }
 
@@ -331,8 +355,28 @@ mod tests {
     }
 
     #[test]
+    fn messages_are_kept_for_as_long_as_is_said() {
+        let kept = |words: &str| match parsed(words) {
+            Ok(Task::Server(options)) => options.keep,
+            other => panic!("{words} gives {other:?}"),
+        };
+        assert_eq!(kept("-s 9000"), Some(Duration::from_secs(30 * 86_400)));
+        assert_eq!(kept("-s 9000 --keep 12h"), Some(Duration::from_secs(43_200)));
+        assert_eq!(kept("-s 9000 --keep forever"), None);
+        for wrong in ["-s 9000 --keep 1s", "-s 9000 --keep long", "-c a b 9000 0 --keep 1d"] {
+            assert!(matches!(parsed(wrong), Err(NoTask::Wrong(_))), "{wrong}");
+        }
+    }
+
+    #[test]
     fn the_originals_forms_are_understood() {
-        let server = ServerOptions { port: 9000, bind: None, original: true, data: Data::Usual };
+        let server = ServerOptions {
+            port: 9000,
+            keep: Some(KEEP),
+            bind: None,
+            original: true,
+            data: Data::Usual,
+        };
         assert_eq!(parsed("-s 9000"), Ok(Task::Server(server.clone())));
         let bind = Some("::1".parse().unwrap());
         let server =

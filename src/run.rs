@@ -61,7 +61,7 @@ fn run_server(options: &ServerOptions) -> anyhow::Result<()> {
         }
         let usual = format!("server-{}", options.port);
         let (mut store, record) = Keeper::open(&options.data, &usual, fresh)?;
-        let config = ServerConfig { original: options.original };
+        let config = ServerConfig { original: options.original, keep: options.keep };
         let clock = SystemClock::start();
         log(&format!("{} listening on {}", clock.now().wall, transport.local_addr()?))?;
         let surroundings = Surroundings {

@@ -130,6 +130,9 @@ impl Medium for Folder {
             self.reserved = true;
             return Ok(true);
         }
+        if has_less_than(&self.path, RESERVE_AGAIN_BYTES) {
+            return Ok(false);
+        }
         match fill(&path) {
             Ok(()) => {
                 self.reserved = true;
@@ -166,11 +169,17 @@ fn fill(path: &Path) -> io::Result<()> {
     .take(RESERVE_STEP_BYTES / size_of::<u64>())
     .flatten()
     .collect();
-    for _ in 0..RESERVE_AGAIN_BYTES / RESERVE_STEP_BYTES {
+    for _ in 0..RESERVE_BYTES / RESERVE_STEP_BYTES {
         file.write_all(&step)?;
     }
-    file.set_len(RESERVE_BYTES as u64)?;
     file.sync_all()
+}
+
+/// Whether the file system says so. To find out by writing would for a moment take what there is
+/// from everybody else.
+fn has_less_than(path: &Path, bytes: usize) -> bool {
+    rustix::fs::statvfs(path)
+        .is_ok_and(|room| room.f_bavail.saturating_mul(room.f_frsize) < bytes as u64)
 }
 
 /// What is kept is nobody else's business.

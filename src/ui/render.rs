@@ -44,6 +44,10 @@ pub fn server_line(at: WallTime, event: &server::Event) -> String {
             let messages = if *count == 1 { "message" } else { "messages" };
             format!("handed {count} {messages} over to {to}, up to {id}")
         }
+        E::Expired { id, from, to, count } => {
+            let messages = if *count == 1 { "message" } else { "messages" };
+            format!("{count} {messages} from {from} for {to} expired, up to {id}")
+        }
         E::Group { group, member, what } => {
             let verb = match what {
                 GroupChange::Created => "has created",
@@ -113,6 +117,9 @@ pub(super) fn notice(event: &Event) -> Option<String> {
         Event::Detour { to, reason, .. } => detour(to, *reason),
         Event::Received { to, .. } => format!("Message received by {to}"),
         Event::Saved { .. } => "Messages received by the server and saved".to_owned(),
+        Event::Expired { to, .. } => {
+            format!("Message to {to} expired: they have not come for it, and it is not kept longer")
+        }
         Event::Unsent { to, reason, .. } => unsent("Message", to, *reason),
         Event::Offline => "You are Offline. Bye.".to_owned(),
         Event::ServerNotResponding => "Server not responding".to_owned(),

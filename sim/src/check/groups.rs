@@ -107,11 +107,9 @@ impl<'a> Model<'a> {
                 | Problem::NotMember(_)
                 | Problem::TooManyGroups(_)
                 | Problem::GroupFull(_)),
-            ) => {
-                if self.unanswered.remove(user) {
-                    let what = format!("{user} is told {:?}, but it was done", problem.to_string());
-                    self.violate(*at, what);
-                }
+            ) if self.unanswered.remove(user) => {
+                let what = format!("{user} is told {:?}, but it was done", problem.to_string());
+                self.violate(*at, what);
             }
             Event::SendingMany { group, to } => {
                 self.sending(evidence, (*at, host), user, group, to)
