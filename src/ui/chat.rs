@@ -140,11 +140,6 @@ impl Chat {
                     return self.event(now, about);
                 }
             }
-            Event::Groups(names) | Event::Members { members: names, .. } => {
-                let what = render::notice(event).unwrap_or_default();
-                let names: Vec<&str> = names.iter().map(Name::as_str).collect();
-                self.notice(format!("{what} {}", names.join(", ")).trim_end());
-            }
             Event::History { with, lines } => self.history(with, lines),
             Event::Error(_) | Event::Expired { .. } => {
                 self.wrong(&render::notice(event).unwrap_or_default());
