@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use anstream::ColorChoice;
 use clap::error::ErrorKind;
-use clap::{Parser, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::protocol::Name;
 
@@ -18,7 +18,8 @@ pub const EXIT_USAGE: u8 = 2;
 /// The lowest port that can be asked for: the original's, and none below it is free for all.
 pub const PORT_MIN: u16 = 1024;
 
-const FORMS: &str = "udpchat -s <port>, or udpchat -c <name> <server> <server-port> <client-port>";
+const FORMS: &str = "udpchat -s <port>, udpchat -c <name> <server> <server-port> <client-port>, \
+    or udpchat store <check|stats|compact|export> <dir>";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -26,6 +27,10 @@ Examples:
   udpchat -c alice 127.0.0.1 9000 9001   a client on the same machine, on port 9001
   udpchat -c bob chat.example.org 9000 0 a client elsewhere, on any free port
   echo 'send bob hello' | udpchat -c alice 127.0.0.1 9000 0 --json
+  udpchat store export ~/.local/share/udpchat/server-9000 >backup.jsonl
+
+What outlives a process is kept in a folder: server-<port> or client-<name>, in
+$XDG_DATA_HOME/udpchat, or else in ~/.local/share/udpchat.
 
 A client's exit code is 0 if every message was received or saved, else 1. 2 is wrong usage.
 On a terminal type help for the list of commands.";
@@ -37,6 +42,19 @@ pub enum Task {
     Server(ServerOptions),
     /// A client.
     Client(ClientOptions),
+    /// Work on the store of a node that does not run.
+    Store(StoreOptions),
+}
+
+/// Where a node keeps what outlives it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Data {
+    /// In a folder of its own in the user's data folder.
+    Usual,
+    /// In this folder.
+    Folder(PathBuf),
+    /// In memory only: nothing outlives it.
+    Nowhere,
 }
 
 /// A server as asked for.
@@ -49,7 +67,7 @@ pub struct ServerOptions {
     /// Whether clients of the original's dialect are served.
     pub original: bool,
     /// Where it keeps what outlives it.
-    pub data: Option<PathBuf>,
+    pub data: Data,
 }
 
 /// A client as asked for.
@@ -70,7 +88,29 @@ pub struct ClientOptions {
     /// Whether lines typed at a terminal are remembered from run to run.
     pub history: bool,
     /// Where it keeps what outlives it.
-    pub data: Option<PathBuf>,
+    pub data: Data,
+}
+
+/// What to do with a store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreOptions {
+    /// What.
+    pub work: StoreWork,
+    /// The folder that it is in.
+    pub folder: PathBuf,
+}
+
+/// Something that can be done with a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreWork {
+    /// Read all of it and say whether it is sound.
+    Check,
+    /// Say how much there is of everything.
+    Stats,
+    /// Give back room that it does not need.
+    Compact,
+    /// Write every row as a line of JSON.
+    Export,
 }
 
 /// A client's interface when it is not a person's terminal.
@@ -97,8 +137,12 @@ pub enum NoTask {
 #[derive(Parser)]
 #[command(name = "udpchat", version, after_help = EXAMPLES)]
 #[command(override_usage = "udpchat -s <PORT>\n       \
-    udpchat -c <NAME> <SERVER> <SERVER_PORT> <CLIENT_PORT>")]
+    udpchat -c <NAME> <SERVER> <SERVER_PORT> <CLIENT_PORT>\n       \
+    udpchat store <check|stats|compact|export> <DIR>")]
+#[command(disable_help_subcommand = true)]
 struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// Run a server on this port, 1024 to 65535
     #[arg(short, long, value_name = "PORT", value_parser = port, conflicts_with = "client")]
     server: Option<u16>,
@@ -106,9 +150,12 @@ struct Arguments {
     #[arg(short, long, num_args = 4)]
     #[arg(value_names = ["NAME", "SERVER", "SERVER_PORT", "CLIENT_PORT"])]
     client: Option<Vec<String>>,
-    /// Keep what outlives the process in this directory, created if missing
+    /// Keep what outlives the process in this folder, created if missing
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// Keep nothing: what is in memory only is lost with the process
+    #[arg(long, conflicts_with = "data")]
+    no_store: bool,
     /// Server: listen on this address of this machine only [default: all interfaces]
     #[arg(long, value_name = "IP", conflicts_with = "client")]
     bind: Option<IpAddr>,
@@ -136,6 +183,32 @@ enum When {
     Never,
 }
 
+#[derive(Subcommand)]
+enum Command {
+    /// Look after a store, while the server or client that it belongs to does not run
+    #[command(subcommand, disable_help_subcommand = true)]
+    Store(StoreCommand),
+}
+
+#[derive(Subcommand)]
+enum StoreCommand {
+    /// Read all of it and say whether it is sound; the exit code is 1 if it is not
+    Check(StoreFolder),
+    /// Say how much there is of everything
+    Stats(StoreFolder),
+    /// Give back room that it does not need
+    Compact(StoreFolder),
+    /// Write everything in it to standard output, a JSON object a line
+    Export(StoreFolder),
+}
+
+#[derive(clap::Args)]
+struct StoreFolder {
+    /// The folder that the store is in
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Switch {
     On,
@@ -148,13 +221,43 @@ enum Switch {
 ///
 /// [`NoTask`] says what to print instead of running something.
 pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Task, NoTask> {
-    let arguments = Arguments::try_parse_from(words).map_err(|error| refuse(&error))?;
+    let words: Vec<OsString> = words.into_iter().collect();
+    let arguments = Arguments::try_parse_from(&words).map_err(|error| refuse(&error))?;
+    match arguments.command {
+        // clap would take what only a node has, and what is no command for one that goes with it.
+        Some(_) if words.get(1).is_some_and(|word| word.to_string_lossy().starts_with('-')) => {
+            Err(NoTask::Wrong(format!(
+                "the options before it cannot be used with a subcommand; usage: {FORMS}"
+            )))
+        }
+        Some(Command::Store(command)) => Ok(Task::Store(store_options(command))),
+        None => node(arguments),
+    }
+}
+
+fn store_options(command: StoreCommand) -> StoreOptions {
+    let (work, StoreFolder { folder }) = match command {
+        StoreCommand::Check(folder) => (StoreWork::Check, folder),
+        StoreCommand::Stats(folder) => (StoreWork::Stats, folder),
+        StoreCommand::Compact(folder) => (StoreWork::Compact, folder),
+        StoreCommand::Export(folder) => (StoreWork::Export, folder),
+    };
+    StoreOptions { work, folder }
+}
+
+/// The server or client that is asked for.
+fn node(arguments: Arguments) -> Result<Task, NoTask> {
+    let data = match arguments.data {
+        _ if arguments.no_store => Data::Nowhere,
+        Some(folder) => Data::Folder(folder),
+        None => Data::Usual,
+    };
     if let Some(port) = arguments.server {
         return Ok(Task::Server(ServerOptions {
             port,
             bind: arguments.bind,
             original: arguments.original != Some(Switch::Off),
-            data: arguments.data,
+            data,
         }));
     }
     let values = arguments.client.unwrap_or_default();
@@ -178,7 +281,7 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Task, NoTask> 
             Some(When::Never) => ColorChoice::Never,
         },
         history: !arguments.no_history,
-        data: arguments.data,
+        data,
     }))
 }
 
@@ -229,10 +332,11 @@ mod tests {
 
     #[test]
     fn the_originals_forms_are_understood() {
-        let server = ServerOptions { port: 9000, bind: None, original: true, data: None };
+        let server = ServerOptions { port: 9000, bind: None, original: true, data: Data::Usual };
         assert_eq!(parsed("-s 9000"), Ok(Task::Server(server.clone())));
         let bind = Some("::1".parse().unwrap());
-        let server = ServerOptions { bind, original: false, data: Some("d".into()), ..server };
+        let server =
+            ServerOptions { bind, original: false, data: Data::Folder("d".into()), ..server };
         assert_eq!(parsed("--data d --bind ::1 -s 9000 --original off"), Ok(Task::Server(server)));
         let client = ClientOptions {
             name: "alice".parse().unwrap(),
@@ -242,15 +346,32 @@ mod tests {
             style: None,
             color: ColorChoice::Auto,
             history: true,
-            data: None,
+            data: Data::Usual,
         };
         assert_eq!(parsed("-c alice ::1 9000 0"), Ok(Task::Client(client.clone())));
         let client = ClientOptions { style: Some(Style::Json), port: 65535, ..client };
         assert_eq!(parsed("-c alice ::1 9000 65535 --json"), Ok(Task::Client(client.clone())));
+        let client = ClientOptions { data: Data::Nowhere, ..client };
+        let line = "--no-store --json -c alice ::1 9000 65535";
+        assert_eq!(parsed(line), Ok(Task::Client(client.clone())));
         let color = ColorChoice::Never;
-        let client = ClientOptions { style: None, color, history: false, ..client };
+        let client =
+            ClientOptions { style: None, color, history: false, data: Data::Usual, ..client };
         let line = "-c alice ::1 9000 65535 --color never --no-history";
         assert_eq!(parsed(line), Ok(Task::Client(client)));
+    }
+
+    #[test]
+    fn stores_are_looked_after() {
+        for (word, work) in [
+            ("check", StoreWork::Check),
+            ("stats", StoreWork::Stats),
+            ("compact", StoreWork::Compact),
+            ("export", StoreWork::Export),
+        ] {
+            let options = StoreOptions { work, folder: "there".into() };
+            assert_eq!(parsed(&format!("store {word} there")), Ok(Task::Store(options)));
+        }
     }
 
     #[test]
@@ -261,9 +382,9 @@ mod tests {
             ("-s 80", "1024 to 65535"),
             ("-s 65536", "1024 to 65535"),
             ("-s nine", "1024 to 65535"),
-            ("-s 9000 more", "unexpected argument 'more'"),
+            ("-s 9000 more", "unrecognized subcommand 'more'"),
             ("-c alice ::1 9000", "4 values required"),
-            ("-c alice ::1 9000 0 more", "unexpected argument 'more'"),
+            ("-c alice ::1 9000 0 more", "unrecognized subcommand 'more'"),
             ("-c 2fast ::1 9000 0", "begins with a letter"),
             ("-c alice ::1 0 0", "no server port: a port is a number from 1024 to 65535"),
             ("-c alice ::1 9000 -1", "usage:"),
@@ -276,6 +397,13 @@ mod tests {
             ("-c alice ::1 9000 0 --color red", "auto, always, never"),
             ("-s 9000 --original maybe", "on, off"),
             ("-s 9000 --bind nowhere", "invalid IP address"),
+            ("-s 9000 --data d --no-store", "cannot be used with"),
+            ("store", "udpchat store <check|stats|compact|export> <dir>"),
+            ("store check", "not provided"),
+            ("store mend there", "unrecognized subcommand 'mend'"),
+            ("-s 9000 store check there", "cannot be used with"),
+            ("--json store check there", "cannot be used with"),
+            ("store check there --json", "unexpected argument '--json'"),
             ("--frobnicate", "unexpected argument"),
         ] {
             let why = wrong(line);

@@ -9,7 +9,7 @@
 //! 4. [`transport`], [`fault`], [`drive`]: the network, what goes wrong in it, and the loop that
 //!    connects a machine to it.
 //! 5. [`command`], [`ui`], [`cli`]: what the user types and sees.
-//! 6. [`run`]: all of it together, with real clocks, randomness and signals.
+//! 6. [`run`]: all of it together, with real clocks, randomness, disks and signals.
 //!
 //! The promises, the packets and the timers are in docs/protocol.md.
 
@@ -21,7 +21,9 @@ pub mod fault;
 mod holding;
 mod interrupt;
 mod journal;
+mod keep;
 pub mod load;
+mod look_after;
 pub mod machine;
 pub mod original;
 pub mod plant;

@@ -7,7 +7,6 @@ use std::cell::Cell;
 use std::convert::Infallible;
 use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, anyhow, bail};
@@ -15,14 +14,15 @@ use tokio::runtime::{self, Runtime};
 use tokio::sync::mpsc::{self, Sender};
 use tokio::sync::oneshot;
 
-use crate::cli::{ClientOptions, ServerOptions, Style, Task};
+use crate::cli::{ClientOptions, Data, ServerOptions, Style, Task};
 use crate::client::{self, Client, ClientConfig, ClientRecord};
 use crate::drive::{Clock, Surroundings, drive};
 use crate::interrupt::first_interrupt;
+use crate::keep::Keeper;
+use crate::look_after;
 use crate::machine::Entropy;
 use crate::protocol::{StoreId, Token};
 use crate::server::{self, Server, ServerConfig, ServerRecord};
-use crate::store::MemoryStore;
 use crate::time::{Now, Time, WallTime};
 use crate::transport::{self, UdpTransport};
 use crate::ui::front::{self, Wishes};
@@ -40,11 +40,11 @@ pub fn run(task: Task) -> anyhow::Result<bool> {
     match task {
         Task::Server(options) => run_server(&options).map(|()| true),
         Task::Client(options) => run_client(options),
+        Task::Store(options) => look_after::run(&options),
     }
 }
 
 fn run_server(options: &ServerOptions) -> anyhow::Result<()> {
-    create_data_directory(options.data.as_deref())?;
     runtime()?.block_on(async {
         let transport = bind(options.bind, options.port).await?;
         let transport = transport
@@ -55,8 +55,12 @@ fn run_server(options: &ServerOptions) -> anyhow::Result<()> {
         let interrupted = first_interrupt().context("cannot wait for Ctrl-C")?;
 
         let mut entropy = entropy();
-        let record = ServerRecord::new(StoreId(entropy.draw()));
-        let mut store = MemoryStore::new(record.clone());
+        let fresh = ServerRecord::new(StoreId(entropy.draw()));
+        if options.data == Data::Nowhere {
+            say("--no-store: when this server ends, its names and stored messages are gone");
+        }
+        let usual = format!("server-{}", options.port);
+        let (mut store, record) = Keeper::open(&options.data, &usual, fresh)?;
         let config = ServerConfig { original: options.original };
         let clock = SystemClock::start();
         log(&format!("{} listening on {}", clock.now().wall, transport.local_addr()?))?;
@@ -87,7 +91,6 @@ fn log(line: &str) -> io::Result<()> {
 }
 
 fn run_client(options: ClientOptions) -> anyhow::Result<bool> {
-    create_data_directory(options.data.as_deref())?;
     let server = resolve(&options.host, options.server_port)?;
     let wishes = Wishes {
         name: options.name.clone(),
@@ -104,8 +107,12 @@ fn run_client(options: ClientOptions) -> anyhow::Result<bool> {
         let interrupted = first_interrupt().context("cannot wait for Ctrl-C")?;
 
         let mut entropy = entropy();
-        let record = ClientRecord::new(Token(entropy.draw()));
-        let mut store = MemoryStore::new(record.clone());
+        let fresh = ClientRecord::new(Token(entropy.draw()));
+        if options.data == Data::Nowhere {
+            say("--no-store: when this client ends, it forgets its name, what is unsent and shown");
+        }
+        let usual = format!("client-{}", options.name.as_str().to_ascii_lowercase());
+        let (mut store, record) = Keeper::open(&options.data, &usual, fresh)?;
         let port = transport.local_addr()?.port();
         let config = ClientConfig { name: options.name, server, port };
         let (front, input) = front::open(wishes).context("cannot use the terminal")?;
@@ -160,10 +167,10 @@ fn runtime() -> anyhow::Result<Runtime> {
     runtime::Builder::new_current_thread().enable_all().build().context("cannot start a runtime")
 }
 
-fn create_data_directory(path: Option<&Path>) -> anyhow::Result<()> {
-    let Some(path) = path else { return Ok(()) };
-    std::fs::create_dir_all(path)
-        .with_context(|| format!("cannot create the data directory {}", path.display()))
+/// Says something beside what a node says.
+fn say(line: &str) {
+    // Whoever closed the output does not want to know.
+    let _ = writeln!(io::stderr(), "udpchat: {line}");
 }
 
 async fn bind(ip: Option<IpAddr>, port: u16) -> anyhow::Result<UdpTransport> {

@@ -51,7 +51,7 @@ impl State {
 
     fn file(&mut self, published: bool) -> io::Result<&mut Blocks> {
         if published {
-            self.published.as_mut().ok_or(ErrorKind::NotFound.into())
+            self.published.as_mut().ok_or_else(|| ErrorKind::NotFound.into())
         } else {
             Ok(&mut self.unpublished)
         }

@@ -1,9 +1,13 @@
 //! Processes to start, talk to and wait for. Every wait has an end.
+//!
+//! Each process has a data folder of its own, unless a test says which: none reads or writes what
+//! belongs to the user.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::UdpSocket;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -25,6 +29,34 @@ pub(crate) struct Process {
     errors: Option<JoinHandle<String>>,
     /// Every line so far, for whoever wants to know why a test failed.
     pub(crate) seen: Vec<String>,
+    /// Dropped after it has ended.
+    home: Scratch,
+}
+
+/// A folder that is gone afterwards.
+pub(crate) struct Scratch(PathBuf);
+
+impl Scratch {
+    pub(crate) fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("udpchat-test-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+
+    /// The path of something in it.
+    pub(crate) fn path(&self, name: &str) -> String {
+        self.0.join(name).to_str().expect("a path that can be typed").to_owned()
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // A process that was killed a moment ago may still be there.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 /// How a process has ended.
@@ -40,7 +72,8 @@ pub(crate) struct Ended {
 
 impl Process {
     pub(crate) fn start(arguments: &[&str]) -> Self {
-        let mut child = command(arguments).stdin(Stdio::piped()).spawn().unwrap();
+        let home = Scratch::new();
+        let mut child = command(arguments, &home).stdin(Stdio::piped()).spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         let mut stderr = child.stderr.take().unwrap();
         let (sender, lines) = mpsc::channel();
@@ -59,7 +92,7 @@ impl Process {
             text
         });
         let stdin = child.stdin.take();
-        Self { child, stdin, lines, errors: Some(errors), seen: Vec::new() }
+        Self { child, stdin, lines, errors: Some(errors), seen: Vec::new(), home }
     }
 
     pub(crate) fn say(&mut self, line: &str) {
@@ -142,7 +175,12 @@ impl Process {
         assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
     }
 
-    /// Ends it without asking.
+    /// Where its data folder would be.
+    pub(crate) fn home(&self) -> &Path {
+        &self.home.0
+    }
+
+    /// Ends it without asking: SIGKILL.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -181,9 +219,14 @@ impl Drop for Process {
     }
 }
 
-pub(crate) fn command(arguments: &[&str]) -> Command {
+pub(crate) fn command(arguments: &[&str], home: &Scratch) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_udpchat"));
-    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .env("XDG_DATA_HOME", &home.0)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     command
 }
 
@@ -199,7 +242,12 @@ pub(crate) fn server() -> (Process, u16) {
 
 /// A server that listens on this port, if nobody else does.
 pub(crate) fn server_on(port: u16) -> Option<Process> {
-    let mut server = Process::start(&["-s", &port.to_string()]);
+    server_with(port, &[])
+}
+
+/// A server that listens on this port, if nobody else does, started with these options.
+pub(crate) fn server_with(port: u16, options: &[&str]) -> Option<Process> {
+    let mut server = Process::start(&[&["-s", &port.to_string()], options].concat());
     // The end of its input must not stop a server.
     server.end_input();
     let end = now() + DEADLINE;

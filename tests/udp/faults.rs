@@ -10,8 +10,8 @@ use std::time::Duration;
 use udpchat::protocol::{Packet, StreamId, envelope};
 
 use crate::common::{
-    DEADLINE, Process, client, command, free_port, json, now, registered, server, server_on, texts,
-    together,
+    DEADLINE, Process, Scratch, client, command, free_port, json, now, registered, server,
+    server_on, texts, together,
 };
 
 /// How soon a client that was killed has its name back: promised in docs/protocol.md.
@@ -83,7 +83,8 @@ fn a_closed_output_is_a_quiet_end() {
     let (_server, port) = server();
     let mut bob = registered("bob", port);
     let arguments = ["-c", "alice", "127.0.0.1", &port.to_string(), "0", "--json"];
-    let mut alice = command(&arguments).stdin(Stdio::piped()).spawn().unwrap();
+    let home = Scratch::new();
+    let mut alice = command(&arguments, &home).stdin(Stdio::piped()).spawn().unwrap();
     let mut input = alice.stdin.take().unwrap();
     let mut output = BufReader::new(alice.stdout.take().unwrap());
     while !output.by_ref().lines().next().unwrap().unwrap().contains("table") {}

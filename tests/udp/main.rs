@@ -10,8 +10,12 @@ mod cli;
 #[cfg(test)]
 mod common;
 #[cfg(test)]
+mod durable;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod original;
 #[cfg(test)]
 mod relay;
+#[cfg(test)]
+mod stores;

@@ -1,0 +1,92 @@
+//! Where a node of the shipped binary keeps its record: in a folder, or nowhere.
+//!
+//! Knows where users keep such things, and nothing of what is in a record.
+
+use std::ffi::OsString;
+use std::future::ready;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+use crate::cli::Data;
+use crate::store::folder::Folder;
+use crate::store::{Commit, Database, Room, Rows, Store, ThreadStore};
+
+/// The folder of all nodes' folders, in the user's data folder.
+const ALL: &str = "udpchat";
+
+/// The store of a node.
+#[derive(Debug)]
+pub(crate) enum Keeper<C> {
+    /// In a folder.
+    Folder(ThreadStore<C>),
+    /// Nowhere: a commit is as durable as the process.
+    Nowhere,
+}
+
+impl<C: Send + 'static> Keeper<C> {
+    /// Opens a node's store and gives what is in it; the `fresh` record if that is nothing.
+    /// `usual` is the name of the node's folder where nothing else is asked for.
+    pub(crate) fn open<R>(data: &Data, usual: &str, fresh: R) -> anyhow::Result<(Self, R)>
+    where
+        R: Rows<Change = C> + 'static,
+    {
+        let path = match data {
+            Data::Nowhere => return Ok((Self::Nowhere, fresh)),
+            Data::Folder(path) => path.clone(),
+            Data::Usual => usual_folder(usual)?,
+        };
+        let (database, record) = open_database(&path, fresh)
+            .with_context(|| format!("cannot use the data folder {}", path.display()))?;
+        Ok((Self::Folder(ThreadStore::start(database, path.display().to_string())?), record))
+    }
+}
+
+impl<C: Send + 'static> Store for Keeper<C> {
+    type Change = C;
+
+    fn commit(&mut self, changes: Vec<C>) -> Commit {
+        match self {
+            Self::Folder(store) => store.commit(changes),
+            Self::Nowhere => Box::pin(ready(Ok(Room::Plenty))),
+        }
+    }
+}
+
+fn open_database<R: Rows>(path: &Path, fresh: R) -> anyhow::Result<(Database<R, Folder>, R)> {
+    Ok(Database::open(Folder::take(path)?, || fresh)?)
+}
+
+fn usual_folder(name: &str) -> anyhow::Result<PathBuf> {
+    let home = data_home(std::env::var_os("XDG_DATA_HOME"), std::env::var_os("HOME"));
+    let home =
+        home.context("there is no home folder to keep data in; give a folder with --data")?;
+    Ok(home.join(ALL).join(name))
+}
+
+/// As the XDG Base Directory Specification has it: what is no absolute path does not count.
+fn data_home(xdg: Option<OsString>, home: Option<OsString>) -> Option<PathBuf> {
+    let absolute = |path: &PathBuf| path.is_absolute();
+    let home = || home.map(PathBuf::from).map(|home| home.join(".local/share")).filter(absolute);
+    xdg.map(PathBuf::from).filter(absolute).or_else(home)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_is_where_the_user_keeps_it() {
+        for (xdg, home, wanted) in [
+            (Some("/data"), Some("/home/alice"), Some("/data")),
+            (None, Some("/home/alice"), Some("/home/alice/.local/share")),
+            (Some(""), Some("/home/alice"), Some("/home/alice/.local/share")),
+            (Some("data"), Some("/home/alice"), Some("/home/alice/.local/share")),
+            (Some("data"), Some(""), None),
+            (None, None, None),
+        ] {
+            let found = data_home(xdg.map(OsString::from), home.map(OsString::from));
+            assert_eq!(found, wanted.map(PathBuf::from), "{xdg:?} {home:?}");
+        }
+    }
+}

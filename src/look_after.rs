@@ -1,0 +1,110 @@
+//! `udpchat store`: looks after the store of a server or client that does not run.
+//!
+//! Knows whose stores there are, so that it can read the rows; [`crate::store`] knows the rest.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use serde::Serialize;
+
+use crate::cli::{StoreOptions, StoreWork};
+use crate::client::ClientRecord;
+use crate::server::ServerRecord;
+use crate::store::folder::Folder;
+use crate::store::medium::Medium;
+use crate::store::{Contents, OpenError, Rows};
+
+/// Does what is asked for. Whether the store is sound.
+///
+/// # Errors
+///
+/// There is no store, it is in use, or it cannot be read. [`io::ErrorKind::BrokenPipe`]: nobody
+/// reads what is printed.
+pub(crate) fn run(options: &StoreOptions) -> anyhow::Result<bool> {
+    let StoreOptions { work, folder } = options;
+    match looked_after(*work, folder) {
+        // What nobody wants to read is no fault of the store.
+        Err(error) if error.downcast_ref().is_some_and(is_broken_pipe) => Err(error),
+        result => result.with_context(|| format!("the data folder {}", folder.display())),
+    }?;
+    Ok(true)
+}
+
+fn is_broken_pipe(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::BrokenPipe
+}
+
+fn looked_after(work: StoreWork, path: &Path) -> anyhow::Result<()> {
+    let mut folder = Folder::take_existing(path)?;
+    let file = folder.open()?.context("there is no store in it")?;
+    let contents = match work {
+        StoreWork::Check => Contents::open_checked(file)?,
+        StoreWork::Stats | StoreWork::Compact | StoreWork::Export => Contents::open(file)?,
+    };
+    match contents.kind() {
+        ServerRecord::KIND => look_after::<ServerRecord>(work, contents, &folder),
+        ClientRecord::KIND => look_after::<ClientRecord>(work, contents, &folder),
+        other => bail!("it belongs to a {other}, which this udpchat does not know"),
+    }
+}
+
+fn look_after<R: Rows>(
+    work: StoreWork,
+    mut contents: Contents,
+    folder: &Folder,
+) -> anyhow::Result<()> {
+    contents.bring_up_to_date::<R>()?;
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    match work {
+        StoreWork::Check => {
+            contents.read::<R>()?;
+            writeln!(out, "the store is sound: a {}'s, format {}", R::KIND, contents.format())?;
+        }
+        StoreWork::Stats => {
+            let statistics = contents.statistics()?;
+            writeln!(out, "a {}'s store, format {}", R::KIND, contents.format())?;
+            for (table, rows) in statistics.rows {
+                writeln!(out, "{rows} {table}")?;
+            }
+            writeln!(out, "{} bytes of data", statistics.stored_bytes)?;
+            writeln!(
+                out,
+                "{} bytes on disk, {} of them free",
+                folder.store_bytes()?,
+                statistics.free_bytes
+            )?;
+        }
+        StoreWork::Compact => {
+            let before = folder.store_bytes()?;
+            contents.compact()?;
+            drop(contents);
+            writeln!(out, "{before} bytes before, {} bytes now", folder.store_bytes()?)?;
+        }
+        StoreWork::Export => export::<R>(&contents, &mut out)?,
+    }
+    Ok(out.flush()?)
+}
+
+/// A row as it is exported.
+#[derive(Serialize)]
+struct Line<'a, T> {
+    table: &'a str,
+    #[serde(flatten)]
+    row: T,
+}
+
+fn export<R: Rows>(contents: &Contents, out: &mut impl Write) -> anyhow::Result<()> {
+    for table in R::TABLES {
+        let exported = contents.each_row(table, |key, value| {
+            let line = Line { table, row: R::tell_row(table, key, value)? };
+            let written = serde_json::to_writer(&mut *out, &line).map_err(io::Error::from);
+            written.and_then(|()| out.write_all(b"\n")).map_err(OpenError::Io)
+        });
+        match exported {
+            Err(OpenError::Io(error)) => return Err(error.into()),
+            result => result?,
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,155 @@
+//! `udpchat store`, and folders that cannot be used.
+
+use std::fs;
+use std::io::Read;
+
+use crate::common::{Ended, Process, Scratch, command, free_port, json, registered, server_with};
+
+fn store(work: &str, folder: &str) -> Ended {
+    Process::start(&["store", work, folder]).ended()
+}
+
+/// What a store's work prints when all is well.
+fn done(work: &str, folder: &str) -> Vec<String> {
+    Process::start(&["store", work, folder]).ends_with(0)
+}
+
+fn refused(work: &str, folder: &str, says: &str) {
+    let ended = store(work, folder);
+    assert_eq!((ended.code, ended.lines.len()), (Some(1), 0), "{work}: {ended:?}");
+    assert!(ended.errors.starts_with("udpchat: the data folder "), "{work}: {ended:?}");
+    assert!(ended.errors.contains(says), "{work}: {ended:?}");
+    assert!(ended.errors.contains(folder), "{work}: {ended:?}");
+    assert_eq!(ended.errors.matches('\n').count(), 1, "{work}: {ended:?}");
+}
+
+const WORKS: [&str; 4] = ["check", "stats", "compact", "export"];
+
+/// The folders of a server and of the client alice after a little chat; all have ended.
+fn chatted(scratch: &Scratch) -> [String; 2] {
+    let folders = [scratch.path("server"), scratch.path("alice")];
+    let port = free_port();
+    let server = server_with(port, &["--data", &folders[0]]).unwrap();
+    let port_text = port.to_string();
+    let arguments = ["-c", "alice", "127.0.0.1", &port_text, "0", "--json", "--data", &folders[1]];
+    let mut alice = Process::start(&arguments);
+    registered("bob", port).kill();
+    alice.say("send bob hello \"bob\"");
+    alice.event("saved");
+    alice.end_input();
+    alice.ends_with(0);
+    server.signal("TERM");
+    server.ends_with(0);
+    folders
+}
+
+#[test]
+fn stores_are_checked_counted_compacted_and_exported() {
+    let scratch = Scratch::new();
+    let [server, alice] = chatted(&scratch);
+    assert_eq!(done("check", &server), ["the store is sound: a server's, format 1"]);
+    assert_eq!(done("check", &alice), ["the store is sound: a client's, format 1"]);
+    let stats = done("stats", &server);
+    assert!(stats.contains(&"1 letters".to_owned()), "{stats:?}");
+    assert!(stats.contains(&"2 accounts".to_owned()), "{stats:?}");
+    for folder in [&server, &alice] {
+        let before = done("export", folder);
+        let line = done("compact", folder).concat();
+        assert!(line.contains(" bytes before, "), "{line}");
+        assert_eq!(done("export", folder), before);
+        done("check", folder);
+    }
+}
+
+#[test]
+fn an_export_is_a_json_object_a_line_without_secrets() {
+    let scratch = Scratch::new();
+    let [server, alice] = chatted(&scratch);
+    let lines: Vec<_> = done("export", &server).iter().map(|line| json(line)).collect();
+    let letter = lines.iter().find(|line| line["table"] == "letters").unwrap();
+    assert_eq!(letter["from"], "alice");
+    assert_eq!(letter["to"], "bob");
+    assert_eq!(letter["text"], "hello \"bob\"");
+    assert!(letter["stored_at"].as_str().unwrap().ends_with('Z'));
+    let accounts = lines.iter().filter(|line| line["table"] == "accounts");
+    assert_eq!(accounts.map(|line| &line["name"]).collect::<Vec<_>>(), ["alice", "bob"]);
+    let client: Vec<_> = done("export", &alice).iter().map(|line| json(line)).collect();
+    assert!(client.iter().any(|line| line["registrations"] == 1), "{client:?}");
+    for line in lines.iter().chain(&client) {
+        assert!(line.get("token").is_none(), "{line}");
+    }
+}
+
+#[test]
+fn a_store_in_use_is_refused() {
+    let scratch = Scratch::new();
+    let folder = scratch.path("server");
+    let server = server_with(free_port(), &["--data", &folder]).unwrap();
+    for work in WORKS {
+        refused(work, &folder, "another udpchat is using it");
+    }
+    let port = free_port().to_string();
+    let second = Process::start(&["-s", &port, "--data", &folder]).ended();
+    assert_eq!(second.code, Some(1), "{second:?}");
+    assert!(second.errors.contains("another udpchat is using it; stop that one"), "{second:?}");
+    assert!(second.errors.contains(&folder), "{second:?}");
+    drop(server);
+}
+
+#[test]
+fn what_is_no_store_is_refused() {
+    let scratch = Scratch::new();
+    let missing = scratch.path("missing");
+    let empty = scratch.path("empty");
+    fs::create_dir(&empty).unwrap();
+    let other = scratch.path("other");
+    fs::create_dir(&other).unwrap();
+    fs::write(scratch.path("other/store.redb"), "no store").unwrap();
+    for work in WORKS {
+        refused(work, &missing, "there is no store in it");
+        refused(work, &empty, "there is no store in it");
+        refused(work, &other, "it holds no store of udpchat, or a damaged one");
+    }
+}
+
+#[test]
+fn a_server_does_not_take_the_folder_of_a_client() {
+    let scratch = Scratch::new();
+    let [_, alice] = chatted(&scratch);
+    let ended = Process::start(&["-s", &free_port().to_string(), "--data", &alice]).ended();
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.errors.contains("belongs to a client, not to a server"), "{ended:?}");
+}
+
+#[test]
+fn a_damaged_store_is_found_out() {
+    let scratch = Scratch::new();
+    let [server, _] = chatted(&scratch);
+    let file = scratch.path("server/store.redb");
+    let bytes = fs::read(&file).unwrap();
+    let letter = b"hello \"bob\"";
+    let at = bytes.windows(letter.len()).position(|window| window == letter).unwrap();
+    // Every copy of it: which of them counts only the file knows.
+    let mut damaged = bytes.clone();
+    for (at, window) in bytes.windows(letter.len()).enumerate().skip(at) {
+        if window == letter {
+            damaged[at] ^= 1;
+        }
+    }
+    fs::write(&file, damaged).unwrap();
+    let ended = store("check", &server);
+    assert_eq!((ended.code, ended.lines.len()), (Some(1), 0), "{ended:?}");
+    assert!(ended.errors.contains("damaged"), "{ended:?}");
+    assert_eq!(ended.errors.matches('\n').count(), 1, "{ended:?}");
+}
+
+#[test]
+fn an_export_that_nobody_reads_ends_quietly() {
+    let scratch = Scratch::new();
+    let [server, _] = chatted(&scratch);
+    let mut export = command(&["store", "export", &server], &scratch).spawn().unwrap();
+    drop(export.stdout.take());
+    let mut errors = String::new();
+    export.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+    assert_eq!((export.wait().unwrap().code(), errors.as_str()), (Some(1), ""));
+}
