@@ -4,6 +4,7 @@
 //! [`mail`]. Whatever promises that something is stored waits for the journal's commit.
 
 mod cookie;
+mod counters;
 mod event;
 mod mail;
 mod original;
@@ -18,6 +19,7 @@ pub mod timing;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
+pub use counters::{Counters, Dropped, Stats};
 pub use event::{Command, Event, GoneReason};
 pub use record::{Account, Change, Letter, Progress, ServerRecord, Standing};
 pub use snapshot::Snapshot;
@@ -70,7 +72,7 @@ pub struct Server<P = Sound> {
     undurable: BTreeMap<(Name, MessageId), (Ticket, Name)>,
     /// Streams whose sender does not know yet how far they were shown.
     untold: BTreeMap<Name, BTreeSet<StreamId>>,
-    invalid_datagrams: u64,
+    counters: Counters,
     stopped: bool,
 }
 
@@ -121,7 +123,7 @@ impl<P: Plant> Server<P> {
             config,
             guests: BTreeMap::new(),
             guest_tables: GuestTables::default(),
-            invalid_datagrams: 0,
+            counters: Counters::default(),
             journal: Journal::new(),
             timers: Timers::new(),
             cookies: CookieJar::new(&mut entropy),
@@ -138,12 +140,6 @@ impl<P: Plant> Server<P> {
         };
         server.restore_guests();
         server
-    }
-
-    /// How many datagrams were dropped because they were damaged, or nobody's.
-    #[must_use]
-    pub const fn invalid_datagrams(&self) -> u64 {
-        self.invalid_datagrams
     }
 
     /// What it holds in memory.
@@ -216,8 +212,10 @@ impl<P: Plant> Server<P> {
                     self.told(&StreamKey { from: sender, stream }, seq);
                 }
             }
-            // Not for a server, or with a cookie that is stale or forged.
-            _ => {}
+            // With a cookie that is stale or forged.
+            Packet::Register { .. } => self.counters.dropped.cookie += 1,
+            // Not for a server.
+            _ => self.counters.dropped.unwanted += 1,
         }
     }
 
@@ -256,7 +254,9 @@ impl<P: Plant> Machine for Server<P> {
 
     fn handle_datagram(&mut self, now: Now, datagram: Datagram<'_>) {
         let Datagram { socket, from, bytes } = datagram;
+        self.counters.datagrams_in += 1;
         if self.journal.is_full() {
+            self.counters.dropped.busy += 1;
             return; // As good as lost on the way: its sender has, and repeats, what matters.
         }
         if let Some(nonce) = hello::decode(bytes) {
@@ -271,13 +271,14 @@ impl<P: Plant> Machine for Server<P> {
             };
             match decoded {
                 Ok((packet, body)) => self.handle_packet(now, from, packet, body),
-                Err(_) => self.invalid_datagrams += 1,
+                Err(_) => self.counters.dropped.damaged += 1,
             }
         }
     }
 
     fn handle_command(&mut self, _now: Now, command: Command) {
         match command {
+            Command::Stats => self.journal.event_durably(Event::Stats(self.stats())),
             Command::Stop => self.stopped = true,
         }
     }
@@ -300,7 +301,9 @@ impl<P: Plant> Machine for Server<P> {
     }
 
     fn poll_output(&mut self) -> Option<Output<Event, Change>> {
-        self.journal.poll()
+        let output = self.journal.poll();
+        self.counters.datagrams_out += u64::from(matches!(output, Some(Output::Transmit(_))));
+        output
     }
 
     fn next_timeout(&self) -> Option<Time> {

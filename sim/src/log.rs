@@ -246,6 +246,7 @@ impl Log {
             Event::HandedOver { id, to, count } => {
                 format!("* handed over to {to}: {count} up to {}", self.label(*id))
             }
+            Event::Stats(stats) => format!("* {stats:?}"),
         }
     }
 }

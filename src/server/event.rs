@@ -2,11 +2,14 @@
 
 use std::net::SocketAddr;
 
+use super::Stats;
 use crate::protocol::{MessageId, Name};
 
 /// What the operator wants of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
+    /// Say what was counted: [`Event::Stats`].
+    Stats,
     /// End.
     Stop,
 }
@@ -57,6 +60,8 @@ pub enum Event {
         /// How many.
         count: usize,
     },
+    /// The answer to [`Command::Stats`].
+    Stats(Stats),
 }
 
 /// Why a client counts as away.
