@@ -352,11 +352,12 @@ mod tests {
         let client = ClientOptions { style: Some(Style::Json), port: 65535, ..client };
         assert_eq!(parsed("-c alice ::1 9000 65535 --json"), Ok(Task::Client(client.clone())));
         let client = ClientOptions { data: Data::Nowhere, ..client };
-        let line = "--no-store --json -c alice ::1 9000 65535";
-        assert_eq!(parsed(line), Ok(Task::Client(client.clone())));
+        assert_eq!(
+            parsed("--no-store --json -c alice ::1 9000 65535"),
+            Ok(Task::Client(client.clone()))
+        );
         let color = ColorChoice::Never;
-        let client =
-            ClientOptions { style: None, color, history: false, data: Data::Usual, ..client };
+        let client = ClientOptions { style: None, color, history: false, ..client };
         let line = "-c alice ::1 9000 65535 --color never --no-history";
         assert_eq!(parsed(line), Ok(Task::Client(client)));
     }

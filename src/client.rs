@@ -6,6 +6,7 @@
 
 mod commands;
 mod event;
+mod history;
 mod inbox;
 mod original;
 mod outbox;
@@ -19,6 +20,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
 pub use event::{Command, DetourReason, Event, Listing, Problem, UnsentReason};
+pub use history::{Course, History, Line, State};
 pub use record::{Change, ClientRecord, Outgoing, ShownStreams};
 
 use crate::holding::Holding;
@@ -37,6 +39,7 @@ use original::Originals;
 use outbox::Lane;
 use roster::{Part, Roster};
 use session::{Phase, Session};
+use timing::LAZY_COMMIT;
 
 /// Who the client is and where its server is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,6 +78,8 @@ pub struct Client<P = Sound> {
     waiting_for: Option<WaitingFor>,
     /// Some send has failed for good.
     incomplete: bool,
+    /// The message that was given to the user last and is not known to be on their screen.
+    showing: Option<(Name, MessageId)>,
     invalid_datagrams: u64,
     ended: bool,
 }
@@ -90,6 +95,8 @@ enum Timer {
     GiveUp,
     /// An acknowledgement from a recipient, or on its behalf.
     Lane(Name),
+    /// A commit that takes along what was recorded lazily.
+    Lazy,
 }
 
 impl Client {
@@ -129,9 +136,11 @@ impl<P: Plant> Client<P> {
             commands: VecDeque::new(),
             waiting_for: Some(WaitingFor::Arrival),
             incomplete: false,
+            showing: None,
             invalid_datagrams: 0,
             ended: false,
         };
+        client.show_again();
         client.restore_outbox();
         client
     }
@@ -281,6 +290,15 @@ impl<P: Plant> Client<P> {
         }
     }
 
+    /// Changes the durable state with the next commit, or after [`LAZY_COMMIT`].
+    fn change_lazily(&mut self, change: Change) {
+        self.record.apply(&change);
+        self.journal.record_lazily(change);
+        if !self.timers.is_set(&Timer::Lazy) {
+            self.timers.set(Timer::Lazy, self.now.time + LAZY_COMMIT);
+        }
+    }
+
     fn send_to_server(&mut self, packet: &Packet, body: &[u8], attempt: u32) {
         self.send(self.config.server, packet, body, attempt);
     }
@@ -341,6 +359,7 @@ impl<P: Plant> Machine for Client<P> {
 
     fn handle_timeout(&mut self, now: Now) {
         self.now = now;
+        self.holding.expire(now.time);
         while let Some(timer) = self.timers.pop_due(now.time) {
             match timer {
                 Timer::Start => {
@@ -353,17 +372,28 @@ impl<P: Plant> Machine for Client<P> {
                 }
                 Timer::GiveUp => self.give_up(now),
                 Timer::Lane(name) => self.pump(now, &name),
+                Timer::Lazy => self.journal.hurry(),
             }
         }
         self.drain_loopback(now);
     }
 
-    fn handle_committed(&mut self, _now: Now, _room: Room) {
+    fn handle_committed(&mut self, now: Now, _room: Room) {
+        self.now = now;
         self.journal.committed();
     }
 
     fn poll_output(&mut self) -> Option<Output<Event, Change>> {
-        self.journal.poll()
+        // Whoever asks on has carried out what came before.
+        self.displayed();
+        if self.ended {
+            self.journal.hurry();
+        }
+        let output = self.journal.poll();
+        if let Some(Output::Event(event)) = &output {
+            self.telling(event);
+        }
+        output
     }
 
     fn next_timeout(&self) -> Option<Time> {

@@ -66,6 +66,12 @@ pub const FORMS: &[Form] = &[
     Form { verb: "to", usage: "to <name>", what: "talk to one; to alone ends it", read: to },
     Form { verb: "list", usage: "list", what: "who is here", read: list },
     Form {
+        verb: "history",
+        usage: "history <name>",
+        what: "what you wrote with somebody",
+        read: |form, rest| Ok(asks(Command::History(only_name(rest, form)?))),
+    },
+    Form {
         verb: "dereg",
         usage: "dereg <your name>",
         what: "go offline, messages are kept for you",
@@ -194,6 +200,7 @@ impl fmt::Display for Command {
             Self::Register(name) => write!(f, "reg {name}"),
             Self::Deregister(name) => write!(f, "dereg {name}"),
             Self::List => f.write_str("list"),
+            Self::History(name) => write!(f, "history {name}"),
             Self::Quit | Self::Finish => f.write_str("quit"),
         }
     }
@@ -212,7 +219,7 @@ mod tests {
 
     #[test]
     fn commands_are_what_the_original_had_and_a_few_more() {
-        for line in ["send bob hello", "reg alice", "dereg alice", "list", "quit"] {
+        for line in ["send bob hello", "reg alice", "dereg alice", "list", "history bob", "quit"] {
             assert_eq!(command(line).to_string(), line);
         }
         assert_eq!(command("ctrl + c"), Command::Finish);

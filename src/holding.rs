@@ -4,19 +4,26 @@
 //! (docs/protocol.md, "Order"). How far a stream has come is its owner's to remember.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use crate::protocol::limits::HELD_MAX;
 use crate::protocol::{Name, StreamKey};
+use crate::time::Time;
 
-/// Streams with messages that wait for an earlier one. The one that began to wait first is
-/// dropped first: its sender still has, and repeats, whatever was not acknowledged.
+/// Streams with messages that wait for an earlier one. The one longest without news is dropped
+/// first: its sender still has, and repeats, whatever was not acknowledged.
 const WAITING_STREAMS_MAX: usize = 256;
+
+/// A stream without news for so long is dropped: whoever still wanted its messages taken would have
+/// repeated them several times, the longest pause being 4 s. They have come another way.
+const NEWS_WITHIN: Duration = Duration::from_secs(15);
 
 /// What came too early, by stream.
 #[derive(Debug)]
 pub(crate) struct Holding<T> {
     held: BTreeMap<StreamKey, BTreeMap<u64, T>>,
-    began: VecDeque<StreamKey>,
+    /// When each last had news, the oldest first.
+    news: VecDeque<(Time, StreamKey)>,
 }
 
 /// What to do about a message that has arrived.
@@ -32,13 +39,14 @@ pub(crate) enum Arrival<T> {
 
 impl<T> Holding<T> {
     pub(crate) const fn new() -> Self {
-        Self { held: BTreeMap::new(), began: VecDeque::new() }
+        Self { held: BTreeMap::new(), news: VecDeque::new() }
     }
 
-    /// A message has arrived, and with it the word that everything before `base` is settled.
+    /// A message has arrived now, and with it the word that everything before `base` is settled.
     /// `next` is the place of the stream's next message, if the stream is known.
     pub(crate) fn offer(
         &mut self,
+        now: Time,
         next: Option<u64>,
         key: &StreamKey,
         seq: u64,
@@ -60,7 +68,7 @@ impl<T> Holding<T> {
             ready.push((next, message));
             next += 1;
         }
-        self.put(key, held);
+        self.put(now, key, held);
         if ready.is_empty() { Arrival::Early } else { Arrival::Ready(ready) }
     }
 
@@ -72,25 +80,34 @@ impl<T> Holding<T> {
     /// Lets go of everything of one sender, who still has, and repeats, what it still wants taken.
     pub(crate) fn forget_sender(&mut self, from: &Name) {
         self.held.retain(|key, _| key.from != *from);
-        self.began.retain(|key| key.from != *from);
+        self.news.retain(|(_, key)| key.from != *from);
+    }
+
+    /// Lets go of streams that have had no news for long.
+    pub(crate) fn expire(&mut self, now: Time) {
+        while self.news.front().is_some_and(|(news, _)| *news + NEWS_WITHIN <= now) {
+            if let Some((_, key)) = self.news.pop_front() {
+                self.held.remove(&key);
+            }
+        }
     }
 
     fn take(&mut self, key: &StreamKey) -> BTreeMap<u64, T> {
         let held = self.held.remove(key);
         if held.is_some() {
-            self.began.retain(|other| other != key);
+            self.news.retain(|(_, other)| other != key);
         }
         held.unwrap_or_default()
     }
 
-    fn put(&mut self, key: &StreamKey, held: BTreeMap<u64, T>) {
+    fn put(&mut self, now: Time, key: &StreamKey, held: BTreeMap<u64, T>) {
         if held.is_empty() {
             return;
         }
         self.held.insert(key.clone(), held);
-        self.began.push_back(key.clone());
-        if self.began.len() > WAITING_STREAMS_MAX
-            && let Some(first) = self.began.pop_front()
+        self.news.push_back((now, key.clone()));
+        if self.news.len() > WAITING_STREAMS_MAX
+            && let Some((_, first)) = self.news.pop_front()
         {
             self.held.remove(&first);
         }
@@ -107,7 +124,7 @@ mod tests {
     }
 
     fn offer(holding: &mut Holding<()>, next: Option<u64>, seq: u64, base: u64) -> Vec<u64> {
-        match holding.offer(next, &key(1), seq, base, ()) {
+        match holding.offer(Time::ZERO, next, &key(1), seq, base, ()) {
             Arrival::Ready(ready) => ready.into_iter().map(|(seq, ())| seq).collect(),
             Arrival::Early | Arrival::Old => Vec::new(),
         }
@@ -119,7 +136,24 @@ mod tests {
         assert_eq!(offer(&mut holding, Some(1), 2, 1), [0_u64; 0]);
         assert_eq!(offer(&mut holding, Some(1), 3, 1), [0_u64; 0]);
         assert_eq!(offer(&mut holding, Some(1), 1, 1), [1, 2, 3]);
-        assert!(holding.held.is_empty() && holding.began.is_empty());
+        assert!(holding.held.is_empty() && holding.news.is_empty());
+    }
+
+    #[test]
+    fn a_stream_without_news_is_let_go() {
+        let mut holding = Holding::new();
+        let at = |seconds| Time::ZERO + Duration::from_secs(seconds);
+        let mut early = |now, stream| {
+            let arrival = holding.offer(now, Some(1), &key(stream), 2, 1, ());
+            assert_eq!(arrival, Arrival::Early);
+            holding.expire(now);
+            holding.len()
+        };
+        assert_eq!(early(at(0), 1), (1, 1));
+        assert_eq!(early(at(1), 2), (2, 2));
+        assert_eq!(early(at(14), 1), (2, 2));
+        assert_eq!(early(at(16), 3), (2, 2), "the second is gone");
+        assert_eq!(offer(&mut holding, Some(1), 1, 1), [1, 2], "the first is not");
     }
 
     #[test]
@@ -150,7 +184,7 @@ mod tests {
     #[test]
     fn an_old_message_is_known_as_such_even_with_an_old_base() {
         let mut holding: Holding<()> = Holding::new();
-        assert_eq!(holding.offer(Some(5), &key(1), 4, 2, ()), Arrival::Old);
+        assert_eq!(holding.offer(Time::ZERO, Some(5), &key(1), 4, 2, ()), Arrival::Old);
     }
 
     #[test]
@@ -160,9 +194,9 @@ mod tests {
         assert_eq!(offer(&mut holding, Some(1), far, 1), [0_u64; 0]);
         assert!(holding.held.is_empty());
         for n in 0..2 * WAITING_STREAMS_MAX as u64 {
-            assert_eq!(holding.offer(Some(1), &key(n), 2, 1, ()), Arrival::Early);
+            assert_eq!(holding.offer(Time::ZERO, Some(1), &key(n), 2, 1, ()), Arrival::Early);
         }
         assert_eq!(holding.held.len(), WAITING_STREAMS_MAX);
-        assert_eq!(holding.began.len(), WAITING_STREAMS_MAX);
+        assert_eq!(holding.news.len(), WAITING_STREAMS_MAX);
     }
 }

@@ -10,6 +10,8 @@ use crate::protocol::limits::WAITING_OUTPUTS_MAX;
 pub(crate) struct Journal<E, C> {
     ready: VecDeque<Output<E, C>>,
     changes: Vec<C>,
+    /// Whether the changes are worth a commit of their own.
+    urgent: bool,
     waiting: Vec<Output<E, C>>,
     in_flight: Option<Vec<Output<E, C>>>,
     /// Commits asked for, and ended. A change made now is part of number `asked + 1`.
@@ -26,6 +28,7 @@ impl<E, C> Journal<E, C> {
         Self {
             ready: VecDeque::new(),
             changes: Vec::new(),
+            urgent: false,
             waiting: Vec::new(),
             in_flight: None,
             asked: 0,
@@ -41,7 +44,18 @@ impl<E, C> Journal<E, C> {
     /// Asks the store to keep a change.
     pub(crate) fn record(&mut self, change: C) -> Ticket {
         self.changes.push(change);
+        self.urgent = true;
         Ticket(self.asked + 1)
+    }
+
+    /// Asks the store to keep a change with the next commit. Nothing waits for it.
+    pub(crate) fn record_lazily(&mut self, change: C) {
+        self.changes.push(change);
+    }
+
+    /// What was recorded lazily is not to wait any longer.
+    pub(crate) fn hurry(&mut self) {
+        self.urgent = !self.changes.is_empty();
     }
 
     /// Sends once everything recorded so far is durable; if too much waits for that, never.
@@ -62,7 +76,7 @@ impl<E, C> Journal<E, C> {
     }
 
     fn durably(&mut self, output: Output<E, C>) {
-        if !self.changes.is_empty() {
+        if self.urgent {
             self.waiting.push(output);
         } else if let Some(waiting) = &mut self.in_flight {
             waiting.push(output);
@@ -99,9 +113,10 @@ impl<E, C> Journal<E, C> {
         if let Some(output) = self.ready.pop_front() {
             return Some(output);
         }
-        if self.in_flight.is_some() || self.changes.is_empty() {
+        if self.in_flight.is_some() || !self.urgent {
             return None;
         }
+        self.urgent = false;
         self.asked += 1;
         self.in_flight = Some(std::mem::take(&mut self.waiting));
         Some(Output::Commit(std::mem::take(&mut self.changes)))
@@ -151,6 +166,26 @@ mod tests {
         journal.committed();
         assert!(journal.is_durable(third));
         assert_eq!(journal.poll(), Some(Output::Event("both")));
+    }
+
+    #[test]
+    fn a_lazy_change_waits_for_another_commit_or_until_it_hurries() {
+        let mut journal = Outputs::new();
+        journal.record_lazily(1);
+        journal.event_durably("at once");
+        assert_eq!(journal.poll(), Some(Output::Event("at once")));
+        assert_eq!(journal.poll(), None);
+        assert!(!journal.is_idle());
+        journal.record(2);
+        assert_eq!(journal.poll(), Some(Output::Commit(vec![1, 2])));
+        journal.committed();
+        journal.record_lazily(3);
+        journal.hurry();
+        assert_eq!(journal.poll(), Some(Output::Commit(vec![3])));
+        journal.committed();
+        journal.hurry();
+        assert_eq!(journal.poll(), None);
+        assert!(journal.is_idle());
     }
 
     #[test]

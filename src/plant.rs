@@ -35,6 +35,10 @@ pub enum Bug {
     CopyNotAcked,
     /// Client: what was shown is not remembered over a restart.
     ForgetsShown,
+    /// Client: what may not have been shown before a crash is shown after it without a mark.
+    ShowsAgainUnmarked,
+    /// Client: what may not have been shown before a crash is not shown after it.
+    NeverShowsAgain,
     /// Client: what was typed is not remembered over a restart.
     ForgetsOutbox,
     /// Client: the server is asked four times to save a message, and never again.
@@ -53,6 +57,8 @@ pub enum Bug {
     BaseTooHigh,
     /// Both: damaged datagrams are taken for good.
     NoChecksum,
+    /// Both: a commit ends without a sync.
+    CommitsUnsynced,
     /// Server: a message is said to be saved before its commit has ended.
     AcksBeforeCommit,
     /// Server: a message that came too early is said to be saved before it is.

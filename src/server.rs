@@ -284,6 +284,7 @@ impl<P: Plant> Machine for Server<P> {
     }
 
     fn handle_timeout(&mut self, now: Now) {
+        self.holding.expire(now.time);
         while let Some(timer) = self.timers.pop_due(now.time) {
             match timer {
                 Timer::Lease(name) => self.check_lease(now, &name),

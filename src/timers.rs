@@ -29,6 +29,10 @@ impl<K: Ord + Clone> Timers<K> {
         }
     }
 
+    pub(crate) fn is_set(&self, key: &K) -> bool {
+        self.by_key.contains_key(key)
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.by_key.len()
     }

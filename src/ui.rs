@@ -173,7 +173,7 @@ mod tests {
     fn message(text: &str) -> Event {
         let id = MessageId { stream: StreamId(1), seq: 1 };
         let from = "bob".parse().unwrap();
-        Event::Message { id, from, text: text.to_owned(), stored_at: None }
+        Event::Message { id, from, text: text.to_owned(), stored_at: None, again: false }
     }
 
     fn shown(mode: Mode, use_it: impl FnOnce(&mut Screen<Vec<u8>>) -> io::Result<()>) -> String {

@@ -44,8 +44,10 @@ scenarios! {
     recipient_killed_before_its_ack_shows_nothing_again
     recipient_stands_still_and_shows_everything_once
     registration_and_message_at_the_same_time_shown_once
+    registration_granted_after_leaving_leaves_no_ghost
     save_and_deliver_twice_shown_once
     save_and_saved_lost_is_saved_once
+    sender_killed_before_it_remembers_the_ack_has_told_it
     sender_killed_with_unsent_messages_sends_them_later
     server_clock_set_nothing_expires
     server_killed_before_the_commit_message_is_saved_later

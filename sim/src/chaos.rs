@@ -13,8 +13,9 @@ use udpchat::plant::Bug;
 use crate::attempts::Attempts;
 use crate::bugs::Planted;
 use crate::check::{Violation, check};
+use crate::disk::DiskFault;
 use crate::ledger::{Ledger, Told};
-use crate::log::{Detail, Log, Tally, What};
+use crate::log::{Detail, Tally, What};
 use crate::network::Outcome;
 use crate::plan::Plan;
 use crate::random::hash;
@@ -97,10 +98,52 @@ pub struct Mishaps {
     pub drifts: u64,
     /// Cuts of one direction of a link.
     pub cuts: u64,
+    /// What went wrong with disks.
+    pub disks: Disks,
     /// The time in which things went wrong, once for each host.
     pub host_time: Duration,
     /// The same for each direction of each link.
     pub link_time: Duration,
+}
+
+/// How often which disk fault was met, and by how many operations it could have been.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Disks {
+    /// Operations while random faults were on.
+    pub operations: u64,
+    /// Of those, the last before the power failed.
+    pub power_cuts: u64,
+    /// Those that failed.
+    pub failed: u64,
+    /// Those from which on the disk was full.
+    pub full: u64,
+    /// Those that took longer.
+    pub slow: u64,
+}
+
+impl Disks {
+    /// All that went wrong.
+    #[must_use]
+    pub const fn faults(&self) -> u64 {
+        self.power_cuts + self.failed + self.full + self.slow
+    }
+
+    fn count(&mut self, fault: DiskFault) {
+        match fault {
+            DiskFault::PowerCut { .. } => self.power_cuts += 1,
+            DiskFault::Fails => self.failed += 1,
+            DiskFault::Full { .. } => self.full += 1,
+            DiskFault::Slow { .. } => self.slow += 1,
+        }
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.operations += other.operations;
+        self.power_cuts += other.power_cuts;
+        self.failed += other.failed;
+        self.full += other.full;
+        self.slow += other.slow;
+    }
 }
 
 /// How many messages had which end.
@@ -172,7 +215,7 @@ pub fn judge(seed: u64, plan: &Plan, outcome: &Outcome) -> Trial {
         datagrams,
         messages: messages(&ledger),
         attempts: Attempts::of(log, &ledger, plan.faults.rates_until),
-        mishaps: mishaps(plan, log),
+        mishaps: mishaps(plan, outcome),
         simulated: *end,
     };
     let exercised = counts.messages.received + counts.messages.saved > 0;
@@ -185,21 +228,23 @@ pub fn judge(seed: u64, plan: &Plan, outcome: &Outcome) -> Trial {
     Trial { seed, verdict, violations, counts, trace }
 }
 
-fn mishaps(plan: &Plan, log: &Log) -> Mishaps {
+fn mishaps(plan: &Plan, outcome: &Outcome) -> Mishaps {
     let until = plan.faults.rates_until;
     let hosts = u32::try_from(plan.hosts.len()).unwrap_or(u32::MAX);
     let mut mishaps = Mishaps {
         cuts: plan.faults.cuts.len() as u64,
         host_time: until * hosts,
         link_time: until * (hosts * hosts.saturating_sub(1)),
+        disks: Disks { operations: outcome.disk_operations, ..Disks::default() },
         ..Mishaps::default()
     };
-    for entry in log.entries.iter().take_while(|entry| entry.at < until) {
+    for entry in outcome.log.entries.iter().take_while(|entry| entry.at < until) {
         match entry.what {
             What::Crashed => mishaps.crashes += 1,
             What::Paused { .. } => mishaps.pauses += 1,
             What::ClockStepped { .. } => mishaps.clock_steps += 1,
             What::ClockDrifts { .. } => mishaps.drifts += 1,
+            What::Disk(event) => mishaps.disks.count(event.fault),
             _ => {}
         }
     }
@@ -219,12 +264,11 @@ fn messages(ledger: &Ledger) -> Messages {
         received,
         saved,
         unsent: sent - received.min(sent) - saved.min(sent - received.min(sent)),
-        shown_once: ledger.count(|message| message.shown.len() == 1),
-        shown_twice: ledger.count(|message| message.shown.len() > 1),
+        shown_once: ledger.count(|message| message.unmarked() <= 1 && !message.shown.is_empty()),
+        shown_twice: ledger.count(|message| message.unmarked() > 1),
         lost: ledger.count(|message| {
             let given_up = message.was_told(Told::GivenUp);
-            let excused = given_up || message.killed_showing;
-            message.accepted.is_some() && message.shown.is_empty() && !excused
+            message.accepted.is_some() && message.shown.is_empty() && !given_up
         }),
     }
 }
@@ -278,6 +322,7 @@ impl Mishaps {
         self.clock_steps += other.clock_steps;
         self.drifts += other.drifts;
         self.cuts += other.cuts;
+        self.disks.add(&other.disks);
         self.host_time += other.host_time;
         self.link_time += other.link_time;
     }

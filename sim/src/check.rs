@@ -4,6 +4,8 @@
 
 mod bounds;
 mod convergence;
+mod delivered;
+mod kept;
 mod loss;
 mod memory;
 mod model;
@@ -12,6 +14,7 @@ mod order;
 mod panic;
 mod presence;
 mod quiet;
+mod recovery;
 mod truth;
 mod words;
 
@@ -84,6 +87,9 @@ pub const CHECKERS: &[Checker] = &[
     order::CHECKER,
     words::CHECKER,
     truth::CHECKER,
+    kept::CHECKER,
+    delivered::CHECKER,
+    recovery::CHECKER,
     loss::CHECKER,
     convergence::CHECKER,
     quiet::CHECKER,

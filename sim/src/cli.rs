@@ -28,6 +28,9 @@ pub const REGRESSIONS: &str = "fixtures/regressions";
 /// Where runs that failed because of a planted bug are put.
 pub const PLANTED: &str = "target/planted";
 
+/// Where runs that failed as others before them are kept as they are: not worth a test each.
+pub const FAILURES: &str = "target/failures";
+
 /// Without `--seeds`, seeds are run for so long.
 pub const BUDGET: Duration = Duration::from_secs(10);
 
@@ -148,6 +151,10 @@ pub struct Explore {
     /// The longest time that a commit to a disk takes.
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     pub disk: Option<Duration>,
+    /// Share of disk operations at which something goes wrong: the power fails, the operation
+    /// fails, is slow, or the disk is full from then on.
+    #[arg(long, value_name = "RATE", value_parser = rate)]
+    pub disk_faults: Option<f64>,
     /// A moderate amount of every fault.
     #[arg(long, value_name = "WHICH")]
     pub faults: Option<Faults>,
@@ -225,6 +232,13 @@ fn span(text: &str) -> Result<Span, String> {
 }
 
 impl Explore {
+    /// Threads.
+    #[must_use]
+    pub fn jobs(&self) -> NonZeroUsize {
+        let jobs = self.jobs.or_else(|| std::thread::available_parallelism().ok());
+        jobs.unwrap_or(NonZeroUsize::MIN)
+    }
+
     /// What every seed is run with.
     #[must_use]
     pub fn setting(&self) -> Setting {
@@ -248,6 +262,7 @@ impl Explore {
             pauses: self.pause_rate.unwrap_or(base.pauses),
             clock_steps: self.clock_rate.unwrap_or(base.clock_steps),
             disk: self.disk.unwrap_or(base.disk),
+            disk_faults: self.disk_faults.unwrap_or(base.disk_faults),
             mtu: self.mtu.or(base.mtu),
         };
         let bug = self.plant.as_deref().and_then(bugs::named);
@@ -266,6 +281,7 @@ impl Explore {
             && self.pause_rate.is_none()
             && self.clock_rate.is_none()
             && self.disk.is_none()
+            && self.disk_faults.is_none()
             && self.mtu.is_none()
             && self.faults.is_none()
     }
@@ -296,6 +312,7 @@ impl Explore {
         add("mtu", shown(&self.mtu));
         let disk = self.disk.map(|disk| humantime::format_duration(disk).to_string());
         add("disk", shown(&disk.map(|disk| disk.replace(' ', ""))));
+        add("disk-faults", shown(&self.disk_faults));
         add("clients", shown(&(self.clients != DEFAULT_CLIENTS).then_some(self.clients)));
         add("messages", shown(&(self.messages != DEFAULT_MESSAGES).then_some(self.messages)));
         let duration = humantime::format_duration(self.duration).to_string();

@@ -26,7 +26,7 @@ use image::parts;
 
 /// What a program holds back of a disk's room, in pages: more than all deletions of a simulated
 /// run take.
-const RESERVE_PAGES: u64 = 256;
+const RESERVE_PAGES: u64 = 2_048;
 
 /// A disk.
 #[derive(Clone, Debug)]

@@ -14,7 +14,7 @@ use crate::fate::Target;
 use crate::label::{HostName, Label};
 use crate::plan::{Act, Plan, message};
 use crate::scenario::{Scenario, Step, Verb};
-use crate::shrink::{Run, Shrunk, to_scenario};
+use crate::shrink::{Run, Shrunk, freeze, to_scenario};
 
 /// A run that was kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,7 +50,43 @@ pub fn keep(shrunk: &Shrunk, seed: u64, folder: &Path, run: Run<'_>) -> io::Resu
     }
     let holds = || io::Error::other(format!("written as a scenario it holds:\n{scenario}"));
     let violation = fails(&scenario).ok_or_else(holds)?;
-    scenario.about = format!("found by seed {seed}, {checker}: {}", violation.what);
+    scenario.about = about(seed, &violation);
+    let path = write(&scenario, checker, seed, folder)?;
+    let again = Scenario::parse(&std::fs::read_to_string(&path)?).map_err(io::Error::other)?;
+    if fails(&again).is_none() || smaller(&again, &fails).is_some() {
+        return Err(io::Error::other(format!("{} is not the smallest", path.display())));
+    }
+    Ok(Kept { path, violation, faults: faults(&again.steps), steps: again.steps.len() })
+}
+
+/// Writes a run that fails down as it is, every fault of it as a step, to be made small another
+/// time. Takes two runs, where making it small takes hundreds.
+///
+/// # Errors
+///
+/// It breaks no promise, the folder or a file cannot be written, or the scenario does not fail in
+/// the same way.
+pub fn keep_whole(plan: &Plan, folder: &Path, run: Run<'_>) -> io::Result<Kept> {
+    let outcome = run(plan);
+    let violation = check(plan, &outcome).into_iter().next();
+    let violation = violation.ok_or_else(|| io::Error::other("it breaks no promise"))?;
+    let about = about(plan.seed, &violation);
+    let scenario = to_scenario(&freeze(plan, &outcome.log), &outcome.log, about);
+    let path = write(&scenario, violation.checker, plan.seed, folder)?;
+    let again = Scenario::parse(&std::fs::read_to_string(&path)?).map_err(io::Error::other)?.plan();
+    let fails = |other: Violation| other.checker == violation.checker;
+    if !check(&again, &run(&again)).into_iter().any(fails) {
+        return Err(io::Error::other(format!("{} does not fail in the same way", path.display())));
+    }
+    Ok(Kept { path, violation, faults: faults(&scenario.steps), steps: scenario.steps.len() })
+}
+
+fn about(seed: u64, violation: &Violation) -> String {
+    format!("found by seed {seed}, {}: {}", violation.checker, violation.what)
+}
+
+/// Writes a scenario and its snapshot; where to.
+fn write(scenario: &Scenario, checker: &str, seed: u64, folder: &Path) -> io::Result<PathBuf> {
     std::fs::create_dir_all(folder)?;
     let path = folder.join(format!("{}_seed_{seed}.json", checker.replace(' ', "_")));
     std::fs::write(&path, scenario.to_string())?;
@@ -60,11 +96,7 @@ pub fn keep(shrunk: &Shrunk, seed: u64, folder: &Path, run: Run<'_>) -> io::Resu
         verdict(&scenario.plan(), &[])
     );
     std::fs::write(path.with_extension("snap"), snapshot)?;
-    let again = Scenario::parse(&std::fs::read_to_string(&path)?).map_err(io::Error::other)?;
-    if fails(&again).is_none() || smaller(&again, &fails).is_some() {
-        return Err(io::Error::other(format!("{} is not the smallest", path.display())));
-    }
-    Ok(Kept { path, violation, faults: faults(&again.steps), steps: again.steps.len() })
+    Ok(path)
 }
 
 /// What a run came to, as the snapshots of regressions say it: what was to be typed, and which
@@ -183,7 +215,8 @@ fn mentions(verb: &Verb, name: &HostName) -> bool {
         | Verb::Type { host, .. }
         | Verb::Pause { host, .. }
         | Verb::Clock { host, .. }
-        | Verb::Drift { host, .. } => host == name,
+        | Verb::Drift { host, .. }
+        | Verb::Disk { host, .. } => host == name,
         Verb::Fault { target, .. } => target.from == *name || target.to == *name,
         Verb::Link { directions, .. } => {
             directions.iter().any(|(from, to)| from == name || to == name)
@@ -197,7 +230,7 @@ fn faults(steps: &[Step]) -> usize {
     let mut clocks = BTreeSet::new();
     let is_fault = |step: &&Step| match &step.verb {
         Verb::Fault { .. } | Verb::Link { cut: true, .. } => true,
-        Verb::Crash { .. } | Verb::Pause { .. } => true,
+        Verb::Crash { .. } | Verb::Pause { .. } | Verb::Disk { .. } => true,
         Verb::Clock { host, .. } | Verb::Drift { host, .. } => clocks.insert(host.clone()),
         _ => false,
     };

@@ -9,7 +9,7 @@
 //! 5. [`bugs`], [`world`]: runs a plan on turmoil. The only module that knows it.
 //! 6. [`scenario`], [`workload`]: where plans come from, files and seeds.
 //! 7. [`ledger`], [`check`]: what happened by message, and whether every promise was kept.
-//! 8. [`attempts`], [`chaos`], [`shrink`], [`keep`]: many seeds, the
+//! 8. [`attempts`], [`work`], [`chaos`], [`shrink`], [`keep`]: many seeds, the
 //!    smallest run that fails, and its test.
 //! 9. [`report`], [`cli`]: what the user asks and is told.
 //! 10. [`score`]: whether planted bugs are caught.
@@ -32,5 +32,6 @@ pub mod report;
 pub mod scenario;
 pub mod score;
 pub mod shrink;
+pub mod work;
 pub mod workload;
 pub mod world;

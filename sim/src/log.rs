@@ -9,6 +9,7 @@ use udpchat::fault::Damage;
 use udpchat::protocol::PacketKind;
 use udpchat::{client, server};
 
+use crate::disk::DiskEvent;
 use crate::fate::{Fault, Key, together, whole_ms};
 use crate::label::{HostName, Label, Labels};
 
@@ -70,6 +71,12 @@ pub enum What {
     Server(server::Event),
     /// A disk has it for good.
     Durable(Durable),
+    /// The client asks its disk to forget this message, which needs no further care.
+    Settles(Label),
+    /// The program starts with what its disk holds.
+    Found(Found),
+    /// Something is wrong with the disk.
+    Disk(DiskEvent),
     /// The server's state is taken down under this name.
     Marked(String),
     /// A datagram leaves.
@@ -110,8 +117,25 @@ pub enum What {
 pub enum Durable {
     /// The server's: a message.
     Stored(Label),
-    /// A recipient's: that a message, and all before it, count as shown.
-    Shown(Label),
+    /// A recipient's: a message that it is about to show.
+    Remembered(Label),
+    /// A recipient's: that a message was shown.
+    Displayed(Label),
+    /// A sender's: a message that is not settled.
+    Typed(Label),
+    /// The server's: that a message, and all before it of the same stream, are delivered.
+    Delivered(Label),
+}
+
+/// What a program finds on its disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Whether it is the server.
+    pub is_server: bool,
+    /// The messages that it keeps, for recipients or to be sent; none for one that nobody knows.
+    pub kept: Vec<Option<Label>>,
+    /// Whether whoever looked once more would find the same.
+    pub is_same_again: bool,
 }
 
 /// Why a datagram on its way is lost.
@@ -178,9 +202,19 @@ impl Log {
             What::Client(event) => self.client_says(event),
             What::Server(event) => self.server_says(event),
             What::Durable(Durable::Stored(label)) => format!("has {label} on its disk"),
-            What::Durable(Durable::Shown(label)) => {
-                format!("has on its disk that {label} is shown")
+            What::Durable(Durable::Remembered(label)) => format!("remembers {label}"),
+            What::Durable(Durable::Displayed(label)) => {
+                format!("remembers that {label} was shown")
             }
+            What::Durable(Durable::Typed(label)) => {
+                format!("has on its disk that {label} is to be sent")
+            }
+            What::Durable(Durable::Delivered(label)) => {
+                format!("has on its disk that {label} is delivered")
+            }
+            What::Settles(label) => format!("is done with {label}"),
+            What::Found(found) => found_text(found),
+            What::Disk(event) => event.to_string(),
             What::Marked(name) => format!("state taken down as {name:?}"),
             What::Sent { key, faults, cut, .. } => sent(key, faults, *cut),
             What::Arrived { from, packet, message } => {
@@ -212,9 +246,13 @@ impl Log {
             Event::Detour { id, to, reason } => {
                 format!("* {} to {to} over the server: {}", self.label(*id), detour(*reason))
             }
-            Event::Message { id, from, text, stored_at } => {
+            Event::Message { id, from, text, stored_at, again } => {
                 let stored = stored_at.map(|at| format!(" (stored {at})")).unwrap_or_default();
-                format!("* SHOWS {} from {from}: {text:?}{stored}", self.label(*id))
+                let again = if *again { " (again)" } else { "" };
+                format!("* SHOWS {} from {from}: {text:?}{stored}{again}", self.label(*id))
+            }
+            Event::History { with, lines } => {
+                format!("* history with {with}: {} messages", lines.len())
             }
             Event::Received { id, to } => format!("* {} received by {to}", self.label(*id)),
             Event::Saved { id, to } => format!("* {} saved for {to}", self.label(*id)),
@@ -259,11 +297,21 @@ impl Entry {
                 key.message.is_some() || *cut || !delayed_only
             }
             What::Missed { .. } => true,
-            What::Arrived { .. } | What::Durable(_) => false,
+            What::Arrived { .. } | What::Durable(_) | What::Settles(_) | What::Found(_) => false,
             _ => true,
         };
         story || detail == Detail::Everything
     }
+}
+
+fn found_text(found: &Found) -> String {
+    let name = |label: &Option<Label>| {
+        label.as_ref().map_or_else(|| "unknown".to_owned(), Label::to_string)
+    };
+    let kept: Vec<String> = found.kept.iter().map(name).collect();
+    let kept = if kept.is_empty() { "nothing".to_owned() } else { kept.join(", ") };
+    let again = if found.is_same_again { "" } else { ", and something else when it looks again" };
+    format!("finds {kept} on its disk{again}")
 }
 
 fn typed(line: &str, label: Option<&Label>, refused: Option<&str>) -> String {

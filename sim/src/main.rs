@@ -1,6 +1,6 @@
 //! The simulator's command: parse, run, print, exit status.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::IsTerminal;
 use std::num::NonZeroUsize;
@@ -13,9 +13,10 @@ use clap::Parser;
 use sim::bugs::Planted;
 use sim::chaos::{Trial, Verdict, run_seeds};
 use sim::cli::{
-    BUDGET, Cli, Command, EXIT_HELD, EXIT_USAGE, EXIT_VIOLATED, Explore, PLANTED, REGRESSIONS,
-    Score,
+    BUDGET, Cli, Command, EXIT_HELD, EXIT_USAGE, EXIT_VIOLATED, Explore, FAILURES, PLANTED,
+    REGRESSIONS, Score,
 };
+use sim::keep::{Kept, keep_whole};
 use sim::log::Detail;
 use sim::plan::Plan;
 use sim::report::{Report, Smallest, opening};
@@ -79,7 +80,6 @@ fn explore(asked: &Explore) -> u8 {
             sim::world::run_with(&plan, &Planted::new(setting.bug)).log.to_text(Detail::Everything)
         );
     }
-    let jobs = asked.jobs.or_else(|| std::thread::available_parallelism().ok());
     let begun = now();
     let more = |seed| match asked.seeds {
         Some(seeds) => seed - first < seeds,
@@ -88,11 +88,12 @@ fn explore(asked: &Explore) -> u8 {
     };
     let progress = Progress::new(asked.seeds);
     let done = |trial: &Trial| progress.note(trial, begun.elapsed());
-    let trials = run_seeds(first, jobs.unwrap_or(NonZeroUsize::MIN), &asked.setting(), more, done);
+    let trials = run_seeds(first, asked.jobs(), &asked.setting(), more, done);
     progress.clear();
     let wall = begun.elapsed();
     let smallest = if asked.json { shrink_failures(asked, &trials) } else { Vec::new() };
-    let report = Report { asked, trials: &trials, smallest: &smallest, wall };
+    let whole = if asked.json { keep_others(asked, &trials, &smallest) } else { BTreeMap::new() };
+    let report = Report { asked, trials: &trials, smallest: &smallest, whole: &whole, wall };
     if asked.json {
         println!("{}", report.to_json());
     } else {
@@ -121,6 +122,32 @@ fn shrink_failures(asked: &Explore, trials: &[Trial]) -> Vec<Smallest> {
         smallest(&plan, None, asked)
     };
     trials.iter().filter(|trial| first_of_kind(trial)).filter_map(small).collect()
+}
+
+/// Keeps every other failure as it is, with every fault of its run.
+fn keep_others(asked: &Explore, trials: &[Trial], smallest: &[Smallest]) -> BTreeMap<u64, Kept> {
+    let small = smallest.iter().filter(|smallest| smallest.kept.is_some());
+    let known: BTreeSet<u64> = small.map(|smallest| smallest.seed).collect();
+    let failed = trials.iter().filter(|trial| trial.verdict == Verdict::Violated);
+    let seeds: Vec<u64> =
+        failed.map(|trial| trial.seed).filter(|seed| !known.contains(seed)).collect();
+    let setting = asked.setting();
+    let folder = Path::new(if asked.plant.is_some() { PLANTED } else { FAILURES });
+    let keep = |seed: &u64| {
+        let plan = workload::plan(*seed, &setting.size, &setting.profile_of(*seed));
+        let run = |plan: &Plan| sim::world::run_with(plan, &Planted::new(setting.bug));
+        keep_whole(&plan, folder, &run)
+    };
+    let mut kept = BTreeMap::new();
+    for (seed, result) in seeds.iter().zip(sim::work::each(asked.jobs(), &seeds, keep)) {
+        match result {
+            Ok(of_seed) => {
+                kept.insert(*seed, of_seed);
+            }
+            Err(error) => eprintln!("cannot keep the run of seed {seed}: {error}"),
+        }
+    }
+    kept
 }
 
 /// Makes a run small and keeps it; none if it breaks no promise.

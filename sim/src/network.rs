@@ -41,7 +41,10 @@ struct State {
     on_their_way: BTreeMap<Flight, Identity>,
     next_flight: BTreeMap<HostName, u64>,
     last_talk: Duration,
+    /// What the disk of each host has that it may not have shown, by line.
+    remembered: BTreeMap<HostName, BTreeMap<u64, Label>>,
     load: BTreeMap<HostName, HostLoad>,
+    disk_operations: BTreeMap<HostName, u64>,
 }
 
 /// What the programs of a host held in memory.
@@ -75,6 +78,8 @@ pub struct Outcome {
     pub server: Option<Snapshot>,
     /// What programs held in memory.
     pub load: BTreeMap<HostName, HostLoad>,
+    /// What disks were asked to do while random faults were on.
+    pub disk_operations: u64,
     /// When the run ended.
     pub end: Duration,
 }
@@ -94,7 +99,9 @@ impl Network {
             on_their_way: BTreeMap::new(),
             next_flight: BTreeMap::new(),
             last_talk: Duration::ZERO,
+            remembered: BTreeMap::new(),
             load: BTreeMap::new(),
+            disk_operations: BTreeMap::new(),
         };
         Self { plan, hosts, state: RefCell::new(state) }
     }
@@ -131,11 +138,26 @@ impl Network {
     /// These changes are durable on a client's disk.
     pub fn client_has(&self, at: Duration, host: &HostName, changes: &[client::Change]) {
         for change in changes {
-            if let client::Change::Shown { key, next, .. } = change {
-                let shown = MessageId { stream: key.stream, seq: next.saturating_sub(1) };
-                if let Some(label) = self.label(shown) {
-                    self.record(at, host, What::Durable(Durable::Shown(label)));
+            match change {
+                client::Change::Line { number, line } if line.is_incoming() => {
+                    let Some(label) = self.label(line.id) else { continue };
+                    let mut state = self.state.borrow_mut();
+                    let remembered = state.remembered.entry(host.clone()).or_default();
+                    remembered.insert(*number, label.clone());
+                    drop(state);
+                    self.record(at, host, What::Durable(Durable::Remembered(label)));
                 }
+                client::Change::Displayed { next } => {
+                    let mut state = self.state.borrow_mut();
+                    let remembered = state.remembered.entry(host.clone()).or_default();
+                    let later = remembered.split_off(next);
+                    let displayed = std::mem::replace(remembered, later);
+                    drop(state);
+                    for label in displayed.into_values() {
+                        self.record(at, host, What::Durable(Durable::Displayed(label)));
+                    }
+                }
+                _ => {}
             }
         }
     }
@@ -151,7 +173,9 @@ impl Network {
         }
     }
 
-    fn label(&self, id: MessageId) -> Option<Label> {
+    /// What this message is called.
+    #[must_use]
+    pub fn label(&self, id: MessageId) -> Option<Label> {
         self.state.borrow().labels.get(id).cloned()
     }
 
@@ -178,6 +202,17 @@ impl Network {
         if rests {
             known.last = load;
         }
+    }
+
+    /// The host's disk has done so many operations while random faults were on.
+    pub fn disk_has_done(&self, host: &HostName, operations: u64) {
+        self.state.borrow_mut().disk_operations.insert(host.clone(), operations);
+    }
+
+    /// What all disks have done while random faults were on.
+    #[must_use]
+    pub fn disk_operations(&self) -> u64 {
+        self.state.borrow().disk_operations.values().sum()
     }
 
     /// What programs have held so far.

@@ -10,6 +10,7 @@ use udpchat::client;
 use udpchat::command::{self, Request};
 use udpchat::protocol::Name;
 
+use crate::disk::DiskFaults;
 use crate::fate::FaultPlan;
 use crate::label::{HostName, Label};
 
@@ -43,6 +44,8 @@ pub struct Plan {
     pub faults: FaultPlan,
     /// How fast the hosts' disks are.
     pub disk: DiskSpeed,
+    /// What goes wrong with them.
+    pub disk_faults: DiskFaults,
     /// From then on nothing goes wrong, everything must settle, and the run may end as soon as it
     /// has.
     pub healed: Option<Duration>,

@@ -1,12 +1,13 @@
 //! What the user is told about many seeds: for people, and for programs.
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::attempts::{Attempts, expected};
-use crate::chaos::{Counts, Mishaps, Setting, Trial, Verdict};
+use crate::chaos::{Counts, Disks, Mishaps, Setting, Trial, Verdict};
 use crate::check::CHECKERS;
 use crate::cli::{EXIT_HELD, EXIT_INCONCLUSIVE, EXIT_VIOLATED, Explore};
 use crate::keep::Kept;
@@ -27,6 +28,8 @@ pub struct Report<'a> {
     pub trials: &'a [Trial],
     /// The smallest runs that fail as some of them do, if they are known yet.
     pub smallest: &'a [Smallest],
+    /// Other failures as they are kept, by seed.
+    pub whole: &'a BTreeMap<u64, Kept>,
     /// How long it took.
     pub wall: Duration,
 }
@@ -267,12 +270,13 @@ impl Report<'_> {
     fn json_failure<'b>(&'b self, trial: &'b Trial) -> JsonFailure<'b> {
         let violation = trial.violations.first();
         let smallest = self.smallest.iter().find(|smallest| smallest.seed == trial.seed);
-        let kept = smallest.and_then(|smallest| smallest.kept.as_ref());
+        let whole = self.whole.get(&trial.seed);
+        let kept = smallest.and_then(|smallest| smallest.kept.as_ref()).or(whole);
         JsonFailure {
             seed: trial.seed.to_string(),
             checker: violation.map_or("", |violation| violation.checker),
             what: violation.map_or("", |violation| &violation.what),
-            faults: smallest.map(Smallest::faults),
+            faults: smallest.map(Smallest::faults).or(whole.map(|whole| whole.faults)),
             fixture: kept.map(|kept| kept.path.display().to_string()),
         }
     }
@@ -345,7 +349,23 @@ fn write_mishaps(
             title = "";
         }
     }
-    Ok(())
+    write_disks(out, &mishaps.disks, profile, most)
+}
+
+/// The same for disks.
+fn write_disks(out: &mut String, disks: &Disks, profile: &Profile, most: &str) -> fmt::Result {
+    if disks.faults() == 0 && profile.disk_faults == 0.0 {
+        return Ok(());
+    }
+    let Disks { operations, power_cuts, failed, full, slow } = disks;
+    let measured = percent(share(disks.faults(), *operations));
+    let asked = percent(profile.disk_faults);
+    let faults = disks.faults();
+    writeln!(out, "disks      {faults} faults, {measured} of operations (asked: {most}{asked}):")?;
+    writeln!(
+        out,
+        "           {power_cuts} power cuts, {failed} errors, {full} times full, {slow} slow"
+    )
 }
 
 /// Direct tries a message, beside the number that follows from the loss.
@@ -400,9 +420,9 @@ struct JsonFailure<'a> {
     seed: String,
     checker: &'a str,
     what: &'a str,
-    /// Of the smallest run; only the first failure of each kind is made small.
+    /// Of what is kept: the smallest run for the first failure of a kind, else the run as it was.
     faults: Option<usize>,
-    /// Where that is kept.
+    /// Where that is; none only if it could not be written.
     fixture: Option<String>,
 }
 

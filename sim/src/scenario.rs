@@ -2,6 +2,7 @@
 //!
 //! Knows the form and what is sensible; [`Scenario::plan`] turns it into what engines run.
 
+mod disk;
 mod form;
 mod plan;
 mod write;
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use udpchat::protocol::Name;
 
+use crate::disk::{DiskFault, Operation};
 use crate::fate::{Fault, Target};
 use crate::label::HostName;
 use crate::plan::DiskSpeed;
@@ -102,6 +104,19 @@ pub enum Verb {
         /// What happens to them.
         fault: Fault,
     },
+    /// Something goes wrong with a host's disk.
+    Disk {
+        /// Which host.
+        host: HostName,
+        /// At which kind of operation.
+        kind: Operation,
+        /// At which of them, counted from the step's time on, from 1.
+        nth: u64,
+        /// What.
+        fault: DiskFault,
+        /// How long after it a program that it has ended is started again, if it is.
+        restart_after: Option<Duration>,
+    },
     /// Directions become cut, or whole again.
     Link {
         /// From whom to whom.
@@ -158,6 +173,7 @@ impl fmt::Display for Scenario {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::disk::Keeps;
     use crate::fate::Which;
     use crate::plan::Act;
 
@@ -176,6 +192,14 @@ mod tests {
     {"at": "1s", "delay": {"from": "alice", "to": "eve", "packet": "message", "message": "alice#1"}, "by": "1s 20ms"},
     {"at": "1s", "corrupt": {"from": "alice", "to": "eve", "packet": "message", "message": "alice#1", "attempt": 2}, "bit": 9},
     {"at": "1s", "truncate": {"from": "alice", "to": "eve", "packet": "message"}, "keep": 12},
+    {"at": "1s", "disk": {"on": "server", "crash_at_sync": 2, "keeps": "sectors", "restart_after": "200ms"}},
+    {"at": "1s", "disk": {"on": "eve", "crash_at_write": 9}},
+    {"at": "1s", "disk": {"on": "server", "fail_sync": 1, "restart_after": "1s"}},
+    {"at": "1s", "disk": {"on": "server", "fail_write": 3}},
+    {"at": "1s", "disk": {"on": "server", "full_at_write": 1, "for": "2s"}},
+    {"at": "1s", "disk": {"on": "server", "full_at_sync": 8}},
+    {"at": "1s", "disk": {"on": "alice", "slow_sync": 1, "by": "500ms"}},
+    {"at": "1s", "disk": {"on": "alice", "slow_write": 4, "by": "1ms"}},
     {"at": "2s", "partition": ["alice", "eve"]},
     {"at": "3s", "heal": ["alice", "eve"]},
     {"at": "3s", "cut": {"from": "alice", "to": "eve"}},
@@ -206,6 +230,8 @@ mod tests {
         assert_eq!(plan.host("eve").unwrap().ports(), [5001, 5002]);
         assert_eq!(plan.faults.rules[0].target.which, Which::Counted { first: 1, times: 1 });
         assert_eq!(plan.faults.rules[3].target.which, Which::Attempt(2));
+        assert_eq!(plan.disk_faults.rules.len(), 8);
+        assert_eq!(plan.disk_faults.rules[0].fault, DiskFault::PowerCut { keeps: Keeps::Sectors });
         let ms = Duration::from_millis;
         assert!(plan.faults.is_cut("eve", "alice", ms(2_500)));
         assert!(!plan.faults.is_cut("eve", "alice", ms(3_500)));
@@ -237,6 +263,27 @@ mod tests {
                 "10:5: \"sned bob x\": unknown",
             ),
             (
+                r#"{"at": "1s", "disk": {"on": "zoe", "fail_sync": 1}}"#,
+                "10:5: no host \"zoe\" is ever",
+            ),
+            (
+                r#"{"at": "1s", "disk": {"on": "eve", "fail_sink": 1}}"#,
+                "10:47: unknown field `fail_sink`, expected one of `on`, `crash_at_sync`",
+            ),
+            (r#"{"at": "1s", "disk": {"on": "eve"}}"#, "10:5: `disk` needs exactly one operation"),
+            (
+                r#"{"at": "1s", "disk": {"on": "eve", "fail_sync": 0}}"#,
+                "10:5: operations of a disk",
+            ),
+            (
+                r#"{"at": "1s", "disk": {"on": "eve", "fail_sync": 1, "keeps": "all"}}"#,
+                "10:5: `keeps` belongs to crash_at_sync and crash_at_write",
+            ),
+            (
+                r#"{"at": "1s", "disk": {"on": "eve", "crash_at_sync": 1, "keeps": "some"}}"#,
+                "10:5: a power cut keeps one of: all, nothing, first",
+            ),
+            (
                 r#"{"at": "1s", "drop": {"from": "eve", "to": "alice", "packet": "akc"}}"#,
                 "10:5: no packet is called \"akc\", they are: hello, challenge",
             ),
@@ -257,7 +304,7 @@ mod tests {
     fn steps_go_forward_in_time() {
         let crash = r#"{"at": "5s", "crash": "eve"}"#;
         let problem = Scenario::parse(&WHOLE.replace(crash, r#"{"at": "3s", "crash": "eve"}"#));
-        let expected = "23:5: this is before the step above it; steps go forward in time";
+        let expected = "31:5: this is before the step above it; steps go forward in time";
         assert_eq!(problem.unwrap_err().to_string(), expected);
     }
 }

@@ -10,7 +10,6 @@ pub mod profiles;
 pub mod short;
 pub mod stats;
 pub mod table;
-mod work;
 
 use std::time::Duration;
 
@@ -23,7 +22,7 @@ use crate::log::{Log, What};
 use crate::network::Outcome;
 use crate::plan::Plan;
 use crate::shrink::{Shrunk, shrink};
-use crate::{workload, world};
+use crate::{work, workload, world};
 
 use profiles::Profile;
 
@@ -110,7 +109,7 @@ pub fn smallest(profile: &Profile, seed: u64, bug: Bug) -> Option<Smallest> {
 fn happened(log: &Log) -> usize {
     let count = |what: &What| match what {
         What::Sent { faults, cut: false, .. } => faults.len(),
-        What::Crashed | What::Paused { .. } => 1,
+        What::Crashed | What::Paused { .. } | What::Disk(_) => 1,
         _ => 0,
     };
     log.entries.iter().map(|entry| count(&entry.what)).sum()

@@ -8,9 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::check::{Violation, check};
+use crate::disk::{DiskEvent, DiskFaults, DiskRule};
 use crate::fate::{Cut, Fault, FaultPlan, Rates, Rule, Target, Which, whole_ms};
 use crate::label::{HostName, Label};
-use crate::log::{Log, What};
+use crate::log::{Entry, Log, What};
 use crate::network::Outcome;
 use crate::plan::{Act, Action, CLIENT_PORT, DiskSpeed, Plan, Role, SERVER, SERVER_PORT, message};
 use crate::scenario::{Scenario, Step, Verb};
@@ -38,6 +39,7 @@ pub struct Shrunk {
 enum Piece {
     Rule(usize),
     Cut(usize),
+    Disk(usize),
     /// Actions of one host that belong together, such as a crash and the restart after it.
     Actions(usize, Vec<usize>),
     Host(usize),
@@ -92,7 +94,19 @@ pub fn freeze(plan: &Plan, log: &Log) -> Plan {
     }
     let rates = Rates::default();
     let faults = FaultPlan { rates, rules, size_limit: None, ..plan.faults.clone() };
-    Plan { faults, ..plan.clone() }
+    let disk_faults = DiskFaults { rate: 0.0, rules: disk_rules(log), ..plan.disk_faults };
+    Plan { faults, disk_faults, ..plan.clone() }
+}
+
+/// What went wrong with disks, each by itself.
+fn disk_rules(log: &Log) -> Vec<DiskRule> {
+    let rule = |entry: &Entry| {
+        let What::Disk(event) = entry.what else { return None };
+        let DiskEvent { kind, number, fault, restart_after } = event;
+        let (host, since, nth) = (entry.host.clone(), Duration::ZERO, number);
+        Some(DiskRule { host, since, kind, nth, fault, restart_after })
+    };
+    log.entries.iter().filter_map(rule).collect()
 }
 
 impl Piece {
@@ -106,7 +120,7 @@ impl Piece {
 
     fn is_fault(&self, plan: &Plan) -> bool {
         match self {
-            Self::Rule(_) | Self::Cut(_) => true,
+            Self::Rule(_) | Self::Cut(_) | Self::Disk(_) => true,
             Self::Host(_) => false,
             Self::Actions(host, actions) => actions.first().is_some_and(|first| {
                 !matches!(plan.hosts[*host].actions[*first].act, Act::Type { .. })
@@ -118,6 +132,7 @@ impl Piece {
 fn pieces(plan: &Plan) -> Vec<Piece> {
     let mut pieces: Vec<Piece> = (0..plan.faults.rules.len()).map(Piece::Rule).collect();
     pieces.extend((0..plan.faults.cuts.len()).map(Piece::Cut));
+    pieces.extend((0..plan.disk_faults.rules.len()).map(Piece::Disk));
     for (index, host) in plan.hosts.iter().enumerate() {
         pieces.extend(action_pieces(&host.actions).into_iter().map(|of| Piece::Actions(index, of)));
     }
@@ -194,6 +209,11 @@ fn only(plan: &Plan, kept: &[Piece]) -> Plan {
                 && names.contains(&rule.target.from)
                 && names.contains(&rule.target.to)
         })
+        .map(|(_, rule)| rule.clone())
+        .collect();
+    let rules = plan.disk_faults.rules.iter().enumerate();
+    result.disk_faults.rules = rules
+        .filter(|(index, rule)| kept.contains(&Piece::Disk(*index)) && names.contains(&rule.host))
         .map(|(_, rule)| rule.clone())
         .collect();
     let cuts = plan.faults.cuts.iter().enumerate();
@@ -293,6 +313,10 @@ pub fn to_scenario(plan: &Plan, log: &Log, about: String) -> Scenario {
         let message = target.message.as_ref().map(|old| labels.get(old).unwrap_or(old).clone());
         let verb = Verb::Fault { target: Target { message, ..target.clone() }, fault: *fault };
         steps.push(Step { at: *since, verb });
+    }
+    for rule in &plan.disk_faults.rules {
+        let DiskRule { host, since, kind, nth, fault, restart_after } = rule.clone();
+        steps.push(Step { at: since, verb: Verb::Disk { host, kind, nth, fault, restart_after } });
     }
     for Cut { from, to, since, until } in &plan.faults.cuts {
         let directions = vec![(from.clone(), to.clone())];

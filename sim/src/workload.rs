@@ -15,6 +15,7 @@ use udpchat::protocol::limits::TEXT_MAX;
 use udpchat::server::timing as server;
 
 use crate::check::QUIET;
+use crate::disk::DiskFaults;
 use crate::fate::{Cut, FaultPlan, SizeLimit, whole_ms};
 use crate::label::HostName;
 use crate::plan::{Act, CLIENT_PORT, DiskSpeed, Host, Plan, Role, SERVER, SERVER_PORT};
@@ -114,7 +115,9 @@ pub fn plan(seed: u64, size: &Size, profile: &Profile) -> Plan {
         size_limit: profile.mtu.map(|bytes| SizeLimit { bytes, until: size.duration }),
     };
     let disk = DiskSpeed { shortest: Duration::ZERO, longest: profile.disk };
-    Plan { seed, hosts, faults, disk, healed: Some(size.duration), until }
+    let disk_faults =
+        DiskFaults { rate: profile.disk_faults, rate_until: size.duration, rules: Vec::new() };
+    Plan { seed, hosts, faults, disk, disk_faults, healed: Some(size.duration), until }
 }
 
 fn client_name(index: u32) -> String {
@@ -333,6 +336,7 @@ mod tests {
             clock_steps: 6.0,
             mtu: None,
             disk: Duration::ZERO,
+            disk_faults: 0.0,
         }
     }
 

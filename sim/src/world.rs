@@ -10,6 +10,7 @@ mod clock;
 mod disk;
 mod host;
 mod program;
+mod witness;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -64,11 +65,13 @@ pub fn run_in_ticks(plan: &Plan, tick: Duration, bugs: &Planted) -> Outcome {
     let server = server.expect("the server has just got an address");
     let network = Rc::new(Network::new(plan.seed, plan.faults.clone(), names.clone()));
     let last = Rc::default();
+    let disk_faults = Rc::new(plan.disk_faults.clone());
     for (ip, name) in &names {
         let host = plan.host(name).expect("the names are the plan's");
         let around = host::Around {
             seed: plan.seed,
             disk: plan.disk,
+            disk_faults: Rc::clone(&disk_faults),
             ip: *ip,
             server,
             network: Rc::clone(&network),
@@ -85,7 +88,8 @@ pub fn run_in_ticks(plan: &Plan, tick: Duration, bugs: &Planted) -> Outcome {
     let (mut log, mut marks) = network.finish();
     log.entries.retain(|entry| entry.at <= end);
     marks.retain(|mark| mark.at <= end);
-    Outcome { log, marks, server, load, end }
+    let disk_operations = network.disk_operations();
+    Outcome { log, marks, server, load, disk_operations, end }
 }
 
 /// Steps until the plan's end, or until everything has settled; when that was.

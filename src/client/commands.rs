@@ -32,6 +32,7 @@ impl<P: Plant> Client<P> {
                 let listing = self.roster.listing();
                 self.journal.event_durably(Event::List(listing));
             }
+            Command::History(with) => self.tell_history(with),
             Command::Register(name) if name != self.config.name => {
                 self.problem(Problem::CannotRegister(name, self.config.name.clone()));
             }

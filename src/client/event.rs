@@ -1,5 +1,6 @@
 //! What a client is told, and what it tells.
 
+use super::history::Line;
 use crate::protocol::limits::{OUTBOX_MAX, WAITING_COMMANDS_MAX};
 use crate::protocol::{MessageId, Name};
 use crate::time::WallTime;
@@ -20,6 +21,8 @@ pub enum Command {
     Deregister(Name),
     /// Say who is here.
     List,
+    /// Say what was written with somebody.
+    History(Name),
     /// Go offline and end at once, whatever is still on its way.
     Quit,
     /// Go offline and end once every send has its outcome.
@@ -56,7 +59,7 @@ pub enum Event {
         /// Why not directly.
         reason: DetourReason,
     },
-    /// A message for the user, shown once.
+    /// A message for the user, shown once but for `again`.
     Message {
         /// The message.
         id: MessageId,
@@ -66,6 +69,15 @@ pub enum Event {
         text: String,
         /// When the server stored it, if it came from there.
         stored_at: Option<WallTime>,
+        /// Whether it may have been shown before: the client ended just then.
+        again: bool,
+    },
+    /// The answer to [`Command::History`], in order; nothing if nothing was written.
+    History {
+        /// With whom.
+        with: Name,
+        /// What.
+        lines: Vec<Line>,
     },
     /// The recipient has seen the message.
     Received {

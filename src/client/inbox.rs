@@ -4,6 +4,7 @@
 
 use std::net::SocketAddr;
 
+use super::history::{Course, Line};
 use super::{Change, Client, Event};
 use crate::holding::Arrival;
 use crate::plant::{Bug, Plant};
@@ -59,11 +60,19 @@ impl<P: Plant> Client<P> {
         let next = self.record.shown.next(&key);
         if next.is_some_and(|next| id.seq < next) && self.plant.has(Bug::ShowsCopies) {
             let (from, text) = (from.clone(), text.clone());
-            self.journal.event_durably(Event::Message { id, from, text, stored_at });
+            let again = false;
+            self.journal.event_durably(Event::Message { id, from, text, stored_at, again });
         }
         let is_early = id.seq > next.unwrap_or(base).max(base);
         let base = if is_early && self.plant.has(Bug::HighestOnly) { id.seq } else { base };
-        match self.holding.offer(next, &key, id.seq, base, Incoming { text, stored_at }) {
+        match self.holding.offer(
+            self.now.time,
+            next,
+            &key,
+            id.seq,
+            base,
+            Incoming { text, stored_at },
+        ) {
             Arrival::Early if self.plant.has(Bug::AcksHeld) => {
                 return self.acknowledge(source, from, id);
             }
@@ -71,12 +80,8 @@ impl<P: Plant> Client<P> {
             Arrival::Old if self.plant.has(Bug::CopyNotAcked) => return,
             Arrival::Old => {}
             Arrival::Ready(messages) => {
-                for (seq, Incoming { text, stored_at }) in messages {
-                    let stream = id.stream;
-                    self.remember(key.clone(), seq + 1);
-                    let id = MessageId { stream, seq };
-                    let from = from.clone();
-                    self.journal.event_durably(Event::Message { id, from, text, stored_at });
+                for (seq, incoming) in messages {
+                    self.show(&key, seq, incoming);
                 }
             }
         }
@@ -84,13 +89,19 @@ impl<P: Plant> Client<P> {
         self.acknowledge(source, from, MessageId { stream: id.stream, seq: next - 1 });
     }
 
-    /// Everything before `next` is shown.
-    fn remember(&mut self, key: StreamKey, next: u64) {
-        if let Some(key) = self.record.shown.in_the_way_of(&key).cloned() {
+    /// Remembers a message, then shows it.
+    fn show(&mut self, key: &StreamKey, seq: u64, Incoming { text, stored_at }: Incoming) {
+        let (with, at, id) =
+            (key.from.clone(), self.now.wall, MessageId { stream: key.stream, seq });
+        let course = Course::In { stored_at };
+        self.keep_line(Line { with, at, id, text: text.clone(), course });
+        if let Some(key) = self.record.shown.in_the_way_of(key).cloned() {
             self.change(Change::Forgotten { key });
         }
         let used = self.record.shown.next_use();
-        self.change(Change::Shown { key, next, used });
+        self.change(Change::Shown { key: key.clone(), next: seq + 1, used });
+        let (from, again) = (key.from.clone(), false);
+        self.journal.event_durably(Event::Message { id, from, text, stored_at, again });
     }
 
     fn acknowledge(&mut self, source: Source, from: &Name, MessageId { stream, seq }: MessageId) {

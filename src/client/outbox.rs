@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
+use super::history::{Course, Line, State};
 use super::timing::{DIRECT_ATTEMPTS, KNOCK, REFUSED_RETRY, RETRY, UNSENT_AFTER};
 use super::{Change, Client, DetourReason, Event, Problem, Timer, UnsentReason};
 use crate::plant::{Bug, Plant};
@@ -101,6 +102,8 @@ impl<P: Plant> Client<P> {
             Some(known) => MessageId { stream: known.stream, seq: known.next_seq },
             None => MessageId { stream: StreamId(self.entropy.draw()), seq: 1 },
         };
+        let (with, at, course) = (to.clone(), now.wall, Course::Out(State::Pending));
+        self.keep_line(Line { with, at, id, text: text.clone(), course });
         self.change(Change::Typed { to: to.clone(), id, text });
         let entry = Entry { way: Way::Queued, typed_at: now.time, told: Told::Nothing };
         self.lanes.entry(to.clone()).or_default().entries.insert(id.seq, entry);
@@ -397,6 +400,7 @@ impl<P: Plant> Client<P> {
             self.journal.event_durably(Event::Received { id, to: to.clone() });
         }
         for seq in settled.into_keys() {
+            self.keep_outcome(MessageId { stream, seq }, State::Received);
             self.change(Change::Settled { to: to.clone(), seq });
         }
         self.pump(now, to);

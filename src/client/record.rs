@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::history::{History, Line, State};
 use crate::protocol::limits::STREAMS_MAX;
 use crate::protocol::{MessageId, Name, StreamId, StreamKey, Token};
 use crate::store::Record;
@@ -17,6 +18,8 @@ pub struct ClientRecord {
     pub outgoing: BTreeMap<Name, Outgoing>,
     /// What was shown.
     pub shown: ShownStreams,
+    /// What was written.
+    pub history: History,
 }
 
 /// One stream of messages to one recipient.
@@ -83,6 +86,30 @@ pub enum Change {
     Forgotten {
         /// The stream.
         key: StreamKey,
+    },
+    /// A message was typed or has come.
+    Line {
+        /// Higher than that of any line before.
+        number: u64,
+        /// The message.
+        line: Line,
+    },
+    /// Everything that came before a line has been shown.
+    Displayed {
+        /// The line's number.
+        next: u64,
+    },
+    /// Something has become of a message that the user sent.
+    Outcome {
+        /// Its line.
+        number: u64,
+        /// What.
+        state: State,
+    },
+    /// A line is not needed any more.
+    LineDropped {
+        /// Which.
+        number: u64,
     },
 }
 
@@ -155,6 +182,10 @@ impl Record for ClientRecord {
             }
             Change::Shown { key, next, used } => self.shown.set(key.clone(), *next, *used),
             Change::Forgotten { key } => self.shown.forget(key),
+            Change::Line { number, line } => self.history.add(*number, line.clone()),
+            Change::Displayed { next } => self.history.set_displayed(*next),
+            Change::Outcome { number, state } => self.history.set_state(*number, *state),
+            Change::LineDropped { number } => self.history.remove(*number),
         }
     }
 }

@@ -4,18 +4,24 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::history::{Course, Line, State};
 use super::record::{Change, ClientRecord, Outgoing};
-use crate::protocol::{StreamId, StreamKey, Token};
+use crate::protocol::{MessageId, StreamId, StreamKey, Token};
 use crate::store::{BadRow, RowChange, Rows, row};
+use crate::time::WallTime;
 
 const CLIENT: &str = "client";
 const OUTGOING: &str = "outgoing";
 const UNSETTLED: &str = "unsettled";
 const READING: &str = "reading";
+const LINES: &str = "lines";
+const OUTCOMES: &str = "outcomes";
 
-/// The keys of the table `client`: the token, and how often the client has registered.
+/// The keys of the table `client`: the token, how often the client has registered, and before
+/// which line everything was shown.
 const TOKEN: &[u8] = b"token";
 const REGISTRATIONS: &[u8] = b"registrations";
+const DISPLAYED: &[u8] = b"displayed";
 
 /// Keyed by the recipient's name.
 #[derive(Serialize, Deserialize)]
@@ -42,6 +48,23 @@ struct ReadingRow<'a> {
     used: u64,
 }
 
+/// Keyed by the line's number. What became of it is in the table `outcomes`, with the same key.
+#[derive(Serialize, Deserialize)]
+struct LineRow<'a> {
+    with: &'a str,
+    at_ms: u64,
+    stream: u64,
+    seq: u64,
+    text: &'a str,
+    course: CourseRow,
+}
+
+#[derive(Serialize, Deserialize)]
+enum CourseRow {
+    In { stored_at_ms: Option<u64> },
+    Out(State),
+}
+
 /// A row for people. The token is left out: whoever has it has the name.
 #[derive(Serialize)]
 #[serde(untagged)]
@@ -51,6 +74,9 @@ enum ToldRow<'a> {
     Outgoing { to: &'a str, stream: StreamId, next_seq: u64 },
     Unsettled { to: &'a str, seq: u64, text: &'a str },
     Reading { from: &'a str, stream: StreamId, next: u64 },
+    Displayed { displayed_before_line: u64 },
+    Line { line: u64, with: &'a str, at: WallTime, way: &'static str, id: String, text: &'a str },
+    Outcome { line: u64, state: &'static str },
 }
 
 impl Rows for ClientRecord {
@@ -58,7 +84,8 @@ impl Rows for ClientRecord {
 
     const FORMAT: u32 = 1;
 
-    const TABLES: &'static [&'static str] = &[CLIENT, OUTGOING, UNSETTLED, READING];
+    const TABLES: &'static [&'static str] =
+        &[CLIENT, OUTGOING, UNSETTLED, READING, LINES, OUTCOMES];
 
     fn first_rows(&self) -> Vec<RowChange> {
         vec![row::put(CLIENT, TOKEN.to_vec(), &self.token.0)]
@@ -90,6 +117,18 @@ impl Rows for ClientRecord {
                 let key = row::name_key(&key.from, key.stream.0);
                 vec![RowChange::Remove { table: READING, key }]
             }
+            Change::Line { number, line } => {
+                vec![row::put(LINES, row::number_key(*number), &line_row(line))]
+            }
+            Change::Displayed { next } => vec![row::put(CLIENT, DISPLAYED.to_vec(), next)],
+            Change::Outcome { number, state } => {
+                vec![row::put(OUTCOMES, row::number_key(*number), state)]
+            }
+            Change::LineDropped { number } => {
+                let key = || row::number_key(*number);
+                let remove = |table| RowChange::Remove { table, key: key() };
+                vec![remove(LINES), remove(OUTCOMES)]
+            }
         }
     }
 
@@ -100,9 +139,17 @@ impl Rows for ClientRecord {
             CLIENT if key == REGISTRATIONS => {
                 self.registrations = row::get(value).map_err(bad)?;
             }
+            CLIENT if key == DISPLAYED => {
+                self.history.set_displayed(row::get(value).map_err(bad)?);
+            }
             OUTGOING => self.take_outgoing(value).map_err(bad)?,
             UNSETTLED => self.take_unsettled(value).map_err(bad)?,
             READING => self.take_reading(value).map_err(bad)?,
+            LINES => self.take_line(key, value).map_err(bad)?,
+            OUTCOMES => {
+                let number = row::number(key).map_err(bad)?;
+                self.history.set_state(number, row::get(value).map_err(bad)?);
+            }
             _ => return Err(bad("no such row".to_owned())),
         }
         Ok(())
@@ -119,6 +166,9 @@ fn told_row<'a>(table: &str, key: &[u8], value: &'a [u8]) -> Result<ToldRow<'a>,
         CLIENT if key == REGISTRATIONS => {
             ToldRow::Registrations { registrations: row::get(value)? }
         }
+        CLIENT if key == DISPLAYED => {
+            ToldRow::Displayed { displayed_before_line: row::get(value)? }
+        }
         OUTGOING => {
             let OutgoingRow { to, stream, next_seq } = row::get(value)?;
             ToldRow::Outgoing { to, stream: StreamId(stream), next_seq }
@@ -131,11 +181,62 @@ fn told_row<'a>(table: &str, key: &[u8], value: &'a [u8]) -> Result<ToldRow<'a>,
             let ReadingRow { from, stream, next, used: _ } = row::get(value)?;
             ToldRow::Reading { from, stream: StreamId(stream), next }
         }
+        LINES => told_line(row::number(key)?, &row::get(value)?),
+        OUTCOMES => {
+            let state: State = row::get(value)?;
+            ToldRow::Outcome { line: row::number(key)?, state: state.name() }
+        }
         _ => return Err("no such row".to_owned()),
     })
 }
 
+fn told_line<'a>(line: u64, row: &LineRow<'a>) -> ToldRow<'a> {
+    let LineRow { with, at_ms, stream, seq, text, ref course } = *row;
+    let way = match course {
+        CourseRow::In { .. } => "in",
+        CourseRow::Out(_) => "out",
+    };
+    let id = MessageId { stream: StreamId(stream), seq }.to_string();
+    ToldRow::Line { line, with, at: WallTime::from_unix_ms(at_ms), way, id, text }
+}
+
+fn line_row(line: &Line) -> LineRow<'_> {
+    let course = match line.course {
+        Course::In { stored_at } => {
+            CourseRow::In { stored_at_ms: stored_at.map(WallTime::unix_ms) }
+        }
+        Course::Out(state) => CourseRow::Out(state),
+    };
+    LineRow {
+        with: line.with.as_str(),
+        at_ms: line.at.unix_ms(),
+        stream: line.id.stream.0,
+        seq: line.id.seq,
+        text: &line.text,
+        course,
+    }
+}
+
 impl ClientRecord {
+    fn take_line(&mut self, key: &[u8], value: &[u8]) -> Result<(), String> {
+        let LineRow { with, at_ms, stream, seq, text, course } = row::get(value)?;
+        let course = match course {
+            CourseRow::In { stored_at_ms } => {
+                Course::In { stored_at: stored_at_ms.map(WallTime::from_unix_ms) }
+            }
+            CourseRow::Out(state) => Course::Out(state),
+        };
+        let line = Line {
+            with: row::name(with)?,
+            at: WallTime::from_unix_ms(at_ms),
+            id: MessageId { stream: StreamId(stream), seq },
+            text: text.to_owned(),
+            course,
+        };
+        self.history.add(row::number(key)?, line);
+        Ok(())
+    }
+
     fn take_outgoing(&mut self, value: &[u8]) -> Result<(), String> {
         let OutgoingRow { to, stream, next_seq } = row::get(value)?;
         let (stream, unsettled) = (StreamId(stream), BTreeMap::new());

@@ -38,5 +38,9 @@ pub const SERVER_SILENT: Duration = Duration::from_millis(2_500);
 /// A client that has not been registered by then does its waiting commands unregistered.
 pub const GIVE_UP: Duration = Duration::from_secs(10);
 
+/// How long what need not be durable waits for a commit that takes it along. After a crash within
+/// this time a message is shown again.
+pub const LAZY_COMMIT: Duration = Duration::from_millis(250);
+
 /// Between two knocks at a peer that did not answer directly.
 pub const KNOCK: Duration = Duration::from_secs(5);

@@ -37,6 +37,9 @@ pub const STREAMS_MAX: usize = 16_384;
 /// Messages that a client keeps until they are settled.
 pub const OUTBOX_MAX: usize = 4_096;
 
+/// Messages, typed and received, that a client keeps to be read again.
+pub const HISTORY_MAX: usize = 10_000;
+
 /// Commands that wait for the first registration.
 pub const WAITING_COMMANDS_MAX: usize = 4_096;
 

@@ -44,7 +44,7 @@ impl<P: Plant> Server<P> {
             self.send(addr, &Packet::NotSaved { stream, seq, reason }, 1);
             return;
         }
-        match self.holding.offer(next, &key, id.seq, base, save) {
+        match self.holding.offer(now.time, next, &key, id.seq, base, save) {
             Arrival::Early if self.plant.has(Bug::SavesHeld) => {
                 let saved =
                     Packet::Saved { store: self.record.store, stream: id.stream, seq: id.seq };

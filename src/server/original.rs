@@ -232,6 +232,7 @@ impl<P: Plant> Server<P> {
             return;
         };
         let repeat = guest.repeats.is_repeat(now.time, bytes);
+        self.counters.duplicates += u64::from(repeat);
         if repeat && guest.refused {
             return; // It has been told why; an acknowledgement would be a lie.
         }
@@ -268,6 +269,7 @@ impl<P: Plant> Server<P> {
         if let Some(guest) = self.sessions.get_mut(sender).and_then(|s| s.guest.as_mut()) {
             guest.refused = true;
         }
+        self.counters.dropped.refused += 1;
         self.tell_guest(from, PacketKind::NotSaved, why);
     }
 

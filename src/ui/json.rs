@@ -4,7 +4,7 @@
 
 use serde::Serialize;
 
-use crate::client::{DetourReason, Event, Listing, UnsentReason};
+use crate::client::{self, Course, DetourReason, Event, Listing, UnsentReason};
 use crate::protocol::Name;
 
 /// One line. The names and the order of the keys are promised.
@@ -34,6 +34,12 @@ enum Line<'a> {
         text: &'a str,
         #[serde(skip_serializing_if = "Option::is_none")]
         stored_at: Option<String>,
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        again: bool,
+    },
+    History {
+        with: &'a Name,
+        lines: Vec<HistoryLine<'a>>,
     },
     Received {
         id: String,
@@ -62,6 +68,28 @@ enum Line<'a> {
     },
 }
 
+/// One message of a history.
+#[derive(Serialize)]
+struct HistoryLine<'a> {
+    id: String,
+    at: String,
+    #[serde(flatten)]
+    course: Direction,
+    text: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "way", rename_all = "snake_case")]
+enum Direction {
+    In {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        stored_at: Option<String>,
+    },
+    Out {
+        state: &'static str,
+    },
+}
+
 /// An event's object.
 pub(super) fn event(event: &Event) -> String {
     let line = match event {
@@ -73,12 +101,16 @@ pub(super) fn event(event: &Event) -> String {
         Event::Detour { id, to, reason } => {
             Line::ViaServer { id: id.to_string(), to, reason: detour(*reason) }
         }
-        Event::Message { id, from, text, stored_at } => Line::Message {
+        Event::Message { id, from, text, stored_at, again } => Line::Message {
             id: id.to_string(),
             from,
             text,
             stored_at: stored_at.map(|at| at.to_string()),
+            again: *again,
         },
+        Event::History { with, lines } => {
+            Line::History { with, lines: lines.iter().map(history).collect() }
+        }
         Event::Received { id, to } => Line::Received { id: id.to_string(), to },
         Event::Saved { id, to } => Line::Saved { id: id.to_string(), to },
         Event::Unsent { id, to, reason } => Line::Unsent {
@@ -109,6 +141,14 @@ fn written(line: &Line<'_>) -> String {
     serde_json::to_string(line).expect("a line holds nothing that JSON cannot express")
 }
 
+fn history(line: &client::Line) -> HistoryLine<'_> {
+    let course = match line.course {
+        Course::In { stored_at } => Direction::In { stored_at: stored_at.map(|at| at.to_string()) },
+        Course::Out(state) => Direction::Out { state: state.name() },
+    };
+    HistoryLine { id: line.id.to_string(), at: line.at.to_string(), course, text: &line.text }
+}
+
 const fn detour(reason: DetourReason) -> &'static str {
     match reason {
         DetourReason::NoAck => "no_ack",
@@ -131,7 +171,7 @@ const fn unsent(reason: UnsentReason) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::Problem;
+    use crate::client::{Problem, State};
     use crate::protocol::{MessageId, StreamId};
     use crate::time::WallTime;
 
@@ -140,12 +180,21 @@ mod tests {
     #[test]
     fn keys_and_values_are_the_documented_ones() {
         let id = MessageId { stream: StreamId(0xab), seq: 7 };
+        let stored_at = Some(WallTime::from_unix_ms(1_767_361_541_999));
         let name = |text: &str| text.parse::<Name>().unwrap();
         let to = || name("bob");
         let listing = || Listing { online: vec![name("alice"), to()], offline: vec![] };
-        let message =
-            |stored_at| Event::Message { id, from: to(), text: "\"ü\n".into(), stored_at };
-        let stored_at = Some(WallTime::from_unix_ms(1_767_361_541_999));
+        let text = || "\"ü\n".to_owned();
+        let marked =
+            |stored_at, again| Event::Message { id, from: to(), text: text(), stored_at, again };
+        let message = |stored_at| marked(stored_at, false);
+        let line = |course| client::Line {
+            with: to(),
+            at: stored_at.unwrap_or_default(),
+            id,
+            text: text(),
+            course,
+        };
         let table = r#"{"event":"table","online":["alice","bob"],"offline":[]}"#.to_owned();
         for (given, json) in [
             (
@@ -164,6 +213,16 @@ mod tests {
                 message(stored_at),
                 format!(
                     r#"{{"event":"message",{ID},"from":"bob","text":"\"ü\n","stored_at":"2026-01-02T13:45:41Z"}}"#
+                ),
+            ),
+            (
+                marked(None, true),
+                format!(r#"{{"event":"message",{ID},"from":"bob","text":"\"ü\n","again":true}}"#),
+            ),
+            (
+                Event::History { with: to(), lines: vec![line(Course::Out(State::Saved))] },
+                format!(
+                    r#"{{"event":"history","with":"bob","lines":[{{{ID},"at":"2026-01-02T13:45:41Z","way":"out","state":"saved","text":"\"ü\n"}}]}}"#
                 ),
             ),
             (

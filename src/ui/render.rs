@@ -2,7 +2,7 @@
 //!
 //! Pure. Whoever prints the lines escapes them ([`super::show()`]).
 
-use crate::client::{DetourReason, Event, Listing, UnsentReason};
+use crate::client::{Course, DetourReason, Event, Line, Listing, UnsentReason};
 use crate::protocol::Name;
 use crate::server::{self, GoneReason};
 use crate::time::WallTime;
@@ -20,6 +20,9 @@ impl Renderer {
         let was_in_batch = std::mem::replace(&mut self.in_batch, is_stored(event));
         let heading = self.in_batch && !was_in_batch;
         let heading = heading.then(|| "[You have messages]".to_owned());
+        if let Event::History { with, lines } = event {
+            return history(with, lines);
+        }
         heading.into_iter().chain(line(event)).collect()
     }
 }
@@ -51,9 +54,10 @@ const fn is_stored(event: &Event) -> bool {
 
 fn line(event: &Event) -> Option<String> {
     match event {
-        Event::Message { from, text, stored_at: None, .. } => Some(format!(">>> {from}: {text}")),
-        Event::Message { from, text, stored_at: Some(at), .. } => {
-            Some(format!(">>> {from}: <{}> {text}", stamp(*at)))
+        Event::Message { from, text, stored_at, again, .. } => {
+            let again = if *again { "(again) " } else { "" };
+            let stored_at = stored_at.map(|at| format!("<{}> ", stamp(at))).unwrap_or_default();
+            Some(format!(">>> {again}{from}: {stored_at}{text}"))
         }
         other => notice(other).map(|text| format!("[{text}]")),
     }
@@ -62,7 +66,10 @@ fn line(event: &Event) -> Option<String> {
 /// What is to be said of an event that is no message; of some nothing.
 pub(super) fn notice(event: &Event) -> Option<String> {
     let text = match event {
-        Event::Message { .. } | Event::Sending { .. } | Event::Left { complete: true } => {
+        Event::Message { .. }
+        | Event::Sending { .. }
+        | Event::History { .. }
+        | Event::Left { complete: true } => {
             return None;
         }
         Event::Registered { back: false, .. } => "Welcome, you are now registered.".to_owned(),
@@ -86,6 +93,21 @@ pub(super) fn notice(event: &Event) -> Option<String> {
 /// That something, one message or more, is not sent.
 pub(super) fn unsent(what: &str, to: &Name, reason: UnsentReason) -> String {
     format!("{what} to {to} not sent: {reason}")
+}
+
+/// What was written with somebody, as it was shown, with the time before and the state behind.
+fn history(with: &Name, lines: &[Line]) -> Vec<String> {
+    if lines.is_empty() {
+        return vec![format!("[No messages with {with}]")];
+    }
+    let line = |line: &Line| {
+        let (at, text) = (stamp(line.at), &line.text);
+        match line.course {
+            Course::In { .. } => format!("{at} {with}: {text}"),
+            Course::Out(state) => format!("{at} to {with}: {text} [{}]", state.name()),
+        }
+    };
+    lines.iter().map(line).collect()
 }
 
 fn detour(to: &Name, reason: DetourReason) -> String {
@@ -122,7 +144,7 @@ fn stamp(at: WallTime) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::Problem;
+    use crate::client::{Problem, State};
     use crate::protocol::{MessageId, StreamId};
 
     fn id() -> MessageId {
@@ -134,7 +156,8 @@ mod tests {
     }
 
     fn message(text: &str, stored_at: Option<WallTime>) -> Event {
-        Event::Message { id: id(), from: name("bob"), text: text.to_owned(), stored_at }
+        let (text, again) = (text.to_owned(), false);
+        Event::Message { id: id(), from: name("bob"), text, stored_at, again }
     }
 
     #[test]
@@ -174,6 +197,34 @@ mod tests {
         ] {
             assert_eq!(Renderer::default().lines(&event), [line], "{event:?}");
         }
+    }
+
+    #[test]
+    fn what_may_have_been_shown_before_is_marked() {
+        let Event::Message { id, from, text, stored_at, .. } = message("hi", None) else {
+            unreachable!()
+        };
+        let event = Event::Message { id, from, text, stored_at, again: true };
+        assert_eq!(Renderer::default().lines(&event), [">>> (again) bob: hi"]);
+    }
+
+    #[test]
+    fn a_history_says_who_what_when_and_what_became_of_it() {
+        let line = |course| Line {
+            with: name("bob"),
+            at: WallTime::from_unix_ms(1_767_361_541_000),
+            id: id(),
+            text: "hi".to_owned(),
+            course,
+        };
+        let lines = vec![line(Course::In { stored_at: None }), line(Course::Out(State::Saved))];
+        let event = Event::History { with: name("bob"), lines };
+        assert_eq!(
+            Renderer::default().lines(&event),
+            ["2026-01-02 13:45:41 bob: hi", "2026-01-02 13:45:41 to bob: hi [saved]"]
+        );
+        let nothing = Event::History { with: name("bob"), lines: vec![] };
+        assert_eq!(Renderer::default().lines(&nothing), ["[No messages with bob]"]);
     }
 
     #[test]

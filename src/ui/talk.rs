@@ -172,7 +172,13 @@ pub(super) mod tests {
 
     pub(crate) fn message(from: &str) -> Event {
         let id = MessageId { stream: StreamId(1), seq: 1 };
-        Event::Message { id, from: name(from), text: "hi".to_owned(), stored_at: None }
+        Event::Message {
+            id,
+            from: name(from),
+            text: "hi".to_owned(),
+            stored_at: None,
+            again: false,
+        }
     }
 
     fn sends(to: &str, text: &str) -> Typed {

@@ -1,5 +1,6 @@
 //! The machines' promises, by hand-driven interleavings. Sections are those of docs/protocol.md.
 
+mod again;
 mod hostile;
 mod presence;
 mod rows;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use udpchat::client::{self, ClientRecord};
+use udpchat::client::{self, ClientRecord, Course, Line, State};
 use udpchat::protocol::{MessageId, Name, StoreId, StreamId, StreamKey, Token};
 use udpchat::server::{self, Account, Letter, ServerRecord};
 use udpchat::store::{RowChange, Rows};
@@ -118,7 +118,8 @@ fn a_server_comes_back_from_its_rows_as_it_was() {
 fn client_change(record: &ClientRecord, random: &mut StdRng) -> Option<client::Change> {
     let to = name(random);
     let outgoing = record.outgoing.get(&to);
-    match random.random_range(0..8) {
+    match random.random_range(0..12) {
+        8..12 => history_change(record, to, random),
         0 => Some(client::Change::Registering { registration: random.random() }),
         1..4 => {
             let id = match outgoing {
@@ -141,6 +142,36 @@ fn client_change(record: &ClientRecord, random: &mut StdRng) -> Option<client::C
             Some(client::Change::Forgotten { key })
         }
     }
+}
+
+fn history_change(
+    record: &ClientRecord,
+    with: Name,
+    random: &mut StdRng,
+) -> Option<client::Change> {
+    let number = record.history.next_number();
+    let id = MessageId { stream: stream(random), seq: number + 1 };
+    let wall = |random: &mut StdRng| WallTime::from_unix_ms(random.random());
+    let states = [State::Pending, State::Saved, State::Received, State::Unsent];
+    let state = states[random.random_range(0..4)];
+    let course = match random.random_range(0..3) {
+        0 => Course::Out(state),
+        1 => Course::In { stored_at: None },
+        _ => Course::In { stored_at: Some(wall(random)) },
+    };
+    Some(match random.random_range(0..6) {
+        0 => client::Change::LineDropped { number: random.random_range(0..=number) },
+        1 => client::Change::Displayed { next: number },
+        2 => {
+            let mut lines = record.history.with(&with);
+            let own = lines.find_map(|line| record.history.pending(line.id))?;
+            client::Change::Outcome { number: own, state }
+        }
+        _ => {
+            let (at, text) = (wall(random), text(random));
+            client::Change::Line { number, line: Line { with, at, id, text, course } }
+        }
+    })
 }
 
 #[test]

@@ -79,6 +79,16 @@ struct ClientNode {
     record: ClientRecord,
     addr: SocketAddr,
     events: Vec<Event>,
+    dies: Option<Moment>,
+}
+
+/// A moment in a client's life between remembering a message and acknowledging it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Moment {
+    /// The store has the message, the screen does not.
+    BeforeShowing,
+    /// The screen has it, and the client does not know that yet.
+    AfterShowing,
 }
 
 /// One server, some clients, perhaps foreign nodes, and the network between them.
@@ -88,6 +98,8 @@ pub(crate) struct World {
     server_record: ServerRecord,
     pub(crate) server_events: Vec<server::Event>,
     clients: BTreeMap<String, ClientNode>,
+    /// What those left that died at a [`Moment`].
+    dead: BTreeMap<String, ClientNode>,
     foreign: BTreeMap<String, ForeignNode>,
     network: BTreeMap<(Time, u64), InFlight>,
     sent: u64,
@@ -114,6 +126,7 @@ impl World {
             server_record: ServerRecord::new(StoreId(1)),
             server_events: Vec::new(),
             clients: BTreeMap::new(),
+            dead: BTreeMap::new(),
             foreign: BTreeMap::new(),
             network: BTreeMap::new(),
             sent: 0,
@@ -161,7 +174,8 @@ impl World {
 
     /// Kills a client and starts it again with what its store holds.
     pub(crate) fn restart(&mut self, name: &str) {
-        let node = self.clients.remove(name).expect("a client that runs");
+        let node = self.clients.remove(name).or_else(|| self.dead.remove(name));
+        let node = node.expect("a client that runs, or has died");
         self.place(name, node.addr, node.record);
     }
 
@@ -173,8 +187,20 @@ impl World {
             port: addr.port(),
         };
         let machine = Client::new(config, record.clone(), self.entropy());
-        let events = Vec::new();
-        self.clients.insert(name.to_owned(), ClientNode { machine, record, addr, events });
+        let (events, dies) = (Vec::new(), None);
+        self.clients.insert(name.to_owned(), ClientNode { machine, record, addr, events, dies });
+        self.drain();
+    }
+
+    /// Lets a client die when it shows its next message.
+    pub(crate) fn dies(&mut self, name: &str, moment: Moment) {
+        self.clients.get_mut(name).expect("a client").dies = Some(moment);
+    }
+
+    /// What a client's store holds, whether it runs or has died.
+    pub(crate) fn client_record(&self, name: &str) -> &ClientRecord {
+        let node = self.clients.get(name).or_else(|| self.dead.get(name));
+        &node.expect("a client").record
     }
 
     /// Kills a client, ours or foreign, without a word.
@@ -304,11 +330,25 @@ impl World {
                 }
             }
         }
-        for node in self.clients.values_mut() {
+        let mut died = Vec::new();
+        for (name, node) in &mut self.clients {
             while let Some(output) = node.machine.poll_output() {
                 match output {
                     Output::Transmit(t) => out.push((node.addr, t)),
-                    Output::Event(event) => node.events.push(event),
+                    Output::Event(Event::Message { .. })
+                        if node.dies == Some(Moment::BeforeShowing) =>
+                    {
+                        died.push(name.clone());
+                        break;
+                    }
+                    Output::Event(event) => {
+                        let shows = matches!(event, Event::Message { .. });
+                        node.events.push(event);
+                        if shows && node.dies == Some(Moment::AfterShowing) {
+                            died.push(name.clone());
+                            break;
+                        }
+                    }
                     Output::Commit(changes) => {
                         changes.iter().for_each(|change| node.record.apply(change));
                         node.machine.handle_committed(now, Room::Plenty);
@@ -318,6 +358,10 @@ impl World {
         }
         for (addr, transmit) in out {
             self.carry(addr, transmit);
+        }
+        for name in died {
+            let node = self.clients.remove(&name);
+            self.dead.extend(node.map(|node| (name, node)));
         }
         let mut foreign = Vec::new();
         for ForeignNode { node, addr } in self.foreign.values() {

@@ -6,8 +6,7 @@ use crate::ledger::Told;
 pub(super) const CHECKER: Checker = Checker {
     name: "nothing lost",
     promise: "when all faults are over, every message that was accepted is shown and its sender \
-              told so, unless it was given up and its sender told that, or its recipient was \
-              killed in the very moment",
+              told so, unless it was given up and its sender told that",
     when: When::AfterHealing,
     check,
 };
@@ -19,9 +18,6 @@ fn check(evidence: Evidence<'_>) -> Vec<Violation> {
         let mut add =
             |what| violations.push(Violation { checker: CHECKER.name, at: accepted, what });
         let (received, saved) = (message.was_told(Told::Received), message.was_told(Told::Saved));
-        if message.shown.is_empty() && message.killed_showing {
-            continue;
-        }
         if message.shown.is_empty() && !message.was_told(Told::GivenUp) {
             let told = match (received, saved) {
                 (true, _) => "said to be received, but",

@@ -23,9 +23,7 @@ pub(super) const CHECKER: Checker = Checker {
 };
 
 fn check(evidence: Evidence<'_>) -> Vec<Violation> {
-    let lost = evidence.ledger.messages.iter().filter(|(_, message)| message.killed_showing);
-    let unseen = lost.map(|(label, _)| label.clone()).collect();
-    let mut model = Model { unseen, ..Model::default() };
+    let mut model = Model::default();
     let mut violations = Vec::new();
     for entry in &evidence.log.entries {
         if let Err(what) = model.step(&evidence.log.labels, &entry.host, &entry.what) {
@@ -47,8 +45,6 @@ struct Model {
     /// Hosts whose users want to come back, perhaps before their leaving is carried out.
     returning: BTreeSet<HostName>,
     messages: BTreeMap<Label, Message>,
-    /// Messages whose recipients were killed as they were to be shown.
-    unseen: BTreeSet<Label>,
     /// What each host has still to be shown from each other.
     queues: BTreeMap<(HostName, Name), VecDeque<Label>>,
 }
@@ -130,10 +126,8 @@ impl Model {
     fn accepted(&mut self, label: &Label) -> Allowed {
         let Some(message) = self.messages.get_mut(label) else { return Ok(()) };
         message.known_when_accepted = self.known.contains(&message.to);
-        if !self.unseen.contains(label) {
-            let queue = self.queues.entry((label.host.clone(), message.to.clone())).or_default();
-            queue.push_back(label.clone());
-        }
+        let queue = self.queues.entry((label.host.clone(), message.to.clone())).or_default();
+        queue.push_back(label.clone());
         if message.typed_away {
             return Err(format!("{label} was typed while {} was offline, and is sent", label.host));
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Checker, Evidence, Violation, When};
 use crate::label::HostName;
+use crate::ledger::OnScreen;
 
 pub(super) const CHECKER: Checker = Checker {
     name: "order",
@@ -15,15 +16,17 @@ pub(super) const CHECKER: Checker = Checker {
 fn check(evidence: Evidence<'_>) -> Vec<Violation> {
     let mut violations = Vec::new();
     for (host, screen) in &evidence.ledger.screens {
-        let mut last: BTreeMap<&HostName, u32> = BTreeMap::new();
-        for label in screen {
-            let before = last.insert(&label.host, label.number).unwrap_or(0);
-            if label.number < before {
-                let what = format!("{host} was shown {label} after {}#{before}", label.host);
-                let shown = &evidence.ledger.messages[label].shown;
-                let at = shown.iter().find(|shown| shown.host == *host);
-                let at = at.map(|shown| shown.at).unwrap_or_default();
-                violations.push(Violation { checker: CHECKER.name, at, what });
+        let mut last: BTreeMap<&HostName, &OnScreen> = BTreeMap::new();
+        for line in screen {
+            let before = last.insert(&line.label.host, line);
+            // A new program begins with what the one before may not have shown.
+            let anew = line.again && before.is_some_and(|before| before.life < line.life);
+            if let Some(before) = before
+                && line.label.number < before.label.number
+                && !anew
+            {
+                let what = format!("{host} was shown {} after {}", line.label, before.label);
+                violations.push(Violation { checker: CHECKER.name, at: line.at, what });
             }
         }
     }

@@ -18,9 +18,7 @@ fn check(evidence: Evidence<'_>) -> Vec<Violation> {
         let mut given_up = false;
         for (at, told) in &message.told {
             let so = match told {
-                Told::Received => {
-                    first_shown.is_some_and(|shown| shown <= *at) || message.killed_showing
-                }
+                Told::Received => first_shown.is_some_and(|shown| shown <= *at),
                 Told::Saved => evidence.ledger.stored.get(label).is_some_and(|stored| stored <= at),
                 Told::Unsent | Told::GivenUp => true,
             };

@@ -3,6 +3,7 @@
 //! As with datagrams a fate belongs to an operation: it depends on the seed, the host, the kind of
 //! operation and its number on that host's disk. A higher rate only adds faults.
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::label::HostName;
@@ -17,6 +18,15 @@ pub struct DiskFaults {
     pub rate_until: Duration,
     /// Faults of certain operations.
     pub rules: Vec<DiskRule>,
+}
+
+impl DiskFaults {
+    /// Whether any disk may lose its power.
+    #[must_use]
+    pub fn cuts_power(&self) -> bool {
+        let cuts = |rule: &DiskRule| matches!(rule.fault, DiskFault::PowerCut { .. });
+        self.rate > 0.0 || self.rules.iter().any(cuts)
+    }
 }
 
 /// A fault of a certain operation.
@@ -127,6 +137,29 @@ pub struct DiskEvent {
     pub fault: DiskFault,
     /// How long after it a program that it has ended is started again, if it is.
     pub restart_after: Option<Duration>,
+}
+
+impl fmt::Display for DiskEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (kind, number) = (self.kind.name(), self.number);
+        match self.fault {
+            DiskFault::PowerCut { keeps } => {
+                let keeps = keeps.name();
+                write!(
+                    f,
+                    "loses its power at {kind} {number}, and what is not durable but: {keeps}"
+                )
+            }
+            DiskFault::Fails => write!(f, "has a disk that fails at {kind} {number}"),
+            DiskFault::Full { lasts: Some(lasts) } => {
+                write!(f, "has a full disk from {kind} {number} on for {} ms", lasts.as_millis())
+            }
+            DiskFault::Full { lasts: None } => write!(f, "has a full disk from {kind} {number} on"),
+            DiskFault::Slow { by } => {
+                write!(f, "has a slow disk at {kind} {number}: {} ms longer", by.as_millis())
+            }
+        }
+    }
 }
 
 /// A program that a random fault has ended is started again after this at the latest; half of

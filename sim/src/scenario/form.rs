@@ -6,6 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::value::RawValue;
 use udpchat::protocol::{Name, PacketKind};
 
+use super::disk::DiskForm;
 use super::{BadScenario, Scenario, Step, Verb};
 use crate::fate::{Fault, Target, Which, whole_ms};
 use crate::label::HostName;
@@ -85,11 +86,13 @@ pub(super) struct StepForm {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) mend: Option<DirectionForm>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) disk: Option<DiskForm>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) mark: Option<String>,
 }
 
 const VERBS: &str = "type, start, restart, crash, pause, clock, drift, drop, duplicate, delay, \
-                     corrupt, truncate, partition, heal, cut, mend, mark";
+                     corrupt, truncate, partition, heal, cut, mend, disk, mark";
 
 /// Datagrams.
 #[derive(Deserialize, Serialize)]
@@ -259,6 +262,9 @@ fn verb(mut form: StepForm) -> Result<Verb, String> {
         verbs.push(Verb::Drift { host: host.into(), ppm });
     }
     verbs.extend(network_verbs(&mut form)?);
+    if let Some(disk) = form.disk.take() {
+        verbs.push(disk.read()?);
+    }
     verbs.extend(form.mark.take().map(Verb::Mark));
     let mut verbs = verbs.into_iter();
     match (verbs.next(), verbs.next()) {

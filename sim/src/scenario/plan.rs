@@ -8,6 +8,7 @@ use udpchat::command;
 use udpchat::protocol::Name;
 
 use super::{Scenario, Step, Verb};
+use crate::disk::{DiskFault, DiskFaults, DiskRule};
 use crate::fate::{Cut, FaultPlan, Rule, SizeLimit};
 use crate::label::HostName;
 use crate::plan::{Act, CLIENT_PORT, Host, Plan, Role, SERVER, SERVER_PORT};
@@ -23,6 +24,8 @@ pub(super) fn check(steps: &[Step], until: Duration) -> Result<(), Bad> {
     if server_starts_by_itself(steps) {
         running.insert(SERVER, true);
     }
+    // Whose program may be ended by its disk.
+    let mut failing: BTreeSet<&str> = BTreeSet::new();
     let mut before = Duration::ZERO;
     for (index, step) in steps.iter().enumerate() {
         let bad = |problem: &str| Err((index, problem.to_owned()));
@@ -33,8 +36,16 @@ pub(super) fn check(steps: &[Step], until: Duration) -> Result<(), Bad> {
             return bad("this is after the end of the scenario, `until`");
         }
         before = step.at;
-        let late = step.at > GIVE_UP;
-        check_hosts(&step.verb, &mut running, &everyone, late)
+        if let Verb::Disk { host, fault, .. } = &step.verb
+            && !matches!(fault, DiskFault::Slow { .. })
+        {
+            failing.insert(host);
+        }
+        let may_have_ended = match &step.verb {
+            Verb::Restart { host, .. } => step.at > GIVE_UP || failing.contains(&**host),
+            _ => false,
+        };
+        check_hosts(&step.verb, &mut running, &everyone, may_have_ended)
             .map_err(|problem| (index, problem))?;
         check_words(&step.verb).map_err(|problem| (index, problem))?;
     }
@@ -57,7 +68,7 @@ fn check_hosts<'a>(
     verb: &'a Verb,
     running: &mut BTreeMap<&'a str, bool>,
     everyone: &BTreeSet<&str>,
-    after_ending_by_itself: bool,
+    may_have_ended: bool,
 ) -> Result<(), String> {
     match verb {
         Verb::Start { host, .. } => match running.insert(host, true) {
@@ -66,9 +77,9 @@ fn check_hosts<'a>(
         },
         Verb::Restart { host, .. } => match running.insert(host, true) {
             Some(false) => Ok(()),
-            // A client that cannot reach the server ends by itself; restarting what runs does
-            // nothing.
-            Some(true) if after_ending_by_itself => Ok(()),
+            // A client that cannot reach the server ends by itself, any program whose disk fails;
+            // restarting what runs does nothing.
+            Some(true) if may_have_ended => Ok(()),
             Some(true) => Err(format!("{host:?} is running; crash it or let it quit first")),
             None => Err(format!("no host {host:?} has been started")),
         },
@@ -91,6 +102,7 @@ fn check_hosts<'a>(
         Verb::Link { directions, .. } => {
             directions.iter().try_for_each(|(from, to)| known(everyone, &[from, to]))
         }
+        Verb::Disk { host, .. } => known(everyone, &[host]),
         Verb::Mark(_) => Ok(()),
     }
 }
@@ -150,22 +162,24 @@ impl Scenario {
                 size_limit: self.mtu.map(|bytes| SizeLimit { bytes, until: Duration::MAX }),
                 ..FaultPlan::default()
             },
+            disk_faults: DiskFaults::default(),
             ports: BTreeMap::new(),
             until: self.until,
         };
         for step in &self.steps {
             builder.add(step);
         }
-        let Builder { hosts, faults, until, .. } = builder;
+        let Builder { hosts, faults, disk_faults, until, .. } = builder;
         let last = self.steps.last().map(|step| step.at).unwrap_or_default();
         let healed = self.settles.then_some(last);
-        Plan { seed: self.seed, hosts, faults, disk: self.disk, healed, until }
+        Plan { seed: self.seed, hosts, faults, disk: self.disk, disk_faults, healed, until }
     }
 }
 
 struct Builder {
     hosts: Vec<Host>,
     faults: FaultPlan,
+    disk_faults: DiskFaults,
     ports: BTreeMap<HostName, u16>,
     until: Duration,
 }
@@ -204,6 +218,16 @@ impl Builder {
                 for (from, to) in directions {
                     self.link(at, from, to, *cut);
                 }
+            }
+            Verb::Disk { host, kind, nth, fault, restart_after } => {
+                self.disk_faults.rules.push(DiskRule {
+                    host: host.clone(),
+                    since: at,
+                    kind: *kind,
+                    nth: *nth,
+                    fault: *fault,
+                    restart_after: *restart_after,
+                });
             }
             Verb::Mark(name) => self.act(at, &SERVER.into(), Act::Mark(name.clone())),
         }

@@ -6,6 +6,7 @@ use std::io;
 use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
 
+use super::disk::DiskForm;
 use super::form::{DirectionForm, Signed, StepForm, TargetForm, Text};
 use super::{Scenario, Step, Verb};
 use crate::fate::{Fault, Target, Which};
@@ -106,6 +107,9 @@ fn step_form(step: &Step) -> StepForm {
                 *(if *cut { &mut form.cut } else { &mut form.mend }) = direction;
             }
         },
+        Verb::Disk { host, kind, nth, fault, restart_after } => {
+            form.disk = Some(DiskForm::write(host, (*kind, *nth), *fault, *restart_after));
+        }
         Verb::Mark(name) => form.mark = Some(name.clone()),
     }
     form

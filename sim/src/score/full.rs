@@ -7,8 +7,9 @@ use std::time::Duration;
 use udpchat::plant::Bug;
 
 use super::profiles::PROFILES;
-use super::{FIRST_SEED, FalseAlarm, Smallest, Tried, false_alarm, smallest, try_seed, work};
+use super::{FIRST_SEED, FalseAlarm, Smallest, Tried, false_alarm, smallest, try_seed};
 use crate::bugs::BUGS;
+use crate::work;
 
 /// Seeds for each bug and profile unless told otherwise.
 pub const SEEDS: u64 = 30;

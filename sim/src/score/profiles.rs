@@ -27,6 +27,8 @@ const DELAY: Profile = profile("delay", "--delay 0ms..300ms");
 const CORRUPT: Profile = profile("corrupt", "--corrupt-rate 0.1 --truncate-rate 0.1");
 const CRASH: Profile = profile("crash", "--crash-rate 4");
 const DISK: Profile = profile("crash, slow disk", "--crash-rate 4 --disk 100ms");
+/// Power cuts and errors of disks, and nothing else.
+const DISK_FAULTS: Profile = profile("disk faults", "--disk-faults 0.01");
 const CUT: Profile = profile("cut", "--cut-rate 4");
 /// Cut off for longer than any back-off takes to reach its bound.
 const OUTAGE: Profile = profile("outage", "--cut-rate 30 --duration 1m --clients 2 --messages 20");
@@ -43,8 +45,23 @@ const SWARM: Profile = profile("swarm", "--swarm");
 
 /// The columns of the full table.
 pub const PROFILES: &[Profile] = &[
-    NONE, DROP_1, DROP_3, DROP_5, DUP_3, DELAY, CORRUPT, CRASH, DISK, CUT, OUTAGE, CLOCK, PAIR,
-    HASTE, ALL, SWARM,
+    NONE,
+    DROP_1,
+    DROP_3,
+    DROP_5,
+    DUP_3,
+    DELAY,
+    CORRUPT,
+    CRASH,
+    DISK,
+    DISK_FAULTS,
+    CUT,
+    OUTAGE,
+    CLOCK,
+    PAIR,
+    HASTE,
+    ALL,
+    SWARM,
 ];
 
 impl Profile {
@@ -79,6 +96,8 @@ pub const CASES: &[Case] = &[
     case(Bug::AcksHeld, DROP_3, 20),
     case(Bug::CopyNotAcked, DROP_3, 20),
     case(Bug::ForgetsShown, ALL, 40),
+    case(Bug::ShowsAgainUnmarked, DISK, 40),
+    case(Bug::NeverShowsAgain, DISK, 40),
     case(Bug::ForgetsOutbox, CRASH, 40),
     case(Bug::GivesUpSaving, DROP_5, 40),
     case(Bug::NeverDetours, DROP_3, 20),
@@ -88,6 +107,7 @@ pub const CASES: &[Case] = &[
     case(Bug::BackoffUnbounded, OUTAGE, 40),
     case(Bug::BaseTooHigh, DROP_3, 20),
     case(Bug::NoChecksum, CORRUPT, 20),
+    case(Bug::CommitsUnsynced, DISK_FAULTS, 20),
     case(Bug::AcksBeforeCommit, DISK, 40),
     case(Bug::SavesHeld, DROP_3, 20),
     case(Bug::ClearsMailboxEarly, DROP_3, 20),

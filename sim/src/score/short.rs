@@ -5,7 +5,8 @@ use std::num::NonZeroUsize;
 use std::sync::{Mutex, PoisonError};
 
 use super::profiles::{CASES, Case};
-use super::{FIRST_SEED, FalseAlarm, Smallest, Tried, false_alarm, smallest, try_seed, work};
+use super::{FIRST_SEED, FalseAlarm, Smallest, Tried, false_alarm, smallest, try_seed};
+use crate::work;
 
 /// A run with at most so many faults is made small: that takes few runs.
 const FEW_FAULTS: usize = 70;

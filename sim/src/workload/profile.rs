@@ -32,6 +32,8 @@ pub struct Profile {
     pub mtu: Option<usize>,
     /// The longest time that a commit takes.
     pub disk: Duration,
+    /// The share of a disk's operations at which something goes wrong.
+    pub disk_faults: f64,
 }
 
 impl Profile {
@@ -51,6 +53,7 @@ impl Profile {
         clock_steps: 4.0,
         mtu: Some(MTU_LEAST),
         disk: Duration::from_millis(100),
+        disk_faults: 0.01,
     };
 
     /// A moderate amount of everything at once.
@@ -69,6 +72,7 @@ impl Profile {
         clock_steps: 1.0,
         mtu: Some(MTU_OLD_PATHS),
         disk: Duration::from_millis(20),
+        disk_faults: 0.003,
     };
 
     /// Each kind of fault with a probability of one half, and then anything up to this much of it.
@@ -103,6 +107,7 @@ impl Profile {
                 let above = DATAGRAM_MAX.saturating_sub(least) as f64 * part;
                 (part > 0.0).then_some(least + above as usize)
             }),
+            disk_faults: some(self.disk_faults),
         }
     }
 }

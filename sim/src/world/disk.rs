@@ -1,84 +1,163 @@
-//! A host's disk: what a program has made durable, kept while programs come and go.
+//! A host's disk with the store that its programs have on it: the database that ships, opened and
+//! committed to as in the binary, on a disk that is simulated.
 //!
-//! A commit takes time, and half of that time it is already durable without the program knowing.
-//! Who is killed before has lost it, who is killed after has it, in both cases unacknowledged.
+//! The binary commits in a thread, here a commit is done at once in the middle of the time that it
+//! takes. Who is killed before has lost it, who is killed after has it, in both cases
+//! unacknowledged. When the power fails within it, the program does not take another step.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::panic::resume_unwind;
 use std::rc::Rc;
 use std::time::Duration;
 
-use udpchat::store::{Commit, MemoryStore, Record, Store};
+use udpchat::store::{Commit, Database, Rows, Store};
 
+use super::clock::elapsed;
+use crate::disk::{DiskFault, DiskFaults, Mounted, SimDisk};
 use crate::fate::whole_ms;
+use crate::label::HostName;
+use crate::log::What;
+use crate::network::Network;
 use crate::plan::DiskSpeed;
 use crate::random::Stream;
 
 /// A host's disk with one record.
-pub(super) struct Disk<R: Record> {
-    kept: MemoryStore<R>,
+#[derive(Clone)]
+pub(super) struct Disk<R: Rows> {
+    disk: SimDisk,
+    /// What a store is made with if there is none.
+    fresh: R,
     speed: DiskSpeed,
     /// How long commits take. Of the host, not of the program: a restart repeats no draws.
     stream: Rc<RefCell<Stream>>,
-    /// Is told what is written.
-    watch: Watch<R>,
+    witness: Rc<dyn Witness<R>>,
+    network: Rc<Network>,
+    host: HostName,
+    /// How long after the last fault a program that it ended is to be started again.
+    restart_after: Rc<Cell<Option<Duration>>>,
 }
 
-/// Somebody who looks on as changes are written, and again when they are durable.
-pub(super) type Watch<R> = Rc<dyn Fn(&[<R as Record>::Change], Written)>;
+/// Somebody who looks on as changes are written, and as they are found again.
+pub(super) trait Witness<R: Rows> {
+    /// The program has asked for them to be written.
+    fn writes(&self, changes: &[R::Change]);
 
-/// How far it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Written {
-    /// The program has asked for it.
-    Asked,
-    /// It would survive a crash now.
-    Durable,
+    /// They would survive whatever happens now.
+    fn has(&self, changes: &[R::Change]);
+
+    /// A program that starts finds this record, and whether it would find the same once more.
+    fn finds(&self, record: &R, is_same_again: bool);
 }
 
-impl<R: Record> Clone for Disk<R> {
-    fn clone(&self) -> Self {
+/// The loss of power, as it ends a program: like a panic, but nobody's mistake.
+pub(super) struct PowerCut;
+
+/// Why a program cannot start with what its disk holds.
+pub(super) enum Unopened {
+    /// The power failed meanwhile.
+    PowerCut,
+    /// Its first words would be its last.
+    Fails(String),
+}
+
+impl<R: Rows + PartialEq + 'static> Disk<R> {
+    /// A disk without anything on it. `fresh` is what a first program makes its store with.
+    pub(super) fn new(
+        fresh: R,
+        (speed, faults): (DiskSpeed, &DiskFaults),
+        (seed, host): (u64, &HostName),
+        network: &Rc<Network>,
+        witness: Rc<dyn Witness<R>>,
+    ) -> Self {
+        let stream = Stream::new(seed, &["disk speed", host]);
         Self {
-            kept: self.kept.clone(),
-            speed: self.speed,
-            stream: Rc::clone(&self.stream),
-            watch: Rc::clone(&self.watch),
+            disk: SimDisk::new(seed, host, faults),
+            fresh,
+            speed,
+            stream: Rc::new(RefCell::new(stream)),
+            witness,
+            network: Rc::clone(network),
+            host: host.clone(),
+            restart_after: Rc::default(),
+        }
+    }
+
+    /// From now on it says that it has synced, and has not.
+    pub(super) fn lie(&self) {
+        self.disk.lie();
+    }
+
+    /// Opens the store for a program that starts.
+    pub(super) fn open(&self) -> Result<(Opened<R>, R), Unopened> {
+        self.restart_after.set(None);
+        self.disk.set_now(elapsed());
+        let mounted = self.disk.mount();
+        let result = Database::open(mounted.clone(), || self.fresh.clone());
+        self.tell_events();
+        // A program that opens its store does nothing else meanwhile.
+        let _ = self.disk.take_delay();
+        if mounted.is_cut_off() {
+            return Err(Unopened::PowerCut);
+        }
+        let (database, record) = result.map_err(|error| Unopened::Fails(error.to_string()))?;
+        let again = Database::open(self.disk.copy().mount(), R::default);
+        let is_same_again = again.is_ok_and(|(_, again)| again == record);
+        self.witness.finds(&record, is_same_again);
+        let database = Rc::new(RefCell::new(database));
+        Ok((Opened { disk: self.clone(), mounted, database }, record))
+    }
+
+    /// The program is no more: what it has written stays, as far as nobody cuts the power.
+    pub(super) fn close(&self) {
+        self.disk.unmount();
+    }
+
+    /// How long it takes until a program that the disk ended is started again, if it is.
+    pub(super) fn restart_after(&self) -> Option<Duration> {
+        self.restart_after.take()
+    }
+
+    fn tell_events(&self) {
+        self.network.disk_has_done(&self.host, self.disk.exposed());
+        for event in self.disk.take_events() {
+            if !matches!(event.fault, DiskFault::Slow { .. }) {
+                self.restart_after.set(event.restart_after);
+            }
+            self.network.record(elapsed(), &self.host, What::Disk(event));
         }
     }
 }
 
-impl<R: Record> Disk<R> {
-    pub(super) fn new(
-        record: R,
-        speed: DiskSpeed,
-        (seed, host): (u64, &str),
-        watch: Watch<R>,
-    ) -> Self {
-        let stream = Stream::new(seed, &["disk speed", host]);
-        let stream = Rc::new(RefCell::new(stream));
-        Self { kept: MemoryStore::new(record), speed, stream, watch }
-    }
-
-    pub(super) fn load(&self) -> R {
-        self.kept.load()
-    }
+/// The store of one program.
+pub(super) struct Opened<R: Rows> {
+    disk: Disk<R>,
+    mounted: Mounted,
+    database: Rc<RefCell<Database<R, Mounted>>>,
 }
 
-impl<R: Record + 'static> Store for Disk<R> {
+impl<R: Rows + PartialEq + 'static> Store for Opened<R> {
     type Change = R::Change;
 
     fn commit(&mut self, changes: Vec<R::Change>) -> Commit {
-        (self.watch)(&changes, Written::Asked);
-        let DiskSpeed { shortest, longest } = self.speed;
+        let disk = self.disk.clone();
+        disk.witness.writes(&changes);
+        let DiskSpeed { shortest, longest } = disk.speed;
         let span = whole_ms(longest.saturating_sub(shortest)) + 1;
-        let takes = shortest + Duration::from_millis(self.stream.borrow_mut().below(span));
-        let mut kept = self.kept.clone();
-        let watch = Rc::clone(&self.watch);
+        let takes = shortest + Duration::from_millis(disk.stream.borrow_mut().below(span));
+        let (mounted, database) = (self.mounted.clone(), Rc::clone(&self.database));
         Box::pin(async move {
             wait(takes / 2).await;
-            watch(&changes, Written::Durable);
-            let done = kept.commit(changes);
-            wait(takes - takes / 2).await;
-            done.await
+            disk.disk.set_now(elapsed());
+            let result = database.borrow_mut().commit(&changes);
+            disk.tell_events();
+            if mounted.is_cut_off() {
+                resume_unwind(Box::new(PowerCut));
+            }
+            if result.is_ok() {
+                disk.witness.has(&changes);
+            }
+            wait(takes - takes / 2 + disk.disk.take_delay()).await;
+            result
         })
     }
 }

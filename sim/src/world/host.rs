@@ -10,16 +10,19 @@ use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
-use udpchat::client::{self, ClientConfig, ClientRecord};
+use udpchat::client::{ClientConfig, ClientRecord};
 use udpchat::machine::Entropy;
+use udpchat::plant::{Bug, Plant};
 use udpchat::protocol::{Name, StoreId, Token};
-use udpchat::server::{self, Server, ServerRecord, Snapshot};
+use udpchat::server::{Server, ServerRecord, Snapshot};
 
 use super::card::Card;
 use super::clock::{HostClock, Oscillator, elapsed};
-use super::disk::{Disk, Written};
-use super::program::{Program, Setting, Shared};
+use super::disk::{Disk, Unopened};
+use super::program::{Broken, Program, Setting, Shared};
+use super::witness::{OnClient, OnServer};
 use crate::bugs::Planted;
+use crate::disk::DiskFaults;
 use crate::label::{HostName, Label};
 use crate::log::What;
 use crate::network::Network;
@@ -34,6 +37,7 @@ pub(super) type Last = Rc<RefCell<Option<Shared<Server<Planted>>>>>;
 pub(super) struct Around {
     pub(super) seed: u64,
     pub(super) disk: DiskSpeed,
+    pub(super) disk_faults: Rc<DiskFaults>,
     pub(super) ip: IpAddr,
     /// The server's.
     pub(super) server: IpAddr,
@@ -61,6 +65,8 @@ pub(super) async fn run(host: Host, around: Around) -> turmoil::Result {
         oscillator: Rc::default(),
         starts: 0,
         program: None,
+        port: 0,
+        restart_at: None,
         paused_until: Duration::ZERO,
     };
     loop {
@@ -69,7 +75,9 @@ pub(super) async fn run(host: Host, around: Around) -> turmoil::Result {
                 place.carry_out(action.act);
             }
         }
+        place.restart_if_due();
         let next = script.front().map(|action| action.at);
+        let next = next.into_iter().chain(place.restart_at).min();
         tokio::select! {
             biased;
             () = until(next) => {}
@@ -94,6 +102,10 @@ struct Place {
     oscillator: Rc<Cell<Oscillator>>,
     starts: u32,
     program: Option<Program>,
+    /// Of its last program.
+    port: u16,
+    /// When somebody starts it again that its disk has ended.
+    restart_at: Option<Duration>,
     paused_until: Duration,
 }
 
@@ -105,28 +117,48 @@ enum Kept {
 
 impl Kept {
     fn new(role: &Role, name: &HostName, around: &Around) -> Self {
-        let (seed, speed) = (around.seed, around.disk);
-        match role {
+        let (seed, network) = (around.seed, &around.network);
+        let disk = (around.disk, &*around.disk_faults);
+        let kept = match role {
             Role::Server => {
                 let id = StoreId(Stream::new(seed, &["disk", "server"]).draw());
-                let (network, host) = (Rc::clone(&around.network), name.clone());
-                let watch = Rc::new(move |changes: &[server::Change], written| {
-                    if written == Written::Durable {
-                        network.server_has(elapsed(), &host, changes);
-                    }
-                });
-                Self::Server(Disk::new(ServerRecord::new(id), speed, (seed, name), watch))
+                let witness = OnServer { network: Rc::clone(network), host: name.clone() };
+                let fresh = ServerRecord::new(id);
+                Self::Server(Disk::new(fresh, disk, (seed, name), network, Rc::new(witness)))
             }
             Role::Client { user } => {
                 let token = Token(Stream::new(seed, &["disk", name]).draw());
-                let record = ClientRecord::new(token);
-                let (network, host) = (Rc::clone(&around.network), name.clone());
-                let watch = Rc::new(move |changes: &[client::Change], written| match written {
-                    Written::Asked => network.client_writes(&host, changes),
-                    Written::Durable => network.client_has(elapsed(), &host, changes),
-                });
-                Self::Client(user.clone(), Disk::new(record, speed, (seed, name), watch))
+                let witness = OnClient::new(Rc::clone(network), name.clone());
+                let fresh = ClientRecord::new(token);
+                let disk = Disk::new(fresh, disk, (seed, name), network, Rc::new(witness));
+                Self::Client(user.clone(), disk)
             }
+        };
+        // Without a power cut a disk may lie as it likes.
+        if around.disk_faults.cuts_power() && around.bugs.has(Bug::CommitsUnsynced) {
+            kept.lie();
+        }
+        kept
+    }
+
+    fn lie(&self) {
+        match self {
+            Self::Server(disk) => disk.lie(),
+            Self::Client(_, disk) => disk.lie(),
+        }
+    }
+
+    fn close(&self) {
+        match self {
+            Self::Server(disk) => disk.close(),
+            Self::Client(_, disk) => disk.close(),
+        }
+    }
+
+    fn restart_after(&self) -> Option<Duration> {
+        match self {
+            Self::Server(disk) => disk.restart_after(),
+            Self::Client(_, disk) => disk.restart_after(),
         }
     }
 }
@@ -140,10 +172,26 @@ impl Place {
         }
         let what = match program.execution.as_mut().await {
             Ok(result) => What::Ended { error: result.err().map(|error| error.to_string()) },
-            Err(panic) => What::Panicked(panic),
+            Err(Broken::Panicked(text)) => What::Panicked(text),
+            Err(Broken::PowerCut) => What::Crashed,
         };
+        self.ended(what);
+    }
+
+    /// The program has ended; if its disk has ended it, somebody starts it again.
+    fn ended(&mut self, what: What) {
+        if matches!(what, What::Crashed | What::Ended { error: Some(_) }) {
+            let after = self.kept.restart_after();
+            self.restart_at = after.map(|after| elapsed().saturating_add(after));
+        }
         self.stop();
         self.record(what);
+    }
+
+    fn restart_if_due(&mut self) {
+        if self.restart_at.is_some_and(|at| at <= elapsed()) {
+            self.start(self.port);
+        }
     }
 
     fn carry_out(&mut self, act: Act) {
@@ -180,6 +228,7 @@ impl Place {
             return;
         }
         self.starts += 1;
+        (self.port, self.restart_at) = (port, None);
         self.record(What::Started { port });
         let starts = self.starts.to_string();
         let entropy = Stream::new(self.around.seed, &["entropy", &self.name, &starts]);
@@ -193,11 +242,18 @@ impl Place {
             bugs: self.around.bugs.clone(),
         };
         let program = match &self.kept {
-            Kept::Server(store) => Program::server(setting, store.clone()),
-            Kept::Client(user, store) => {
+            Kept::Server(disk) => disk.open().map(|kept| Program::server(setting, kept)),
+            Kept::Client(user, disk) => disk.open().map(|kept| {
                 let server = SocketAddr::new(self.around.server, SERVER_PORT);
                 let config = ClientConfig { name: user.clone(), server, port };
-                Program::client(setting, config, store.clone())
+                Program::client(setting, config, kept)
+            }),
+        };
+        let program = match program {
+            Ok(program) => program,
+            Err(Unopened::PowerCut) => return self.ended(What::Crashed),
+            Err(Unopened::Fails(error)) => {
+                return self.ended(What::Ended { error: Some(error) });
             }
         };
         if let Some(server) = &program.server {
@@ -210,6 +266,7 @@ impl Place {
         if self.program.take().is_some_and(|program| program.server.is_some()) {
             *self.around.last.borrow_mut() = None;
         }
+        self.kept.close();
         self.paused_until = Duration::ZERO;
         self.around.network.ended(&self.name);
     }

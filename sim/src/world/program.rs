@@ -20,7 +20,7 @@ use udpchat::{client, server};
 
 use super::card::{Card, Plug};
 use super::clock::{HostClock, elapsed};
-use super::disk::Disk;
+use super::disk::{Opened, PowerCut};
 use crate::bugs::Planted;
 use crate::label::HostName;
 use crate::log::What;
@@ -44,8 +44,16 @@ pub(super) struct Program {
     pub(super) server: Option<Shared<server::Server<Planted>>>,
 }
 
-/// Ends with the program; `Err` is a panic.
-pub(super) type Execution = Pin<Box<dyn Future<Output = Result<io::Result<()>, String>>>>;
+/// Ends with the program.
+pub(super) type Execution = Pin<Box<dyn Future<Output = Result<io::Result<()>, Broken>>>>;
+
+/// What breaks a program off.
+pub(super) enum Broken {
+    /// A bug of its own; what it says.
+    Panicked(String),
+    /// The loss of power.
+    PowerCut,
+}
 
 enum Keyboard {
     Client(Sender<client::Command>),
@@ -67,11 +75,10 @@ impl Program {
     pub(super) fn client(
         setting: Setting,
         config: client::ClientConfig,
-        store: Disk<client::ClientRecord>,
+        (store, record): (Opened<client::ClientRecord>, client::ClientRecord),
     ) -> Self {
         let (sender, commands) = channel(TYPED_MAX);
-        let machine =
-            client::Client::with_bugs(config, store.load(), setting.entropy, setting.bugs);
+        let machine = client::Client::with_bugs(config, record, setting.entropy, setting.bugs);
         let watch = watch(&setting.network, &setting.host, client::Client::load);
         let ports = vec![(Socket::Main, setting.port)];
         let around = (setting.card, setting.clock, setting.network, setting.host);
@@ -83,11 +90,13 @@ impl Program {
         Self { execution, keyboard: Keyboard::Client(sender), server: None }
     }
 
-    pub(super) fn server(setting: Setting, store: Disk<server::ServerRecord>) -> Self {
+    pub(super) fn server(
+        setting: Setting,
+        (store, record): (Opened<server::ServerRecord>, server::ServerRecord),
+    ) -> Self {
         let (sender, commands) = channel(TYPED_MAX);
         let config = server::ServerConfig { original: true };
-        let machine =
-            server::Server::with_bugs(config, store.load(), setting.entropy, setting.bugs);
+        let machine = server::Server::with_bugs(config, record, setting.entropy, setting.bugs);
         let watch = watch(&setting.network, &setting.host, server::Server::load);
         let machine = Shared::new(machine, watch);
         let ports = vec![(Socket::Main, setting.port), (Socket::Second, SERVER_SECOND_PORT)];
@@ -158,10 +167,11 @@ fn caught(future: impl Future<Output = io::Result<()>> + 'static) -> Execution {
     Box::pin(poll_fn(move |context| {
         match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
             Ok(poll) => poll.map(Ok),
+            Err(panic) if panic.is::<PowerCut>() => std::task::Poll::Ready(Err(Broken::PowerCut)),
             Err(panic) => {
                 let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
                 let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-                std::task::Poll::Ready(Err(text.unwrap_or_default()))
+                std::task::Poll::Ready(Err(Broken::Panicked(text.unwrap_or_default())))
             }
         }
     }))

@@ -8,7 +8,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Does all of it; gives the results in order.
-pub(super) fn each<T: Sync, R: Send>(
+#[must_use]
+pub fn each<T: Sync, R: Send>(
     jobs: NonZeroUsize,
     work: &[T],
     run: impl Fn(&T) -> R + Sync,
@@ -31,18 +32,23 @@ pub(super) fn each<T: Sync, R: Send>(
 }
 
 /// Measures a thread's processor time where the system tells it (Linux), else the time that passes.
-pub(super) struct Stopwatch {
+#[derive(Debug)]
+pub struct Stopwatch {
     processor: Option<Duration>,
     wall: Instant,
 }
 
 impl Stopwatch {
     #[expect(clippy::disallowed_methods, reason = "how long the simulator itself takes")]
-    pub(super) fn start() -> Self {
+    /// Starts it, for this thread.
+    #[must_use]
+    pub fn start() -> Self {
         Self { processor: processor_time(), wall: Instant::now() }
     }
 
-    pub(super) fn elapsed(&self) -> Duration {
+    /// The time since the start.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
         match (self.processor, processor_time()) {
             (Some(then), Some(now)) => now.saturating_sub(then),
             _ => self.wall.elapsed(),

@@ -1,0 +1,44 @@
+//! What the server has acknowledged is in its store whenever it starts, until it was shown.
+
+use std::collections::BTreeSet;
+
+use udpchat::client::Event;
+
+use super::{Checker, Evidence, Violation, When};
+use crate::log::{Durable, What};
+
+pub(super) const CHECKER: Checker = Checker {
+    name: "kept",
+    promise: "whatever happens to the server, it finds every message on its disk that it had said \
+              to have saved, until that was shown",
+    when: When::Always,
+    check,
+};
+
+fn check(evidence: Evidence<'_>) -> Vec<Violation> {
+    let log = evidence.log;
+    let mut violations = Vec::new();
+    let mut owed = BTreeSet::new();
+    let mut shown = BTreeSet::new();
+    for entry in &log.entries {
+        match &entry.what {
+            What::Durable(Durable::Stored(label)) => {
+                owed.insert(label);
+            }
+            What::Client(Event::Saved { id, .. }) => owed.extend(log.labels.get(*id)),
+            What::Client(Event::Message { id, .. }) => shown.extend(log.labels.get(*id)),
+            What::Found(found) if found.is_server => {
+                let found: BTreeSet<_> = found.kept.iter().flatten().collect();
+                for label in owed.iter().filter(|label| !found.contains(*label)) {
+                    if !shown.contains(label) {
+                        let what = format!("{label} was saved, but is not on the server's disk");
+                        violations.push(Violation { checker: CHECKER.name, at: entry.at, what });
+                    }
+                }
+                owed.retain(|label| found.contains(label));
+            }
+            _ => {}
+        }
+    }
+    violations
+}

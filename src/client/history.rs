@@ -1,0 +1,222 @@
+//! What was written with whom: to be read again, and to be shown again after a crash.
+//!
+//! docs/protocol.md, "Order": remember, then show, then acknowledge.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Change, Client, Event};
+use crate::plant::{Bug, Plant};
+use crate::protocol::limits::HISTORY_MAX;
+use crate::protocol::{MessageId, Name};
+use crate::time::WallTime;
+
+/// The last messages to and from everybody.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct History {
+    /// By number: in the order in which they were typed, and came.
+    lines: BTreeMap<u64, Line>,
+    /// The user's own messages whose outcome may still change.
+    pending: BTreeMap<MessageId, u64>,
+    /// What came with a lower number than this has been shown.
+    displayed: u64,
+}
+
+/// One message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// With whom.
+    pub with: Name,
+    /// When it was typed, or came.
+    pub at: WallTime,
+    /// The message.
+    pub id: MessageId,
+    /// Its text, raw: whoever prints it escapes it.
+    pub text: String,
+    /// Whether it came or went.
+    pub course: Course,
+}
+
+/// Which way a message went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Course {
+    /// It came for the user.
+    In {
+        /// When the server stored it, if it came from there.
+        stored_at: Option<WallTime>,
+    },
+    /// The user sent it.
+    Out(State),
+}
+
+/// What has become of a message that the user sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum State {
+    /// Nothing yet.
+    Pending,
+    /// The server keeps it.
+    Saved,
+    /// Its recipient has been shown it.
+    Received,
+    /// It could not be sent (yet).
+    Unsent,
+}
+
+impl History {
+    /// What was written with somebody, in order.
+    pub fn with<'a>(&'a self, name: &'a Name) -> impl Iterator<Item = &'a Line> {
+        self.lines.values().filter(move |line| line.with == *name)
+    }
+
+    /// What came and may not have been shown, by rising number.
+    pub fn undisplayed(&self) -> impl Iterator<Item = (u64, &Line)> {
+        let lines = self.lines.range(self.displayed..).map(|(number, line)| (*number, line));
+        lines.filter(|(_, line)| line.is_incoming())
+    }
+
+    /// The number of one of the user's own messages whose outcome may still change.
+    #[must_use]
+    pub fn pending(&self, id: MessageId) -> Option<u64> {
+        self.pending.get(&id).copied()
+    }
+
+    /// A number that is higher than that of any line.
+    #[must_use]
+    pub fn next_number(&self) -> u64 {
+        let last = self.lines.last_key_value().map_or(0, |(number, _)| number + 1);
+        last.max(self.displayed)
+    }
+
+    /// The line to drop before another one is kept, if any: the oldest that has been shown.
+    #[must_use]
+    pub fn in_the_way(&self) -> Option<u64> {
+        let full = self.lines.len() >= HISTORY_MAX;
+        let (oldest, _) = self.lines.first_key_value().filter(|_| full)?;
+        let unshown = self.undisplayed().next().map(|(number, _)| number);
+        unshown.is_none_or(|unshown| *oldest < unshown).then_some(*oldest)
+    }
+
+    pub(super) fn add(&mut self, number: u64, line: Line) {
+        if let Course::Out(state) = line.course
+            && state.may_change()
+        {
+            self.pending.insert(line.id, number);
+        }
+        self.lines.insert(number, line);
+    }
+
+    pub(super) fn set_state(&mut self, number: u64, state: State) {
+        let Some(line) = self.lines.get_mut(&number) else { return };
+        line.course = Course::Out(state);
+        if !state.may_change() {
+            self.pending.remove(&line.id);
+        }
+    }
+
+    pub(super) fn set_displayed(&mut self, next: u64) {
+        self.displayed = next;
+    }
+
+    pub(super) fn remove(&mut self, number: u64) {
+        if let Some(line) = self.lines.remove(&number) {
+            self.pending.remove(&line.id);
+        }
+    }
+}
+
+impl State {
+    /// Its name on the screen and in JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Saved => "saved",
+            Self::Received => "received",
+            Self::Unsent => "unsent",
+        }
+    }
+
+    const fn may_change(self) -> bool {
+        !matches!(self, Self::Received)
+    }
+}
+
+impl<P: Plant> Client<P> {
+    /// Keeps a message that was typed or came, and makes room for it.
+    pub(super) fn keep_line(&mut self, line: Line) {
+        if let Some(number) = self.record.history.in_the_way() {
+            self.change(Change::LineDropped { number });
+        }
+        let number = self.record.history.next_number();
+        self.change(Change::Line { number, line });
+    }
+
+    /// Keeps what has become of a message, with the next commit.
+    pub(super) fn keep_outcome(&mut self, id: MessageId, state: State) {
+        if let Some(number) = self.record.history.pending(id) {
+            self.change_lazily(Change::Outcome { number, state });
+        }
+    }
+
+    /// Shows again whatever an earlier life of this client may not have shown.
+    pub(super) fn show_again(&mut self) {
+        if self.plant.has(Bug::NeverShowsAgain) {
+            return;
+        }
+        let again = !self.plant.has(Bug::ShowsAgainUnmarked);
+        for (_, line) in self.record.history.undisplayed() {
+            if let Some(event) = line.showing(again) {
+                self.journal.event_durably(event);
+            }
+        }
+    }
+
+    /// The user is given an event.
+    pub(super) fn telling(&mut self, event: &Event) {
+        match event {
+            Event::Message { from, id, .. } => self.showing = Some((from.clone(), *id)),
+            Event::Saved { id, .. } => self.keep_outcome(*id, State::Saved),
+            Event::Unsent { id, .. } => self.keep_outcome(*id, State::Unsent),
+            _ => {}
+        }
+    }
+
+    /// What the user was given before is on their screen now.
+    pub(super) fn displayed(&mut self) {
+        let Some((from, id)) = self.showing.take() else { return };
+        let shown = |line: &Line| line.id == id && line.with == from;
+        let line = self.record.history.undisplayed().find(|(_, line)| shown(line));
+        if let Some(next) = line.map(|(number, _)| number + 1) {
+            self.change_lazily(Change::Displayed { next });
+        }
+    }
+
+    pub(super) fn tell_history(&mut self, with: Name) {
+        let lines = self.record.history.with(&with).cloned().collect();
+        self.journal.event_durably(Event::History { with, lines });
+    }
+}
+
+impl Line {
+    /// Whether it came for the user.
+    #[must_use]
+    pub const fn is_incoming(&self) -> bool {
+        matches!(self.course, Course::In { .. })
+    }
+
+    /// What has become of it, if the user sent it.
+    #[must_use]
+    pub const fn state(&self) -> Option<State> {
+        match self.course {
+            Course::In { .. } => None,
+            Course::Out(state) => Some(state),
+        }
+    }
+
+    fn showing(&self, again: bool) -> Option<Event> {
+        let Course::In { stored_at } = self.course else { return None };
+        let (id, from, text) = (self.id, self.with.clone(), self.text.clone());
+        Some(Event::Message { id, from, text, stored_at, again })
+    }
+}
