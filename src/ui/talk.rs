@@ -46,6 +46,11 @@ impl Talk {
         Self { me, partner: None, last_sender: None, recent: Vec::new(), online, offline }
     }
 
+    /// The same, when lines go to a partner from the beginning.
+    pub(super) fn with_partner(self, partner: Option<Name>) -> Self {
+        Self { partner, ..self }
+    }
+
     pub(super) const fn partner(&self) -> Option<&Name> {
         self.partner.as_ref()
     }
