@@ -311,15 +311,12 @@ mod tests {
         assert_eq!(parsed("-c alice ::1 9000 0"), Ok(Task::Client(client.clone())));
         let client = ClientOptions { style: Some(Style::Json), port: 65535, ..client };
         assert_eq!(parsed("-c alice ::1 9000 65535 --json"), Ok(Task::Client(client.clone())));
-        let client = ClientOptions { data: Data::Nowhere, ..client };
-        assert_eq!(
-            parsed("--no-store --json -c alice ::1 9000 65535"),
-            Ok(Task::Client(client.clone()))
-        );
         let color = ColorChoice::Never;
-        let client = ClientOptions { style: None, color, history: false, ..client };
+        let plain = ClientOptions { style: None, color, history: false, ..client.clone() };
         let line = "-c alice ::1 9000 65535 --color never --no-history";
-        assert_eq!(parsed(line), Ok(Task::Client(client)));
+        assert_eq!(parsed(line), Ok(Task::Client(plain)));
+        let client = ClientOptions { data: Data::Nowhere, ..client };
+        assert_eq!(parsed("--no-store --json -c alice ::1 9000 65535"), Ok(Task::Client(client)));
     }
 
     #[test]

@@ -6,10 +6,13 @@
 
 mod commands;
 mod event;
+mod fanout;
+mod groups;
 mod history;
 mod inbox;
 mod original;
 mod outbox;
+mod outcomes;
 mod record;
 mod roster;
 mod rows;
@@ -19,9 +22,10 @@ pub mod timing;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
-pub use event::{Command, DetourReason, Event, Listing, Problem, UnsentReason};
+pub use event::{Command, DetourReason, Event, GroupDone, Listing, Problem, UnsentReason};
+pub use groups::Wish;
 pub use history::{Course, History, Line, State};
-pub use record::{Change, ClientRecord, Outgoing, ShownStreams};
+pub use record::{Change, ClientRecord, Outgoing, ShownStreams, Unsettled};
 
 use crate::holding::Holding;
 use crate::journal::Journal;
@@ -34,6 +38,8 @@ use crate::store::{Record as _, Room};
 use crate::time::{Now, Time};
 use crate::timers::Timers;
 use commands::WaitingFor;
+use fanout::Fanouts;
+use groups::Groups;
 use inbox::{Incoming, Source};
 use original::Originals;
 use outbox::Lane;
@@ -67,6 +73,8 @@ pub struct Client<P = Sound> {
     /// What the user was shown of the table.
     listed: Option<Listing>,
     lanes: BTreeMap<Name, Lane>,
+    fanouts: Fanouts,
+    groups: Groups,
     /// Messages whose predecessors have not arrived.
     holding: Holding<Incoming>,
     originals: Originals,
@@ -93,6 +101,8 @@ enum Timer {
     Session,
     /// The end of the patience with which commands wait for the registration.
     GiveUp,
+    /// The server's answer to a question about groups.
+    Groups,
     /// An acknowledgement from a recipient, or on its behalf.
     Lane(Name),
     /// A commit that takes along what was recorded lazily.
@@ -129,6 +139,8 @@ impl<P: Plant> Client<P> {
             roster: Roster::default(),
             listed: None,
             lanes: BTreeMap::new(),
+            fanouts: Fanouts::default(),
+            groups: Groups::default(),
             holding: Holding::new(),
             originals: Originals::default(),
             loopback: VecDeque::new(),
@@ -142,6 +154,7 @@ impl<P: Plant> Client<P> {
         };
         client.show_again();
         client.restore_outbox();
+        client.restore_wishes();
         client
     }
 
@@ -166,6 +179,8 @@ impl<P: Plant> Client<P> {
             (Gauge::Commands, self.commands.len()),
             (Gauge::Outbox, unsettled.sum()),
             (Gauge::Recipients, self.lanes.len()),
+            (Gauge::Requests, self.groups.len()),
+            (Gauge::Casts, self.fanouts.len()),
         ])
     }
 
@@ -210,9 +225,9 @@ impl<P: Plant> Client<P> {
             Packet::Table { table, from, to, latest, entries } if own.is_some() => {
                 self.table_part(now, Part { table, from, to, latest, entries });
             }
-            Packet::Deliver { from, stream, seq, base, stored_at } if own.is_some() => {
+            Packet::Deliver { from, stream, seq, base, stored_at, group } if own.is_some() => {
                 let id = MessageId { stream, seq };
-                self.message(Source::Server(stored_at), &from, id, base, body);
+                self.message(Source::Server(stored_at), &from, id, base, (body, group));
             }
             Packet::Saved { store, stream, seq } => {
                 self.saved(now, store, MessageId { stream, seq });
@@ -221,6 +236,9 @@ impl<P: Plant> Client<P> {
                 self.not_saved(now, MessageId { stream, seq }, reason);
             }
             Packet::HandedOver { stream, seq } => self.handed_over(now, MessageId { stream, seq }),
+            Packet::GroupAnswer { session, request, answer } if own == Some(session) => {
+                self.group_answered(now, request, answer);
+            }
             // Not from a server, or of a session that is over.
             _ => {}
         }
@@ -234,8 +252,9 @@ impl<P: Plant> Client<P> {
 
     fn handle_peer_packet(&mut self, now: Now, from: SocketAddr, packet: Packet, body: &[u8]) {
         match packet {
-            Packet::Message { from: name, stream, seq, base } => {
-                self.message_from_peer(from, &name, MessageId { stream, seq }, base, body);
+            Packet::Message { from: name, stream, seq, base, group } => {
+                let id = MessageId { stream, seq };
+                self.message_from_peer(from, &name, id, base, (body, group));
             }
             Packet::Ack { stream, seq } => self.acknowledged(now, from, MessageId { stream, seq }),
             Packet::Knock { nonce } => self.knocked(from, nonce),
@@ -288,6 +307,13 @@ impl<P: Plant> Client<P> {
         if !forgotten {
             self.journal.record(change);
         }
+    }
+
+    /// Changes the durable state after the user was told so. A crash in between makes it be told
+    /// again, and never not at all.
+    fn change_once_told(&mut self, change: Change) {
+        self.record.apply(&change);
+        self.journal.record_once_told(change);
     }
 
     /// Changes the durable state with the next commit, or after [`LAZY_COMMIT`].
@@ -371,6 +397,7 @@ impl<P: Plant> Machine for Client<P> {
                     self.departed(now);
                 }
                 Timer::GiveUp => self.give_up(now),
+                Timer::Groups => self.pump_groups(now),
                 Timer::Lane(name) => self.pump(now, &name),
                 Timer::Lazy => self.journal.hurry(),
             }

@@ -64,12 +64,54 @@ pub const FORMS: &[Form] = &[
     Form { verb: "send", usage: "send <name> <text>", what: "send a message", read: send },
     Form { verb: "reply", usage: "reply <text>", what: "answer whoever wrote last", read: reply },
     Form { verb: "to", usage: "to <name>", what: "talk to one; to alone ends it", read: to },
+    Form {
+        verb: "send_all",
+        usage: "send_all <text>",
+        what: "send a message to everybody",
+        read: |form, rest| Ok(asks(Command::SendAll { text: text(rest, form.usage)? })),
+    },
+    Form {
+        verb: "send_group",
+        usage: "send_group <group> <text>",
+        what: "send a message to a group you are in",
+        read: send_group,
+    },
     Form { verb: "list", usage: "list", what: "who is here", read: list },
     Form {
         verb: "history",
         usage: "history <name>",
         what: "what you wrote with somebody",
         read: |form, rest| Ok(asks(Command::History(only_name(rest, form)?))),
+    },
+    Form {
+        verb: "create_group",
+        usage: "create_group <group>",
+        what: "make a group and be its first member",
+        read: |form, rest| Ok(asks(Command::CreateGroup(only_name(rest, form)?))),
+    },
+    Form {
+        verb: "join_group",
+        usage: "join_group <group>",
+        what: "become a member",
+        read: |form, rest| Ok(asks(Command::JoinGroup(only_name(rest, form)?))),
+    },
+    Form {
+        verb: "leave_group",
+        usage: "leave_group <group>",
+        what: "be no member; the last one ends the group",
+        read: |form, rest| Ok(asks(Command::LeaveGroup(only_name(rest, form)?))),
+    },
+    Form {
+        verb: "list_groups",
+        usage: "list_groups",
+        what: "which groups there are",
+        read: |form, rest| alone(rest, form, asks(Command::ListGroups)),
+    },
+    Form {
+        verb: "list_members",
+        usage: "list_members <group>",
+        what: "who is in a group you are in",
+        read: |form, rest| Ok(asks(Command::ListMembers(only_name(rest, form)?))),
     },
     Form {
         verb: "dereg",
@@ -93,7 +135,7 @@ const QUIT: &str = "quit, or ctrl + c";
 /// The commands, one a line.
 #[must_use]
 pub fn help() -> Vec<String> {
-    FORMS.iter().map(|form| format!("{:<20} {}", form.usage, form.what)).collect()
+    FORMS.iter().map(|form| format!("{:<26} {}", form.usage, form.what)).collect()
 }
 
 /// Reads one line; `None` for an empty one.
@@ -150,9 +192,20 @@ fn asks(command: Command) -> Entry {
 }
 
 fn send(form: &Form, rest: &str) -> Result<Entry, BadCommand> {
+    let (to, text) = named_text(form, rest)?;
+    Ok(asks(Command::Send { to, text }))
+}
+
+fn send_group(form: &Form, rest: &str) -> Result<Entry, BadCommand> {
+    let (group, text) = named_text(form, rest)?;
+    Ok(asks(Command::SendGroup { group, text }))
+}
+
+/// A name, and behind one space a text.
+fn named_text(form: &Form, rest: &str) -> Result<(Name, String), BadCommand> {
     let (name, rest) = rest.trim_start().split_once(' ').ok_or(BadCommand::Usage(form.usage))?;
     let text = text(rest, form.usage)?;
-    Ok(asks(Command::Send { to: parse_name(name)?, text }))
+    Ok((parse_name(name)?, text))
 }
 
 fn reply(form: &Form, rest: &str) -> Result<Entry, BadCommand> {
@@ -197,6 +250,13 @@ impl fmt::Display for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Send { to, text } => write!(f, "send {to} {text}"),
+            Self::SendAll { text } => write!(f, "send_all {text}"),
+            Self::SendGroup { group, text } => write!(f, "send_group {group} {text}"),
+            Self::CreateGroup(group) => write!(f, "create_group {group}"),
+            Self::JoinGroup(group) => write!(f, "join_group {group}"),
+            Self::LeaveGroup(group) => write!(f, "leave_group {group}"),
+            Self::ListGroups => f.write_str("list_groups"),
+            Self::ListMembers(group) => write!(f, "list_members {group}"),
             Self::Register(name) => write!(f, "reg {name}"),
             Self::Deregister(name) => write!(f, "dereg {name}"),
             Self::List => f.write_str("list"),
@@ -220,6 +280,12 @@ mod tests {
     #[test]
     fn commands_are_what_the_original_had_and_a_few_more() {
         for line in ["send bob hello", "reg alice", "dereg alice", "list", "history bob", "quit"] {
+            assert_eq!(command(line).to_string(), line);
+        }
+        for line in ["send_all hi all", "send_group team hi", "create_group team", "list_groups"] {
+            assert_eq!(command(line).to_string(), line);
+        }
+        for line in ["join_group team", "leave_group team", "list_members team"] {
             assert_eq!(command(line).to_string(), line);
         }
         assert_eq!(command("ctrl + c"), Command::Finish);

@@ -20,15 +20,15 @@ use crate::cli::{DemoOptions, Style};
 use crate::client::{Client, ClientConfig, ClientRecord, Command, Event};
 use crate::drive::{Surroundings, drive};
 use crate::fault::{Faulty, HoldBack};
-use crate::interrupt::first_interrupt;
+use crate::interrupt::{HangUp, first_interrupt};
 use crate::protocol::{Name, StoreId, Token};
 use crate::real::{COMMANDS_AHEAD, SystemClock, bind, entropy, give_once, runtime};
 use crate::server::{Server, ServerConfig, ServerRecord};
 use crate::store::MemoryStore;
 use crate::time::Now;
 use crate::transport::{Transport, UdpTransport};
-use crate::ui::Mode;
 use crate::ui::front::{self, Front, Wishes};
+use crate::ui::{Mode, terminal};
 use course::Courses;
 pub use network::Rates;
 use network::{Host, Network};
@@ -51,8 +51,17 @@ type Wire = Faulty<HoldBack<UdpTransport, SystemClock>, Network>;
 ///
 /// It could not begin, or not go on. [`io::ErrorKind::BrokenPipe`]: nobody reads what it prints.
 pub(crate) fn run(options: &DemoOptions) -> anyhow::Result<bool> {
+    let mode = match options.style {
+        Some(Style::Json) => Mode::Json,
+        Some(Style::Plain) => Mode::Plain,
+        None => front::fitting(),
+    };
+    if mode == Mode::Editor {
+        terminal::deny_stops();
+    }
+    let hang_up = if mode == Mode::Editor { HangUp::Ends } else { HangUp::AsUsual };
     runtime()?.block_on(async {
-        let interrupted = first_interrupt().context("cannot wait for Ctrl-C")?;
+        let interrupted = first_interrupt(hang_up).context("cannot wait for Ctrl-C")?;
         let clock = SystemClock::start();
         let seed = options.seed.unwrap_or_else(|| u64::from(entropy().draw() as u16));
         let courses = Rc::new(RefCell::new(Courses::default()));
@@ -60,7 +69,8 @@ pub(crate) fn run(options: &DemoOptions) -> anyhow::Result<bool> {
         let server = open(&network, Host::Server, clock).await?;
         let user = open(&network, Host::User, clock).await?;
         let echo = open(&network, Host::Echo, clock).await?;
-        let (front, input) = front::open(wishes(options)).context("cannot use the terminal")?;
+        let (front, input) =
+            front::open(wishes(options, mode)).context("cannot use the terminal")?;
         front.notice(&greeting(options, seed))?;
 
         let (user_sender, mut user_commands) = mpsc::channel(COMMANDS_AHEAD);
@@ -69,10 +79,11 @@ pub(crate) fn run(options: &DemoOptions) -> anyhow::Result<bool> {
         let (echo_sender, mut echo_commands) = mpsc::channel(pace::AHEAD_MAX);
         let (_nobody, mut server_commands) = mpsc::channel(1);
         let pace = Pace::default();
+        let for_people = matches!(mode, Mode::Editor | Mode::Terminal);
         let (complete, understood) = (Cell::new(false), Cell::new(true));
         let on_event = |now: Now, mut event: Event, _: &Client| {
             if let Event::Left { complete: verdict } = &mut event {
-                *verdict &= for_people(&front) || understood.get();
+                *verdict &= for_people || understood.get();
                 complete.set(*verdict);
             }
             show(&front, &courses, now, &event)?;
@@ -101,17 +112,10 @@ pub(crate) fn run(options: &DemoOptions) -> anyhow::Result<bool> {
     })
 }
 
-fn for_people(front: &Front) -> bool {
-    matches!(front.mode(), Mode::Editor | Mode::Terminal)
-}
-
-fn wishes(options: &DemoOptions) -> Wishes {
+fn wishes(options: &DemoOptions, mode: Mode) -> Wishes {
     Wishes {
         name: name(USER),
-        mode: options.style.map(|style| match style {
-            Style::Json => Mode::Json,
-            Style::Plain => Mode::Plain,
-        }),
+        mode,
         color: options.color,
         history: false,
         partner: Some(name(ECHO)),

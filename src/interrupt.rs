@@ -12,6 +12,15 @@ use crate::ui::terminal;
 /// The exit code of a process that was not given the time to end by itself.
 const EXIT_INTERRUPTED: i32 = 1;
 
+/// What a terminal that is gone means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HangUp {
+    /// What it means to the operating system.
+    AsUsual,
+    /// The same as Ctrl-C.
+    Ends,
+}
+
 /// Reports the first Ctrl-C or SIGTERM, and ends the process at the second.
 ///
 /// Both are waited for in a thread of their own: a node that cannot go on, for nobody reads what
@@ -20,10 +29,10 @@ const EXIT_INTERRUPTED: i32 = 1;
 /// # Errors
 ///
 /// The operating system denies the signals or the thread.
-pub(crate) fn first_interrupt() -> io::Result<Receiver<()>> {
+pub(crate) fn first_interrupt(hang_up: HangUp) -> io::Result<Receiver<()>> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     // Before the thread runs: from here on a signal is not lost.
-    let mut interrupts = Interrupts::new(&runtime)?;
+    let mut interrupts = Interrupts::new(&runtime, hang_up)?;
     let (first, interrupted) = oneshot::channel();
     std::thread::Builder::new().name("interrupt".to_owned()).spawn(move || {
         runtime.block_on(interrupts.next());
@@ -40,16 +49,21 @@ pub(crate) fn first_interrupt() -> io::Result<Receiver<()>> {
 struct Interrupts {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
+    hang_up: Option<tokio::signal::unix::Signal>,
 }
 
 #[cfg(unix)]
 impl Interrupts {
-    fn new(runtime: &Runtime) -> io::Result<Self> {
+    fn new(runtime: &Runtime, hang_up: HangUp) -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         let _inside = runtime.enter();
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
+            hang_up: match hang_up {
+                HangUp::AsUsual => None,
+                HangUp::Ends => Some(signal(SignalKind::hangup())?),
+            },
         })
     }
 
@@ -58,7 +72,16 @@ impl Interrupts {
             biased;
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
+            Some(_) = received(&mut self.hang_up) => {}
         }
+    }
+}
+
+#[cfg(unix)]
+async fn received(signal: &mut Option<tokio::signal::unix::Signal>) -> Option<()> {
+    match signal {
+        Some(signal) => signal.recv().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -67,7 +90,7 @@ struct Interrupts;
 
 #[cfg(not(unix))]
 impl Interrupts {
-    fn new(_: &Runtime) -> io::Result<Self> {
+    fn new(_: &Runtime, _: HangUp) -> io::Result<Self> {
         Ok(Self)
     }
 

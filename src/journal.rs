@@ -12,6 +12,8 @@ pub(crate) struct Journal<E, C> {
     changes: Vec<C>,
     /// Whether the changes are worth a commit of their own.
     urgent: bool,
+    /// Changes for the commit after the next: what waits for the next says of them.
+    later: Vec<C>,
     waiting: Vec<Output<E, C>>,
     in_flight: Option<Vec<Output<E, C>>>,
     /// Commits asked for, and ended. A change made now is part of number `asked + 1`.
@@ -29,6 +31,7 @@ impl<E, C> Journal<E, C> {
             ready: VecDeque::new(),
             changes: Vec::new(),
             urgent: false,
+            later: Vec::new(),
             waiting: Vec::new(),
             in_flight: None,
             asked: 0,
@@ -46,6 +49,16 @@ impl<E, C> Journal<E, C> {
         self.changes.push(change);
         self.urgent = true;
         Ticket(self.asked + 1)
+    }
+
+    /// Asks the store to keep a change of which the user was just told. It becomes durable only
+    /// after that was said: a crash in between makes it be said again, and never not at all.
+    pub(crate) fn record_once_told(&mut self, change: C) {
+        if self.waiting.is_empty() {
+            self.record(change);
+        } else {
+            self.later.push(change);
+        }
     }
 
     /// Asks the store to keep a change with the next commit. Nothing waits for it.
@@ -106,7 +119,10 @@ impl<E, C> Journal<E, C> {
 
     /// Whether everything has been said and is durable.
     pub(crate) fn is_idle(&self) -> bool {
-        self.ready.is_empty() && self.changes.is_empty() && self.in_flight.is_none()
+        self.ready.is_empty()
+            && self.changes.is_empty()
+            && self.later.is_empty()
+            && self.in_flight.is_none()
     }
 
     pub(crate) fn poll(&mut self) -> Option<Output<E, C>> {
@@ -116,10 +132,11 @@ impl<E, C> Journal<E, C> {
         if self.in_flight.is_some() || !self.urgent {
             return None;
         }
-        self.urgent = false;
         self.asked += 1;
         self.in_flight = Some(std::mem::take(&mut self.waiting));
-        Some(Output::Commit(std::mem::take(&mut self.changes)))
+        let next = std::mem::take(&mut self.later);
+        self.urgent = !next.is_empty();
+        Some(Output::Commit(std::mem::replace(&mut self.changes, next)))
     }
 }
 
@@ -166,6 +183,19 @@ mod tests {
         journal.committed();
         assert!(journal.is_durable(third));
         assert_eq!(journal.poll(), Some(Output::Event("both")));
+    }
+
+    #[test]
+    fn what_is_remembered_once_told_is_not_durable_before() {
+        let mut journal = Outputs::new();
+        journal.record(1);
+        journal.event_durably("told");
+        journal.record_once_told(2);
+        assert_eq!(journal.poll(), Some(Output::Commit(vec![1])));
+        assert!(!journal.is_idle());
+        journal.committed();
+        assert_eq!(journal.poll(), Some(Output::Event("told")));
+        assert_eq!(journal.poll(), Some(Output::Commit(vec![2])));
     }
 
     #[test]

@@ -23,6 +23,10 @@ pub enum Gauge {
     Commands,
     /// Client: messages that are not settled.
     Outbox,
+    /// Client: requests about groups that are not answered.
+    Requests,
+    /// Client: texts to many whose copies have not all had their outcome.
+    Casts,
     /// Client: recipients to whom anything was ever sent.
     Recipients,
     /// Server: clients that are here.

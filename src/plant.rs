@@ -79,4 +79,16 @@ pub enum Bug {
     TableSentOnce,
     /// Server: how often a stored message was sent is remembered when nobody asks any more.
     KeepsFlights,
+    /// Server: who belongs to which group is not remembered over a restart.
+    ForgetsMembership,
+    /// Server: a request about groups that is repeated is carried out again.
+    AsksTwice,
+    /// Server: who leaves a group stays in it.
+    KeepsLeavers,
+    /// Server: the sender is told that a stored message was shown when it is handed over.
+    ReceiptAtHandOver,
+    /// Client: a message to a group goes to those who were its members at the last one.
+    StaleMembers,
+    /// Client: what was sent to a group is sent to all of it again after a restart.
+    CastsAgain,
 }

@@ -4,12 +4,16 @@
 //! The original program's dialect is not here but in `original`.
 
 pub mod envelope;
+mod group;
 pub mod hello;
 mod id;
 pub mod limits;
 mod name;
 mod packet;
 
-pub use id::{Cookie, MessageId, Nonce, SessionId, StoreId, StreamId, StreamKey, TableId, Token};
+pub use group::{GroupAnswer, GroupAsk, GroupRefusal, GroupTag};
+pub use id::{
+    CastId, Cookie, MessageId, Nonce, SessionId, StoreId, StreamId, StreamKey, TableId, Token,
+};
 pub use name::{BadName, NAME_MAX, Name};
 pub use packet::{NotSaved, Packet, PacketKind, Refusal, TableEntry};

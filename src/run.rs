@@ -13,14 +13,14 @@ use tokio::sync::mpsc;
 use crate::cli::{ClientOptions, Data, Style, Task};
 use crate::client::{self, Client, ClientConfig, ClientRecord};
 use crate::drive::{Surroundings, drive};
-use crate::interrupt::first_interrupt;
+use crate::interrupt::{HangUp, first_interrupt};
 use crate::keep::Keeper;
 use crate::protocol::Token;
 use crate::real::{COMMANDS_AHEAD, SystemClock, bind, entropy, give_once, runtime};
 use crate::time::Now;
 use crate::transport;
-use crate::ui::Mode;
 use crate::ui::front::{self, Wishes};
+use crate::ui::{Mode, terminal};
 use crate::{demo, look_after, serve};
 
 /// Runs what was asked for, to its end. Whether everything that it was to do is done.
@@ -39,12 +39,17 @@ pub fn run(task: Task) -> anyhow::Result<bool> {
 
 fn run_client(options: ClientOptions) -> anyhow::Result<bool> {
     let server = resolve(&options.host, options.server_port)?;
+    let mode = match options.style {
+        Some(Style::Json) => Mode::Json,
+        Some(Style::Plain) => Mode::Plain,
+        None => front::fitting(),
+    };
+    if mode == Mode::Editor {
+        terminal::deny_stops();
+    }
     let wishes = Wishes {
         name: options.name.clone(),
-        mode: options.style.map(|style| match style {
-            Style::Json => Mode::Json,
-            Style::Plain => Mode::Plain,
-        }),
+        mode,
         color: options.color,
         history: options.history,
         partner: None,
@@ -52,7 +57,9 @@ fn run_client(options: ClientOptions) -> anyhow::Result<bool> {
     runtime()?.block_on(async {
         let transport = bind(None, options.port).await?;
         let (sender, mut commands) = mpsc::channel(COMMANDS_AHEAD);
-        let interrupted = first_interrupt().context("cannot wait for Ctrl-C")?;
+        // Whose terminal is gone has left; whoever was started by nohup means to stay.
+        let hang_up = if mode == Mode::Editor { HangUp::Ends } else { HangUp::AsUsual };
+        let interrupted = first_interrupt(hang_up).context("cannot wait for Ctrl-C")?;
 
         let mut entropy = entropy();
         let fresh = ClientRecord::new(Token(entropy.draw()));
@@ -64,7 +71,7 @@ fn run_client(options: ClientOptions) -> anyhow::Result<bool> {
         let port = transport.local_addr()?.port();
         let config = ClientConfig { name: options.name, server, port };
         let (front, input) = front::open(wishes).context("cannot use the terminal")?;
-        let for_people = matches!(front.mode(), Mode::Editor | Mode::Terminal);
+        let for_people = matches!(mode, Mode::Editor | Mode::Terminal);
         // Not before it says so; and a script is not done if a line of it was not understood.
         let complete = Cell::new(false);
         let understood = Cell::new(true);

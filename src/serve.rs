@@ -12,7 +12,7 @@ use tokio::sync::mpsc::{self, Receiver, Sender};
 
 use crate::cli::{Data, ServerOptions};
 use crate::drive::{Clock, Surroundings, drive};
-use crate::interrupt::{StatsSignal, first_interrupt};
+use crate::interrupt::{HangUp, StatsSignal, first_interrupt};
 use crate::keep::Keeper;
 use crate::protocol::StoreId;
 use crate::real::{COMMANDS_AHEAD, SystemClock, bind, entropy, give, give_once, runtime};
@@ -35,7 +35,7 @@ pub(crate) fn run(options: &ServerOptions) -> anyhow::Result<()> {
             .await
             .context("cannot open a second port for answers to the original's clients")?;
         let (sender, mut commands) = mpsc::channel(COMMANDS_AHEAD);
-        let interrupted = first_interrupt().context("cannot wait for Ctrl-C")?;
+        let interrupted = first_interrupt(HangUp::AsUsual).context("cannot wait for Ctrl-C")?;
         let asked = StatsSignal::new().context("cannot wait for the signal USR1")?;
         let lines = stdin_lines_in_front().context("cannot read standard input")?;
 

@@ -6,7 +6,9 @@
 mod cookie;
 mod counters;
 mod event;
+mod groups;
 mod mail;
+mod membership;
 mod original;
 mod record;
 mod registration;
@@ -20,7 +22,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 pub use counters::{Counters, Dropped, Stats};
-pub use event::{Command, Event, GoneReason};
+pub use event::{Command, Event, GoneReason, GroupChange};
+pub use membership::{Answered, Membership};
 pub use record::{Account, Change, Letter, Progress, ServerRecord, Standing};
 pub use snapshot::Snapshot;
 
@@ -192,10 +195,10 @@ impl<P: Plant> Server<P> {
                     self.table_acked(now, &name, table, version);
                 }
             }
-            Packet::Save { session, to, stream, seq, base, unreachable } => {
+            Packet::Save { session, to, stream, seq, base, unreachable, group } => {
                 if let Some(sender) = self.authenticate(now, session, from) {
                     let id = MessageId { stream, seq };
-                    let save = Save { to: to.clone(), body: body.to_vec() };
+                    let save = Save { to: to.clone(), body: body.to_vec(), group };
                     self.save(now, (&sender, from), id, base, save);
                     if unreachable {
                         self.probe(now, &to, None);
@@ -210,6 +213,11 @@ impl<P: Plant> Server<P> {
             Packet::HandedOverAck { session, stream, seq } => {
                 if let Some(sender) = self.authenticate(now, session, from) {
                     self.told(&StreamKey { from: sender, stream }, seq);
+                }
+            }
+            Packet::GroupAsk { session, request, ask } => {
+                if let Some(name) = self.authenticate(now, session, from) {
+                    self.group_asked((&name, from), session, request, ask);
                 }
             }
             // With a cookie that is stale or forged.

@@ -186,7 +186,8 @@ mod tests {
     fn message(text: &str) -> Event {
         let id = MessageId { stream: StreamId(1), seq: 1 };
         let from = "bob".parse().unwrap();
-        Event::Message { id, from, text: text.to_owned(), stored_at: None, again: false }
+        let text = text.to_owned();
+        Event::Message { id, from, text, stored_at: None, group: None, again: false }
     }
 
     fn shown(mode: Mode, use_it: impl FnOnce(&mut Screen<Vec<u8>>) -> io::Result<()>) -> String {

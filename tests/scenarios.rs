@@ -22,6 +22,8 @@ scenarios! {
     deliver_and_shown_lost_is_delivered_again
     deregister_lost_leaves_all_the_same
     deregister_never_arrives_lease_ends
+    group_made_and_the_answer_lost_is_made_once
+    group_message_reaches_each_member_once_and_waits_for_who_is_away
     handed_over_and_its_ack_lost_is_told_again
     keep_alives_lost_stays_registered
     knock_and_answer_lost_direct_way_is_found_again
@@ -29,10 +31,12 @@ scenarios! {
     leaving_quits_and_comes_back_with_mail
     link_cut_both_ways_messages_go_over_the_server
     lost_ack_is_resent_and_shown_once
+    member_joins_and_another_leaves_while_a_message_is_sent
     message_and_ack_twice_shown_once
     message_by_two_paths_shown_once
     message_lost_five_times_goes_over_the_server
     message_lost_four_times_is_received_directly
+    message_to_everybody_reaches_those_who_are_away_too
     messages_overtake_each_other_shown_in_order
     name_in_use_refusal_lost_is_told_again
     name_of_a_silent_holder_is_taken_over
@@ -41,20 +45,38 @@ scenarios! {
     recipient_back_on_another_port_gets_the_message
     recipient_gone_without_a_word_message_is_saved
     recipient_killed_after_its_ack_message_stays_received
+    recipient_killed_after_showing_before_acknowledging_is_marked
     recipient_killed_before_its_ack_shows_nothing_again
+    recipient_loses_power_after_remembering_message_is_shown_again_marked
+    recipient_loses_power_before_it_remembers_message_is_shown_later
     recipient_stands_still_and_shows_everything_once
     registration_and_message_at_the_same_time_shown_once
     registration_granted_after_leaving_leaves_no_ghost
     save_and_deliver_twice_shown_once
     save_and_saved_lost_is_saved_once
+    sender_killed_before_it_knows_the_members_sends_each_one_copy
     sender_killed_before_it_remembers_the_ack_has_told_it
     sender_killed_with_unsent_messages_sends_them_later
+    sender_loses_power_as_the_message_is_typed_nothing_is_sent
+    sender_loses_power_with_the_message_on_its_disk_sends_it_later
     server_clock_set_nothing_expires
+    server_disk_full_hand_over_goes_on
+    server_disk_full_message_is_unsent_and_saved_when_there_is_room
+    server_disk_slow_holds_up_nothing_else
     server_killed_before_the_commit_message_is_saved_later
+    server_killed_between_a_join_and_its_answer_keeps_the_member
     server_killed_between_commit_and_saved_is_saved_once
     server_killed_during_hand_over_shown_once
+    server_loses_power_again_while_it_recovers_nothing_is_lost
+    server_loses_power_as_its_store_is_made_it_makes_another
+    server_loses_power_during_hand_over_shown_once
+    server_loses_power_inside_the_commit_but_has_it_message_is_saved_once
+    server_loses_power_inside_the_commit_message_is_saved_later
+    server_loses_power_writes_are_torn_message_is_saved_later
     server_restart_unknown_lost_registers_again
+    server_sync_fails_and_power_is_lost_later_nothing_is_lost
     server_unreachable_message_is_unsent_and_goes_out_later
+    server_write_fails_it_ends_and_goes_on_when_started_again
     sign_in_packets_lost_registers_later
     sign_in_packets_twice_registers_once
     table_and_its_ack_lost_tables_converge

@@ -37,6 +37,12 @@ pub const BUGS: &[(Bug, &str)] = &[
     (Bug::KeepsOldAddress, "keeps-old-address"),
     (Bug::TableSentOnce, "table-sent-once"),
     (Bug::KeepsFlights, "keeps-flights"),
+    (Bug::ForgetsMembership, "forgets-membership"),
+    (Bug::AsksTwice, "asks-twice"),
+    (Bug::KeepsLeavers, "keeps-leavers"),
+    (Bug::ReceiptAtHandOver, "receipt-at-hand-over"),
+    (Bug::StaleMembers, "stale-members"),
+    (Bug::CastsAgain, "casts-again"),
 ];
 
 /// The bug of this name.

@@ -248,6 +248,8 @@ fn mishaps(plan: &Plan, outcome: &Outcome) -> Mishaps {
             _ => {}
         }
     }
+    // A host that loses its power is not killed once more.
+    mishaps.crashes = mishaps.crashes.saturating_sub(mishaps.disks.power_cuts);
     mishaps
 }
 

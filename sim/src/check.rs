@@ -5,6 +5,7 @@
 mod bounds;
 mod convergence;
 mod delivered;
+mod groups;
 mod kept;
 mod loss;
 mod memory;
@@ -97,6 +98,7 @@ pub const CHECKERS: &[Checker] = &[
     memory::CHECKER,
     presence::CHECKER,
     model::CHECKER,
+    groups::CHECKER,
 ];
 
 /// Every promise that the run broke; if it was healed, also those that hold only then.

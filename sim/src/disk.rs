@@ -174,7 +174,10 @@ impl Inner {
         match event.fault {
             DiskFault::Full { lasts } => {
                 let until = lasts.map(|lasts| self.now.saturating_add(lasts));
-                self.full = Some(Full { pages: self.used(), until });
+                // Whoever has not held a reserve back finds room for one: without any, no program
+                // can go on.
+                let room = if self.is_reserve_held { 0 } else { RESERVE_PAGES };
+                self.full = Some(Full { pages: self.used() + room, until });
             }
             DiskFault::Slow { by } => self.delay += by,
             DiskFault::PowerCut { .. } | DiskFault::Fails => {}

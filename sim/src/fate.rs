@@ -373,7 +373,7 @@ mod tests {
         let mut quiet = Fates::new(1, plan.clone());
         let mut busy = Fates::new(1, plan);
         for number in 1..100 {
-            let message = Label { host: alice.clone(), number };
+            let message = Label::new(alice.clone(), number);
             let decide = |fates: &mut Fates, kind| {
                 fates.decide(Duration::ZERO, (&alice, &bob), kind, Some(&message))
             };

@@ -149,7 +149,7 @@ fn without(scenario: &Scenario, index: usize) -> Option<Scenario> {
             };
             let (old, new) = (number(true), number(false));
             let kept = !gone.contains(&at);
-            let label = |number| Label { host: host.clone(), number };
+            let label = |number| Label::new(host.clone(), number);
             renamed.push((label(old), kept.then(|| label(new))));
             typed.push((host.clone(), u32::from(kept)));
         }
@@ -159,8 +159,8 @@ fn without(scenario: &Scenario, index: usize) -> Option<Scenario> {
     }
     left.retain_mut(|step| match &mut step.verb {
         Verb::Fault { target: Target { message: Some(message), .. }, .. } => {
-            match renamed.iter().find(|(old, _)| old == message) {
-                Some((_, Some(new))) => *message = new.clone(),
+            match renamed.iter().find(|(old, _)| *old == message.command()) {
+                Some((_, Some(new))) => message.number = new.number,
                 Some((_, None)) => return false,
                 None => {}
             }

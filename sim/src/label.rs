@@ -8,7 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use udpchat::protocol::{MessageId, Name};
+use udpchat::protocol::{CastId, GroupTag, MessageId, Name};
 
 /// The name of a host, as scenarios write it.
 pub type HostName = Arc<str>;
@@ -18,17 +18,40 @@ pub type HostName = Arc<str>;
 pub struct Label {
     /// Where it was typed.
     pub host: HostName,
-    /// Which of the host's `send` commands it was, from 1.
+    /// Which of the host's commands that send it was, from 1.
     pub number: u32,
+    /// For whom, if it is one copy of a text to many.
+    pub copy: Option<Name>,
+}
+
+impl Label {
+    /// What the host's command of this number sends, or all of its copies.
+    #[must_use]
+    pub const fn new(host: HostName, number: u32) -> Self {
+        Self { host, number, copy: None }
+    }
+
+    /// The command's label, also if this is one of a copy.
+    #[must_use]
+    pub fn command(&self) -> Self {
+        Self::new(self.host.clone(), self.number)
+    }
+
+    /// The label of a copy.
+    #[must_use]
+    pub fn copy_for(&self, to: &Name) -> Self {
+        Self { copy: Some(to.clone()), ..self.clone() }
+    }
 }
 
 impl fmt::Display for Label {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}#{}", self.host, self.number)
+        write!(f, "{}#{}", self.host, self.number)?;
+        self.copy.iter().try_for_each(|to| write!(f, "@{to}"))
     }
 }
 
-/// Not of the form `alice#3`.
+/// Not of the form `alice#3` or `alice#3@bob`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadLabel;
 
@@ -37,11 +60,46 @@ impl FromStr for Label {
 
     fn from_str(text: &str) -> Result<Self, BadLabel> {
         let (host, number) = text.split_once('#').ok_or(BadLabel)?;
+        let (number, to) = number.split_once('@').map_or((number, None), |(n, to)| (n, Some(to)));
+        let copy = to.map(str::parse).transpose().map_err(|_| BadLabel)?;
         let number = number.parse().map_err(|_| BadLabel)?;
         if host.is_empty() || number == 0 {
             return Err(BadLabel);
         }
-        Ok(Self { host: host.into(), number })
+        Ok(Self { host: host.into(), number, copy })
+    }
+}
+
+/// For whom a text was typed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// One recipient.
+    One(Name),
+    /// The other members of a group.
+    Group(Name),
+    /// Everybody.
+    All,
+}
+
+impl Audience {
+    /// Whom a message is for: its recipient, unless it is a copy of a text to more.
+    #[must_use]
+    pub fn of(to: &Name, group: Option<&GroupTag>) -> Self {
+        match group {
+            None => Self::One(to.clone()),
+            Some(GroupTag { name: Some(group), .. }) => Self::Group(group.clone()),
+            Some(GroupTag { name: None, .. }) => Self::All,
+        }
+    }
+}
+
+impl fmt::Display for Audience {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::One(name) => name.fmt(f),
+            Self::Group(group) => write!(f, "group {group}"),
+            Self::All => f.write_str("everybody"),
+        }
     }
 }
 
@@ -49,6 +107,10 @@ impl FromStr for Label {
 #[derive(Clone, Debug, Default)]
 pub struct Labels {
     by_id: BTreeMap<MessageId, Label>,
+    /// The command that each text to many came of.
+    by_cast: BTreeMap<CastId, Label>,
+    /// Which label was given before which.
+    places: BTreeMap<Label, usize>,
     /// Sends that were typed and whose id is not yet known, by host, in the order typed.
     typed: BTreeMap<HostName, VecDeque<Typed>>,
 }
@@ -56,34 +118,57 @@ pub struct Labels {
 #[derive(Clone, Debug)]
 struct Typed {
     label: Label,
-    to: Name,
+    to: Audience,
     text: String,
 }
 
 impl Labels {
-    /// A `send` was typed.
-    pub fn typed(&mut self, label: Label, to: Name, text: String) {
+    /// A command that sends was typed.
+    pub fn typed(&mut self, label: Label, to: Audience, text: String) {
         self.typed.entry(label.host.clone()).or_default().push_back(Typed { label, to, text });
     }
 
-    /// The host's client has given this id to what it was told to send.
-    pub fn accepted(&mut self, host: &HostName, id: MessageId, to: &Name, text: &str) {
-        let Some(typed) = self.typed.get_mut(host) else { return };
-        let found = typed.iter().position(|typed| typed.to == *to && typed.text == text);
-        if let Some(typed) = found.and_then(|index| typed.remove(index)) {
-            self.by_id.insert(id, typed.label);
+    /// The host's client has given this id to what it was told to send to many.
+    pub fn cast(&mut self, host: &HostName, group: &GroupTag, text: Option<&str>) {
+        let to = group.name.clone().map_or(Audience::All, Audience::Group);
+        if !self.by_cast.contains_key(&group.cast)
+            && let Some(label) = self.take(host, &to, text)
+        {
+            self.by_cast.insert(group.cast, label);
         }
     }
 
-    /// The host's client says that it sends this id to somebody; in case it wrote down no text.
-    pub fn announced(&mut self, host: &HostName, id: MessageId, to: &Name) {
-        let Some(typed) = self.typed.get_mut(host) else { return };
-        if !self.by_id.contains_key(&id)
-            && let Some(index) = typed.iter().position(|typed| typed.to == *to)
-            && let Some(typed) = typed.remove(index)
-        {
-            self.by_id.insert(id, typed.label);
+    /// The host's client has given this id to what it was told to send, or to a copy of it; `text`
+    /// is none if it wrote down none.
+    pub fn accepted(
+        &mut self,
+        host: &HostName,
+        id: MessageId,
+        (to, group): (&Name, Option<&GroupTag>),
+        text: Option<&str>,
+    ) {
+        if text.is_none() && self.by_id.contains_key(&id) {
+            return;
         }
+        let label = match group {
+            None => self.take(host, &Audience::One(to.clone()), text),
+            Some(group) => {
+                self.cast(host, group, text);
+                self.by_cast.get(&group.cast).map(|label| label.copy_for(to))
+            }
+        };
+        if let Some(label) = label {
+            let place = self.places.len();
+            self.places.entry(label.clone()).or_insert(place);
+            self.by_id.insert(id, label);
+        }
+    }
+
+    fn take(&mut self, host: &HostName, to: &Audience, text: Option<&str>) -> Option<Label> {
+        let typed = self.typed.get_mut(host)?;
+        let is_it = |typed: &Typed| typed.to == *to && text.is_none_or(|text| typed.text == text);
+        let index = typed.iter().position(is_it)?;
+        typed.remove(index).map(|typed| typed.label)
     }
 
     /// What was typed at the host and not accepted is forgotten.
@@ -95,6 +180,18 @@ impl Labels {
     #[must_use]
     pub fn get(&self, id: MessageId) -> Option<&Label> {
         self.by_id.get(&id)
+    }
+
+    /// The label of the command that sent a text to many.
+    #[must_use]
+    pub fn of_cast(&self, cast: CastId) -> Option<&Label> {
+        self.by_cast.get(&cast)
+    }
+
+    /// The messages of one host have their ids in this order.
+    #[must_use]
+    pub fn place(&self, label: &Label) -> Option<usize> {
+        self.places.get(label).copied()
     }
 }
 
@@ -114,10 +211,11 @@ mod tests {
         let id = |seq| MessageId { stream: StreamId(7), seq };
         let mut labels = Labels::default();
         for (number, text) in [(1, "one"), (2, "refused"), (3, "one"), (4, "four")] {
-            labels.typed(Label { host: alice.clone(), number }, bob.clone(), text.to_owned());
+            let to = Audience::One(bob.clone());
+            labels.typed(Label::new(alice.clone(), number), to, text.to_owned());
         }
         for (seq, text) in [(1, "one"), (2, "one"), (3, "four"), (4, "one")] {
-            labels.accepted(&alice, id(seq), &bob, text);
+            labels.accepted(&alice, id(seq), (&bob, None), Some(text));
         }
         assert_eq!(labels.get(id(1)), Some(&label("alice#1")));
         assert_eq!(labels.get(id(2)), Some(&label("alice#3")));
@@ -126,9 +224,28 @@ mod tests {
     }
 
     #[test]
+    fn copies_have_their_recipients_in_their_labels() {
+        let alice: HostName = "alice".into();
+        let (bob, carol): (Name, Name) = ("bob".parse().unwrap(), "carol".parse().unwrap());
+        let group = GroupTag { cast: CastId(1), name: None };
+        let mut labels = Labels::default();
+        labels.typed(Label::new(alice.clone(), 1), Audience::All, "hi".to_owned());
+        for (to, stream) in [(&bob, 7), (&carol, 8)] {
+            let id = MessageId { stream: StreamId(stream), seq: 1 };
+            labels.accepted(&alice, id, (to, Some(&group)), Some("hi"));
+            let expected = label(&format!("alice#1@{to}"));
+            assert_eq!(labels.get(id), Some(&expected));
+        }
+        assert_eq!(labels.of_cast(CastId(1)), Some(&label("alice#1")));
+        assert!(labels.place(&label("alice#1@bob")) < labels.place(&label("alice#1@carol")));
+    }
+
+    #[test]
     fn a_label_is_read_as_it_is_written() {
-        assert_eq!(label("bob#12").to_string(), "bob#12");
-        for bad in ["bob", "#1", "bob#", "bob#0", "bob#x"] {
+        for good in ["bob#12", "bob#12@carol"] {
+            assert_eq!(label(good).to_string(), good);
+        }
+        for bad in ["bob", "#1", "bob#", "bob#0", "bob#x", "bob#1@", "bob#1@?"] {
             assert_eq!(bad.parse::<Label>(), Err(BadLabel), "{bad}");
         }
     }

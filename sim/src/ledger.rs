@@ -8,7 +8,7 @@ use std::time::Duration;
 use udpchat::client::Event;
 use udpchat::protocol::{MessageId, Name};
 
-use crate::label::{HostName, Label};
+use crate::label::{Audience, HostName, Label};
 use crate::log::{Durable, Entry, Log, What};
 use crate::plan;
 
@@ -23,6 +23,21 @@ pub struct Ledger {
     pub screens: BTreeMap<HostName, Vec<OnScreen>>,
     /// When the server's disk first had what.
     pub stored: BTreeMap<Label, Duration>,
+    /// Texts to many, by their commands. Their copies are messages.
+    pub casts: BTreeMap<Label, Cast>,
+}
+
+/// A text to many.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cast {
+    /// To whom it was typed.
+    pub to: Audience,
+    /// Its text.
+    pub text: String,
+    /// When.
+    pub typed: Duration,
+    /// Each time that its sender began to send it, to whom: once.
+    pub sending: Vec<(Duration, Vec<Name>)>,
 }
 
 /// One message.
@@ -38,15 +53,13 @@ pub struct Message {
     pub told: Vec<(Duration, Told)>,
     /// Where it was shown, in order.
     pub shown: Vec<Shown>,
-    /// Whether its sender was killed right after it was told that it is given up, perhaps before
+    /// Whether its sender's disk has that it needs no further care.
+    pub settled: bool,
+    /// Whether its sender's program was ended after it had told that it is given up, and before
     /// its disk had that: then the next life tries again. Told first and remembered then, for the
     /// other way round nobody might ever be told.
     pub killed_giving_up: bool,
 }
-
-/// A commit that was asked for so long ago has ended: two of the slowest disk's, for a change may
-/// have to wait for the one before.
-const COMMITTED_AFTER: Duration = Duration::from_millis(250);
 
 /// What a sender is told about a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,6 +72,8 @@ pub enum Told {
     Unsent,
     /// Not sent, and given up.
     GivenUp,
+    /// The recipient has seen what was saved before.
+    ReadLater,
 }
 
 /// A message on a screen.
@@ -104,6 +119,11 @@ struct HostSoFar {
 }
 
 impl Message {
+    fn new(to: Name, text: String) -> Self {
+        let (told, shown) = (Vec::new(), Vec::new());
+        Self { to, text, accepted: None, told, shown, settled: false, killed_giving_up: false }
+    }
+
     /// Whether its sender was ever told this.
     #[must_use]
     pub fn was_told(&self, what: Told) -> bool {
@@ -127,7 +147,7 @@ impl Ledger {
             let host = hosts.entry(&entry.host).or_default();
             match &entry.what {
                 What::Typed { line, label: Some(label), refused: None } => {
-                    ledger.typed(label, line);
+                    ledger.typed(entry.at, label, line);
                 }
                 What::Client(event) => ledger.client_said(log, entry, host, event),
                 What::Durable(Durable::Stored(label)) => {
@@ -146,7 +166,12 @@ impl Ledger {
                     host.lives += 1;
                     host.displayed_at_start.clone_from(&host.displayed);
                 }
-                What::Crashed => ledger.killed(entry.at, &entry.host),
+                What::Durable(Durable::Settled(label)) => {
+                    if let Some(message) = ledger.messages.get_mut(label) {
+                        message.settled = true;
+                    }
+                }
+                What::Crashed | What::Ended { error: Some(_) } => ledger.killed(&entry.host),
                 _ => {}
             }
         }
@@ -158,18 +183,28 @@ impl Ledger {
         self.messages.values().filter(|message| which(message)).count()
     }
 
-    fn typed(&mut self, label: &Label, line: &str) {
-        if let Some((to, text)) = plan::message(line) {
-            let (told, shown) = (Vec::new(), Vec::new());
-            let message =
-                Message { to, text, accepted: None, told, shown, killed_giving_up: false };
-            self.messages.insert(label.clone(), message);
+    fn typed(&mut self, at: Duration, label: &Label, line: &str) {
+        match plan::message(line) {
+            None => {}
+            Some((Audience::One(to), text)) => {
+                self.messages.insert(label.clone(), Message::new(to, text));
+            }
+            Some((to, text)) => {
+                let cast = Cast { to, text, typed: at, sending: Vec::new() };
+                self.casts.insert(label.clone(), cast);
+            }
         }
     }
 
     fn client_said(&mut self, log: &Log, entry: &Entry, so_far: &HostSoFar, event: &Event) {
         let (at, host) = (entry.at, &entry.host);
-        match event {
+        match event.plain() {
+            Event::SendingMany { group, to } => {
+                let label = log.labels.of_cast(group.cast);
+                if let Some(cast) = label.and_then(|label| self.casts.get_mut(label)) {
+                    cast.sending.push((at, to.clone()));
+                }
+            }
             Event::Sending { id, .. } => {
                 if let Some(message) = self.message(log, *id) {
                     message.accepted = Some(at);
@@ -177,6 +212,7 @@ impl Ledger {
             }
             Event::Received { id, .. } => self.told(log, at, *id, Told::Received),
             Event::Saved { id, .. } => self.told(log, at, *id, Told::Saved),
+            Event::ReadLater { id, .. } => self.told(log, at, *id, Told::ReadLater),
             Event::Unsent { id, reason, .. } if reason.is_final() => {
                 self.told(log, at, *id, Told::GivenUp);
             }
@@ -188,7 +224,7 @@ impl Ledger {
                 let known = label.as_ref().is_some_and(|it| so_far.displayed_at_start.contains(it));
                 let shown = Shown { at, host: host.clone(), from, text, again, life, known };
                 let Some(label) = label else { return self.strays.push(shown) };
-                if let Some(message) = self.messages.get_mut(&label) {
+                if let Some(message) = self.message(log, *id) {
                     message.shown.push(shown);
                 }
                 let line = OnScreen { label, at, again, life };
@@ -198,14 +234,11 @@ impl Ledger {
         }
     }
 
-    /// A host was killed.
-    fn killed(&mut self, at: Duration, host: &HostName) {
+    /// A host's program was killed, or its disk failed.
+    fn killed(&mut self, host: &HostName) {
         for (label, message) in &mut self.messages {
-            let last = message.told.last();
-            let lately = last.is_some_and(|(told_at, told)| {
-                *told == Told::GivenUp && at.saturating_sub(*told_at) <= COMMITTED_AFTER
-            });
-            message.killed_giving_up |= lately && label.host == *host;
+            let given_up = message.told.last().is_some_and(|(_, told)| *told == Told::GivenUp);
+            message.killed_giving_up |= given_up && !message.settled && label.host == *host;
         }
     }
 
@@ -216,6 +249,18 @@ impl Ledger {
     }
 
     fn message(&mut self, log: &Log, id: MessageId) -> Option<&mut Message> {
-        self.messages.get_mut(log.labels.get(id)?)
+        let label = log.labels.get(id)?;
+        self.know(label);
+        self.messages.get_mut(label)
+    }
+
+    /// Copies are made when they are first heard of.
+    fn know(&mut self, label: &Label) {
+        if let Some(to) = &label.copy
+            && let Some(cast) = self.casts.get(&label.command())
+        {
+            let new = || Message::new(to.clone(), cast.text.clone());
+            self.messages.entry(label.clone()).or_insert_with(new);
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use udpchat::fault::Damage;
-use udpchat::protocol::PacketKind;
+use udpchat::protocol::{Name, PacketKind};
 use udpchat::{client, server};
 
 use crate::disk::DiskEvent;
@@ -117,12 +117,28 @@ pub enum What {
 pub enum Durable {
     /// The server's: a message.
     Stored(Label),
+    /// The server's: that somebody belongs to a group.
+    Joined {
+        /// Which group.
+        group: Name,
+        /// Who.
+        member: Name,
+    },
+    /// The server's: that somebody belongs to a group no more.
+    Left {
+        /// Which group.
+        group: Name,
+        /// Who.
+        member: Name,
+    },
     /// A recipient's: a message that it is about to show.
     Remembered(Label),
     /// A recipient's: that a message was shown.
     Displayed(Label),
     /// A sender's: a message that is not settled.
     Typed(Label),
+    /// A sender's: that a message needs no further care.
+    Settled(Label),
     /// The server's: that a message, and all before it of the same stream, are delivered.
     Delivered(Label),
 }
@@ -206,8 +222,17 @@ impl Log {
             What::Durable(Durable::Displayed(label)) => {
                 format!("remembers that {label} was shown")
             }
+            What::Durable(Durable::Joined { group, member }) => {
+                format!("has on its disk that {member} is in {group}")
+            }
+            What::Durable(Durable::Left { group, member }) => {
+                format!("has on its disk that {member} is not in {group}")
+            }
             What::Durable(Durable::Typed(label)) => {
                 format!("has on its disk that {label} is to be sent")
+            }
+            What::Durable(Durable::Settled(label)) => {
+                format!("has on its disk that it is done with {label}")
             }
             What::Durable(Durable::Delivered(label)) => {
                 format!("has on its disk that {label} is delivered")
@@ -246,10 +271,37 @@ impl Log {
             Event::Detour { id, to, reason } => {
                 format!("* {} to {to} over the server: {}", self.label(*id), detour(*reason))
             }
-            Event::Message { id, from, text, stored_at, again } => {
+            Event::Message { id, from, text, stored_at, group, again } => {
                 let stored = stored_at.map(|at| format!(" (stored {at})")).unwrap_or_default();
+                let to = group.as_ref().map(|group| format!(" to {group}")).unwrap_or_default();
                 let again = if *again { " (again)" } else { "" };
-                format!("* SHOWS {} from {from}: {text:?}{stored}{again}", self.label(*id))
+                format!("* SHOWS {} from {from}{to}: {text:?}{stored}{again}", self.label(*id))
+            }
+            Event::ReadLater { id, to, .. } => {
+                format!("* {}, saved before, received by {to}", self.label(*id))
+            }
+            Event::SendingMany { group, to } => {
+                let label = self.labels.of_cast(group.cast).map(Label::to_string);
+                let label = label.unwrap_or_else(|| "unknown".to_owned());
+                format!("* sending {label} to {group}: {}", names(to))
+            }
+            Event::Copy { event, .. } => self.client_says(event),
+            Event::CastOutcome { group, received, saved, unsent } => {
+                let label = self.labels.of_cast(group.cast).map(Label::to_string);
+                let label = label.unwrap_or_else(|| "unknown".to_owned());
+                format!("* {label} to {group}: {received} received, {saved} saved, {unsent} unsent")
+            }
+            Event::Group { group, what } => {
+                let verb = match what {
+                    client::GroupDone::Created => "created",
+                    client::GroupDone::Joined => "joined",
+                    client::GroupDone::Left => "left",
+                };
+                format!("* {verb} the group {group}")
+            }
+            Event::Groups(groups) => format!("* groups: {}", names(groups)),
+            Event::Members { group, members } => {
+                format!("* members of {group}: {}", names(members))
             }
             Event::History { with, lines } => {
                 format!("* history with {with}: {} messages", lines.len())
@@ -285,6 +337,14 @@ impl Log {
                 format!("* handed over to {to}: {count} up to {}", self.label(*id))
             }
             Event::Stats(stats) => format!("* {stats:?}"),
+            Event::Group { group, member, what } => {
+                let verb = match what {
+                    server::GroupChange::Created => "created",
+                    server::GroupChange::Joined => "joined",
+                    server::GroupChange::Left => "left",
+                };
+                format!("* {member} has {verb} the group {group}")
+            }
         }
     }
 }
@@ -341,11 +401,12 @@ fn datagram(packet: PacketKind, message: Option<&Label>) -> String {
     }
 }
 
+fn names(names: &[Name]) -> String {
+    let names: Vec<&str> = names.iter().map(Name::as_str).collect();
+    if names.is_empty() { "nobody".to_owned() } else { names.join(", ") }
+}
+
 fn listed(listing: &client::Listing) -> String {
-    let names = |names: &[udpchat::protocol::Name]| {
-        let names: Vec<&str> = names.iter().map(udpchat::protocol::Name::as_str).collect();
-        if names.is_empty() { "nobody".to_owned() } else { names.join(", ") }
-    };
     format!("{} online; {} offline", names(&listing.online), names(&listing.offline))
 }
 

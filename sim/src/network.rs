@@ -9,15 +9,16 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use udpchat::client::Wish;
 use udpchat::fault::Fate;
 use udpchat::load::Load;
 use udpchat::machine::{Identity, Transmit};
-use udpchat::protocol::{MessageId, Name, PacketKind};
+use udpchat::protocol::{GroupTag, MessageId, PacketKind};
 use udpchat::server::Snapshot;
 use udpchat::{client, server};
 
 use crate::fate::{Fates, FaultPlan, together};
-use crate::label::{HostName, Label, Labels};
+use crate::label::{Audience, HostName, Label, Labels};
 use crate::log::{Durable, Entry, Log, Miss, What};
 
 /// What is sent for ever.
@@ -113,7 +114,7 @@ impl Network {
     }
 
     /// A message with this label was typed.
-    pub fn typed(&self, label: &Label, to: Name, text: String) {
+    pub fn typed(&self, label: &Label, to: Audience, text: String) {
         self.state.borrow_mut().labels.typed(label.clone(), to, text);
     }
 
@@ -121,16 +122,27 @@ impl Network {
     pub fn client_writes(&self, host: &HostName, changes: &[client::Change]) {
         let mut state = self.state.borrow_mut();
         for change in changes {
-            if let client::Change::Typed { to, id, text } = change {
-                state.labels.accepted(host, *id, to, text);
+            match change {
+                client::Change::Typed { to, id, text, group, .. } => {
+                    state.labels.accepted(host, *id, (to, group.as_ref()), Some(text));
+                }
+                client::Change::Wished { wish: Wish::Say { group, cast, text }, .. } => {
+                    let group = GroupTag { cast: *cast, name: Some(group.clone()) };
+                    state.labels.cast(host, &group, Some(text));
+                }
+                _ => {}
             }
         }
     }
 
     /// Writes down what a client says.
     pub fn client_says(&self, at: Duration, host: &HostName, event: client::Event) {
-        if let client::Event::Sending { id, to } = &event {
-            self.state.borrow_mut().labels.announced(host, *id, to);
+        let group = match &event {
+            client::Event::Copy { group, .. } => Some(group),
+            _ => None,
+        };
+        if let client::Event::Sending { id, to } = event.plain() {
+            self.state.borrow_mut().labels.accepted(host, *id, (to, group), None);
         }
         self.record(at, host, What::Client(event));
     }
@@ -165,10 +177,21 @@ impl Network {
     /// These changes are durable on the server's disk.
     pub fn server_has(&self, at: Duration, host: &HostName, changes: &[server::Change]) {
         for change in changes {
-            if let server::Change::Stored { letter, .. } = change
-                && let Some(label) = self.label(letter.id)
-            {
-                self.record(at, host, What::Durable(Durable::Stored(label)));
+            match change {
+                server::Change::Stored { letter, .. } => {
+                    if let Some(label) = self.label(letter.id) {
+                        self.record(at, host, What::Durable(Durable::Stored(label)));
+                    }
+                }
+                server::Change::Joined { group, member } => {
+                    let (group, member) = (group.clone(), member.clone());
+                    self.record(at, host, What::Durable(Durable::Joined { group, member }));
+                }
+                server::Change::Left { group, member } => {
+                    let (group, member) = (group.clone(), member.clone());
+                    self.record(at, host, What::Durable(Durable::Left { group, member }));
+                }
+                _ => {}
             }
         }
     }

@@ -12,7 +12,7 @@ use udpchat::protocol::Name;
 
 use crate::disk::DiskFaults;
 use crate::fate::FaultPlan;
-use crate::label::{HostName, Label};
+use crate::label::{Audience, HostName, Label};
 
 /// The host that every client talks to.
 pub const SERVER: &str = "server";
@@ -156,7 +156,7 @@ impl Host {
         let labelled = |action: &Action| matches!(action.act, Act::Type { label: Some(_), .. });
         let number = 1 + self.actions.iter().filter(|action| labelled(action)).count();
         let number = u32::try_from(number).expect("a plan has fewer actions");
-        let label = message(line).map(|_| Label { host: self.name.clone(), number });
+        let label = message(line).map(|_| Label::new(self.name.clone(), number));
         self.then(at, Act::Type { line: line.to_owned(), label });
     }
 
@@ -182,9 +182,14 @@ impl Host {
 
 /// The message that a line sends: for whom, and its text.
 #[must_use]
-pub fn message(line: &str) -> Option<(Name, String)> {
+pub fn message(line: &str) -> Option<(Audience, String)> {
     match command::parse(line) {
-        Ok(Some(Request::Command(client::Command::Send { to, text }))) => Some((to, text)),
+        Ok(Some(Request::Command(command))) => match command {
+            client::Command::Send { to, text } => Some((Audience::One(to), text)),
+            client::Command::SendGroup { group, text } => Some((Audience::Group(group), text)),
+            client::Command::SendAll { text } => Some((Audience::All, text)),
+            _ => None,
+        },
         _ => None,
     }
 }

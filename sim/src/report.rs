@@ -231,7 +231,7 @@ impl Report<'_> {
     /// For programs: one object on one line.
     #[must_use]
     pub fn to_json(&self) -> String {
-        let Counts { datagrams, messages, simulated, .. } = self.counts();
+        let Counts { datagrams, messages, simulated, mishaps, .. } = self.counts();
         let failed = self.trials.iter().filter(|trial| trial.verdict == Verdict::Violated);
         let json = Json {
             seeds: self.trials.len(),
@@ -250,6 +250,10 @@ impl Report<'_> {
             drop_rate: JsonRate {
                 asked: self.asked.setting().profile.rates.drop,
                 measured: share(datagrams.exposed_dropped, datagrams.exposed),
+            },
+            disk_faults: JsonRate {
+                asked: self.asked.setting().profile.disk_faults,
+                measured: share(mishaps.disks.faults(), mishaps.disks.operations),
             },
             messages: JsonMessages {
                 sent: messages.sent,
@@ -276,7 +280,7 @@ impl Report<'_> {
             seed: trial.seed.to_string(),
             checker: violation.map_or("", |violation| violation.checker),
             what: violation.map_or("", |violation| &violation.what),
-            faults: smallest.map(Smallest::faults).or(whole.map(|whole| whole.faults)),
+            faults: smallest.map(Smallest::faults).or_else(|| whole.map(|whole| whole.faults)),
             fixture: kept.map(|kept| kept.path.display().to_string()),
         }
     }
@@ -409,6 +413,7 @@ struct Json<'a> {
     failures: Vec<JsonFailure<'a>>,
     datagrams: JsonDatagrams,
     drop_rate: JsonRate,
+    disk_faults: JsonRate,
     messages: JsonMessages,
     simulated_s: f64,
     wall_s: f64,

@@ -279,7 +279,7 @@ fn shorten(plan: &mut Plan, fails: &mut dyn FnMut(&Plan) -> Option<Violation>) {
 #[must_use]
 pub fn to_scenario(plan: &Plan, log: &Log, about: String) -> Scenario {
     let mut steps: Vec<Step> = Vec::new();
-    let mut labels: BTreeMap<Label, Label> = BTreeMap::new();
+    let mut numbers: BTreeMap<Label, u32> = BTreeMap::new();
     for host in &plan.hosts {
         let mut started = false;
         let mut number = 0;
@@ -301,7 +301,7 @@ pub fn to_scenario(plan: &Plan, log: &Log, about: String) -> Scenario {
                 Act::Type { line, label } => {
                     if let (Some(label), Some(_)) = (label, message(line)) {
                         number += 1;
-                        labels.insert(label.clone(), Label { host: name.clone(), number });
+                        numbers.insert(label.clone(), number);
                     }
                     Verb::Type { host: name, line: line.clone() }
                 }
@@ -310,7 +310,10 @@ pub fn to_scenario(plan: &Plan, log: &Log, about: String) -> Scenario {
         }
     }
     for Rule { since, target, fault } in &plan.faults.rules {
-        let message = target.message.as_ref().map(|old| labels.get(old).unwrap_or(old).clone());
+        let message = target.message.clone().map(|old| {
+            let number = numbers.get(&old.command()).copied().unwrap_or(old.number);
+            Label { number, ..old }
+        });
         let verb = Verb::Fault { target: Target { message, ..target.clone() }, fault: *fault };
         steps.push(Step { at: *since, verb });
     }

@@ -3,6 +3,7 @@
 //! Gives a plan and knows nothing of how it is run. Every host, link and the talk have streams of
 //! their own: another kind of fault more leaves the rest of a seed's run as it was.
 
+mod groups;
 mod profile;
 
 use std::collections::BTreeMap;
@@ -93,6 +94,9 @@ pub fn plan(seed: u64, size: &Size, profile: &Profile) -> Plan {
         todo.insert(host.to_owned(), actions);
     }
     talk(seed, size, &clients, &mut todo);
+    for (index, name) in clients.iter().enumerate() {
+        todo.entry(name.clone()).or_default().extend(groups::doings(seed, index, name, size));
+    }
     let until = size.duration + SETTLE;
     let server = Host::new(SERVER, Role::Server);
     let users = clients.iter().filter_map(|name| {
@@ -134,7 +138,16 @@ enum Todo {
     Drift(i64),
     Leave,
     Return,
-    Say { to: String, bytes: usize },
+    Say {
+        to: String,
+        bytes: usize,
+    },
+    /// A text to a group, or to everybody.
+    Cast {
+        group: Option<&'static str>,
+    },
+    /// Anything else.
+    Type(String),
 }
 
 /// The times of something that happens `per_minute` times, at any moment as likely as at any other.
@@ -262,6 +275,15 @@ fn write_down(seed: u64, host: &mut Host, mut todo: Vec<(Duration, Todo)>, heal:
                 let text = format!("{} to {to}, number {said}", host.name);
                 host.then_type(at, &format!("send {to} {text:.<bytes$}"));
             }
+            Todo::Cast { group } if runs => {
+                said += 1;
+                let line = match group {
+                    Some(group) => format!("send_group {group} {} to {group}", host.name),
+                    None => format!("send_all {} to all", host.name),
+                };
+                host.then_type(at, &format!("{line}, number {said}"));
+            }
+            Todo::Type(line) if runs => host.then_type(at, &line),
             _ => {}
         }
     }

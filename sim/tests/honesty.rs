@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use sim::attempts::{Attempts, expected};
+use sim::disk::{DiskFault, Operation};
 use sim::fate::{Fault, Rates};
 use sim::label::HostName;
 use sim::ledger::Ledger;
@@ -56,6 +57,41 @@ fn measured_rates_are_the_asked_ones_on_every_link() {
             let off = (measured - asked).abs();
             assert!(off < tolerance, "{from} to {to}: asked {asked}, measured {measured}");
         }
+    }
+}
+
+#[test]
+fn disks_fail_as_often_as_asked_in_each_way_and_at_each_kind_of_operation() {
+    const RATE: f64 = 0.02;
+    let size = Size { clients: 3, messages: 40, duration: Duration::from_secs(10) };
+    let profile = Profile { disk_faults: RATE, ..Profile::default() };
+    let mut operations = 0;
+    let mut faults: BTreeMap<(Operation, &str), u64> = BTreeMap::new();
+    for seed in 0..40 {
+        let outcome = world::run(&workload::plan(seed, &size, &profile));
+        operations += outcome.disk_operations;
+        for entry in &outcome.log.entries {
+            let What::Disk(event) = entry.what else { continue };
+            assert!(entry.at < size.duration, "a fault after healing");
+            let way = match event.fault {
+                DiskFault::PowerCut { .. } => "power cut",
+                DiskFault::Fails => "fails",
+                DiskFault::Full { .. } => "full",
+                DiskFault::Slow { .. } => "slow",
+            };
+            *faults.entry((event.kind, way)).or_default() += 1;
+        }
+    }
+    assert_eq!(faults.len(), 8, "each way at each kind: {faults:?}");
+    let within = |share: f64, count: u64| {
+        let expected = share * operations as f64;
+        (count as f64 - expected).abs() < DEVIATIONS * (expected * (1.0 - share)).sqrt()
+    };
+    let sum = |way| faults.iter().filter(|((_, of), _)| *of == way).map(|(_, count)| count).sum();
+    assert!(operations > 10_000, "{operations} operations prove nothing");
+    assert!(within(RATE, faults.values().sum()), "{faults:?} of {operations}");
+    for way in ["power cut", "fails", "full", "slow"] {
+        assert!(within(RATE / 4.0, sum(way)), "{way}: {faults:?} of {operations}");
     }
 }
 

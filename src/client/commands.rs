@@ -3,7 +3,7 @@
 //! docs/protocol.md, "Sending" and "Registration".
 
 use super::session::Phase;
-use super::{Client, Command, Event, Problem, Timer};
+use super::{Client, Command, Event, Problem, Timer, Wish};
 use crate::plant::Plant;
 use crate::time::Now;
 
@@ -27,7 +27,26 @@ impl<P: Plant> Client<P> {
         let offline = !self.session.takes_part();
         match command {
             Command::Send { .. } if offline => self.fail(Problem::Offline),
-            Command::Send { to, text } => self.send_text(now, to, text),
+            Command::SendAll { .. } | Command::SendGroup { .. } if offline => {
+                self.fail(Problem::Offline);
+            }
+            Command::CreateGroup(_)
+            | Command::JoinGroup(_)
+            | Command::LeaveGroup(_)
+            | Command::ListGroups
+            | Command::ListMembers(_)
+                if offline =>
+            {
+                self.fail(Problem::OfflineForGroups);
+            }
+            Command::Send { to, text } => self.send_text(now, &to, text),
+            Command::SendAll { text } => self.send_to_all(now, &text),
+            Command::SendGroup { group, text } => self.say_to_group(now, group, text),
+            Command::CreateGroup(group) => self.wish(now, Wish::Create(group)),
+            Command::JoinGroup(group) => self.wish(now, Wish::Join(group)),
+            Command::LeaveGroup(group) => self.wish(now, Wish::Leave(group)),
+            Command::ListGroups => self.list_groups(now),
+            Command::ListMembers(group) => self.list_members(now, group),
             Command::List => {
                 let listing = self.roster.listing();
                 self.journal.event_durably(Event::List(listing));
@@ -57,6 +76,7 @@ impl<P: Plant> Client<P> {
             Command::Quit => {
                 self.drop_commands();
                 self.abandon_sends();
+                self.abandon_requests();
                 match self.waiting_for.replace(WaitingFor::LastDeparture) {
                     Some(WaitingFor::LastDeparture) => self.signed_out(),
                     _ => self.sign_out(now),
@@ -79,8 +99,18 @@ impl<P: Plant> Client<P> {
     /// The user leaves without waiting for what was still to be done.
     pub(super) fn drop_commands(&mut self) {
         for command in std::mem::take(&mut self.commands) {
-            if let Command::Send { to, .. } = command {
-                self.fail(Problem::LeftBefore(to));
+            match command {
+                Command::Send { to, .. } => self.fail(Problem::LeftBefore(to)),
+                Command::SendAll { .. } => {
+                    self.fail(Problem::LeftBeforeCast("everybody".to_owned()));
+                }
+                Command::SendGroup { group, .. } => {
+                    self.fail(Problem::LeftBeforeCast(group.to_string()));
+                }
+                Command::CreateGroup(_) | Command::JoinGroup(_) | Command::LeaveGroup(_) => {
+                    self.fail(Problem::LeftUnanswered);
+                }
+                _ => {}
             }
         }
     }
@@ -126,10 +156,11 @@ impl<P: Plant> Client<P> {
             Some(WaitingFor::OutcomesToFinish) => WaitingFor::LastDeparture,
             _ => return,
         };
-        if self.every_send_has_its_outcome() {
+        if self.every_send_has_its_outcome() && self.every_request_has_its_outcome() {
             self.waiting_for = Some(next);
             if next == WaitingFor::LastDeparture {
                 self.abandon_sends();
+                self.abandon_requests();
             }
             self.sign_out(now);
             self.departed(now);

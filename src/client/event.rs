@@ -1,8 +1,10 @@
 //! What a client is told, and what it tells.
 
 use super::history::Line;
-use crate::protocol::limits::{OUTBOX_MAX, WAITING_COMMANDS_MAX};
-use crate::protocol::{MessageId, Name};
+use crate::protocol::limits::{
+    GROUP_REQUESTS_MAX, GROUPS_MAX, MEMBERS_MAX, OUTBOX_MAX, WAITING_COMMANDS_MAX,
+};
+use crate::protocol::{GroupTag, MessageId, Name};
 use crate::time::WallTime;
 
 /// What the user wants of the client.
@@ -15,6 +17,28 @@ pub enum Command {
         /// What.
         text: String,
     },
+    /// Send a text, as long as that, to everybody in the table.
+    SendAll {
+        /// What.
+        text: String,
+    },
+    /// Send a text, as long as that, to the other members of a group.
+    SendGroup {
+        /// Which group.
+        group: Name,
+        /// What.
+        text: String,
+    },
+    /// Make a group and be its first member.
+    CreateGroup(Name),
+    /// Become a member of a group.
+    JoinGroup(Name),
+    /// Be no member of a group any more.
+    LeaveGroup(Name),
+    /// Say which groups there are.
+    ListGroups,
+    /// Say who is in a group.
+    ListMembers(Name),
     /// Sign in again.
     Register(Name),
     /// Go offline.
@@ -69,6 +93,8 @@ pub enum Event {
         text: String,
         /// When the server stored it, if it came from there.
         stored_at: Option<WallTime>,
+        /// Whether it is a copy of a text to many, and of which.
+        group: Option<GroupTag>,
         /// Whether it may have been shown before: the client ended just then.
         again: bool,
     },
@@ -93,6 +119,15 @@ pub enum Event {
         /// Its recipient.
         to: Name,
     },
+    /// A message that was said to be saved has been shown to its recipient.
+    ReadLater {
+        /// The message.
+        id: MessageId,
+        /// Its recipient.
+        to: Name,
+        /// When it was typed.
+        typed_at: WallTime,
+    },
     /// The message is not sent. Unless the reason is final it is kept and goes out later.
     Unsent {
         /// The message.
@@ -101,6 +136,48 @@ pub enum Event {
         to: Name,
         /// Why.
         reason: UnsentReason,
+    },
+    /// A text to many was accepted. [`Event::Copy`]s say what becomes of each copy,
+    /// [`Event::CastOutcome`] what has become of all.
+    SendingMany {
+        /// Which text, to whom.
+        group: GroupTag,
+        /// Who gets a copy, sorted.
+        to: Vec<Name>,
+    },
+    /// Something about one copy of a text to many.
+    Copy {
+        /// Which text, to whom.
+        group: GroupTag,
+        /// What would be said if it were the only one.
+        event: Box<Self>,
+    },
+    /// Every copy of a text to many has its outcome. Said again when the unsent ones have got out.
+    CastOutcome {
+        /// Which text, to whom.
+        group: GroupTag,
+        /// Copies that were received.
+        received: usize,
+        /// Copies that the server keeps.
+        saved: usize,
+        /// Copies that were not sent.
+        unsent: usize,
+    },
+    /// The user's membership in a group is what they wanted it to be.
+    Group {
+        /// Which group.
+        group: Name,
+        /// What they wanted.
+        what: GroupDone,
+    },
+    /// The answer to [`Command::ListGroups`], sorted.
+    Groups(Vec<Name>),
+    /// The answer to [`Command::ListMembers`].
+    Members {
+        /// Of which group.
+        group: Name,
+        /// Who, sorted.
+        members: Vec<Name>,
     },
     /// The user is offline now, on request or because the name went to somebody else.
     Offline,
@@ -113,6 +190,28 @@ pub enum Event {
         /// Whether it was ever registered, and every send was received or saved.
         complete: bool,
     },
+}
+
+impl Event {
+    /// What is said, also of one copy of a text to many.
+    #[must_use]
+    pub fn plain(&self) -> &Self {
+        match self {
+            Self::Copy { event, .. } => event,
+            event => event,
+        }
+    }
+}
+
+/// What was done about a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GroupDone {
+    /// It exists now; the user is its first member.
+    Created,
+    /// The user is a member.
+    Joined,
+    /// The user is no member.
+    Left,
 }
 
 /// Everyone in the table, sorted.
@@ -190,6 +289,45 @@ pub enum Problem {
     /// The server takes no more names.
     #[error("The server knows too many names; try again later")]
     ServerFull,
+    /// Something about groups while deregistered.
+    #[error("Not done, you are offline.")]
+    OfflineForGroups,
+    /// Something about groups at a server of the original's dialect.
+    #[error("Not done: this server has no groups")]
+    NoGroups,
+    /// A group of that name exists.
+    #[error("Group {0} already exists.")]
+    GroupExists(Name),
+    /// No group of that name exists.
+    #[error("Group {0} does not exist")]
+    NoSuchGroup(Name),
+    /// Only members may do that.
+    #[error("You are not in the group {0}; join it first: join_group {0}")]
+    NotMember(Name),
+    /// The server keeps no more groups.
+    #[error("Group {0} not created: there are {GROUPS_MAX} groups already")]
+    TooManyGroups(Name),
+    /// The group has no room.
+    #[error("Group {0} is full: it has {MEMBERS_MAX} members")]
+    GroupFull(Name),
+    /// A text to many, and nobody else is there.
+    #[error("Message to {0} not sent: nobody else is there")]
+    NobodyElse(GroupTag),
+    /// The server has not told yet who is in a group. Kept.
+    #[error("Message to {0} not sent: {why}", why = UnsentReason::ServerNotResponding)]
+    GroupWaits(Name),
+    /// The server has not answered yet. It is asked on.
+    #[error("Not done yet: server not responding; it is done when the server is back")]
+    RequestWaits,
+    /// The server had not answered when the user left.
+    #[error("Not done: left before the server answered")]
+    LeftUnanswered,
+    /// A text to many that had not begun when the user left.
+    #[error("Not sent to {0}: left before it could be")]
+    LeftBeforeCast(String),
+    /// Too many requests about groups.
+    #[error("Not done: {GROUP_REQUESTS_MAX} requests about groups are waiting already")]
+    TooManyRequests,
     /// The outbox has no room.
     #[error("Not sent: {OUTBOX_MAX} messages are waiting already")]
     OutboxFull,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{Change, Client, Event};
 use crate::plant::{Bug, Plant};
 use crate::protocol::limits::HISTORY_MAX;
-use crate::protocol::{MessageId, Name};
+use crate::protocol::{GroupTag, MessageId, Name};
 use crate::time::WallTime;
 
 /// The last messages to and from everybody.
@@ -34,6 +34,8 @@ pub struct Line {
     pub id: MessageId,
     /// Its text, raw: whoever prints it escapes it.
     pub text: String,
+    /// Whether it is a copy of a text to many, and of which.
+    pub group: Option<GroupTag>,
     /// Whether it came or went.
     pub course: Course,
 }
@@ -174,7 +176,7 @@ impl<P: Plant> Client<P> {
 
     /// The user is given an event.
     pub(super) fn telling(&mut self, event: &Event) {
-        match event {
+        match event.plain() {
             Event::Message { from, id, .. } => self.showing = Some((from.clone(), *id)),
             Event::Saved { id, .. } => self.keep_outcome(*id, State::Saved),
             Event::Unsent { id, .. } => self.keep_outcome(*id, State::Unsent),
@@ -217,6 +219,7 @@ impl Line {
     fn showing(&self, again: bool) -> Option<Event> {
         let Course::In { stored_at } = self.course else { return None };
         let (id, from, text) = (self.id, self.with.clone(), self.text.clone());
-        Some(Event::Message { id, from, text, stored_at, again })
+        let group = self.group.clone();
+        Some(Event::Message { id, from, text, stored_at, group, again })
     }
 }

@@ -8,7 +8,7 @@ use super::history::{Course, Line};
 use super::{Change, Client, Event};
 use crate::holding::Arrival;
 use crate::plant::{Bug, Plant};
-use crate::protocol::{MessageId, Name, Nonce, Packet, StreamKey};
+use crate::protocol::{GroupTag, MessageId, Name, Nonce, Packet, StreamKey};
 use crate::time::WallTime;
 
 /// A message that has arrived.
@@ -16,7 +16,11 @@ use crate::time::WallTime;
 pub(super) struct Incoming {
     text: String,
     stored_at: Option<WallTime>,
+    group: Option<GroupTag>,
 }
+
+/// What a message brings: its text, and whether it is a copy of one to many.
+pub(super) type Content<'a> = (&'a [u8], Option<GroupTag>);
 
 /// Where a message comes from, and so where its acknowledgement goes.
 #[derive(Clone, Copy, Debug)]
@@ -33,10 +37,10 @@ impl<P: Plant> Client<P> {
         from: &Name,
         id: MessageId,
         base: u64,
-        body: &[u8],
+        content: Content<'_>,
     ) {
         if self.roster.get(from).is_some_and(|entry| entry.addr == Some(addr)) {
-            self.message(Source::Peer(addr), from, id, base, body);
+            self.message(Source::Peer(addr), from, id, base, content);
         }
     }
 
@@ -46,7 +50,7 @@ impl<P: Plant> Client<P> {
         from: &Name,
         id: MessageId,
         base: u64,
-        body: &[u8],
+        content: Content<'_>,
     ) {
         if !self.session.takes_part() {
             return; // Offline: the sender's next way is the server, which keeps it.
@@ -55,24 +59,20 @@ impl<P: Plant> Client<P> {
             Source::Peer(_) => None,
             Source::Server(stored_at) => Some(stored_at),
         };
-        let text = String::from_utf8_lossy(body).into_owned();
+        let group = content.1;
+        let text = String::from_utf8_lossy(content.0).into_owned();
         let key = StreamKey { from: from.clone(), stream: id.stream };
         let next = self.record.shown.next(&key);
         if next.is_some_and(|next| id.seq < next) && self.plant.has(Bug::ShowsCopies) {
-            let (from, text) = (from.clone(), text.clone());
+            let (from, text, group) = (from.clone(), text.clone(), group.clone());
             let again = false;
-            self.journal.event_durably(Event::Message { id, from, text, stored_at, again });
+            let event = Event::Message { id, from, text, stored_at, group, again };
+            self.journal.event_durably(event);
         }
         let is_early = id.seq > next.unwrap_or(base).max(base);
         let base = if is_early && self.plant.has(Bug::HighestOnly) { id.seq } else { base };
-        match self.holding.offer(
-            self.now.time,
-            next,
-            &key,
-            id.seq,
-            base,
-            Incoming { text, stored_at },
-        ) {
+        let (time, incoming) = (self.now.time, Incoming { text, stored_at, group });
+        match self.holding.offer(time, next, &key, id.seq, base, incoming) {
             Arrival::Early if self.plant.has(Bug::AcksHeld) => {
                 return self.acknowledge(source, from, id);
             }
@@ -90,18 +90,20 @@ impl<P: Plant> Client<P> {
     }
 
     /// Remembers a message, then shows it.
-    fn show(&mut self, key: &StreamKey, seq: u64, Incoming { text, stored_at }: Incoming) {
+    fn show(&mut self, key: &StreamKey, seq: u64, incoming: Incoming) {
+        let Incoming { text, stored_at, group } = incoming;
         let (with, at, id) =
             (key.from.clone(), self.now.wall, MessageId { stream: key.stream, seq });
         let course = Course::In { stored_at };
-        self.keep_line(Line { with, at, id, text: text.clone(), course });
+        let line = Line { with, at, id, text: text.clone(), group: group.clone(), course };
+        self.keep_line(line);
         if let Some(key) = self.record.shown.in_the_way_of(key).cloned() {
             self.change(Change::Forgotten { key });
         }
         let used = self.record.shown.next_use();
         self.change(Change::Shown { key: key.clone(), next: seq + 1, used });
         let (from, again) = (key.from.clone(), false);
-        self.journal.event_durably(Event::Message { id, from, text, stored_at, again });
+        self.journal.event_durably(Event::Message { id, from, text, stored_at, group, again });
     }
 
     fn acknowledge(&mut self, source: Source, from: &Name, MessageId { stream, seq }: MessageId) {

@@ -89,6 +89,13 @@ enum AskedPeer {
     Knock(Nonce),
 }
 
+impl Originals {
+    /// Whether the server speaks the dialect.
+    pub(super) const fn is_at_server(&self) -> bool {
+        self.server.is_some()
+    }
+}
+
 impl<P: Plant> Client<P> {
     /// Whether messages to a recipient go one by one, for its `ACK` names none.
     pub(super) fn goes_one_by_one(&self, to: &Name) -> bool {
@@ -96,7 +103,7 @@ impl<P: Plant> Client<P> {
     }
 
     pub(super) fn server_is_original(&self) -> bool {
-        self.originals.server.is_some()
+        self.originals.is_at_server()
     }
 
     /// The server speaks our protocol (after all).
@@ -207,7 +214,7 @@ impl<P: Plant> Client<P> {
             peer.last.seq += 1;
         }
         let id = peer.last;
-        self.message(Source::Peer(addr), name, id, id.seq, text.as_bytes());
+        self.message(Source::Peer(addr), name, id, id.seq, (text.as_bytes(), None));
     }
 
     /// Asks an original server for what a packet asks of ours.
@@ -359,7 +366,7 @@ impl<P: Plant> Client<P> {
             let Some(server) = &mut self.originals.server else { return };
             let id = server.next;
             server.next.seq += 1;
-            self.message(Source::Server(stored_at), &from, id, id.seq, text.as_bytes());
+            self.message(Source::Server(stored_at), &from, id, id.seq, (text.as_bytes(), None));
         }
         if let Some(server) = &mut self.originals.server {
             server.last_answer = Some((text, now.time));

@@ -1,16 +1,17 @@
-//! What the user sent and is not settled: directly, over the server, and what came of it.
+//! What the user sent and is not settled: directly, and over the server.
 //!
 //! docs/protocol.md, "Sending". The texts are in the record; here is what a restart may forget.
+//! What comes of it is [`super::outcomes`]'.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use super::history::{Course, Line, State};
-use super::timing::{DIRECT_ATTEMPTS, KNOCK, REFUSED_RETRY, RETRY, UNSENT_AFTER};
+use super::timing::{DIRECT_ATTEMPTS, KNOCK, RETRY, UNSENT_AFTER};
 use super::{Change, Client, DetourReason, Event, Problem, Timer, UnsentReason};
 use crate::plant::{Bug, Plant};
 use crate::protocol::limits::{OUTBOX_MAX, WINDOW};
-use crate::protocol::{MessageId, Name, Nonce, NotSaved, Packet, StoreId, StreamId};
+use crate::protocol::{GroupTag, MessageId, Name, Nonce, Packet, StreamId};
 use crate::time::{Now, Time};
 
 /// Longer than any run, for [`Bug::GivesUpSaving`].
@@ -19,35 +20,37 @@ const NEVER: std::time::Duration = std::time::Duration::from_secs(1 << 32);
 /// The messages to one recipient.
 #[derive(Debug, Default)]
 pub(super) struct Lane {
-    entries: BTreeMap<u64, Entry>,
+    pub(super) entries: BTreeMap<u64, Entry>,
     /// The address that lately did not acknowledge anything, and the knock at it.
-    deaf: Option<Deaf>,
+    pub(super) deaf: Option<Deaf>,
     /// When anything was settled or saved last.
-    progress: Time,
+    pub(super) progress: Time,
     /// The recipient has been in a table: only a server that lost its memory does not know it.
-    known: bool,
+    pub(super) known: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Deaf {
-    addr: SocketAddr,
+pub(super) struct Deaf {
+    pub(super) addr: SocketAddr,
     nonce: Nonce,
     knocks: u32,
     next_knock: Time,
 }
 
 /// One message.
-#[derive(Clone, Copy, Debug)]
-struct Entry {
-    way: Way,
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub(super) way: Way,
     typed_at: Time,
     /// What the user was told of it.
-    told: Told,
+    pub(super) told: Told,
+    /// Whether it is a copy of a text to many, and of which.
+    pub(super) group: Option<GroupTag>,
 }
 
 /// Where a message is on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
+pub(super) enum Way {
     /// Behind others.
     Queued,
     /// Sent so often to the recipient, last to this address.
@@ -59,7 +62,7 @@ enum Way {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Told {
+pub(super) enum Told {
     Nothing,
     Unsent,
     Saved,
@@ -75,7 +78,7 @@ enum Path {
 }
 
 impl Entry {
-    const fn is_with_server(&self) -> bool {
+    pub(super) const fn is_with_server(&self) -> bool {
         matches!(self.way, Way::Server { .. } | Way::Saved)
     }
 }
@@ -84,31 +87,52 @@ impl<P: Plant> Client<P> {
     /// Takes up what an earlier life of this client left.
     pub(super) fn restore_outbox(&mut self) {
         for (to, outgoing) in &self.record.outgoing {
-            let entry = Entry { way: Way::Queued, typed_at: Time::ZERO, told: Told::Nothing };
-            let entries = outgoing.unsettled.keys().map(|seq| (*seq, entry)).collect();
+            let mut entries = BTreeMap::new();
+            for (seq, message) in &outgoing.unsettled {
+                let group = message.group.clone();
+                if let Some(group) = group.as_ref().filter(|_| !message.saved) {
+                    self.fanouts.add(group, MessageId { stream: outgoing.stream, seq: *seq });
+                }
+                let told = if message.saved { Told::Saved } else { Told::Nothing };
+                let entry = Entry { way: Way::Queued, typed_at: Time::ZERO, told, group };
+                entries.insert(*seq, entry);
+            }
             self.lanes.insert(to.clone(), Lane { entries, ..Lane::default() });
         }
     }
 
-    pub(super) fn send_text(&mut self, now: Now, to: Name, text: String) {
-        let waiting: usize = self.lanes.values().map(|lane| lane.entries.len()).sum();
-        if waiting >= OUTBOX_MAX {
+    /// How many messages are not settled.
+    pub(super) fn waiting_messages(&self) -> usize {
+        self.lanes.values().map(|lane| lane.entries.len()).sum()
+    }
+
+    pub(super) fn send_text(&mut self, now: Now, to: &Name, text: String) {
+        if self.waiting_messages() >= OUTBOX_MAX {
             return self.fail(Problem::OutboxFull);
         }
-        let id = match self.record.outgoing.get(&to) {
+        self.enqueue(now, to, text, None);
+        self.pump(now, to);
+    }
+
+    /// Takes on a message, perhaps a copy of a text to many.
+    pub(super) fn enqueue(&mut self, now: Now, to: &Name, text: String, group: Option<GroupTag>) {
+        let id = match self.record.outgoing.get(to) {
             Some(known) if known.next_seq > 8 && self.plant.has(Bug::WrapsAround) => {
                 MessageId { stream: known.stream, seq: 1 }
             }
             Some(known) => MessageId { stream: known.stream, seq: known.next_seq },
             None => MessageId { stream: StreamId(self.entropy.draw()), seq: 1 },
         };
-        let (with, at, course) = (to.clone(), now.wall, Course::Out(State::Pending));
-        self.keep_line(Line { with, at, id, text: text.clone(), course });
-        self.change(Change::Typed { to: to.clone(), id, text });
-        let entry = Entry { way: Way::Queued, typed_at: now.time, told: Told::Nothing };
+        let (with, at, tag) = (to.clone(), now.wall, group.clone());
+        let course = Course::Out(State::Pending);
+        self.keep_line(Line { with, at, id, text: text.clone(), group: tag.clone(), course });
+        self.change(Change::Typed { to: to.clone(), id, text, typed_at: at, group: tag });
+        group.iter().for_each(|group| self.fanouts.add(group, id));
+        let sending = Event::Sending { id, to: to.clone() };
+        self.fanouts.tell(&mut self.journal, group.as_ref(), sending);
+        let (way, typed_at, told) = (Way::Queued, now.time, Told::Nothing);
+        let entry = Entry { way, typed_at, told, group };
         self.lanes.entry(to.clone()).or_default().entries.insert(id.seq, entry);
-        self.journal.event_durably(Event::Sending { id, to: to.clone() });
-        self.pump(now, &to);
     }
 
     /// The server is (again) there, or the table has changed: everything may have a new way.
@@ -117,6 +141,7 @@ impl<P: Plant> Client<P> {
         for name in names {
             self.resume_lane(now, &name);
         }
+        self.resume_groups(now);
     }
 
     /// The same for one recipient.
@@ -215,7 +240,8 @@ impl<P: Plant> Client<P> {
                     entry.way = Way::Server { attempts: 0, next_at: now.time };
                     if let Some(reason) = reason {
                         let id = MessageId { stream, seq: *seq };
-                        self.journal.event_durably(Event::Detour { id, to: to.clone(), reason });
+                        let detour = Event::Detour { id, to: to.clone(), reason };
+                        self.fanouts.tell(&mut self.journal, entry.group.as_ref(), detour);
                     }
                 }
             }
@@ -269,20 +295,20 @@ impl<P: Plant> Client<P> {
 
     fn transmit_message(&mut self, to: &Name, addr: SocketAddr, seq: u64, base: u64, attempt: u32) {
         let Some(outgoing) = self.record.outgoing.get(to) else { return };
-        let Some(text) = outgoing.unsettled.get(&seq).cloned() else { return };
-        let (from, stream) = (self.config.name.clone(), outgoing.stream);
-        let packet = Packet::Message { from, stream, seq, base };
-        self.send(addr, &packet, text.as_bytes(), attempt);
+        let Some(message) = outgoing.unsettled.get(&seq).cloned() else { return };
+        let (from, stream, group) = (self.config.name.clone(), outgoing.stream, message.group);
+        let packet = Packet::Message { from, stream, seq, base, group };
+        self.send(addr, &packet, message.text.as_bytes(), attempt);
     }
 
     fn transmit_save(&mut self, to: &Name, seq: u64, base: u64, attempt: u32) {
         let Some(session) = self.session.id() else { return };
         let Some(outgoing) = self.record.outgoing.get(to) else { return };
-        let Some(text) = outgoing.unsettled.get(&seq).cloned() else { return };
-        let stream = outgoing.stream;
-        let unreachable = self.lanes.get(to).is_some_and(|lane| lane.deaf.is_some());
-        let packet = Packet::Save { session, to: to.clone(), stream, seq, base, unreachable };
-        self.send_to_server(&packet, text.as_bytes(), attempt);
+        let Some(message) = outgoing.unsettled.get(&seq).cloned() else { return };
+        let (to, stream, group) = (to.clone(), outgoing.stream, message.group);
+        let unreachable = self.lanes.get(&to).is_some_and(|lane| lane.deaf.is_some());
+        let packet = Packet::Save { session, to, stream, seq, base, unreachable, group };
+        self.send_to_server(&packet, message.text.as_bytes(), attempt);
     }
 
     fn report_unsent(&mut self, now: Now, to: &Name) {
@@ -297,7 +323,8 @@ impl<P: Plant> Client<P> {
                 entry.told = Told::Unsent;
                 let id = MessageId { stream, seq: *seq };
                 let reason = UnsentReason::ServerNotResponding;
-                self.journal.event_durably(Event::Unsent { id, to: to.clone(), reason });
+                let unsent = Event::Unsent { id, to: to.clone(), reason };
+                self.fanouts.tell(&mut self.journal, entry.group.as_ref(), unsent);
             }
         }
     }
@@ -346,154 +373,6 @@ impl<P: Plant> Client<P> {
         match transmissions.chain(unsent).chain(knocks).min() {
             Some(due) => self.timers.set(Timer::Lane(to.clone()), due),
             None => self.timers.clear(&Timer::Lane(to.clone())),
-        }
-    }
-
-    /// A recipient has shown everything up to a message. Counts only from where that was sent.
-    pub(super) fn acknowledged(&mut self, now: Now, from: SocketAddr, id: MessageId) {
-        let Some(to) = self.recipient_of(id.stream) else { return };
-        let id = match self.newest_sent(&to) {
-            Some(seq) if seq != id.seq && self.plant.has(Bug::AckConfirmsNewest) => {
-                MessageId { seq, ..id }
-            }
-            _ => id,
-        };
-        let owes_it = |lane: &Lane| {
-            lane.entries.get(&id.seq).is_some_and(|entry| {
-                matches!(entry.way, Way::Direct { to, attempts, .. } if to == from && attempts > 0)
-                    || (entry.is_with_server() && lane.deaf.is_some_and(|deaf| deaf.addr == from))
-            })
-        };
-        if self.lanes.get(&to).is_some_and(owes_it) {
-            self.settle(now, &to, id.seq);
-        }
-    }
-
-    fn newest_sent(&self, to: &Name) -> Option<u64> {
-        let sent = |entry: &Entry| matches!(entry.way, Way::Direct { attempts: 1.., .. });
-        let entries = &self.lanes.get(to)?.entries;
-        entries.iter().rev().find(|(_, entry)| sent(entry)).map(|(seq, _)| *seq)
-    }
-
-    /// The server says that a message was shown, and all before it.
-    pub(super) fn handed_over(&mut self, now: Now, id: MessageId) {
-        let Some(session) = self.session.id() else { return };
-        let MessageId { stream, seq } = id;
-        // Settled first: the server, once it hears that this is known, will not say it again.
-        if let Some(to) = self.recipient_of(stream) {
-            self.settle(now, &to, seq);
-        }
-        self.send_to_server(&Packet::HandedOverAck { session, stream, seq }, b"", 1);
-    }
-
-    fn settle(&mut self, now: Now, to: &Name, upto: u64) {
-        let Some(stream) = self.record.outgoing.get(to).map(|outgoing| outgoing.stream) else {
-            return;
-        };
-        let Some(lane) = self.lanes.get_mut(to) else { return };
-        let later = lane.entries.split_off(&(upto + 1));
-        let settled = std::mem::replace(&mut lane.entries, later);
-        lane.progress = now.time;
-        // Told first: a crash in between makes it say so again, not never.
-        for (seq, _) in settled.iter().filter(|(_, entry)| entry.told != Told::Saved) {
-            let id = MessageId { stream, seq: *seq };
-            self.journal.event_durably(Event::Received { id, to: to.clone() });
-        }
-        for seq in settled.into_keys() {
-            self.keep_outcome(MessageId { stream, seq }, State::Received);
-            self.change(Change::Settled { to: to.clone(), seq });
-        }
-        self.pump(now, to);
-    }
-
-    /// The server keeps everything up to a message.
-    pub(super) fn saved(&mut self, now: Now, store: StoreId, id: MessageId) {
-        let Some(to) = self.recipient_of(id.stream) else { return };
-        let Some(lane) = self.lanes.get_mut(&to) else { return };
-        if self.session.store != Some(store) {
-            return;
-        }
-        for (seq, entry) in lane.entries.range_mut(..=id.seq) {
-            if matches!(entry.way, Way::Server { attempts, .. } if attempts > 0) {
-                entry.way = Way::Saved;
-                lane.progress = now.time;
-                if entry.told != Told::Saved {
-                    entry.told = Told::Saved;
-                    let id = MessageId { seq: *seq, ..id };
-                    self.journal.event_durably(Event::Saved { id, to: to.clone() });
-                }
-            }
-        }
-        self.pump(now, &to);
-    }
-
-    /// The server does not keep a message.
-    pub(super) fn not_saved(&mut self, now: Now, id: MessageId, reason: NotSaved) {
-        let Some(to) = self.recipient_of(id.stream) else { return };
-        let Some(lane) = self.lanes.get_mut(&to) else { return };
-        let Some(entry) = lane.entries.get_mut(&id.seq) else { return };
-        if !matches!(entry.way, Way::Server { attempts, .. } if attempts > 0) {
-            return;
-        }
-        let reason = match reason {
-            NotSaved::UnknownName if lane.known => UnsentReason::Forgotten,
-            NotSaved::UnknownName => UnsentReason::UnknownName,
-            NotSaved::BadText => UnsentReason::BadText,
-            NotSaved::MailboxFull => UnsentReason::MailboxFull,
-        };
-        let untold = entry.told == Told::Nothing;
-        // What was said to be saved is not given up: a server without its memory may hear of the
-        // recipient yet.
-        let is_final = reason.is_final() && entry.told != Told::Saved;
-        if untold || is_final {
-            self.journal.event_durably(Event::Unsent { id, to: to.clone(), reason });
-        }
-        if is_final {
-            lane.entries.remove(&id.seq);
-            self.change(Change::Settled { to: to.clone(), seq: id.seq });
-            self.incomplete = true;
-        } else {
-            if untold {
-                entry.told = Told::Unsent;
-            }
-            entry.way = Way::Server { attempts: 1, next_at: now.time + REFUSED_RETRY };
-        }
-        self.pump(now, &to);
-    }
-
-    fn recipient_of(&self, stream: StreamId) -> Option<Name> {
-        let outgoing = self.record.outgoing.iter();
-        outgoing.into_iter().find(|(_, known)| known.stream == stream).map(|(to, _)| to.clone())
-    }
-
-    /// Whether the user has been told of every send what has become of it.
-    pub(super) fn every_send_has_its_outcome(&self) -> bool {
-        let mut entries = self.lanes.values().flat_map(|lane| lane.entries.values());
-        entries.all(|entry| entry.told != Told::Nothing)
-    }
-
-    /// Gives up whatever the server does not keep, and says so: nothing is here to send it later.
-    pub(super) fn abandon_sends(&mut self) {
-        let mut abandoned = Vec::new();
-        for (to, lane) in &mut self.lanes {
-            lane.entries.retain(|seq, entry| {
-                let keep = entry.told == Told::Saved;
-                if !keep {
-                    abandoned.push((to.clone(), *seq));
-                }
-                keep
-            });
-        }
-        for (to, seq) in &abandoned {
-            let Some(stream) = self.record.outgoing.get(to).map(|known| known.stream) else {
-                continue;
-            };
-            let (id, reason) = (MessageId { stream, seq: *seq }, UnsentReason::Left);
-            self.journal.event_durably(Event::Unsent { id, to: to.clone(), reason });
-            self.incomplete = true;
-        }
-        for (to, seq) in abandoned {
-            self.change(Change::Settled { to, seq });
         }
     }
 }

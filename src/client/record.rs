@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use super::groups::Wish;
 use super::history::{History, Line, State};
 use crate::protocol::limits::STREAMS_MAX;
-use crate::protocol::{MessageId, Name, StreamId, StreamKey, Token};
+use crate::protocol::{GroupTag, MessageId, Name, StreamId, StreamKey, Token};
 use crate::store::Record;
+use crate::time::WallTime;
 
 /// The durable state of a client.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,6 +20,10 @@ pub struct ClientRecord {
     pub outgoing: BTreeMap<Name, Outgoing>,
     /// What was shown.
     pub shown: ShownStreams,
+    /// What is wanted of groups and not answered, by number.
+    pub wishes: BTreeMap<u64, Wish>,
+    /// The number of the next wish: higher than any before.
+    pub next_wish: u64,
     /// What was written.
     pub history: History,
 }
@@ -30,7 +36,20 @@ pub struct Outgoing {
     /// The place of the next message.
     pub next_seq: u64,
     /// The messages that are not settled, by place.
-    pub unsettled: BTreeMap<u64, String>,
+    pub unsettled: BTreeMap<u64, Unsettled>,
+}
+
+/// A message that is not settled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unsettled {
+    /// Its text.
+    pub text: String,
+    /// When it was typed.
+    pub typed_at: WallTime,
+    /// Whether it is a copy of a text to many, and of which.
+    pub group: Option<GroupTag>,
+    /// Whether the user was told that the server keeps it: then they are told when it is read.
+    pub saved: bool,
 }
 
 /// How far each stream was shown.
@@ -65,6 +84,17 @@ pub enum Change {
         id: MessageId,
         /// Its text.
         text: String,
+        /// When.
+        typed_at: WallTime,
+        /// Whether it is a copy of a text to many, and of which.
+        group: Option<GroupTag>,
+    },
+    /// The user was told that the server keeps a message.
+    Saved {
+        /// Its recipient.
+        to: Name,
+        /// Its place.
+        seq: u64,
     },
     /// A message needs no further care.
     Settled {
@@ -86,6 +116,18 @@ pub enum Change {
     Forgotten {
         /// The stream.
         key: StreamKey,
+    },
+    /// Something is wanted of groups.
+    Wished {
+        /// Its number.
+        number: u64,
+        /// What.
+        wish: Wish,
+    },
+    /// A wish needs no further care.
+    WishEnded {
+        /// Its number.
+        number: u64,
     },
     /// A message was typed or has come.
     Line {
@@ -166,14 +208,22 @@ impl Record for ClientRecord {
     fn apply(&mut self, change: &Change) {
         match change {
             Change::Registering { registration } => self.registrations = *registration,
-            Change::Typed { to, id, text } => {
+            Change::Typed { to, id, text, typed_at, group } => {
                 let outgoing = self.outgoing.entry(to.clone()).or_insert_with(|| Outgoing {
                     stream: id.stream,
                     next_seq: id.seq,
                     unsettled: BTreeMap::new(),
                 });
-                outgoing.unsettled.insert(id.seq, text.clone());
+                let (text, group) = (text.clone(), group.clone());
+                let unsettled = Unsettled { text, typed_at: *typed_at, group, saved: false };
+                outgoing.unsettled.insert(id.seq, unsettled);
                 outgoing.next_seq = id.seq + 1;
+            }
+            Change::Saved { to, seq } => {
+                let outgoing = self.outgoing.get_mut(to);
+                if let Some(message) = outgoing.and_then(|it| it.unsettled.get_mut(seq)) {
+                    message.saved = true;
+                }
             }
             Change::Settled { to, seq } => {
                 if let Some(outgoing) = self.outgoing.get_mut(to) {
@@ -182,6 +232,13 @@ impl Record for ClientRecord {
             }
             Change::Shown { key, next, used } => self.shown.set(key.clone(), *next, *used),
             Change::Forgotten { key } => self.shown.forget(key),
+            Change::Wished { number, wish } => {
+                self.wishes.insert(*number, wish.clone());
+                self.next_wish = number + 1;
+            }
+            Change::WishEnded { number } => {
+                self.wishes.remove(number);
+            }
             Change::Line { number, line } => self.history.add(*number, line.clone()),
             Change::Displayed { next } => self.history.set_displayed(*next),
             Change::Outcome { number, state } => self.history.set_state(*number, *state),

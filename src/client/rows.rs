@@ -4,23 +4,27 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::groups::Wish;
 use super::history::{Course, Line, State};
-use super::record::{Change, ClientRecord, Outgoing};
-use crate::protocol::{MessageId, StreamId, StreamKey, Token};
+use super::record::{Change, ClientRecord, Outgoing, Unsettled};
+use crate::protocol::{CastId, MessageId, StreamId, StreamKey, Token};
 use crate::store::{BadRow, RowChange, Rows, row};
 use crate::time::WallTime;
 
 const CLIENT: &str = "client";
 const OUTGOING: &str = "outgoing";
 const UNSETTLED: &str = "unsettled";
+const SAVED: &str = "saved";
 const READING: &str = "reading";
+const WISHES: &str = "wishes";
 const LINES: &str = "lines";
 const OUTCOMES: &str = "outcomes";
 
-/// The keys of the table `client`: the token, how often the client has registered, and before
-/// which line everything was shown.
+/// The keys of the table `client`: the token, how often the client has registered, the number of
+/// its next wish, and before which line everything was shown.
 const TOKEN: &[u8] = b"token";
 const REGISTRATIONS: &[u8] = b"registrations";
+const NEXT_WISH: &[u8] = b"next wish";
 const DISPLAYED: &[u8] = b"displayed";
 
 /// Keyed by the recipient's name.
@@ -37,6 +41,25 @@ struct UnsettledRow<'a> {
     to: &'a str,
     seq: u64,
     text: &'a str,
+    typed_at_ms: u64,
+    #[serde(borrow)]
+    group: row::TagRow<'a>,
+}
+
+/// Of a message that the user knows to be saved. Keyed as that is.
+#[derive(Serialize, Deserialize)]
+struct SavedRow<'a> {
+    to: &'a str,
+    seq: u64,
+}
+
+/// Keyed by its number.
+#[derive(Serialize, Deserialize)]
+enum WishRow<'a> {
+    Create(&'a str),
+    Join(&'a str),
+    Leave(&'a str),
+    Say { group: &'a str, cast: u64, text: &'a str },
 }
 
 /// Keyed by the sender's name, 0, and the stream.
@@ -56,6 +79,8 @@ struct LineRow<'a> {
     stream: u64,
     seq: u64,
     text: &'a str,
+    #[serde(borrow)]
+    group: row::TagRow<'a>,
     course: CourseRow,
 }
 
@@ -72,7 +97,10 @@ enum ToldRow<'a> {
     Token {},
     Registrations { registrations: u64 },
     Outgoing { to: &'a str, stream: StreamId, next_seq: u64 },
-    Unsettled { to: &'a str, seq: u64, text: &'a str },
+    NextWish { next_wish: u64 },
+    Unsettled { to: &'a str, seq: u64, text: &'a str, typed_at: String },
+    Saved { to: &'a str, saved: u64 },
+    Wish { number: u64, wish: WishRow<'a> },
     Reading { from: &'a str, stream: StreamId, next: u64 },
     Displayed { displayed_before_line: u64 },
     Line { line: u64, with: &'a str, at: WallTime, way: &'static str, id: String, text: &'a str },
@@ -85,7 +113,7 @@ impl Rows for ClientRecord {
     const FORMAT: u32 = 1;
 
     const TABLES: &'static [&'static str] =
-        &[CLIENT, OUTGOING, UNSETTLED, READING, LINES, OUTCOMES];
+        &[CLIENT, OUTGOING, UNSETTLED, SAVED, READING, WISHES, LINES, OUTCOMES];
 
     fn first_rows(&self) -> Vec<RowChange> {
         vec![row::put(CLIENT, TOKEN.to_vec(), &self.token.0)]
@@ -96,17 +124,31 @@ impl Rows for ClientRecord {
             Change::Registering { registration } => {
                 vec![row::put(CLIENT, REGISTRATIONS.to_vec(), registration)]
             }
-            Change::Typed { to, id, text } => {
+            Change::Typed { to, id, text, typed_at, group } => {
                 let (name, seq, next_seq) = (to.as_str(), id.seq, id.seq + 1);
                 let outgoing = OutgoingRow { to: name, stream: id.stream.0, next_seq };
-                let unsettled = UnsettledRow { to: name, seq, text };
+                let (typed_at_ms, group) = (typed_at.unix_ms(), row::tag_row(group.as_ref()));
+                let unsettled = UnsettledRow { to: name, seq, text, typed_at_ms, group };
                 vec![
                     row::put(OUTGOING, to.key(), &outgoing),
                     row::put(UNSETTLED, row::name_key(to, seq), &unsettled),
                 ]
             }
             Change::Settled { to, seq } => {
-                vec![RowChange::Remove { table: UNSETTLED, key: row::name_key(to, *seq) }]
+                let key = row::name_key(to, *seq);
+                let saved = RowChange::Remove { table: SAVED, key: key.clone() };
+                vec![RowChange::Remove { table: UNSETTLED, key }, saved]
+            }
+            Change::Saved { to, seq } => {
+                let row = SavedRow { to: to.as_str(), seq: *seq };
+                vec![row::put(SAVED, row::name_key(to, *seq), &row)]
+            }
+            Change::Wished { number, wish } => {
+                let next = row::put(CLIENT, NEXT_WISH.to_vec(), &(number + 1));
+                vec![row::put(WISHES, row::number_key(*number), &wish_row(wish)), next]
+            }
+            Change::WishEnded { number } => {
+                vec![RowChange::Remove { table: WISHES, key: row::number_key(*number) }]
             }
             Change::Shown { key, next, used } => {
                 let (stream, next, used) = (key.stream.0, *next, *used);
@@ -139,12 +181,15 @@ impl Rows for ClientRecord {
             CLIENT if key == REGISTRATIONS => {
                 self.registrations = row::get(value).map_err(bad)?;
             }
+            CLIENT if key == NEXT_WISH => self.next_wish = row::get(value).map_err(bad)?,
             CLIENT if key == DISPLAYED => {
                 self.history.set_displayed(row::get(value).map_err(bad)?);
             }
             OUTGOING => self.take_outgoing(value).map_err(bad)?,
             UNSETTLED => self.take_unsettled(value).map_err(bad)?,
+            SAVED => self.take_saved(value).map_err(bad)?,
             READING => self.take_reading(value).map_err(bad)?,
+            WISHES => self.take_wish(key, value).map_err(bad)?,
             LINES => self.take_line(key, value).map_err(bad)?,
             OUTCOMES => {
                 let number = row::number(key).map_err(bad)?;
@@ -166,6 +211,7 @@ fn told_row<'a>(table: &str, key: &[u8], value: &'a [u8]) -> Result<ToldRow<'a>,
         CLIENT if key == REGISTRATIONS => {
             ToldRow::Registrations { registrations: row::get(value)? }
         }
+        CLIENT if key == NEXT_WISH => ToldRow::NextWish { next_wish: row::get(value)? },
         CLIENT if key == DISPLAYED => {
             ToldRow::Displayed { displayed_before_line: row::get(value)? }
         }
@@ -174,9 +220,15 @@ fn told_row<'a>(table: &str, key: &[u8], value: &'a [u8]) -> Result<ToldRow<'a>,
             ToldRow::Outgoing { to, stream: StreamId(stream), next_seq }
         }
         UNSETTLED => {
-            let UnsettledRow { to, seq, text } = row::get(value)?;
-            ToldRow::Unsettled { to, seq, text }
+            let UnsettledRow { to, seq, text, typed_at_ms, .. } = row::get(value)?;
+            let typed_at = WallTime::from_unix_ms(typed_at_ms).to_string();
+            ToldRow::Unsettled { to, seq, text, typed_at }
         }
+        SAVED => {
+            let SavedRow { to, seq } = row::get(value)?;
+            ToldRow::Saved { to, saved: seq }
+        }
+        WISHES => ToldRow::Wish { number: row::number(key)?, wish: row::get(value)? },
         READING => {
             let ReadingRow { from, stream, next, used: _ } = row::get(value)?;
             ToldRow::Reading { from, stream: StreamId(stream), next }
@@ -190,8 +242,19 @@ fn told_row<'a>(table: &str, key: &[u8], value: &'a [u8]) -> Result<ToldRow<'a>,
     })
 }
 
+fn wish_row(wish: &Wish) -> WishRow<'_> {
+    match wish {
+        Wish::Create(group) => WishRow::Create(group.as_str()),
+        Wish::Join(group) => WishRow::Join(group.as_str()),
+        Wish::Leave(group) => WishRow::Leave(group.as_str()),
+        Wish::Say { group, cast, text } => {
+            WishRow::Say { group: group.as_str(), cast: cast.0, text }
+        }
+    }
+}
+
 fn told_line<'a>(line: u64, row: &LineRow<'a>) -> ToldRow<'a> {
-    let LineRow { with, at_ms, stream, seq, text, ref course } = *row;
+    let LineRow { with, at_ms, stream, seq, text, ref course, .. } = *row;
     let way = match course {
         CourseRow::In { .. } => "in",
         CourseRow::Out(_) => "out",
@@ -213,13 +276,14 @@ fn line_row(line: &Line) -> LineRow<'_> {
         stream: line.id.stream.0,
         seq: line.id.seq,
         text: &line.text,
+        group: row::tag_row(line.group.as_ref()),
         course,
     }
 }
 
 impl ClientRecord {
     fn take_line(&mut self, key: &[u8], value: &[u8]) -> Result<(), String> {
-        let LineRow { with, at_ms, stream, seq, text, course } = row::get(value)?;
+        let LineRow { with, at_ms, stream, seq, text, group, course } = row::get(value)?;
         let course = match course {
             CourseRow::In { stored_at_ms } => {
                 Course::In { stored_at: stored_at_ms.map(WallTime::from_unix_ms) }
@@ -231,6 +295,7 @@ impl ClientRecord {
             at: WallTime::from_unix_ms(at_ms),
             id: MessageId { stream: StreamId(stream), seq },
             text: text.to_owned(),
+            group: row::tag(group)?,
             course,
         };
         self.history.add(row::number(key)?, line);
@@ -245,9 +310,32 @@ impl ClientRecord {
     }
 
     fn take_unsettled(&mut self, value: &[u8]) -> Result<(), String> {
-        let UnsettledRow { to, seq, text } = row::get(value)?;
+        let UnsettledRow { to, seq, text, typed_at_ms, group } = row::get(value)?;
         let outgoing = self.outgoing.get_mut(&row::name(to)?).ok_or("no such stream")?;
-        outgoing.unsettled.insert(seq, text.to_owned());
+        let (text, typed_at) = (text.to_owned(), WallTime::from_unix_ms(typed_at_ms));
+        let message = Unsettled { text, typed_at, group: row::tag(group)?, saved: false };
+        outgoing.unsettled.insert(seq, message);
+        Ok(())
+    }
+
+    fn take_saved(&mut self, value: &[u8]) -> Result<(), String> {
+        let SavedRow { to, seq } = row::get(value)?;
+        let outgoing = self.outgoing.get_mut(&row::name(to)?).ok_or("no such stream")?;
+        outgoing.unsettled.get_mut(&seq).ok_or("no such message")?.saved = true;
+        Ok(())
+    }
+
+    fn take_wish(&mut self, key: &[u8], value: &[u8]) -> Result<(), String> {
+        let wish = match row::get(value)? {
+            WishRow::Create(group) => Wish::Create(row::name(group)?),
+            WishRow::Join(group) => Wish::Join(row::name(group)?),
+            WishRow::Leave(group) => Wish::Leave(row::name(group)?),
+            WishRow::Say { group, cast, text } => {
+                let (group, text) = (row::name(group)?, text.to_owned());
+                Wish::Say { group, cast: CastId(cast), text }
+            }
+        };
+        self.wishes.insert(row::number(key)?, wish);
         Ok(())
     }
 

@@ -128,8 +128,10 @@ fn in_range(packet: &Packet) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::limits::TABLE_ENTRIES_BYTES_MAX;
-    use crate::protocol::{NAME_MAX, SessionId, StreamId, TableEntry, TableId};
+    use crate::protocol::limits::{NAMES_PER_ANSWER, TABLE_ENTRIES_BYTES_MAX};
+    use crate::protocol::{
+        CastId, GroupAnswer, GroupTag, NAME_MAX, SessionId, StreamId, TableEntry, TableId,
+    };
     use crate::time::WallTime;
 
     fn ack() -> Packet {
@@ -143,6 +145,7 @@ mod tests {
             stream: StreamId(u64::MAX),
             seq: 1,
             base: 1,
+            group: None,
         };
         let bytes = encode(&packet, "hüllo".as_bytes());
         assert_eq!(decode(&bytes), Ok((packet, "hüllo".as_bytes())));
@@ -195,9 +198,17 @@ mod tests {
         let (stream, seq, base) = (StreamId(1), SEQ_MAX - 1, SEQ_MAX - 1);
         let text = vec![b'x'; TEXT_MAX];
         let stored_at = WallTime::from_unix_ms(u64::MAX);
+        let group = Some(GroupTag { cast: CastId(1), name: Some(name.clone()) });
         for packet in [
-            Packet::Message { from: name.clone(), stream, seq, base },
-            Packet::Deliver { from: name.clone(), stream, seq, base, stored_at },
+            Packet::Message { from: name.clone(), stream, seq, base, group: group.clone() },
+            Packet::Deliver {
+                from: name.clone(),
+                stream,
+                seq,
+                base,
+                stored_at,
+                group: group.clone(),
+            },
             Packet::Save {
                 session: SessionId(1),
                 to: name.clone(),
@@ -205,10 +216,16 @@ mod tests {
                 seq,
                 base,
                 unreachable: false,
+                group,
             },
         ] {
             assert!(encode(&packet, &text).len() <= DATAGRAM_MAX);
         }
+        let (session, request) = (SessionId(1), u64::MAX);
+        let names = vec![name.clone(); NAMES_PER_ANSWER];
+        let answer = GroupAnswer::Names { names, more: false };
+        let answer = Packet::GroupAnswer { session, request, answer };
+        assert!(encode(&answer, b"").len() <= DATAGRAM_MAX);
         let addr = Some("[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535".parse().unwrap());
         let entry = TableEntry { name, addr, original: true };
         let length = serde_json::to_vec(&entry).unwrap().len() + 1;

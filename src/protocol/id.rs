@@ -49,6 +49,8 @@ identifiers! {
     StoreId
     /// Ties an answer to its question.
     Nonce
+    /// One text to many: all of its copies show it. Drawn by the sender.
+    CastId
 }
 
 fn parse_hex(text: &str) -> Option<u64> {

@@ -57,6 +57,20 @@ pub const LETTERS_MAX: usize = 200_000;
 /// Names that a server knows: the largest table it keeps in step everywhere.
 pub const NAMES_MAX: usize = 10_000;
 
+/// Groups that a server keeps: few enough to be listed, each with at most [`MEMBERS_MAX`] names.
+pub const GROUPS_MAX: usize = 1_000;
+
+/// Members of one group: a message to it is so many datagrams at once.
+pub const MEMBERS_MAX: usize = 256;
+
+/// Names in one answer about groups, at their longest: they fit [`DATAGRAM_MAX`] with what stands
+/// around them.
+pub const NAMES_PER_ANSWER: usize = 24;
+
+/// Requests about groups, messages to groups among them, that a client keeps until the server has
+/// answered: more than anybody types while a server is away.
+pub const GROUP_REQUESTS_MAX: usize = 256;
+
 /// Parts of a table on their way to one client at once.
 pub const TABLE_WINDOW: usize = 8;
 

@@ -4,7 +4,10 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Cookie, MessageId, Name, Nonce, SessionId, StoreId, StreamId, TableId, Token};
+use super::{
+    Cookie, GroupAnswer, GroupAsk, GroupTag, MessageId, Name, Nonce, SessionId, StoreId, StreamId,
+    TableId, Token,
+};
 use crate::time::WallTime;
 
 /// Declares [`Packet`] together with [`PacketKind`], its names without the contents.
@@ -158,6 +161,9 @@ packets! {
         seq: u64,
         /// Everything before this place is settled and will not come (again).
         base: u64,
+        /// Whether it is a copy of a text to many, and of which.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        group: Option<GroupTag>,
     }
     /// Client to client: everything of the stream up to `seq` has been shown.
     Ack "ack" {
@@ -180,6 +186,9 @@ packets! {
         base: u64,
         /// The recipient is in the table but did not answer: worth a `probe`.
         unreachable: bool,
+        /// As in `message`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        group: Option<GroupTag>,
     }
     /// Server to client: everything of the stream up to `seq` is in the store.
     Saved "saved" {
@@ -211,6 +220,9 @@ packets! {
         base: u64,
         /// When the server stored it.
         stored_at: WallTime,
+        /// As in `message`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        group: Option<GroupTag>,
     }
     /// Client to server: everything of the stream up to `seq` has been shown.
     Shown "shown" {
@@ -248,6 +260,25 @@ packets! {
     KnockAnswer "knock_answer" {
         /// The question's number.
         nonce: Nonce,
+    }
+    /// Client to server: something about groups.
+    GroupAsk "group_ask" {
+        /// Who asks.
+        session: SessionId,
+        /// The request's number. Those of changes rise: a lower one that arrives late changes
+        /// nothing.
+        request: u64,
+        /// What.
+        ask: GroupAsk,
+    }
+    /// Server to client, answer to `group_ask`.
+    GroupAnswer "group_answer" {
+        /// Who asked.
+        session: SessionId,
+        /// The request's number.
+        request: u64,
+        /// What came of it.
+        answer: GroupAnswer,
     }
 }
 

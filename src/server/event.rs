@@ -60,8 +60,28 @@ pub enum Event {
         /// How many.
         count: usize,
     },
+    /// A group has one member more or less.
+    Group {
+        /// Which group.
+        group: Name,
+        /// Who.
+        member: Name,
+        /// What happened.
+        what: GroupChange,
+    },
     /// The answer to [`Command::Stats`].
     Stats(Stats),
+}
+
+/// What has become of a client's membership.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GroupChange {
+    /// It has made the group and is its only member.
+    Created,
+    /// It is a member.
+    Joined,
+    /// It is no member any more.
+    Left,
 }
 
 /// Why a client counts as away.

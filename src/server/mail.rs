@@ -11,7 +11,7 @@ use super::{Change, Event, Letter, Server, Timer};
 use crate::holding::Arrival;
 use crate::plant::{Bug, Plant};
 use crate::protocol::limits::{LETTERS_MAX, MAILBOX_MAX, STREAMS_MAX, WINDOW};
-use crate::protocol::{MessageId, Name, NotSaved, Packet, StreamKey};
+use crate::protocol::{GroupTag, MessageId, Name, NotSaved, Packet, StreamKey};
 use crate::time::{Now, Time};
 
 /// A message to be stored.
@@ -19,6 +19,7 @@ use crate::time::{Now, Time};
 pub(super) struct Save {
     pub(super) to: Name,
     pub(super) body: Vec<u8>,
+    pub(super) group: Option<GroupTag>,
 }
 
 impl<P: Plant> Server<P> {
@@ -86,12 +87,13 @@ impl<P: Plant> Server<P> {
     }
 
     pub(super) fn store(&mut self, now: Now, from: &Name, id: MessageId, save: Save) {
-        let Save { to, body } = save;
+        let Save { to, body, group } = save;
         // All copies of a name share its letters.
         let to = self.record.accounts.get_key_value(&to).map_or(to, |(known, _)| known.clone());
         self.counters.stored += 1;
         let (number, body) = (self.next_letter, body.into_boxed_slice());
-        let letter = Letter { number, id, from: from.clone(), stored_at: now.wall, body };
+        let (from_name, stored_at) = (from.clone(), now.wall);
+        let letter = Letter { number, id, from: from_name, stored_at, group, body };
         self.next_letter += 1;
         if self.record.stream(&letter.key()).is_none()
             && self.record.streams().len() >= STREAMS_MAX
@@ -151,7 +153,8 @@ impl<P: Plant> Server<P> {
                 flight.attempts += 1;
                 flight.next_at = now.time + backoff(flight.attempts);
                 let (from, stored_at) = (letter.from.clone(), letter.stored_at);
-                let packet = Packet::Deliver { from, stream, seq, base, stored_at };
+                let group = letter.group.clone();
+                let packet = Packet::Deliver { from, stream, seq, base, stored_at, group };
                 let transmit =
                     super::transmit(session.addr, &packet, &letter.body, flight.attempts);
                 due.push((transmit, letter.key(), seq));
@@ -160,6 +163,7 @@ impl<P: Plant> Server<P> {
         }
         for (transmit, key, seq) in due {
             self.journal.transmit(transmit);
+            self.receipt_too_early(&key, seq);
             if self.plant.has(Bug::ClearsMailboxEarly) {
                 self.change_if_any(self.record.showing(&key, seq));
             }
@@ -167,6 +171,14 @@ impl<P: Plant> Server<P> {
         match wake {
             Some(wake) => self.timers.set(Timer::Mail(reader.clone()), wake),
             None => self.timers.clear(&Timer::Mail(reader.clone())),
+        }
+    }
+
+    /// What [`Bug::ReceiptAtHandOver`] does.
+    fn receipt_too_early(&mut self, key: &StreamKey, seq: u64) {
+        let Some(addr) = self.sessions.get(&key.from).map(|session| session.addr) else { return };
+        if self.plant.has(Bug::ReceiptAtHandOver) {
+            self.send(addr, &Packet::HandedOver { stream: key.stream, seq }, 1);
         }
     }
 

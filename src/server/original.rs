@@ -247,7 +247,7 @@ impl<P: Plant> Server<P> {
         let stream = StreamId(hash(&(self.record.store.0, fold(&sender), fold(&to))));
         let key = StreamKey { from: sender.clone(), stream };
         let seq = self.record.stream(&key).map_or(1, |progress| progress.next);
-        let save = Save { to: to.clone(), body: text.as_bytes().to_vec() };
+        let save = Save { to: to.clone(), body: text.as_bytes().to_vec(), group: None };
         let objection = match self.objection(&key, &save) {
             None if text.len() > TEXT_MAX => Some(NotSaved::BadText),
             objection => objection,

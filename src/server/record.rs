@@ -5,7 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 
-use crate::protocol::{MessageId, Name, StoreId, StreamKey, Token};
+use super::membership::{Answered, Membership};
+use crate::protocol::{GroupTag, MessageId, Name, StoreId, StreamKey, Token};
 use crate::store::Record;
 use crate::time::WallTime;
 
@@ -24,6 +25,8 @@ pub struct ServerRecord {
     idle: BTreeSet<(bool, StreamKey)>,
     /// How many messages are kept in all.
     letters: usize,
+    /// Who belongs to which group.
+    pub membership: Membership,
 }
 
 /// A name and whose it is.
@@ -48,6 +51,8 @@ pub struct Letter {
     pub from: Name,
     /// When it was stored.
     pub stored_at: WallTime,
+    /// Whether it is a copy of a text to many, and of which.
+    pub group: Option<GroupTag>,
     /// Its text, unread.
     pub body: Box<[u8]>,
 }
@@ -123,6 +128,27 @@ pub enum Change {
     Forgotten {
         /// The stream.
         key: StreamKey,
+    },
+    /// A group, perhaps a new one, has a member more.
+    Joined {
+        /// Which group.
+        group: Name,
+        /// Who.
+        member: Name,
+    },
+    /// A group has a member less. Without any it is gone.
+    Left {
+        /// Which group.
+        group: Name,
+        /// Who.
+        member: Name,
+    },
+    /// A client's request about groups is answered.
+    GroupAnswered {
+        /// Whose.
+        name: Name,
+        /// Which request, and how.
+        answered: Answered,
     },
 }
 
@@ -223,6 +249,9 @@ impl Record for ServerRecord {
                 self.idle.remove(&(true, key.clone()));
                 self.streams.remove(key);
             }
+            Change::Joined { group, member } => self.membership.join(group, member),
+            Change::Left { group, member } => self.membership.leave(group, member),
+            Change::GroupAnswered { name, answered } => self.membership.answer(name, *answered),
         }
     }
 }

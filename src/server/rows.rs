@@ -7,8 +7,9 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
+use super::membership::Answered;
 use super::record::{Account, Change, Letter, ServerRecord, Standing};
-use crate::protocol::{MessageId, Name, StoreId, StreamId, StreamKey, Token};
+use crate::protocol::{GroupRefusal, MessageId, Name, StoreId, StreamId, StreamKey, Token};
 use crate::store::{BadRow, RowChange, Rows, row};
 use crate::time::WallTime;
 
@@ -16,6 +17,8 @@ const SERVER: &str = "server";
 const ACCOUNTS: &str = "accounts";
 const STREAMS: &str = "streams";
 const LETTERS: &str = "letters";
+const MEMBERS: &str = "members";
+const ANSWERED: &str = "answered";
 
 /// The key of the only row of the table `server` whose value is the store's id.
 const STORE: &[u8] = b"store";
@@ -47,7 +50,25 @@ struct LetterRow<'a> {
     stream: u64,
     seq: u64,
     stored_at_ms: u64,
+    #[serde(borrow)]
+    group: row::TagRow<'a>,
     body: &'a [u8],
+}
+
+/// Keyed by the group's name, 0, and the member's.
+#[derive(Serialize, Deserialize)]
+struct MemberRow<'a> {
+    group: &'a str,
+    member: &'a str,
+}
+
+/// Keyed by the name of who asked.
+#[derive(Serialize, Deserialize)]
+struct AnsweredRow<'a> {
+    name: &'a str,
+    token: u64,
+    request: u64,
+    refused: Option<GroupRefusal>,
 }
 
 /// A row for people. Tokens are left out: whoever has one has the name.
@@ -58,6 +79,8 @@ enum ToldRow<'a> {
     Account { name: &'a str, registration: u64, original: Option<SocketAddr> },
     Stream { from: &'a str, stream: StreamId, to: &'a str, shown: u64, told: u64 },
     Letter { number: u64, id: String, from: &'a str, to: &'a str, stored_at: String, text: String },
+    Member { group: &'a str, member: &'a str },
+    Answered { name: &'a str, request: u64, refused: Option<GroupRefusal> },
 }
 
 impl Rows for ServerRecord {
@@ -65,7 +88,8 @@ impl Rows for ServerRecord {
 
     const FORMAT: u32 = 1;
 
-    const TABLES: &'static [&'static str] = &[SERVER, ACCOUNTS, STREAMS, LETTERS];
+    const TABLES: &'static [&'static str] =
+        &[SERVER, ACCOUNTS, STREAMS, LETTERS, MEMBERS, ANSWERED];
 
     fn first_rows(&self) -> Vec<RowChange> {
         vec![row::put(SERVER, STORE.to_vec(), &self.store.0)]
@@ -86,6 +110,7 @@ impl Rows for ServerRecord {
                     stream: letter.id.stream.0,
                     seq: letter.id.seq,
                     stored_at_ms: letter.stored_at.unix_ms(),
+                    group: row::tag_row(letter.group.as_ref()),
                     body: &letter.body,
                 };
                 vec![row::put(LETTERS, row::number_key(letter.number), &row)]
@@ -102,6 +127,18 @@ impl Rows for ServerRecord {
                     key: row::name_key(&key.from, key.stream.0),
                 }]
             }
+            Change::Joined { group, member } => {
+                let row = MemberRow { group: group.as_str(), member: member.as_str() };
+                vec![row::put(MEMBERS, row::pair_key(group, member), &row)]
+            }
+            Change::Left { group, member } => {
+                vec![RowChange::Remove { table: MEMBERS, key: row::pair_key(group, member) }]
+            }
+            Change::GroupAnswered { name, answered } => {
+                let Answered { token, request, refused } = *answered;
+                let row = AnsweredRow { name: name.as_str(), token: token.0, request, refused };
+                vec![row::put(ANSWERED, name.key(), &row)]
+            }
         }
     }
 
@@ -112,6 +149,8 @@ impl Rows for ServerRecord {
             ACCOUNTS => self.take_account(value).map_err(bad)?,
             STREAMS => self.take_stream(value).map_err(bad)?,
             LETTERS => self.take_letter(key, value).map_err(bad)?,
+            MEMBERS => self.take_member(value).map_err(bad)?,
+            ANSWERED => self.take_answered(value).map_err(bad)?,
             _ => return Err(bad("no such row".to_owned())),
         }
         Ok(())
@@ -134,7 +173,8 @@ fn told_row<'a>(table: &str, key: &[u8], value: &'a [u8]) -> Result<ToldRow<'a>,
             ToldRow::Stream { from, stream: StreamId(stream), to, shown, told }
         }
         LETTERS => {
-            let LetterRow { to, from, stream, seq, stored_at_ms, body } = row::get(value)?;
+            let LetterRow { to, from, stream, seq, stored_at_ms, group: _, body } =
+                row::get(value)?;
             ToldRow::Letter {
                 number: row::number(key)?,
                 id: MessageId { stream: StreamId(stream), seq }.to_string(),
@@ -143,6 +183,14 @@ fn told_row<'a>(table: &str, key: &[u8], value: &'a [u8]) -> Result<ToldRow<'a>,
                 stored_at: WallTime::from_unix_ms(stored_at_ms).to_string(),
                 text: String::from_utf8_lossy(body).into_owned(),
             }
+        }
+        MEMBERS => {
+            let MemberRow { group, member } = row::get(value)?;
+            ToldRow::Member { group, member }
+        }
+        ANSWERED => {
+            let AnsweredRow { name, token: _, request, refused } = row::get(value)?;
+            ToldRow::Answered { name, request, refused }
         }
         _ => return Err("no such row".to_owned()),
     })
@@ -177,7 +225,7 @@ impl ServerRecord {
 
     fn take_letter(&mut self, key: &[u8], value: &[u8]) -> Result<(), String> {
         let number = row::number(key)?;
-        let LetterRow { to, from, stream, seq, stored_at_ms, body } = row::get(value)?;
+        let LetterRow { to, from, stream, seq, stored_at_ms, group, body } = row::get(value)?;
         if seq == 0 {
             return Err("a message without a place".to_owned());
         }
@@ -186,10 +234,25 @@ impl ServerRecord {
             id: MessageId { stream: StreamId(stream), seq },
             from: self.shared_name(from)?,
             stored_at: WallTime::from_unix_ms(stored_at_ms),
+            group: row::tag(group)?,
             body: body.into(),
         };
         let to = self.shared_name(to)?;
         self.keep(&to, letter);
+        Ok(())
+    }
+
+    fn take_member(&mut self, value: &[u8]) -> Result<(), String> {
+        let MemberRow { group, member } = row::get(value)?;
+        let member = self.shared_name(member)?;
+        self.membership.join(&row::name(group)?, &member);
+        Ok(())
+    }
+
+    fn take_answered(&mut self, value: &[u8]) -> Result<(), String> {
+        let AnsweredRow { name, token, request, refused } = row::get(value)?;
+        let answered = Answered { token: Token(token), request, refused };
+        self.membership.answer(&row::name(name)?, answered);
         Ok(())
     }
 

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::{Server, Standing};
 use crate::plant::Plant;
+use crate::protocol::Name;
 
 /// A server's state without ids, tokens or anything random: for tests and for looking at it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -14,6 +15,9 @@ pub struct Snapshot {
     pub mail: Vec<String>,
     /// How far each stream has come that went over the server, sorted by sender and recipient.
     pub streams: Vec<String>,
+    /// Who belongs to which group, sorted by group.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
 }
 
 impl<P: Plant> Server<P> {
@@ -31,7 +35,9 @@ impl<P: Plant> Server<P> {
         let mail = self.record.mailboxes().flat_map(|(to, letters)| {
             letters.iter().map(move |letter| {
                 let (from, seq, stored_at) = (&letter.from, letter.id.seq, letter.stored_at);
-                format!("{from} to {to} #{seq}: {} bytes, {stored_at}", letter.body.len())
+                let group = letter.group.as_ref().map(|tag| format!(" in {tag}"));
+                let (group, bytes) = (group.unwrap_or_default(), letter.body.len());
+                format!("{from} to {to}{group} #{seq}: {bytes} bytes, {stored_at}")
             })
         });
         let mut streams: Vec<_> = self
@@ -44,6 +50,13 @@ impl<P: Plant> Server<P> {
             })
             .collect();
         streams.sort();
-        Snapshot { clients: clients.collect(), mail: mail.collect(), streams }
+        let membership = &self.record.membership;
+        let groups = membership.names().filter_map(|group| {
+            let members = membership.members(group)?;
+            let members: Vec<&str> = members.iter().map(Name::as_str).collect();
+            Some(format!("{group}: {}", members.join(", ")))
+        });
+        let groups = groups.collect();
+        Snapshot { clients: clients.collect(), mail: mail.collect(), streams, groups }
     }
 }

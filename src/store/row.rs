@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::RowChange;
-use crate::protocol::{BadName, Name};
+use crate::protocol::{BadName, CastId, GroupTag, Name};
 
 /// A row with this value.
 pub(crate) fn put(table: &'static str, key: Vec<u8>, value: &impl Serialize) -> RowChange {
@@ -51,4 +51,27 @@ pub(crate) fn name_key(name: &Name, number: u64) -> Vec<u8> {
 /// It is none; why.
 pub(crate) fn name(text: &str) -> Result<Name, String> {
     text.parse().map_err(|why: BadName| why.to_string())
+}
+
+/// A message's [`GroupTag`]: its cast, and the group's name.
+pub(crate) type TagRow<'a> = Option<(u64, Option<&'a str>)>;
+
+/// The tag as it is written.
+pub(crate) fn tag_row(group: Option<&GroupTag>) -> TagRow<'_> {
+    group.map(|group| (group.cast.0, group.name.as_ref().map(Name::as_str)))
+}
+
+/// What [`tag_row`] wrote.
+///
+/// # Errors
+///
+/// The group's name is none; why.
+pub(crate) fn tag(row: TagRow<'_>) -> Result<Option<GroupTag>, String> {
+    let Some((cast, group)) = row else { return Ok(None) };
+    Ok(Some(GroupTag { cast: CastId(cast), name: group.map(name).transpose()? }))
+}
+
+/// The key of a pair of names: no letter of a name is 0.
+pub(crate) fn pair_key(first: &Name, second: &Name) -> Vec<u8> {
+    [first.key(), vec![0], second.key()].concat()
 }

@@ -12,8 +12,8 @@ use jiff::{Timestamp, Zoned};
 use super::paint::{Look, Mark};
 use super::render;
 use super::show::show;
-use crate::client::{Event, Listing, UnsentReason};
-use crate::protocol::{MessageId, Name};
+use crate::client::{Course, Event, Line, Listing, State, UnsentReason};
+use crate::protocol::{GroupTag, MessageId, Name};
 use crate::time::{Now, Time, WallTime};
 
 /// How long news that may be told together wait for each other: no longer than it takes to look.
@@ -133,7 +133,12 @@ impl Chat {
                 self.hold_unsent(to, *reason);
             }
             Event::Table(listing) => self.table(listing),
-            Event::Message { from, text, stored_at, .. } => self.message(from, text, *stored_at),
+            Event::Message { from, text, stored_at, again, group, .. } => {
+                let to = self.audience(group.as_ref());
+                let again = if *again { self.look.quiet(" (again)") } else { String::new() };
+                self.message(from, &format!("{to}{again}"), text, *stored_at);
+            }
+            Event::History { with, lines } => self.history(with, lines),
             Event::Error(problem) => self.wrong(&problem.to_string()),
             // Its outcome follows, and that is what counts.
             Event::Detour { .. } => {}
@@ -261,7 +266,13 @@ impl Chat {
         }
     }
 
-    fn message(&mut self, from: &Name, text: &str, stored_at: Option<WallTime>) {
+    /// To whom a message went, if to many.
+    fn audience(&self, group: Option<&GroupTag>) -> String {
+        group.map(|group| self.look.quiet(&format!(" to {group}"))).unwrap_or_default()
+    }
+
+    /// A message; `remarks` stand behind its sender.
+    fn message(&mut self, from: &Name, remarks: &str, text: &str, stored_at: Option<WallTime>) {
         self.release();
         let when = stored_at.map_or_else(String::new, |at| {
             let (at, now) = (self.local(at), self.local(self.now.wall));
@@ -269,8 +280,25 @@ impl Chat {
             self.look.quiet(&format!(" ({})", at.strftime(form)))
         });
         let text = self.look.mentions(&show(text), &self.me);
-        let line = format!("{}{when}: {text}", self.look.name(from));
+        let line = format!("{}{remarks}{when}: {text}", self.look.name(from));
         self.line(&line);
+    }
+
+    /// What was written with somebody, each line with its own time.
+    fn history(&mut self, with: &Name, lines: &[Line]) {
+        if lines.is_empty() {
+            return self.notice(&format!("no messages with {with}"));
+        }
+        self.release();
+        for line in lines {
+            let (who, mark) = match line.course {
+                Course::In { .. } => (with, " ".to_owned()),
+                Course::Out(state) => (&self.me, self.look.mark(fate(state))),
+            };
+            let at = self.look.quiet(&self.local(line.at).strftime("%Y-%m-%d %H:%M").to_string());
+            let text = show(&line.text);
+            self.ready.push(format!("{at} {mark} {}: {text}", self.look.name(who)));
+        }
     }
 
     /// Tells who has come and gone since the table before.
@@ -321,6 +349,15 @@ impl Chat {
     }
 }
 
+const fn fate(state: State) -> Mark {
+    match state {
+        State::Pending => Mark::Pending,
+        State::Saved => Mark::Saved,
+        State::Received => Mark::Received,
+        State::Unsent => Mark::Unsent,
+    }
+}
+
 fn presence(held: &Held) -> Option<String> {
     let list = |names: &BTreeSet<Name>, one: &str, more: &str| {
         let names: Vec<Name> = names.iter().cloned().collect();
@@ -346,3 +383,6 @@ fn some(names: &[Name]) -> String {
 fn several(count: usize) -> String {
     if count == 1 { String::new() } else { format!("{count} ") }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,16 @@ use crate::command::{FORMS, Form};
 /// Where the word at the cursor begins, and what it may become, the likeliest first. Whatever is
 /// taken has a space behind it.
 pub(super) fn completions(talk: &Talk, line: &str, cursor: usize) -> (usize, Vec<String>) {
-    let before = &line[..cursor];
+    let (before, behind) = line.split_at(cursor);
+    let (start, mut found) = words(talk, before);
+    if behind.starts_with(' ') {
+        found.iter_mut().for_each(|word| word.truncate(word.trim_end().len()));
+    }
+    (start, found)
+}
+
+/// The same for a cursor at the end of the line.
+fn words(talk: &Talk, before: &str) -> (usize, Vec<String>) {
     let start = before.rfind([' ', '\n']).map_or(0, |at| at + 1);
     let Some(command) = talk.command(before) else {
         let word = &before[start..];
@@ -14,7 +23,7 @@ pub(super) fn completions(talk: &Talk, line: &str, cursor: usize) -> (usize, Vec
         return (start, found);
     };
     let Some((verb, rest)) = command.split_once(' ') else {
-        let start = cursor - command.len();
+        let start = before.len() - command.len();
         let forms = FORMS.iter().filter(|form| form.verb.starts_with(command));
         return (start, forms.map(|form| format!("{} ", form.verb)).collect());
     };
@@ -114,7 +123,7 @@ mod tests {
     #[test]
     fn the_middle_of_a_line_is_completed_too() {
         let talk = talk(None);
-        assert_eq!(completions(&talk, "send b hello", 6), (5, vec!["bob ".to_owned()]));
+        assert_eq!(completions(&talk, "send b hello", 6), (5, vec!["bob".to_owned()]));
     }
 
     #[test]

@@ -49,6 +49,8 @@ struct State {
     draws: u64,
     /// A wait for the editor has been in vain since its last draw.
     slow: bool,
+    /// The node has ended: no line must be begun any more.
+    closing: bool,
     failed: Option<io::Error>,
 }
 
@@ -65,8 +67,15 @@ enum Editor {
 
 impl Desk {
     pub(super) fn new(chat: Chat, talk: Talk) -> Self {
-        let state =
-            State { chat, talk, editor: Editor::Between, draws: 0, slow: false, failed: None };
+        let state = State {
+            chat,
+            talk,
+            editor: Editor::Between,
+            draws: 0,
+            slow: false,
+            closing: false,
+            failed: None,
+        };
         Self { state: Mutex::new(state), changed: Condvar::new() }
     }
 
@@ -120,6 +129,7 @@ impl Desk {
     /// As for [`Self::show`].
     pub(super) fn end(&self) -> io::Result<()> {
         let mut state = self.lock();
+        state.closing = true;
         state.chat.release();
         self.changed.notify_all();
         let mut state = self.wait_for_draw(state, LAST_LINES_WITHIN);
@@ -129,9 +139,10 @@ impl Desk {
         state.failed.take().map_or(Ok(()), Err)
     }
 
-    /// The prompt for the next line, as it is without colours.
-    pub(super) fn prompt(&self) -> String {
-        self.lock().prompt(false)
+    /// The prompt for the next line, as it is without colours; none if there is no next line.
+    pub(super) fn prompt(&self) -> Option<String> {
+        let state = self.lock();
+        (!state.closing).then(|| state.prompt(false))
     }
 
     /// The same as it looks.

@@ -1,12 +1,12 @@
 //! The line editor in a thread of its own: keys in, commands out.
 //!
-//! Knows rustyline and the desk; what a line means is the desk's to say, and no event comes by here.
+//! Knows rustyline and the desk; what a line means is the desk's to say, and no event comes by.
 //! What the desk has to show is written together with the prompt whenever the editor draws that,
 //! so that only one thread ever writes.
 
 use std::borrow::Cow;
-use std::cell::Cell;
-use std::io;
+use std::cell::RefCell;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
@@ -22,6 +22,7 @@ use rustyline::{ColorMode, Config, Context, Editor, ExternalPrinter, Helper};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
 use super::desk::Desk;
+use super::terminal;
 use crate::client::Command;
 
 /// How many lines are remembered: months of talk, and a file that is read at once.
@@ -47,7 +48,7 @@ pub(super) fn start(
         .build();
     let mut editor = Editor::with_config(config).map_err(into_io)?;
     let mut printer = editor.create_external_printer().map_err(into_io)?;
-    editor.set_helper(Some(Face { desk: Arc::clone(desk), empty: Cell::new(true) }));
+    editor.set_helper(Some(Face { desk: Arc::clone(desk), line: RefCell::default() }));
     let (sender, commands) = mpsc::unbounded_channel();
 
     let waking = Arc::clone(desk);
@@ -55,7 +56,15 @@ pub(super) fn start(
         waking.keep_drawing(|text| printer.print(text.to_owned()).map_err(into_io));
     })?;
     let lines = Lines { editor, desk: Arc::clone(desk), history, failed: None };
-    thread::Builder::new().name("editor".to_owned()).spawn(move || lines.edit(&sender))?;
+    thread::Builder::new().name("editor".to_owned()).spawn(move || {
+        terminal::take_stops();
+        lines.edit(&sender);
+        drop(sender);
+        // It goes on taking them.
+        loop {
+            thread::park();
+        }
+    })?;
     Ok(commands)
 }
 
@@ -72,8 +81,7 @@ impl Lines {
     /// Edits lines until the user leaves or the terminal does.
     fn edit(mut self, commands: &UnboundedSender<Command>) {
         self.load_history();
-        loop {
-            let prompt = self.desk.prompt();
+        while let Some(prompt) = self.desk.prompt() {
             let read = self.editor.readline(&prompt);
             self.desk.line_ended();
             match read {
@@ -82,12 +90,14 @@ impl Lines {
                         return self.desk.leaving();
                     }
                 }
-                Err(ReadlineError::Interrupted) if self.is_line_empty() => {
-                    // A node that has ended obeys nobody.
-                    let _ = commands.send(Command::Quit);
-                    return;
-                }
                 Err(ReadlineError::Interrupted) => {
+                    let line = self.line();
+                    self.wipe_hint(&prompt, &line);
+                    if line.is_empty() {
+                        // A node that has ended obeys nobody.
+                        let _ = commands.send(Command::Quit);
+                        return;
+                    }
                     self.desk.notice("line cleared; ^C on an empty line leaves");
                 }
                 Err(ReadlineError::Eof) => return self.desk.leaving(),
@@ -105,9 +115,8 @@ impl Lines {
     /// Passes on what was typed. Whether that ends the conversation.
     fn take(&mut self, prompt: &str, text: &str, commands: &UnboundedSender<Command>) -> bool {
         self.remember(text);
-        let columns = self.editor.dimensions().map_or(0, |(columns, _)| usize::from(columns));
-        let width: usize = prompt.chars().chain(text.chars()).map(widest).sum();
-        let found = self.desk.typed(text, width < columns);
+        let one_row = self.fits_a_row(prompt.chars().chain(text.chars()));
+        let found = self.desk.typed(text, one_row);
         let leaves = found.contains(&Command::Finish);
         for command in found {
             // As above.
@@ -116,8 +125,28 @@ impl Lines {
         leaves
     }
 
-    fn is_line_empty(&self) -> bool {
-        self.editor.helper().is_some_and(|face| face.empty.get())
+    /// The line as it was drawn last.
+    fn line(&self) -> String {
+        self.editor.helper().map(|face| face.line.borrow().clone()).unwrap_or_default()
+    }
+
+    /// Takes the hint away that rustyline leaves behind an interrupted line, in the row above the
+    /// cursor. Only where it is certain what is in that row.
+    fn wipe_hint(&mut self, prompt: &str, line: &str) {
+        let Some(hint) = self.desk.hint(line) else { return };
+        let all = prompt.chars().chain(line.chars()).chain(hint.chars());
+        if line.is_ascii() && self.fits_a_row(all) {
+            let columns = prompt.chars().count() + line.len();
+            let mut out = io::stdout();
+            // If the terminal is gone, reading from it says so.
+            let _ = write!(out, "\u{1b}[A\u{1b}[{columns}C\u{1b}[K\n");
+            let _ = out.flush();
+        }
+    }
+
+    fn fits_a_row(&mut self, text: impl Iterator<Item = char>) -> bool {
+        let columns = self.editor.dimensions().map_or(0, |(columns, _)| usize::from(columns));
+        text.map(widest).sum::<usize>() < columns
     }
 
     fn load_history(&mut self) {
@@ -174,8 +203,8 @@ fn widest(character: char) -> usize {
 /// What the editor asks while a line is being edited.
 struct Face {
     desk: Arc<Desk>,
-    /// Whether the line was empty when it was drawn last.
-    empty: Cell<bool>,
+    /// The line as it was drawn last.
+    line: RefCell<String>,
 }
 
 impl Helper for Face {}
@@ -199,7 +228,7 @@ impl Hinter for Face {
     type Hint = String;
 
     fn hint(&self, line: &str, cursor: usize, _: &Context<'_>) -> Option<String> {
-        self.empty.set(line.is_empty());
+        line.clone_into(&mut self.line.borrow_mut());
         if cursor == line.len() { self.desk.hint(line) } else { None }
     }
 }

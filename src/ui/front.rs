@@ -1,6 +1,7 @@
 //! A client's user interface, whichever it is: what goes to the user, and what comes from there.
 //!
-//! Decides between them, before anything is written, by what standard input and output are.
+//! Which of them fits is decided before anything is written, by what standard input and output
+//! are.
 
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
@@ -33,8 +34,8 @@ const SIMPLE_TERMINALS: [&str; 3] = ["dumb", "cons25", "emacs"];
 pub struct Wishes {
     /// The user.
     pub name: Name,
-    /// For whom it is, if that was said.
-    pub mode: Option<Mode>,
+    /// For whom it is.
+    pub mode: Mode,
     /// Whether there are colours.
     pub color: ColorChoice,
     /// Whether typed lines are remembered from run to run.
@@ -45,10 +46,7 @@ pub struct Wishes {
 
 /// A user interface. The terminal is as before when it is dropped.
 #[derive(Debug)]
-pub struct Front {
-    mode: Mode,
-    shown: Shown,
-}
+pub struct Front(Shown);
 
 #[derive(Debug)]
 enum Shown {
@@ -66,19 +64,19 @@ enum From {
     Editor(UnboundedReceiver<Command>),
 }
 
-/// Opens the user interface that is wished for or fits.
+/// Opens the user interface that is wished for.
 ///
 /// # Errors
 ///
 /// Input cannot be read, or the terminal not be used.
 pub fn open(wishes: Wishes) -> io::Result<(Front, Input)> {
-    let mode = wishes.mode.unwrap_or_else(fitting);
+    let mode = wishes.mode;
     if mode != Mode::Editor {
         let screen = RefCell::new(Screen::new(mode, io::stdout()));
         let partner = wishes.partner;
         let talk = partner.map(|partner| Talk::new(wishes.name).with_partner(Some(partner)));
         let input = Input(From::Lines(stdin_lines()?, talk));
-        return Ok((Front { mode, shown: Shown::Screen(screen) }, input));
+        return Ok((Front(Shown::Screen(screen)), input));
     }
     let guard = terminal::guard()?;
     let look = Look { color: has_colors(wishes.color), unicode: is_unicode() };
@@ -87,10 +85,12 @@ pub fn open(wishes: Wishes) -> io::Result<(Front, Input)> {
     let history = if wishes.history { history_file() } else { None };
     let commands = editor::start(&desk, history)?;
     let shown = Shown::Desk { desk, _guard: guard };
-    Ok((Front { mode, shown }, Input(From::Editor(commands))))
+    Ok((Front(shown), Input(From::Editor(commands))))
 }
 
-fn fitting() -> Mode {
+/// The mode that fits what standard input and output are.
+#[must_use]
+pub fn fitting() -> Mode {
     let term = env::var("TERM").unwrap_or_default();
     if !(io::stdin().is_terminal() && io::stdout().is_terminal()) {
         Mode::Plain
@@ -126,19 +126,13 @@ fn history_file() -> Option<PathBuf> {
 }
 
 impl Front {
-    /// For whom it is.
-    #[must_use]
-    pub const fn mode(&self) -> Mode {
-        self.mode
-    }
-
     /// Shows an event.
     ///
     /// # Errors
     ///
     /// The event may not have been shown.
     pub fn event(&self, now: Now, event: &Event) -> io::Result<()> {
-        match &self.shown {
+        match &self.0 {
             Shown::Screen(screen) => screen.borrow_mut().event(event),
             Shown::Desk { desk, .. } => desk.show(now, event),
         }
@@ -150,7 +144,7 @@ impl Front {
     ///
     /// It may not have been shown.
     pub fn notice(&self, text: &str) -> io::Result<()> {
-        match &self.shown {
+        match &self.0 {
             Shown::Screen(screen) => screen.borrow_mut().notice(text),
             Shown::Desk { desk, .. } => {
                 desk.notice(text);
@@ -165,7 +159,7 @@ impl Front {
     ///
     /// Not all may have been shown.
     pub fn end(&self) -> io::Result<()> {
-        match &self.shown {
+        match &self.0 {
             Shown::Screen(screen) => screen.borrow_mut().end(),
             Shown::Desk { desk, .. } => desk.end(),
         }
@@ -183,7 +177,7 @@ impl Front {
         commands: &Sender<Command>,
         understood: &Cell<bool>,
     ) -> io::Result<Infallible> {
-        match (input.0, &self.shown) {
+        match (input.0, &self.0) {
             (From::Lines(lines, talk), Shown::Screen(screen)) => {
                 obey_lines((lines, talk), commands, screen, understood).await?;
             }

@@ -4,8 +4,8 @@
 
 use serde::Serialize;
 
-use crate::client::{self, Course, DetourReason, Event, Listing, UnsentReason};
-use crate::protocol::Name;
+use crate::client::{self, Course, DetourReason, Event, GroupDone, Listing, UnsentReason};
+use crate::protocol::{GroupTag, Name};
 
 /// One line. The names and the order of the keys are promised.
 #[derive(Serialize)]
@@ -36,6 +36,36 @@ enum Line<'a> {
         stored_at: Option<String>,
         #[serde(skip_serializing_if = "std::ops::Not::not")]
         again: bool,
+        #[serde(flatten)]
+        group: Option<Many<'a>>,
+    },
+    ReadLater {
+        id: String,
+        to: &'a Name,
+        sent_at: String,
+    },
+    SendingMany {
+        #[serde(flatten)]
+        group: Many<'a>,
+        to: &'a [Name],
+    },
+    Outcome {
+        #[serde(flatten)]
+        group: Many<'a>,
+        received: usize,
+        saved: usize,
+        unsent: usize,
+    },
+    Group {
+        group: &'a Name,
+        now: &'static str,
+    },
+    Groups {
+        groups: &'a [Name],
+    },
+    Members {
+        group: &'a Name,
+        members: &'a [Name],
     },
     History {
         with: &'a Name,
@@ -68,6 +98,28 @@ enum Line<'a> {
     },
 }
 
+/// A text to many, of which something is a copy.
+#[derive(Serialize)]
+struct Many<'a> {
+    /// The same in all of its copies.
+    cast: String,
+    /// Null: everybody.
+    group: Option<&'a Name>,
+}
+
+/// What is said of one copy of a text to many.
+#[derive(Serialize)]
+struct CopyLine<'a> {
+    #[serde(flatten)]
+    line: Line<'a>,
+    #[serde(flatten)]
+    group: Many<'a>,
+}
+
+fn many(group: &GroupTag) -> Many<'_> {
+    Many { cast: group.cast.to_string(), group: group.name.as_ref() }
+}
+
 /// One message of a history.
 #[derive(Serialize)]
 struct HistoryLine<'a> {
@@ -92,6 +144,16 @@ enum Direction {
 
 /// An event's object.
 pub(super) fn event(event: &Event) -> String {
+    match event {
+        Event::Error(problem) => error(&problem.to_string()),
+        Event::Copy { group, event } => line(event)
+            .map_or_else(String::new, |line| written(&CopyLine { line, group: many(group) })),
+        event => line(event).map_or_else(String::new, |line| written(&line)),
+    }
+}
+
+/// None for what is put together of others.
+fn line(event: &Event) -> Option<Line<'_>> {
     let line = match event {
         Event::Registered { name, back } => Line::Registered { name, back: *back },
         Event::Table(Listing { online, offline }) | Event::List(Listing { online, offline }) => {
@@ -101,13 +163,27 @@ pub(super) fn event(event: &Event) -> String {
         Event::Detour { id, to, reason } => {
             Line::ViaServer { id: id.to_string(), to, reason: detour(*reason) }
         }
-        Event::Message { id, from, text, stored_at, again } => Line::Message {
+        Event::Message { id, from, text, stored_at, group, again } => Line::Message {
             id: id.to_string(),
             from,
             text,
             stored_at: stored_at.map(|at| at.to_string()),
             again: *again,
+            group: group.as_ref().map(many),
         },
+        Event::ReadLater { id, to, typed_at } => {
+            Line::ReadLater { id: id.to_string(), to, sent_at: typed_at.to_string() }
+        }
+        Event::SendingMany { group, to } => Line::SendingMany { group: many(group), to },
+        Event::CastOutcome { group, received, saved, unsent } => Line::Outcome {
+            group: many(group),
+            received: *received,
+            saved: *saved,
+            unsent: *unsent,
+        },
+        Event::Group { group, what } => Line::Group { group, now: done(*what) },
+        Event::Groups(groups) => Line::Groups { groups },
+        Event::Members { group, members } => Line::Members { group, members },
         Event::History { with, lines } => {
             Line::History { with, lines: lines.iter().map(history).collect() }
         }
@@ -121,10 +197,10 @@ pub(super) fn event(event: &Event) -> String {
         },
         Event::Offline => Line::Offline,
         Event::ServerNotResponding => Line::ServerNotResponding,
-        Event::Error(problem) => return error(&problem.to_string()),
+        Event::Error(_) | Event::Copy { .. } => return None,
         Event::Left { complete } => Line::Left { complete: *complete },
     };
-    written(&line)
+    Some(line)
 }
 
 /// What was wrong with a line or a command.
@@ -137,8 +213,16 @@ pub(super) fn help(lines: &[String]) -> String {
     written(&Line::Help { text: &lines.join("\n") })
 }
 
-fn written(line: &Line<'_>) -> String {
+fn written(line: &impl Serialize) -> String {
     serde_json::to_string(line).expect("a line holds nothing that JSON cannot express")
+}
+
+const fn done(what: GroupDone) -> &'static str {
+    match what {
+        GroupDone::Created => "created",
+        GroupDone::Joined => "joined",
+        GroupDone::Left => "left",
+    }
 }
 
 fn history(line: &client::Line) -> HistoryLine<'_> {
@@ -180,21 +264,22 @@ mod tests {
     #[test]
     fn keys_and_values_are_the_documented_ones() {
         let id = MessageId { stream: StreamId(0xab), seq: 7 };
-        let stored_at = Some(WallTime::from_unix_ms(1_767_361_541_999));
+        let at = WallTime::from_unix_ms(1_767_361_541_999);
+        let stored_at = Some(at);
         let name = |text: &str| text.parse::<Name>().unwrap();
         let to = || name("bob");
         let listing = || Listing { online: vec![name("alice"), to()], offline: vec![] };
         let text = || "\"ü\n".to_owned();
-        let marked =
-            |stored_at, again| Event::Message { id, from: to(), text: text(), stored_at, again };
-        let message = |stored_at| marked(stored_at, false);
-        let line = |course| client::Line {
-            with: to(),
-            at: stored_at.unwrap_or_default(),
+        let marked = |stored_at, again| Event::Message {
             id,
+            from: to(),
             text: text(),
-            course,
+            stored_at,
+            group: None,
+            again,
         };
+        let message = |stored_at| marked(stored_at, false);
+        let line = |course| client::Line { with: to(), at, id, text: text(), group: None, course };
         let table = r#"{"event":"table","online":["alice","bob"],"offline":[]}"#.to_owned();
         for (given, json) in [
             (

@@ -3,16 +3,17 @@
 //! Pure: whoever prints what is [`Told`] knows the streams. It knows no network, and nothing of
 //! the server but its events. The JSON is described in docs/json.md.
 
+mod json;
+
 use std::net::SocketAddr;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use serde::Serialize;
 
 use super::show::show;
-use crate::protocol::Name;
-use crate::server::{Event, GoneReason, Stats};
+use crate::server::{Event, GoneReason, GroupChange, Stats};
 use crate::time::WallTime;
+use json::What;
 
 /// How much an operator wants to read, and in which form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -194,8 +195,7 @@ impl OperatorScreen {
     }
 
     fn json(&self, at: WallTime, what: &What<'_>) -> Told {
-        let line = Line { at: at.to_string(), what };
-        Told::Out(serde_json::to_string(&line).expect("nothing that JSON cannot express"))
+        Told::Out(json::line(at, what))
     }
 
     fn local(&self, at: WallTime, form: &str) -> String {
@@ -221,6 +221,14 @@ fn describe(event: &Event) -> String {
             let messages = if *count == 1 { "message" } else { "messages" };
             format!("handed {count} {messages} over to {to}, up to {id}")
         }
+        Event::Group { group, member, what } => {
+            let verb = match what {
+                GroupChange::Created => "has created",
+                GroupChange::Joined => "has joined",
+                GroupChange::Left => "has left",
+            };
+            format!("{member} {verb} the group {group}")
+        }
         Event::Stats(stats) => format!("{stats:?}"),
     }
 }
@@ -234,127 +242,10 @@ const fn gone(reason: GoneReason) -> &'static str {
     }
 }
 
-/// One line of JSON. The names and the order of the keys are promised.
-#[derive(Serialize)]
-struct Line<'a> {
-    at: String,
-    #[serde(flatten)]
-    what: &'a What<'a>,
-}
-
-#[derive(Serialize)]
-#[serde(tag = "event", rename_all = "snake_case")]
-enum What<'a> {
-    Listening {
-        addr: SocketAddr,
-    },
-    Registered {
-        name: &'a Name,
-        addr: SocketAddr,
-        back: bool,
-        original: bool,
-    },
-    Refused {
-        name: &'a Name,
-        addr: SocketAddr,
-    },
-    Gone {
-        name: &'a Name,
-        reason: &'static str,
-    },
-    Stored {
-        id: String,
-        from: &'a Name,
-        to: &'a Name,
-    },
-    HandedOver {
-        id: String,
-        to: &'a Name,
-        count: usize,
-    },
-    Stats {
-        since: String,
-        here: usize,
-        known: usize,
-        in_store: usize,
-        stored: u64,
-        handed_over: u64,
-        datagrams_in: u64,
-        datagrams_out: u64,
-        duplicates: u64,
-        dropped: DroppedKeys,
-    },
-    Error {
-        text: &'a str,
-    },
-    Help {
-        text: &'a str,
-    },
-    Stopped,
-}
-
-#[derive(Serialize)]
-struct DroppedKeys {
-    damaged: u64,
-    unknown: u64,
-    cookie: u64,
-    refused: u64,
-    unwanted: u64,
-    busy: u64,
-}
-
-impl<'a> What<'a> {
-    fn from(event: &'a Event, since: WallTime) -> Self {
-        match event {
-            Event::Registered { name, addr, back, original } => {
-                Self::Registered { name, addr: *addr, back: *back, original: *original }
-            }
-            Event::Refused { name, addr } => Self::Refused { name, addr: *addr },
-            Event::Gone { name, reason } => Self::Gone {
-                name,
-                reason: match reason {
-                    GoneReason::Deregistered => "deregistered",
-                    GoneReason::LeaseExpired => "lease_expired",
-                    GoneReason::Silent => "silent",
-                    GoneReason::Replaced => "replaced",
-                },
-            },
-            Event::Stored { id, from, to } => Self::Stored { id: id.to_string(), from, to },
-            Event::HandedOver { id, to, count } => {
-                Self::HandedOver { id: id.to_string(), to, count: *count }
-            }
-            Event::Stats(stats) => Self::stats(stats, since),
-        }
-    }
-
-    fn stats(stats: &Stats, since: WallTime) -> Self {
-        let Stats { here, known, letters, counters } = *stats;
-        let dropped = counters.dropped;
-        Self::Stats {
-            since: since.to_string(),
-            here,
-            known,
-            in_store: letters,
-            stored: counters.stored,
-            handed_over: counters.handed_over,
-            datagrams_in: counters.datagrams_in,
-            datagrams_out: counters.datagrams_out,
-            duplicates: counters.duplicates,
-            dropped: DroppedKeys {
-                damaged: dropped.damaged,
-                unknown: dropped.unknown,
-                cookie: dropped.cookie,
-                refused: dropped.refused,
-                unwanted: dropped.unwanted,
-                busy: dropped.busy,
-            },
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::Name;
     use crate::protocol::{MessageId, StreamId};
     use crate::server::{Counters, Dropped};
 

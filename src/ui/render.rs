@@ -2,7 +2,7 @@
 //!
 //! Pure. Whoever prints the lines escapes them ([`super::show()`]).
 
-use crate::client::{Course, DetourReason, Event, Line, Listing, UnsentReason};
+use crate::client::{Course, DetourReason, Event, GroupDone, Line, Listing, UnsentReason};
 use crate::protocol::Name;
 use crate::time::WallTime;
 
@@ -32,23 +32,47 @@ const fn is_stored(event: &Event) -> bool {
 
 fn line(event: &Event) -> Option<String> {
     match event {
-        Event::Message { from, text, stored_at, again, .. } => {
+        Event::Message { from, text, stored_at, group, again, .. } => {
             let again = if *again { "(again) " } else { "" };
+            let to = group.as_ref().map(|group| format!(" to {group}")).unwrap_or_default();
             let stored_at = stored_at.map(|at| format!("<{}> ", stamp(at))).unwrap_or_default();
-            Some(format!(">>> {again}{from}: {stored_at}{text}"))
+            Some(format!(">>> {again}{from}{to}: {stored_at}{text}"))
         }
         other => notice(other).map(|text| format!("[{text}]")),
     }
 }
 
-/// What is to be said of an event that is no message; of some nothing.
+/// What is to be said of an event that is neither message nor history; of some nothing.
 pub(super) fn notice(event: &Event) -> Option<String> {
     let text = match event {
         Event::Message { .. }
-        | Event::Sending { .. }
+        | Event::SendingMany { .. }
         | Event::History { .. }
+        | Event::Sending { .. }
         | Event::Left { complete: true } => {
             return None;
+        }
+        // One line says what has become of all copies; when a stored one is read, is news.
+        Event::Copy { event, .. } => {
+            return notice(event).filter(|_| matches!(**event, Event::ReadLater { .. }));
+        }
+        Event::ReadLater { to, typed_at, .. } => {
+            format!("Offline Message sent at {} received by {to}", stamp(*typed_at))
+        }
+        Event::CastOutcome { group, received, saved, unsent } => {
+            format!("Message to {group}: {}", outcome(*received, *saved, *unsent))
+        }
+        Event::Group { group, what: GroupDone::Created } => {
+            format!("Group {group} created by Server.")
+        }
+        Event::Group { group, what: GroupDone::Joined } => {
+            format!("Entered group {group} successfully")
+        }
+        Event::Group { group, what: GroupDone::Left } => format!("Leave group chat {group}"),
+        Event::Groups(groups) if groups.is_empty() => "There are no group chats".to_owned(),
+        Event::Groups(groups) => format!("Available group chats: {}", names(groups)),
+        Event::Members { group, members } => {
+            format!("Members in the group {group}: {}", names(members))
         }
         Event::Registered { back: false, .. } => "Welcome, you are now registered.".to_owned(),
         Event::Registered { name, back: true } => format!("Welcome back, {name}."),
@@ -88,6 +112,13 @@ fn history(with: &Name, lines: &[Line]) -> Vec<String> {
     lines.iter().map(line).collect()
 }
 
+/// What has become of the copies of a text to many, without what there is none of.
+fn outcome(received: usize, saved: usize, unsent: usize) -> String {
+    let parts = [("received by", received), ("saved for", saved), ("not sent to", unsent)];
+    let parts = parts.into_iter().filter(|(_, count)| *count > 0);
+    parts.map(|(what, count)| format!("{what} {count}")).collect::<Vec<_>>().join(", ")
+}
+
 fn detour(to: &Name, reason: DetourReason) -> String {
     match reason {
         DetourReason::NoAck => format!("No ACK from {to}, message sent to server."),
@@ -114,7 +145,7 @@ fn stamp(at: WallTime) -> String {
 mod tests {
     use super::*;
     use crate::client::{Problem, State};
-    use crate::protocol::{MessageId, StreamId};
+    use crate::protocol::{CastId, GroupTag, MessageId, StreamId};
 
     fn id() -> MessageId {
         MessageId { stream: StreamId(0xab), seq: 7 }
@@ -124,9 +155,41 @@ mod tests {
         text.parse().unwrap()
     }
 
+    fn team() -> GroupTag {
+        GroupTag { cast: CastId(1), name: Some(name("team")) }
+    }
+
+    fn done(what: GroupDone) -> Event {
+        Event::Group { group: name("team"), what }
+    }
+
+    fn at() -> WallTime {
+        WallTime::from_unix_ms(1_767_361_541_000)
+    }
+
+    #[test]
+    fn copies_are_told_together_and_say_for_whom_they_are() {
+        let copy = |event| Event::Copy { group: team(), event: Box::new(event) };
+        let mut renderer = Renderer::default();
+        for quiet in [
+            Event::Sending { id: id(), to: name("bob") },
+            Event::Received { id: id(), to: name("bob") },
+            Event::Saved { id: id(), to: name("bob") },
+        ] {
+            assert_eq!(renderer.lines(&copy(quiet)), [""; 0]);
+        }
+        let read = Event::ReadLater { id: id(), to: name("bob"), typed_at: at() };
+        assert_eq!(renderer.lines(&copy(read)).len(), 1);
+        let Event::Message { id, from, text, stored_at, again, .. } = message("hi", None) else {
+            unreachable!()
+        };
+        let to_team = Event::Message { id, from, text, stored_at, again, group: Some(team()) };
+        assert_eq!(renderer.lines(&to_team), [">>> bob to team: hi"]);
+    }
+
     fn message(text: &str, stored_at: Option<WallTime>) -> Event {
         let (text, again) = (text.to_owned(), false);
-        Event::Message { id: id(), from: name("bob"), text, stored_at, again }
+        Event::Message { id: id(), from: name("bob"), text, stored_at, group: None, again }
     }
 
     #[test]
@@ -158,6 +221,22 @@ mod tests {
                 Event::Unsent { id: id(), to, reason: UnsentReason::UnknownName },
                 "[Message to bob not sent: not known to the server]",
             ),
+            (
+                Event::ReadLater { id: id(), to: name("bob"), typed_at: at() },
+                "[Offline Message sent at 2026-01-02 13:45:41 received by bob]",
+            ),
+            (Event::Groups(vec![name("team")]), "[Available group chats: team]"),
+            (
+                Event::Members { group: name("team"), members: vec![name("alice"), name("bob")] },
+                "[Members in the group team: alice, bob]",
+            ),
+            (done(GroupDone::Created), "[Group team created by Server.]"),
+            (done(GroupDone::Joined), "[Entered group team successfully]"),
+            (done(GroupDone::Left), "[Leave group chat team]"),
+            (
+                Event::CastOutcome { group: team(), received: 2, saved: 1, unsent: 0 },
+                "[Message to team: received by 2, saved for 1]",
+            ),
             (Event::Offline, "[You are Offline. Bye.]"),
             (Event::ServerNotResponding, "[Server not responding]"),
             (Event::Error(Problem::Offline), "[Can't send message, you are offline.]"),
@@ -173,7 +252,7 @@ mod tests {
         let Event::Message { id, from, text, stored_at, .. } = message("hi", None) else {
             unreachable!()
         };
-        let event = Event::Message { id, from, text, stored_at, again: true };
+        let event = Event::Message { id, from, text, stored_at, group: None, again: true };
         assert_eq!(Renderer::default().lines(&event), [">>> (again) bob: hi"]);
     }
 
@@ -184,6 +263,7 @@ mod tests {
             at: WallTime::from_unix_ms(1_767_361_541_000),
             id: id(),
             text: "hi".to_owned(),
+            group: None,
             course,
         };
         let lines = vec![line(Course::In { stored_at: None }), line(Course::Out(State::Saved))];

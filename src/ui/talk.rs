@@ -182,6 +182,7 @@ pub(super) mod tests {
             from: name(from),
             text: "hi".to_owned(),
             stored_at: None,
+            group: None,
             again: false,
         }
     }

@@ -32,9 +32,22 @@ impl Drop for Guard {
     }
 }
 
-/// Restores the settings if [`guard`] has saved any; once.
+/// Restores the settings if [`guard`] has saved any.
 pub fn restore() {
     imp::restore();
+}
+
+/// Lets only one thread be stopped by Ctrl-Z, that which calls [`take_stops`]; to be called before
+/// any other thread is started. The editor sends the signal from there to the process after it
+/// has restored the settings, and goes on when it believes that it was stopped. If another thread
+/// took the signal it would go on at once, and leave the settings to a shell as it needs them.
+pub fn deny_stops() {
+    imp::stops(false);
+}
+
+/// Lets this thread, and with it the process, be stopped by Ctrl-Z.
+pub(super) fn take_stops() {
+    imp::stops(true);
 }
 
 #[cfg(unix)]
@@ -42,6 +55,7 @@ mod imp {
     use std::io::{self, Write};
     use std::sync::{Mutex, PoisonError};
 
+    use nix::sys::signal::{SigSet, Signal};
     use rustix::process::getpgrp;
     use rustix::stdio::stdin;
     use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr};
@@ -57,12 +71,21 @@ mod imp {
         Ok(())
     }
 
+    pub(super) fn stops(taken: bool) {
+        let mut signals = SigSet::empty();
+        signals.add(Signal::SIGTSTP);
+        let changed = if taken { signals.thread_unblock() } else { signals.thread_block() };
+        // It fails for a wrong argument only.
+        debug_assert_eq!(changed, Ok(()));
+    }
+
     pub(super) fn restore() {
-        let saved = SAVED.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // Not taken: the editor may have begun another line since the last time.
+        let saved = SAVED.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let Some(saved) = saved else { return };
         let Ok(now) = tcgetattr(stdin()) else { return };
         // In the background this would stop the process instead; and the terminal is a shell's.
-        let in_front = tcgetpgrp(stdin()).is_ok_and(|group| group == getpgrp());
+        let in_front = tcgetpgrp(stdin()).map_or(true, |group| group == getpgrp());
         let canonical = |settings: &Termios| settings.local_modes.contains(LocalModes::ICANON);
         if in_front && canonical(&saved) && !canonical(&now) {
             let mut out = io::stdout();
@@ -85,6 +108,8 @@ mod imp {
     pub(super) fn save() -> io::Result<()> {
         Ok(())
     }
+
+    pub(super) fn stops(_: bool) {}
 
     pub(super) fn restore() {}
 }

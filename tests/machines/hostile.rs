@@ -36,7 +36,7 @@ fn nobody_speaks_in_another_ones_stream() {
     });
     for (seq, base) in [(2, 1), (3, 2)] {
         let to = "carol".parse().unwrap();
-        let save = Packet::Save { session, to, stream, seq, base, unreachable: false };
+        let save = Packet::Save { session, to, stream, seq, base, unreachable: false, group: None };
         let (bob, server) = (world.addr("bob"), world::server_addr());
         world.inject(bob, server, envelope::encode(&save, b"forged"));
     }
@@ -73,8 +73,13 @@ fn peers_are_believed_only_at_their_address() {
     let mut world = World::with(&["alice", "bob"]);
     let bob = world.addr("bob");
     let mallory = "203.0.113.9:4000".parse().unwrap();
-    let forged =
-        Packet::Message { from: "alice".parse().unwrap(), stream: StreamId(77), seq: 1, base: 1 };
+    let forged = Packet::Message {
+        from: "alice".parse().unwrap(),
+        stream: StreamId(77),
+        seq: 1,
+        base: 1,
+        group: None,
+    };
     world.inject(mallory, bob, envelope::encode(&forged, b"I am alice"));
     world.run(seconds(1));
     assert_eq!(world.texts("bob"), Vec::<String>::new());

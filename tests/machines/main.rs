@@ -1,6 +1,7 @@
 //! The machines' promises, by hand-driven interleavings. Sections are those of docs/protocol.md.
 
 mod again;
+mod groups;
 mod hostile;
 mod presence;
 mod rows;

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use udpchat::client::{self, ClientRecord, Course, Line, State};
-use udpchat::protocol::{MessageId, Name, StoreId, StreamId, StreamKey, Token};
-use udpchat::server::{self, Account, Letter, ServerRecord};
+use udpchat::client::{self, ClientRecord, Course, Line, State, Wish};
+use udpchat::protocol::{
+    CastId, GroupRefusal, GroupTag, MessageId, Name, StoreId, StreamId, StreamKey, Token,
+};
+use udpchat::server::{self, Account, Answered, Letter, ServerRecord};
 use udpchat::store::{RowChange, Rows};
 use udpchat::time::WallTime;
 
@@ -69,6 +71,17 @@ fn text(random: &mut StdRng) -> String {
     "ä".repeat(random.random_range(1..4))
 }
 
+/// A group as the server writes it: always as it was first written.
+fn group(record: &ServerRecord, random: &mut StdRng) -> Name {
+    let group = name(random);
+    record.membership.written(&group).cloned().unwrap_or(group)
+}
+
+fn tag(random: &mut StdRng) -> Option<GroupTag> {
+    let name = random.random_bool(0.5).then(|| name(random));
+    random.random_bool(0.5).then(|| GroupTag { cast: CastId(random.random()), name })
+}
+
 fn server_change(
     record: &ServerRecord,
     number: &mut u64,
@@ -76,7 +89,14 @@ fn server_change(
 ) -> Option<server::Change> {
     let key = StreamKey { from: name(random), stream: stream(random) };
     let progress = record.stream(&key);
-    match random.random_range(0..10) {
+    match random.random_range(0..13) {
+        10 => Some(server::Change::Joined { group: group(record, random), member: name(random) }),
+        11 => Some(server::Change::Left { group: group(record, random), member: name(random) }),
+        12 => {
+            let refused = random.random_bool(0.5).then_some(GroupRefusal::NotMember);
+            let answered = Answered { token: Token(random.random()), request: 7, refused };
+            Some(server::Change::GroupAnswered { name: name(random), answered })
+        }
         0 => {
             let addr = ([192, 0, 2, 1], 5_000).into();
             let account = Account {
@@ -95,6 +115,7 @@ fn server_change(
                 id: MessageId { stream: key.stream, seq },
                 from: key.from,
                 stored_at: WallTime::from_unix_ms(random.random()),
+                group: tag(random),
                 body: text(random).into_bytes().into(),
             };
             Some(server::Change::Stored { to, letter })
@@ -118,7 +139,23 @@ fn a_server_comes_back_from_its_rows_as_it_was() {
 fn client_change(record: &ClientRecord, random: &mut StdRng) -> Option<client::Change> {
     let to = name(random);
     let outgoing = record.outgoing.get(&to);
-    match random.random_range(0..12) {
+    match random.random_range(0..16) {
+        12 => {
+            let unsettled = outgoing?.unsettled.keys().next_back().copied()?;
+            Some(client::Change::Saved { to, seq: unsettled })
+        }
+        13 | 14 => {
+            let cast = CastId(random.random());
+            let say = Wish::Say { group: name(random), cast, text: text(random) };
+            let wish = match random.random_range(0..4) {
+                0 => Wish::Create(to),
+                1 => Wish::Join(to),
+                2 => Wish::Leave(to),
+                _ => say,
+            };
+            Some(client::Change::Wished { number: record.next_wish, wish })
+        }
+        15 => Some(client::Change::WishEnded { number: *record.wishes.keys().next()? }),
         8..12 => history_change(record, to, random),
         0 => Some(client::Change::Registering { registration: random.random() }),
         1..4 => {
@@ -126,7 +163,9 @@ fn client_change(record: &ClientRecord, random: &mut StdRng) -> Option<client::C
                 Some(known) => MessageId { stream: known.stream, seq: known.next_seq },
                 None => MessageId { stream: stream(random), seq: 1 },
             };
-            Some(client::Change::Typed { to, id, text: text(random) })
+            let (text, group) = (text(random), tag(random));
+            let typed_at = WallTime::from_unix_ms(random.random());
+            Some(client::Change::Typed { to, id, text, typed_at, group })
         }
         4 => {
             let seq = random.random_range(0..outgoing?.next_seq);
@@ -168,8 +207,8 @@ fn history_change(
             client::Change::Outcome { number: own, state }
         }
         _ => {
-            let (at, text) = (wall(random), text(random));
-            client::Change::Line { number, line: Line { with, at, id, text, course } }
+            let (at, text, group) = (wall(random), text(random), tag(random));
+            client::Change::Line { number, line: Line { with, at, id, text, group, course } }
         }
     })
 }

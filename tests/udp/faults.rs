@@ -160,8 +160,13 @@ fn strangers_are_not_believed() {
 
     let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();
     let here = stranger.local_addr().unwrap().port();
-    let packet =
-        Packet::Message { from: "bob".parse().unwrap(), stream: StreamId(1), seq: 1, base: 1 };
+    let packet = Packet::Message {
+        from: "bob".parse().unwrap(),
+        stream: StreamId(1),
+        seq: 1,
+        base: 1,
+        group: None,
+    };
     let row = |port| format!(r#"{{"IP": "127.0.0.1", "port": {port}, "status": true}}"#);
     let table = format!(r#"{{"message": {{"alice": {}, "bob": {}}}}}"#, row(own_port), row(here));
     for bytes in [

@@ -2,8 +2,8 @@
 
 use udpchat::load::Gauge;
 use udpchat::protocol::limits::{
-    HELD_MAX, LETTERS_MAX, NAMES_MAX, OUTBOX_MAX, STREAMS_MAX, WAITING_COMMANDS_MAX,
-    WAITING_OUTPUTS_MAX, WINDOW,
+    GROUP_REQUESTS_MAX, HELD_MAX, LETTERS_MAX, NAMES_MAX, OUTBOX_MAX, STREAMS_MAX,
+    WAITING_COMMANDS_MAX, WAITING_OUTPUTS_MAX, WINDOW,
 };
 
 use super::{Checker, Evidence, Violation, When};
@@ -17,8 +17,9 @@ pub(super) const CHECKER: Checker = Checker {
     check,
 };
 
-/// Deadlines of a client that are about no recipient: the beginning, the session, giving up.
-const CLIENT_TIMERS: usize = 3;
+/// Deadlines of a client that are about no recipient: the beginning, the session, groups, giving
+/// up.
+const CLIENT_TIMERS: usize = 4;
 
 /// Deadlines of a server for each name: lease, probe, table, mail.
 const TIMERS_A_NAME: usize = 4;
@@ -56,12 +57,15 @@ struct Size {
 impl Size {
     fn of(plan: &Plan) -> Self {
         let is_user = |role: &Role| matches!(role, Role::Client { .. });
+        let users = plan.hosts.iter().filter(|host| is_user(&host.role)).count();
         let actions = plan.hosts.iter().flat_map(|host| &host.actions);
-        let is_message = |act: &Act| matches!(act, Act::Type { label: Some(_), .. });
-        Self {
-            users: plan.hosts.iter().filter(|host| is_user(&host.role)).count(),
-            messages: actions.filter(|action| is_message(&action.act)).count(),
-        }
+        let messages = actions.map(|action| match &action.act {
+            // One to many has a copy for everybody at most.
+            Act::Type { label: Some(_), line } if !line.starts_with("send ") => users,
+            Act::Type { label: Some(_), .. } => 1,
+            _ => 0,
+        });
+        Self { users, messages: messages.sum() }
     }
 
     /// At any time.
@@ -75,7 +79,8 @@ impl Size {
             Gauge::Names => users.min(NAMES_MAX),
             Gauge::Commands => WAITING_COMMANDS_MAX,
             Gauge::Outbox => messages.min(OUTBOX_MAX),
-            Gauge::Recipients => messages,
+            Gauge::Recipients | Gauge::Casts => messages,
+            Gauge::Requests => GROUP_REQUESTS_MAX,
             Gauge::Sessions => users,
             Gauge::Letters | Gauge::Undurable => messages.min(LETTERS_MAX),
             Gauge::Flights => messages.min(users * WINDOW),
@@ -93,6 +98,8 @@ impl Size {
             | Gauge::HeldStreams
             | Gauge::Commands
             | Gauge::Outbox
+            | Gauge::Requests
+            | Gauge::Casts
             | Gauge::Letters
             | Gauge::Undurable
             | Gauge::Flights

@@ -10,7 +10,7 @@ use udpchat::protocol::{MessageId, Name};
 use udpchat::server;
 
 use super::{Checker, Evidence, Violation, When};
-use crate::label::{HostName, Label, Labels};
+use crate::label::{Audience, HostName, Label, Labels};
 use crate::log::What;
 use crate::plan::message;
 
@@ -45,6 +45,8 @@ struct Model {
     /// Hosts whose users want to come back, perhaps before their leaving is carried out.
     returning: BTreeSet<HostName>,
     messages: BTreeMap<Label, Message>,
+    /// Texts to many, and whether each was typed while its sender was away.
+    casts: BTreeMap<Label, bool>,
     /// What each host has still to be shown from each other.
     queues: BTreeMap<(HostName, Name), VecDeque<Label>>,
 }
@@ -55,6 +57,17 @@ struct Message {
     known_when_accepted: bool,
     /// Its sender was told how it ended, by the program that runs now.
     ended: bool,
+    /// Its sender was told at any time that it is saved, ...
+    saved: bool,
+    /// ... and that it was read then, by the program that runs now.
+    read: bool,
+}
+
+impl Message {
+    const fn new(to: Name, typed_away: bool) -> Self {
+        let (known_when_accepted, ended, saved, read) = (false, false, false, false);
+        Self { to, typed_away, known_when_accepted, ended, saved, read }
+    }
 }
 
 impl Model {
@@ -73,7 +86,7 @@ impl Model {
                 self.returning.remove(host);
                 // A new program tells anew what it has not settled.
                 let own = self.messages.iter_mut().filter(|(label, _)| label.host == *host);
-                own.for_each(|(_, message)| message.ended = false);
+                own.for_each(|(_, message)| (message.ended, message.read) = (false, false));
             }
             What::Client(event) => return self.client_says(labels, host, event),
             What::Server(server::Event::Registered { name, .. }) => {
@@ -85,15 +98,21 @@ impl Model {
     }
 
     fn typed(&mut self, label: &Label, line: &str) {
-        let Some((to, _)) = message(line) else { return };
         let typed_away = self.away.contains(&label.host);
-        let message = Message { to, typed_away, known_when_accepted: false, ended: false };
-        self.messages.insert(label.clone(), message);
+        match message(line) {
+            None => {}
+            Some((Audience::One(to), _)) => {
+                self.messages.insert(label.clone(), Message::new(to, typed_away));
+            }
+            Some(_) => {
+                self.casts.insert(label.clone(), typed_away);
+            }
+        }
     }
 
     fn client_says(&mut self, labels: &Labels, host: &HostName, event: &Event) -> Allowed {
         let known = |id: &MessageId| labels.get(*id).cloned();
-        match event {
+        match event.plain() {
             Event::Offline => {
                 if !self.returning.contains(host) {
                     self.away.insert(host.clone());
@@ -110,9 +129,15 @@ impl Model {
                 Err(format!("{host} is told to be offline, and is not"))
             }
             Event::Sending { id, .. } => known(id).map_or(Ok(()), |label| self.accepted(&label)),
-            Event::Received { id, .. } | Event::Saved { id, .. } => {
-                known(id).map_or(Ok(()), |label| self.ends(&label))
+            Event::Received { id, .. } => known(id).map_or(Ok(()), |label| self.ends(&label)),
+            Event::Saved { id, .. } => {
+                let Some(label) = known(id) else { return Ok(()) };
+                if let Some(message) = self.messages.get_mut(&label) {
+                    message.saved = true;
+                }
+                self.ends(&label)
             }
+            Event::ReadLater { id, .. } => known(id).map_or(Ok(()), |label| self.read(&label)),
             Event::Unsent { id, reason, .. } if reason.is_final() => {
                 let Some(label) = known(id) else { return Ok(()) };
                 self.ends(&label)?;
@@ -124,6 +149,9 @@ impl Model {
     }
 
     fn accepted(&mut self, label: &Label) -> Allowed {
+        if let (Some(to), Some(away)) = (&label.copy, self.casts.get(&label.command())) {
+            self.messages.insert(label.clone(), Message::new(to.clone(), *away));
+        }
         let Some(message) = self.messages.get_mut(label) else { return Ok(()) };
         message.known_when_accepted = self.known.contains(&message.to);
         let queue = self.queues.entry((label.host.clone(), message.to.clone())).or_default();
@@ -138,6 +166,17 @@ impl Model {
         let Some(message) = self.messages.get_mut(label) else { return Ok(()) };
         if std::mem::replace(&mut message.ended, true) {
             return Err(format!("{label} has a second outcome"));
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, label: &Label) -> Allowed {
+        let Some(message) = self.messages.get_mut(label) else { return Ok(()) };
+        if !message.saved {
+            return Err(format!("{label} is said to be read later, and was never saved"));
+        }
+        if std::mem::replace(&mut message.read, true) {
+            return Err(format!("{label} is said to be read again"));
         }
         Ok(())
     }

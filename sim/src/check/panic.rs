@@ -10,28 +10,17 @@ use crate::log::{Entry, What};
 pub(super) const CHECKER: Checker = Checker {
     name: "no panic",
     promise: "no datagram, command or fault makes a program panic or fail, but for a disk that \
-              fails, or has no room for a first store",
+              fails; none finds a damaged store",
     when: When::Always,
     check,
 };
 
-/// What is known of a host's disk.
-#[derive(Default)]
-struct Disk {
-    /// An operation has failed since the program started.
-    failed: bool,
-    /// It has been full.
-    was_full: bool,
-    /// A program has found its store.
-    has_store: bool,
-}
-
 fn check(evidence: Evidence<'_>) -> Vec<Violation> {
-    let mut disks: BTreeMap<&HostName, Disk> = BTreeMap::new();
+    // Whose disk has failed since the program started.
+    let mut failed: BTreeMap<&HostName, bool> = BTreeMap::new();
     let mut violations = Vec::new();
     for entry in &evidence.log.entries {
-        let disk = disks.entry(&entry.host).or_default();
-        if let Some(how) = broken(disk, entry) {
+        if let Some(how) = broken(failed.entry(&entry.host).or_default(), entry) {
             let what = format!("{} {how}", entry.host);
             violations.push(Violation { checker: CHECKER.name, at: entry.at, what });
         }
@@ -40,21 +29,15 @@ fn check(evidence: Evidence<'_>) -> Vec<Violation> {
 }
 
 /// How a program broke off that had no reason to.
-fn broken(disk: &mut Disk, entry: &Entry) -> Option<String> {
+fn broken(disk_failed: &mut bool, entry: &Entry) -> Option<String> {
     match &entry.what {
-        What::Started { .. } => disk.failed = false,
-        What::Found(_) => disk.has_store = true,
-        What::Disk(event) => match event.fault {
-            DiskFault::Fails => disk.failed = true,
-            DiskFault::Full { .. } => disk.was_full = true,
-            DiskFault::PowerCut { .. } | DiskFault::Slow { .. } => {}
-        },
+        What::Started { .. } => *disk_failed = false,
+        What::Disk(event) => *disk_failed |= event.fault == DiskFault::Fails,
         What::Panicked(text) => return Some(format!("panicked: {text}")),
         What::Ended { error: Some(error) } => {
-            let excused = disk.failed || (disk.was_full && !disk.has_store);
             // Whatever a disk does, nobody may find what nobody wrote.
             let damaged = error.contains(DAMAGED);
-            return (damaged || !excused).then(|| format!("failed: {error}"));
+            return (damaged || !*disk_failed).then(|| format!("failed: {error}"));
         }
         _ => {}
     }

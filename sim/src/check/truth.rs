@@ -5,8 +5,9 @@ use crate::ledger::Told;
 
 pub(super) const CHECKER: Checker = Checker {
     name: "truth",
-    promise: "a sender is told \"received\" only after the message was shown, \"saved\" only after \
-              it was stored, and nothing else once it was told that it is given up",
+    promise: "a sender is told \"received\" only after the message was shown, also when it was saved \
+              before, \"saved\" only after it was stored, and nothing else once it was told that it \
+              is given up",
     when: When::Always,
     check,
 };
@@ -18,7 +19,7 @@ fn check(evidence: Evidence<'_>) -> Vec<Violation> {
         let mut given_up = false;
         for (at, told) in &message.told {
             let so = match told {
-                Told::Received => first_shown.is_some_and(|shown| shown <= *at),
+                Told::Received | Told::ReadLater => first_shown.is_some_and(|shown| shown <= *at),
                 Told::Saved => evidence.ledger.stored.get(label).is_some_and(|stored| stored <= at),
                 Told::Unsent | Told::GivenUp => true,
             };

@@ -147,7 +147,7 @@ impl fmt::Display for DiskEvent {
                 let keeps = keeps.name();
                 write!(
                     f,
-                    "loses its power at {kind} {number}, and what is not durable but: {keeps}"
+                    "loses its power at {kind} {number}, of what was not durable is left: {keeps}"
                 )
             }
             DiskFault::Fails => write!(f, "has a disk that fails at {kind} {number}"),

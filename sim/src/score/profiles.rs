@@ -118,6 +118,12 @@ pub const CASES: &[Case] = &[
     case(Bug::KeepsOldAddress, CRASH, 40),
     case(Bug::TableSentOnce, DROP_3, 20),
     case(Bug::KeepsFlights, DROP_3, 20),
+    case(Bug::ForgetsMembership, CRASH, 40),
+    case(Bug::AsksTwice, DROP_3, 20),
+    case(Bug::KeepsLeavers, DROP_3, 20),
+    case(Bug::ReceiptAtHandOver, DROP_3, 20),
+    case(Bug::StaleMembers, DROP_3, 40),
+    case(Bug::CastsAgain, CRASH, 40),
 ];
 
 #[cfg(test)]

@@ -6,13 +6,14 @@
 //! unacknowledged. When the power fails within it, the program does not take another step.
 
 use std::cell::{Cell, RefCell};
-use std::panic::resume_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
 use udpchat::store::{Commit, Database, Rows, Store};
 
 use super::clock::elapsed;
+use super::program::words;
 use crate::disk::{DiskFault, DiskFaults, Mounted, SimDisk};
 use crate::fate::whole_ms;
 use crate::label::HostName;
@@ -58,6 +59,8 @@ pub(super) enum Unopened {
     PowerCut,
     /// Its first words would be its last.
     Fails(String),
+    /// It has a bug.
+    Panics(String),
 }
 
 impl<R: Rows + PartialEq + 'static> Disk<R> {
@@ -92,13 +95,15 @@ impl<R: Rows + PartialEq + 'static> Disk<R> {
         self.restart_after.set(None);
         self.disk.set_now(elapsed());
         let mounted = self.disk.mount();
-        let result = Database::open(mounted.clone(), || self.fresh.clone());
+        let open = || Database::open(mounted.clone(), || self.fresh.clone());
+        let result = catch_unwind(AssertUnwindSafe(open));
         self.tell_events();
         // A program that opens its store does nothing else meanwhile.
         let _ = self.disk.take_delay();
         if mounted.is_cut_off() {
             return Err(Unopened::PowerCut);
         }
+        let result = result.map_err(|panic| Unopened::Panics(words(&*panic)))?;
         let (database, record) = result.map_err(|error| Unopened::Fails(error.to_string()))?;
         let again = Database::open(self.disk.copy().mount(), R::default);
         let is_same_again = again.is_ok_and(|(_, again)| again == record);

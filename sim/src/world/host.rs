@@ -252,6 +252,7 @@ impl Place {
         let program = match program {
             Ok(program) => program,
             Err(Unopened::PowerCut) => return self.ended(What::Crashed),
+            Err(Unopened::Panics(text)) => return self.ended(What::Panicked(text)),
             Err(Unopened::Fails(error)) => {
                 return self.ended(What::Ended { error: Some(error) });
             }

@@ -1,5 +1,6 @@
 //! A program on a host: the real machine under the real loop, until it ends or is killed.
 
+use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
@@ -168,13 +169,15 @@ fn caught(future: impl Future<Output = io::Result<()>> + 'static) -> Execution {
         match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
             Ok(poll) => poll.map(Ok),
             Err(panic) if panic.is::<PowerCut>() => std::task::Poll::Ready(Err(Broken::PowerCut)),
-            Err(panic) => {
-                let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-                let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-                std::task::Poll::Ready(Err(Broken::Panicked(text.unwrap_or_default())))
-            }
+            Err(panic) => std::task::Poll::Ready(Err(Broken::Panicked(words(&*panic)))),
         }
     }))
+}
+
+/// What a panic says.
+pub(super) fn words(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
 }
 
 /// Decides about what one host sends.

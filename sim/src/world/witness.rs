@@ -12,7 +12,7 @@ use udpchat::server::{self, ServerRecord};
 
 use super::clock::elapsed;
 use super::disk::Witness;
-use crate::label::HostName;
+use crate::label::{HostName, Label};
 use crate::log::{Durable, Found, What};
 use crate::network::Network;
 
@@ -60,7 +60,7 @@ impl Witness<ServerRecord> for OnServer {
 }
 
 impl OnServer {
-    fn durable(&self, id: MessageId, what: impl Fn(crate::label::Label) -> Durable) {
+    fn durable(&self, id: MessageId, what: impl Fn(Label) -> Durable) {
         if let Some(label) = self.network.label(id) {
             self.network.record(elapsed(), &self.host, What::Durable(what(label)));
         }
@@ -75,7 +75,11 @@ impl Witness<ClientRecord> for OnClient {
                 client::Change::Typed { to, id, .. } => {
                     self.streams.borrow_mut().insert(to.clone(), id.stream);
                 }
-                client::Change::Settled { to, seq } => self.settles(to, *seq),
+                client::Change::Settled { to, seq } => {
+                    if let Some(label) = self.label(to, *seq) {
+                        self.network.record(elapsed(), &self.host, What::Settles(label));
+                    }
+                }
                 _ => {}
             }
         }
@@ -84,11 +88,13 @@ impl Witness<ClientRecord> for OnClient {
     fn has(&self, changes: &[client::Change]) {
         self.network.client_has(elapsed(), &self.host, changes);
         for change in changes {
-            if let client::Change::Typed { id, .. } = change
-                && let Some(label) = self.network.label(*id)
-            {
-                let what = What::Durable(Durable::Typed(label));
-                self.network.record(elapsed(), &self.host, what);
+            let durable = match change {
+                client::Change::Typed { id, .. } => self.network.label(*id).map(Durable::Typed),
+                client::Change::Settled { to, seq } => self.label(to, *seq).map(Durable::Settled),
+                _ => None,
+            };
+            if let Some(durable) = durable {
+                self.network.record(elapsed(), &self.host, What::Durable(durable));
             }
         }
     }
@@ -107,11 +113,8 @@ impl Witness<ClientRecord> for OnClient {
 }
 
 impl OnClient {
-    fn settles(&self, to: &Name, seq: u64) {
-        let stream = self.streams.borrow().get(to).copied();
-        if let Some(label) = stream.and_then(|stream| self.network.label(MessageId { stream, seq }))
-        {
-            self.network.record(elapsed(), &self.host, What::Settles(label));
-        }
+    fn label(&self, to: &Name, seq: u64) -> Option<Label> {
+        let stream = self.streams.borrow().get(to).copied()?;
+        self.network.label(MessageId { stream, seq })
     }
 }

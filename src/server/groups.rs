@@ -1,0 +1,140 @@
+//! What clients ask about groups: each change is done once, and answered when it is durable.
+//!
+//! docs/protocol.md, "Groups". A server knows who belongs to which group, and no text: messages
+//! to a group come and go as messages to its members.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+
+use super::membership::Answered;
+use super::{Change, Event, GroupChange, Server};
+use crate::plant::{Bug, Plant};
+use crate::protocol::limits::{GROUPS_MAX, MEMBERS_MAX, NAMES_PER_ANSWER};
+use crate::protocol::{GroupAnswer, GroupAsk, GroupRefusal, Name, Packet, SessionId};
+use crate::store::Record as _;
+
+impl<P: Plant> Server<P> {
+    /// A registered client asks something about groups.
+    pub(super) fn group_asked(
+        &mut self,
+        (name, addr): (&Name, SocketAddr),
+        session: SessionId,
+        request: u64,
+        ask: GroupAsk,
+    ) {
+        let answer = match ask {
+            GroupAsk::Create(group) => {
+                self.answer_once(name, request, |server| server.create_group(name, &group))
+            }
+            GroupAsk::Join(group) => {
+                self.answer_once(name, request, |server| server.join_group(name, &group))
+            }
+            GroupAsk::Leave(group) => {
+                self.answer_once(name, request, |server| server.leave_group(name, &group))
+            }
+            GroupAsk::List { after } => Some(part(self.record.membership.names(), after.as_ref())),
+            GroupAsk::Members { group, after } => {
+                Some(self.list_members(name, &group, after.as_ref()))
+            }
+        };
+        if let Some(answer) = answer {
+            self.send_durably(addr, &Packet::GroupAnswer { session, request, answer }, 1);
+        }
+    }
+
+    /// Does what a request wants unless that, or what a later one wanted, has been done; none from
+    /// whom nobody knows.
+    fn answer_once(
+        &mut self,
+        name: &Name,
+        request: u64,
+        act: impl FnOnce(&mut Self) -> Result<(), GroupRefusal>,
+    ) -> Option<GroupAnswer> {
+        let token = self.record.accounts.get(name)?.token;
+        let last = self.record.membership.answered(name).filter(|last| last.token == token);
+        let refused = match last {
+            Some(last) if request < last.request => return Some(GroupAnswer::Old),
+            Some(last) if request == last.request && !self.plant.has(Bug::AsksTwice) => {
+                last.refused
+            }
+            _ => {
+                let refused = act(self).err();
+                let answered = Answered { token, request, refused };
+                self.change(Change::GroupAnswered { name: name.clone(), answered });
+                refused
+            }
+        };
+        Some(refused.map_or(GroupAnswer::Done, GroupAnswer::Refused))
+    }
+
+    fn create_group(&mut self, name: &Name, group: &Name) -> Result<(), GroupRefusal> {
+        if self.record.membership.members(group).is_some() {
+            return Err(GroupRefusal::Exists);
+        }
+        if self.record.membership.count() >= GROUPS_MAX {
+            return Err(GroupRefusal::TooManyGroups);
+        }
+        self.change_membership(name, group, GroupChange::Created);
+        Ok(())
+    }
+
+    /// Whoever is a member already has what they want.
+    fn join_group(&mut self, name: &Name, group: &Name) -> Result<(), GroupRefusal> {
+        let known = self.record.membership.members(group);
+        let members = known.ok_or(GroupRefusal::NoSuchGroup)?;
+        if members.contains(name) {
+            return Ok(());
+        }
+        if members.len() >= MEMBERS_MAX {
+            return Err(GroupRefusal::GroupFull);
+        }
+        self.change_membership(name, group, GroupChange::Joined);
+        Ok(())
+    }
+
+    fn leave_group(&mut self, name: &Name, group: &Name) -> Result<(), GroupRefusal> {
+        self.members_for(name, group)?;
+        if !self.plant.has(Bug::KeepsLeavers) {
+            self.change_membership(name, group, GroupChange::Left);
+        }
+        Ok(())
+    }
+
+    fn change_membership(&mut self, member: &Name, group: &Name, what: GroupChange) {
+        let group = self.record.membership.written(group).unwrap_or(group).clone();
+        let member = member.clone();
+        let change = match what {
+            GroupChange::Created | GroupChange::Joined => {
+                Change::Joined { group: group.clone(), member: member.clone() }
+            }
+            GroupChange::Left => Change::Left { group: group.clone(), member: member.clone() },
+        };
+        if self.plant.has(Bug::ForgetsMembership) {
+            self.record.apply(&change);
+        } else {
+            self.change(change);
+        }
+        self.journal.event_durably(Event::Group { group, member, what });
+    }
+
+    /// A group's members, for one of them.
+    fn members_for(&self, name: &Name, group: &Name) -> Result<&BTreeSet<Name>, GroupRefusal> {
+        let known = self.record.membership.members(group);
+        let members = known.ok_or(GroupRefusal::NoSuchGroup)?;
+        if members.contains(name) { Ok(members) } else { Err(GroupRefusal::NotMember) }
+    }
+
+    fn list_members(&self, name: &Name, group: &Name, after: Option<&Name>) -> GroupAnswer {
+        match self.members_for(name, group) {
+            Ok(members) => part(members.iter(), after),
+            Err(refusal) => GroupAnswer::Refused(refusal),
+        }
+    }
+}
+
+/// As many names from behind `after` on as one answer holds.
+fn part<'a>(names: impl Iterator<Item = &'a Name>, after: Option<&Name>) -> GroupAnswer {
+    let mut rest = names.skip_while(|name| after.is_some_and(|after| *name <= after)).cloned();
+    let names = rest.by_ref().take(NAMES_PER_ANSWER).collect();
+    GroupAnswer::Names { names, more: rest.next().is_some() }
+}
