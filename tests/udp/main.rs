@@ -10,9 +10,13 @@ mod cli;
 #[cfg(test)]
 mod common;
 #[cfg(test)]
+mod demo;
+#[cfg(test)]
 mod durable;
 #[cfg(test)]
 mod faults;
+#[cfg(test)]
+mod operator;
 #[cfg(test)]
 mod original;
 #[cfg(test)]
