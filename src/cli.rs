@@ -8,6 +8,7 @@ mod manual;
 use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anstream::ColorChoice;
 use clap::error::ErrorKind;
@@ -15,6 +16,7 @@ use clap::{CommandFactory as _, Parser as _};
 
 pub use crate::demo::Rates;
 use crate::protocol::Name;
+use crate::server::timing::KEEP;
 pub use crate::ui::operator::Style as ServerStyle;
 use arguments::{Arguments, Command, Demo, Switch, When};
 
@@ -59,6 +61,8 @@ pub enum Data {
 pub struct ServerOptions {
     /// Its port.
     pub port: u16,
+    /// How long it keeps messages for readers who do not come; for ever if nothing is said.
+    pub keep: Option<Duration>,
     /// Its address, none for all interfaces.
     pub bind: Option<IpAddr>,
     /// Whether clients of the original's dialect are served.
@@ -199,6 +203,7 @@ fn node(arguments: Arguments) -> Result<Task, NoTask> {
     if let Some(port) = arguments.server {
         return Ok(Task::Server(ServerOptions {
             port,
+            keep: arguments.keep.map_or(Some(KEEP), |keep| keep.0),
             bind: arguments.bind,
             original: arguments.original != Some(Switch::Off),
             style: match (arguments.quiet, arguments.json) {
@@ -285,9 +290,29 @@ mod tests {
     }
 
     #[test]
+    fn messages_are_kept_for_as_long_as_is_said() {
+        let kept = |words: &str| match parsed(words) {
+            Ok(Task::Server(options)) => options.keep,
+            other => panic!("{words} gives {other:?}"),
+        };
+        assert_eq!(kept("-s 9000"), Some(Duration::from_secs(30 * 86_400)));
+        assert_eq!(kept("-s 9000 --keep 12h"), Some(Duration::from_secs(43_200)));
+        assert_eq!(kept("-s 9000 --keep forever"), None);
+        for wrong in ["-s 9000 --keep 1s", "-s 9000 --keep long", "-c a b 9000 0 --keep 1d"] {
+            assert!(matches!(parsed(wrong), Err(NoTask::Wrong(_))), "{wrong}");
+        }
+    }
+
+    #[test]
     fn the_originals_forms_are_understood() {
-        let (style, data) = (ServerStyle::Lines, Data::Usual);
-        let server = ServerOptions { port: 9000, bind: None, original: true, style, data };
+        let server = ServerOptions {
+            port: 9000,
+            keep: Some(KEEP),
+            bind: None,
+            original: true,
+            style: ServerStyle::Lines,
+            data: Data::Usual,
+        };
         assert_eq!(parsed("-s 9000"), Ok(Task::Server(server.clone())));
         let bind = Some("::1".parse().unwrap());
         let server =

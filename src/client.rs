@@ -45,7 +45,7 @@ use original::Originals;
 use outbox::Lane;
 use roster::{Part, Roster};
 use session::{Phase, Session};
-use timing::LAZY_COMMIT;
+use timing::{LAZY_COMMIT, ROOM_AGAIN};
 
 /// Who the client is and where its server is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,6 +88,10 @@ pub struct Client<P = Sound> {
     incomplete: bool,
     /// The message that was given to the user last and is not known to be on their screen.
     showing: Option<(Name, MessageId)>,
+    /// How much room the store has.
+    room: Room,
+    /// The user knows that what comes cannot be kept.
+    full_told: bool,
     invalid_datagrams: u64,
     ended: bool,
 }
@@ -107,6 +111,8 @@ enum Timer {
     Lane(Name),
     /// A commit that takes along what was recorded lazily.
     Lazy,
+    /// Room in the store.
+    Room,
 }
 
 impl Client {
@@ -149,6 +155,8 @@ impl<P: Plant> Client<P> {
             waiting_for: Some(WaitingFor::Arrival),
             incomplete: false,
             showing: None,
+            room: Room::Plenty,
+            full_told: false,
             invalid_datagrams: 0,
             ended: false,
         };
@@ -236,6 +244,7 @@ impl<P: Plant> Client<P> {
                 self.not_saved(now, MessageId { stream, seq }, reason);
             }
             Packet::HandedOver { stream, seq } => self.handed_over(now, MessageId { stream, seq }),
+            Packet::Expired { stream, seq } => self.expired(now, MessageId { stream, seq }),
             Packet::GroupAnswer { session, request, answer } if own == Some(session) => {
                 self.group_answered(now, request, answer);
             }
@@ -400,13 +409,22 @@ impl<P: Plant> Machine for Client<P> {
                 Timer::Groups => self.pump_groups(now),
                 Timer::Lane(name) => self.pump(now, &name),
                 Timer::Lazy => self.journal.hurry(),
+                Timer::Room => self.journal.ask(),
             }
         }
         self.drain_loopback(now);
     }
 
-    fn handle_committed(&mut self, now: Now, _room: Room) {
+    fn handle_committed(&mut self, now: Now, room: Room) {
         self.now = now;
+        self.room = room;
+        match room {
+            Room::Low => self.timers.set(Timer::Room, now.time + ROOM_AGAIN),
+            Room::Plenty => {
+                self.timers.clear(&Timer::Room);
+                self.full_told = false;
+            }
+        }
         self.journal.committed();
     }
 

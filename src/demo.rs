@@ -170,7 +170,7 @@ async fn run_server(
     let mut entropy = entropy();
     let record = ServerRecord::new(StoreId(entropy.draw()));
     let mut store = MemoryStore::new(record.clone());
-    let server = Server::new(ServerConfig { original: false }, record, entropy);
+    let server = Server::new(ServerConfig { original: false, keep: None }, record, entropy);
     let surroundings = Surroundings { transport, store: &mut store, clock, commands };
     drive(server, surroundings, |_, _, _: &Server| Ok(())).await.map(|_| ())
 }

@@ -68,7 +68,12 @@ impl<E, C> Journal<E, C> {
 
     /// What was recorded lazily is not to wait any longer.
     pub(crate) fn hurry(&mut self) {
-        self.urgent = !self.changes.is_empty();
+        self.urgent |= !self.changes.is_empty();
+    }
+
+    /// Asks for a commit, be it an empty one: its end tells how much room there is.
+    pub(crate) fn ask(&mut self) {
+        self.urgent = true;
     }
 
     /// Sends once everything recorded so far is durable; if too much waits for that, never.

@@ -46,7 +46,7 @@ pub(crate) fn run(options: &ServerOptions) -> anyhow::Result<()> {
         }
         let usual = format!("server-{}", options.port);
         let (mut store, record) = Keeper::open(&options.data, &usual, fresh)?;
-        let config = ServerConfig { original: options.original };
+        let config = ServerConfig { original: options.original, keep: options.keep };
         let clock = SystemClock::start();
         let screen = OperatorScreen::new(options.style, TimeZone::system(), clock.now().wall);
         let screen = RefCell::new(screen);

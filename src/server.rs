@@ -6,6 +6,7 @@
 mod cookie;
 mod counters;
 mod event;
+mod expiry;
 mod groups;
 mod mail;
 mod membership;
@@ -20,11 +21,12 @@ pub mod timing;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 pub use counters::{Counters, Dropped, Stats};
 pub use event::{Command, Event, GoneReason, GroupChange};
 pub use membership::{Answered, Membership};
-pub use record::{Account, Change, Letter, Progress, ServerRecord, Standing};
+pub use record::{Account, Change, End, Letter, Progress, ServerRecord, Standing, Turn};
 pub use snapshot::Snapshot;
 
 use crate::holding::Holding;
@@ -43,12 +45,15 @@ use mail::Save;
 use original::GuestTables;
 use session::Session;
 use table::Table;
+use timing::ROOM_AGAIN;
 
 /// What the operator chose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServerConfig {
     /// Whether clients of the original's dialect are served.
     pub original: bool,
+    /// How long messages are kept for readers who do not come; for ever if nothing is said.
+    pub keep: Option<Duration>,
 }
 
 /// The server's state machine.
@@ -76,6 +81,10 @@ pub struct Server<P = Sound> {
     /// Streams whose sender does not know yet how far they were shown.
     untold: BTreeMap<Name, BTreeSet<StreamId>>,
     counters: Counters,
+    /// How much room the store has.
+    room: Room,
+    /// How long the lives before this one have run.
+    uptime_before: Duration,
     stopped: bool,
 }
 
@@ -92,6 +101,10 @@ enum Timer {
     Mail(Name),
     /// A sender's acknowledgement that it knows.
     Told(StreamKey),
+    /// Messages that are too old.
+    Expiry,
+    /// Room in the store.
+    Room,
 }
 
 impl Server {
@@ -117,7 +130,7 @@ impl<P: Plant> Server<P> {
         }
         let mut untold: BTreeMap<Name, BTreeSet<StreamId>> = BTreeMap::new();
         for (key, progress) in record.streams() {
-            if progress.standing.told < progress.standing.shown {
+            if progress.standing.told < progress.standing.settled {
                 untold.entry(key.from.clone()).or_default().insert(key.stream);
             }
         }
@@ -137,11 +150,14 @@ impl<P: Plant> Server<P> {
             next_letter: record.next_letter(),
             undurable: BTreeMap::new(),
             untold,
+            room: Room::Plenty,
+            uptime_before: record.last_uptime(),
             stopped: false,
             record,
             entropy,
         };
         server.restore_guests();
+        server.wait_for_expiry(Time::ZERO);
         server
     }
 
@@ -212,7 +228,7 @@ impl<P: Plant> Server<P> {
             }
             Packet::HandedOverAck { session, stream, seq } => {
                 if let Some(sender) = self.authenticate(now, session, from) {
-                    self.told(&StreamKey { from: sender, stream }, seq);
+                    self.told(now, &StreamKey { from: sender, stream }, seq);
                 }
             }
             Packet::GroupAsk { session, request, ask } => {
@@ -300,11 +316,18 @@ impl<P: Plant> Machine for Server<P> {
                 Timer::Table(name) => self.sync_table(now, &name),
                 Timer::Mail(name) => self.hand_over(now, &name),
                 Timer::Told(key) => self.tell(now, &key),
+                Timer::Expiry => self.expire_mail(now),
+                Timer::Room => self.journal.ask(),
             }
         }
     }
 
-    fn handle_committed(&mut self, now: Now, _room: Room) {
+    fn handle_committed(&mut self, now: Now, room: Room) {
+        self.room = room;
+        match room {
+            Room::Low => self.timers.set(Timer::Room, now.time + ROOM_AGAIN),
+            Room::Plenty => self.timers.clear(&Timer::Room),
+        }
         self.journal.committed();
         self.release_letters(now);
     }

@@ -88,6 +88,12 @@ pub struct Now {
     pub wall: WallTime,
 }
 
+/// A duration in whole milliseconds.
+#[must_use]
+pub fn whole_ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

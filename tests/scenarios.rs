@@ -31,6 +31,7 @@ scenarios! {
     leaving_quits_and_comes_back_with_mail
     link_cut_both_ways_messages_go_over_the_server
     lost_ack_is_resent_and_shown_once
+    mail_that_nobody_comes_for_expires_and_its_sender_is_told
     member_joins_and_another_leaves_while_a_message_is_sent
     message_and_ack_twice_shown_once
     message_by_two_paths_shown_once

@@ -113,7 +113,7 @@ fn is_alone(ledger: &Ledger, label: &Label, message: &Message, at: Duration) -> 
         // One that is saved and not yet shown holds back those behind it.
         let shown = of.shown.iter().any(|shown| shown.at < at);
         let settled = |(when, told): &(Duration, Told)| match told {
-            Told::Received | Told::GivenUp | Told::ReadLater => *when < at,
+            Told::Received | Told::GivenUp | Told::Expired | Told::ReadLater => *when < at,
             Told::Saved => *when < at && shown,
             Told::Unsent => false,
         };

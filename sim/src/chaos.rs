@@ -269,7 +269,7 @@ fn messages(ledger: &Ledger) -> Messages {
         shown_once: ledger.count(|message| message.unmarked() <= 1 && !message.shown.is_empty()),
         shown_twice: ledger.count(|message| message.unmarked() > 1),
         lost: ledger.count(|message| {
-            let given_up = message.was_told(Told::GivenUp);
+            let given_up = message.was_told(Told::GivenUp) || message.was_told(Told::Expired);
             message.accepted.is_some() && message.shown.is_empty() && !given_up
         }),
     }

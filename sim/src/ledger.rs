@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use udpchat::client::Event;
 use udpchat::protocol::{MessageId, Name};
+use udpchat::server;
 
 use crate::label::{Audience, HostName, Label};
 use crate::log::{Durable, Entry, Log, What};
@@ -23,6 +24,8 @@ pub struct Ledger {
     pub screens: BTreeMap<HostName, Vec<OnScreen>>,
     /// When the server's disk first had what.
     pub stored: BTreeMap<Label, Duration>,
+    /// When the server said that its keeping was over because nobody had come.
+    pub expired: BTreeMap<Label, Duration>,
     /// Texts to many, by their commands. Their copies are messages.
     pub casts: BTreeMap<Label, Cast>,
 }
@@ -72,6 +75,8 @@ pub enum Told {
     Unsent,
     /// Not sent, and given up.
     GivenUp,
+    /// Kept for as long as the server keeps anything, and not longer.
+    Expired,
     /// The recipient has seen what was saved before.
     ReadLater,
 }
@@ -162,6 +167,9 @@ impl Ledger {
                 What::Durable(Durable::Displayed(label)) => {
                     host.displayed.insert(label.clone());
                 }
+                What::Server(server::Event::Expired { id, count, .. }) => {
+                    ledger.server_dropped(log, entry.at, *id, *count);
+                }
                 What::Started { .. } => {
                     host.lives += 1;
                     host.displayed_at_start.clone_from(&host.displayed);
@@ -212,6 +220,7 @@ impl Ledger {
             }
             Event::Received { id, .. } => self.told(log, at, *id, Told::Received),
             Event::Saved { id, .. } => self.told(log, at, *id, Told::Saved),
+            Event::Expired { id, .. } => self.told(log, at, *id, Told::Expired),
             Event::ReadLater { id, .. } => self.told(log, at, *id, Told::ReadLater),
             Event::Unsent { id, reason, .. } if reason.is_final() => {
                 self.told(log, at, *id, Told::GivenUp);
@@ -231,6 +240,14 @@ impl Ledger {
                 self.screens.entry(host).or_default().push(line);
             }
             _ => {}
+        }
+    }
+
+    /// The server keeps so many messages no longer, up to this one.
+    fn server_dropped(&mut self, log: &Log, at: Duration, last: MessageId, count: usize) {
+        let seqs = (1..=last.seq).rev().take(count);
+        for label in seqs.filter_map(|seq| log.labels.get(MessageId { seq, ..last })) {
+            self.expired.entry(label.clone()).or_insert(at);
         }
     }
 

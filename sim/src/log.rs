@@ -2,12 +2,16 @@
 //!
 //! Knows no engine. What is printed holds no ids of the wire: messages go by their labels.
 
+mod disk;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use udpchat::fault::Damage;
 use udpchat::protocol::{Name, PacketKind};
 use udpchat::{client, server};
+
+pub use disk::{Durable, Found};
 
 use crate::disk::DiskEvent;
 use crate::fate::{Fault, Key, together, whole_ms};
@@ -112,48 +116,6 @@ pub enum What {
     },
 }
 
-/// What a disk has for good.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Durable {
-    /// The server's: a message.
-    Stored(Label),
-    /// The server's: that somebody belongs to a group.
-    Joined {
-        /// Which group.
-        group: Name,
-        /// Who.
-        member: Name,
-    },
-    /// The server's: that somebody belongs to a group no more.
-    Left {
-        /// Which group.
-        group: Name,
-        /// Who.
-        member: Name,
-    },
-    /// A recipient's: a message that it is about to show.
-    Remembered(Label),
-    /// A recipient's: that a message was shown.
-    Displayed(Label),
-    /// A sender's: a message that is not settled.
-    Typed(Label),
-    /// A sender's: that a message needs no further care.
-    Settled(Label),
-    /// The server's: that a message, and all before it of the same stream, are delivered.
-    Delivered(Label),
-}
-
-/// What a program finds on its disk.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
-    /// Whether it is the server.
-    pub is_server: bool,
-    /// The messages that it keeps, for recipients or to be sent; none for one that nobody knows.
-    pub kept: Vec<Option<Label>>,
-    /// Whether whoever looked once more would find the same.
-    pub is_same_again: bool,
-}
-
 /// Why a datagram on its way is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Miss {
@@ -217,28 +179,9 @@ impl Log {
             What::Typed { line, label, refused } => typed(line, label.as_ref(), refused.as_deref()),
             What::Client(event) => self.client_says(event),
             What::Server(event) => self.server_says(event),
-            What::Durable(Durable::Stored(label)) => format!("has {label} on its disk"),
-            What::Durable(Durable::Remembered(label)) => format!("remembers {label}"),
-            What::Durable(Durable::Displayed(label)) => {
-                format!("remembers that {label} was shown")
-            }
-            What::Durable(Durable::Joined { group, member }) => {
-                format!("has on its disk that {member} is in {group}")
-            }
-            What::Durable(Durable::Left { group, member }) => {
-                format!("has on its disk that {member} is not in {group}")
-            }
-            What::Durable(Durable::Typed(label)) => {
-                format!("has on its disk that {label} is to be sent")
-            }
-            What::Durable(Durable::Settled(label)) => {
-                format!("has on its disk that it is done with {label}")
-            }
-            What::Durable(Durable::Delivered(label)) => {
-                format!("has on its disk that {label} is delivered")
-            }
+            What::Durable(durable) => durable.to_string(),
             What::Settles(label) => format!("is done with {label}"),
-            What::Found(found) => found_text(found),
+            What::Found(found) => found.to_string(),
             What::Disk(event) => event.to_string(),
             What::Marked(name) => format!("state taken down as {name:?}"),
             What::Sent { key, faults, cut, .. } => sent(key, faults, *cut),
@@ -308,6 +251,7 @@ impl Log {
             }
             Event::Received { id, to } => format!("* {} received by {to}", self.label(*id)),
             Event::Saved { id, to } => format!("* {} saved for {to}", self.label(*id)),
+            Event::Expired { id, to } => format!("* {} for {to} has expired", self.label(*id)),
             Event::Unsent { id, to, reason } => {
                 format!("* {} to {to} not sent: {reason}", self.label(*id))
             }
@@ -337,6 +281,9 @@ impl Log {
                 format!("* handed over to {to}: {count} up to {}", self.label(*id))
             }
             Event::Stats(stats) => format!("* {stats:?}"),
+            Event::Expired { id, to, count, .. } => {
+                format!("* expired for {to}: {count} up to {}", self.label(*id))
+            }
             Event::Group { group, member, what } => {
                 let verb = match what {
                     server::GroupChange::Created => "created",
@@ -362,16 +309,6 @@ impl Entry {
         };
         story || detail == Detail::Everything
     }
-}
-
-fn found_text(found: &Found) -> String {
-    let name = |label: &Option<Label>| {
-        label.as_ref().map_or_else(|| "unknown".to_owned(), Label::to_string)
-    };
-    let kept: Vec<String> = found.kept.iter().map(name).collect();
-    let kept = if kept.is_empty() { "nothing".to_owned() } else { kept.join(", ") };
-    let again = if found.is_same_again { "" } else { ", and something else when it looks again" };
-    format!("finds {kept} on its disk{again}")
 }
 
 fn typed(line: &str, label: Option<&Label>, refused: Option<&str>) -> String {

@@ -46,6 +46,8 @@ pub struct Plan {
     pub disk: DiskSpeed,
     /// What goes wrong with them.
     pub disk_faults: DiskFaults,
+    /// How long the server keeps messages, if not as the shipped one does.
+    pub mail: Option<Duration>,
     /// From then on nothing goes wrong, everything must settle, and the run may end as soon as it
     /// has.
     pub healed: Option<Duration>,

@@ -28,6 +28,8 @@ pub struct Scenario {
     pub disk: DiskSpeed,
     /// Datagrams of more bytes are lost.
     pub mtu: Option<usize>,
+    /// How long the server keeps messages, if not for 30 days.
+    pub mail: Option<Duration>,
     /// Whether everything must have settled in the end.
     pub settles: bool,
     /// What is done, in order of time.
@@ -182,6 +184,7 @@ mod tests {
   "seed": 7,
   "disk": "0ms..4ms",
   "mtu": 900,
+  "mail": "60s",
   "settles": true,
   "steps": [
     {"at": "0s", "start": "alice"},

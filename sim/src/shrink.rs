@@ -338,7 +338,8 @@ pub fn to_scenario(plan: &Plan, log: &Log, about: String) -> Scenario {
     let (seed, disk) = (plan.seed, plan.disk);
     let (settles, until) = (plan.healed.is_some(), plan.until);
     let mtu = plan.faults.size_limit.map(|limit| limit.bytes);
-    Scenario { about, seed, disk, mtu, settles, steps, until }
+    let mail = plan.mail;
+    Scenario { about, seed, disk, mtu, mail, settles, steps, until }
 }
 
 fn has_started(log: &Log, host: &HostName, at: Duration) -> bool {

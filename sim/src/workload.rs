@@ -121,7 +121,8 @@ pub fn plan(seed: u64, size: &Size, profile: &Profile) -> Plan {
     let disk = DiskSpeed { shortest: Duration::ZERO, longest: profile.disk };
     let disk_faults =
         DiskFaults { rate: profile.disk_faults, rate_until: size.duration, rules: Vec::new() };
-    Plan { seed, hosts, faults, disk, disk_faults, healed: Some(size.duration), until }
+    let healed = Some(size.duration);
+    Plan { seed, hosts, faults, disk, disk_faults, mail: None, healed, until }
 }
 
 fn client_name(index: u32) -> String {

@@ -76,6 +76,7 @@ pub fn run_in_ticks(plan: &Plan, tick: Duration, bugs: &Planted) -> Outcome {
             server,
             network: Rc::clone(&network),
             last: Rc::clone(&last),
+            mail: plan.mail,
             bugs: bugs.clone(),
         };
         let host = host.clone();

@@ -73,6 +73,10 @@ pub(super) struct Arguments {
     /// One JSON object per event
     #[arg(long)]
     pub(super) json: bool,
+    /// Server: how long messages are kept for readers who do not come, such as 12h; or forever
+    /// [default: 30d]
+    #[arg(long, value_name = "TIME", value_parser = keep, conflicts_with = "client")]
+    pub(super) keep: Option<Keep>,
     /// Server: listen on this address of this machine only [default: all interfaces]
     #[arg(long, value_name = "IP", conflicts_with = "client")]
     pub(super) bind: Option<IpAddr>,
@@ -177,11 +181,26 @@ pub(super) struct StoreFolder {
     folder: PathBuf,
 }
 
+/// The shortest time for which messages are kept: whoever has just restarted is still served.
+const KEEP_MIN: Duration = Duration::from_secs(60);
+
 /// The longest delay of a demo: more would only look as if nothing worked.
 const DELAY_MAX: Duration = Duration::from_secs(5);
 
 /// The lowest share that must get through, or a demo would show nothing but its absence.
 const DROP_MAX: f64 = 0.95;
+
+/// How long messages are kept; for ever if nothing is said.
+#[derive(Clone, Copy)]
+pub(super) struct Keep(pub(super) Option<Duration>);
+
+fn keep(text: &str) -> Result<Keep, String> {
+    match (text, humantime::parse_duration(text)) {
+        ("forever", _) => Ok(Keep(None)),
+        (_, Ok(keep)) if keep >= KEEP_MIN => Ok(Keep(Some(keep))),
+        _ => Err("messages are kept for at least 1min, such as 12h or 30d, or forever".to_owned()),
+    }
+}
 
 fn rate(text: &str) -> Result<f64, String> {
     match text.parse() {

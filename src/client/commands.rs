@@ -5,6 +5,7 @@
 use super::session::Phase;
 use super::{Client, Command, Event, Problem, Timer, Wish};
 use crate::plant::Plant;
+use crate::store::Room;
 use crate::time::Now;
 
 /// What commands wait for: each is done after those before it.
@@ -38,6 +39,16 @@ impl<P: Plant> Client<P> {
                 if offline =>
             {
                 self.fail(Problem::OfflineForGroups);
+            }
+            Command::Send { .. }
+            | Command::SendAll { .. }
+            | Command::SendGroup { .. }
+            | Command::CreateGroup(_)
+            | Command::JoinGroup(_)
+            | Command::LeaveGroup(_)
+                if self.room == Room::Low =>
+            {
+                self.fail(Problem::DiskFull);
             }
             Command::Send { to, text } => self.send_text(now, &to, text),
             Command::SendAll { text } => self.send_to_all(now, &text),

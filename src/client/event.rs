@@ -119,6 +119,13 @@ pub enum Event {
         /// Its recipient.
         to: Name,
     },
+    /// The server has kept the message for as long as it keeps any, and its recipient has not come.
+    Expired {
+        /// The message.
+        id: MessageId,
+        /// Its recipient.
+        to: Name,
+    },
     /// A message that was said to be saved has been shown to its recipient.
     ReadLater {
         /// The message.
@@ -243,6 +250,17 @@ pub enum UnsentReason {
     /// The recipient's mailbox has no room. Kept.
     #[error("mailbox full; it is kept and goes out when there is room")]
     MailboxFull,
+    /// The server keeps too many messages of this sender. Kept.
+    #[error(
+        "too many of your messages wait at the server; it is kept and goes out when there is room"
+    )]
+    SenderFull,
+    /// The server keeps too many messages. Kept.
+    #[error("the server is full; it is kept and goes out when there is room")]
+    ServerFull,
+    /// The server's disk is full. Kept.
+    #[error("the server's disk is full; it is kept and goes out when there is room")]
+    DiskFull,
     /// The server has lost its memory, and does not know the recipient any more. Kept.
     #[error("the server has forgotten the recipient; it is kept and goes out when they are back")]
     Forgotten,
@@ -289,6 +307,15 @@ pub enum Problem {
     /// The server takes no more names.
     #[error("The server knows too many names; try again later")]
     ServerFull,
+    /// The server's disk is full, and the name is new to it.
+    #[error("The server's disk is full; try again later")]
+    ServerDiskFull,
+    /// Something that cannot be kept.
+    #[error("Not done: the disk is full; make room and try again")]
+    DiskFull,
+    /// What comes cannot be kept.
+    #[error("The disk is full: messages for you wait at their senders or the server; make room")]
+    DiskFullForMessages,
     /// Something about groups while deregistered.
     #[error("Not done, you are offline.")]
     OfflineForGroups,

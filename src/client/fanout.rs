@@ -65,6 +65,7 @@ impl Fanouts {
         let (id, outcome) = match event {
             Event::Received { id, .. } => (id, Outcome::Received),
             Event::Saved { id, .. } => (id, Outcome::Saved),
+            Event::Expired { id, .. } => (id, Outcome::GivenUp),
             Event::Unsent { id, reason, .. } if reason.is_final() => (id, Outcome::GivenUp),
             Event::Unsent { id, .. } => (id, Outcome::Kept),
             _ => return None,

@@ -63,6 +63,8 @@ pub enum State {
     Received,
     /// It could not be sent (yet).
     Unsent,
+    /// The server had kept it for as long as it keeps any, and nobody had come for it.
+    Expired,
 }
 
 impl History {
@@ -136,11 +138,12 @@ impl State {
             Self::Saved => "saved",
             Self::Received => "received",
             Self::Unsent => "unsent",
+            Self::Expired => "expired",
         }
     }
 
     const fn may_change(self) -> bool {
-        !matches!(self, Self::Received)
+        !matches!(self, Self::Received | Self::Expired)
     }
 }
 

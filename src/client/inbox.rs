@@ -5,10 +5,11 @@
 use std::net::SocketAddr;
 
 use super::history::{Course, Line};
-use super::{Change, Client, Event};
+use super::{Change, Client, Event, Problem};
 use crate::holding::Arrival;
 use crate::plant::{Bug, Plant};
 use crate::protocol::{GroupTag, MessageId, Name, Nonce, Packet, StreamKey};
+use crate::store::Room;
 use crate::time::WallTime;
 
 /// A message that has arrived.
@@ -68,6 +69,13 @@ impl<P: Plant> Client<P> {
             let again = false;
             let event = Event::Message { id, from, text, stored_at, group, again };
             self.journal.event_durably(event);
+        }
+        if self.room == Room::Low && next.is_none_or(|next| id.seq >= next) {
+            // What cannot be kept is not taken: it stays where it is, and comes again.
+            if !std::mem::replace(&mut self.full_told, true) {
+                self.problem(Problem::DiskFullForMessages);
+            }
+            return;
         }
         let is_early = id.seq > next.unwrap_or(base).max(base);
         let base = if is_early && self.plant.has(Bug::HighestOnly) { id.seq } else { base };

@@ -29,7 +29,7 @@ impl<P: Plant> Client<P> {
             })
         };
         if self.lanes.get(&to).is_some_and(owes_it) {
-            self.settle(now, &to, id.seq);
+            self.settle(now, &to, id.seq, State::Received);
         }
     }
 
@@ -45,12 +45,23 @@ impl<P: Plant> Client<P> {
         let MessageId { stream, seq } = id;
         // Settled first: the server, once it hears that this is known, will not say it again.
         if let Some(to) = self.recipient_of(stream) {
-            self.settle(now, &to, seq);
+            self.settle(now, &to, seq, State::Received);
         }
         self.send_to_server(&Packet::HandedOverAck { session, stream, seq }, b"", 1);
     }
 
-    fn settle(&mut self, now: Now, to: &Name, upto: u64) {
+    /// The server says that nobody has come for a message, and for those before it that it has
+    /// not said to be handed over.
+    pub(super) fn expired(&mut self, now: Now, id: MessageId) {
+        let Some(session) = self.session.id() else { return };
+        let MessageId { stream, seq } = id;
+        if let Some(to) = self.recipient_of(stream) {
+            self.settle(now, &to, seq, State::Expired);
+        }
+        self.send_to_server(&Packet::HandedOverAck { session, stream, seq }, b"", 1);
+    }
+
+    fn settle(&mut self, now: Now, to: &Name, upto: u64, state: State) {
         let Some(stream) = self.record.outgoing.get(to).map(|outgoing| outgoing.stream) else {
             return;
         };
@@ -61,7 +72,9 @@ impl<P: Plant> Client<P> {
         // Told first: a crash in between makes it say so again, not never.
         for (seq, entry) in &settled {
             let (id, to) = (MessageId { stream, seq: *seq }, to.clone());
+            self.incomplete |= state == State::Expired;
             let event = match self.record.outgoing.get(&to).and_then(|it| it.unsettled.get(seq)) {
+                _ if state == State::Expired => Event::Expired { id, to },
                 Some(message) if entry.told == Told::Saved => {
                     Event::ReadLater { id, to, typed_at: message.typed_at }
                 }
@@ -73,7 +86,7 @@ impl<P: Plant> Client<P> {
             }
         }
         for seq in settled.into_keys() {
-            self.keep_outcome(MessageId { stream, seq }, State::Received);
+            self.keep_outcome(MessageId { stream, seq }, state);
             self.change_once_told(Change::Settled { to: to.clone(), seq });
         }
         self.pump(now, to);
@@ -118,6 +131,9 @@ impl<P: Plant> Client<P> {
             NotSaved::UnknownName => UnsentReason::UnknownName,
             NotSaved::BadText => UnsentReason::BadText,
             NotSaved::MailboxFull => UnsentReason::MailboxFull,
+            NotSaved::SenderFull => UnsentReason::SenderFull,
+            NotSaved::ServerFull => UnsentReason::ServerFull,
+            NotSaved::DiskFull => UnsentReason::DiskFull,
         };
         let untold = entry.told == Told::Nothing;
         // What was said to be saved is not given up: a server without its memory may hear of the

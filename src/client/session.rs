@@ -239,6 +239,7 @@ impl<P: Plant> Client<P> {
         self.journal.event_durably(Event::Error(match reason {
             Refusal::NameInUse => Problem::NameInUse(self.config.name.clone()),
             Refusal::ServerFull => Problem::ServerFull,
+            Refusal::DiskFull => Problem::ServerDiskFull,
         }));
         self.signed_out();
         if self.waiting_for == Some(WaitingFor::Arrival) {

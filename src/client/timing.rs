@@ -38,6 +38,9 @@ pub const SERVER_SILENT: Duration = Duration::from_millis(2_500);
 /// A client that has not been registered by then does its waiting commands unregistered.
 pub const GIVE_UP: Duration = Duration::from_secs(10);
 
+/// While the disk is full, between two empty commits that ask for room.
+pub const ROOM_AGAIN: Duration = Duration::from_secs(1);
+
 /// How long what need not be durable waits for a commit that takes it along. After a crash within
 /// this time a message is shown again.
 pub const LAZY_COMMIT: Duration = Duration::from_millis(250);

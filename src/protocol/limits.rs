@@ -30,7 +30,7 @@ pub const HELD_MAX: usize = 64;
 /// its mailbox: enough for a burst of typing over a slow path, few enough for socket buffers.
 pub const WINDOW: usize = 16;
 
-/// Streams that a receiver remembers. One is a pair of people; the one longest unused is
+/// Streams that a recipient remembers. One is a pair of people; the one longest unused is
 /// forgotten first.
 pub const STREAMS_MAX: usize = 16_384;
 
@@ -51,8 +51,21 @@ pub const WAITING_OUTPUTS_MAX: usize = 16_384;
 /// Messages that the server keeps for one reader.
 pub const MAILBOX_MAX: usize = 1_000;
 
-/// Messages that the server keeps in all: 140 MB of texts at their longest.
-pub const LETTERS_MAX: usize = 200_000;
+/// Messages of one sender that the server keeps, for all readers: nobody fills the store alone.
+/// Somewhat less than [`OUTBOX_MAX`], so that the sender still sees why.
+pub const SENDER_LETTERS_MAX: usize = 4_000;
+
+/// Messages that the server keeps in all: under 200 MB of memory, and 700 MB of texts at their
+/// longest.
+pub const LETTERS_MAX: usize = 1_000_000;
+
+/// Streams that a server remembers: of everybody with everybody they write to. One of which
+/// nothing is stored or untold is forgotten first.
+pub const MAIL_STREAMS_MAX: usize = 250_000;
+
+/// What a sender of one stream has still to be told, in turns of messages that were shown and
+/// messages that have expired: a sender that never comes back is not to fill the memory.
+pub const UNTOLD_MAX: usize = 64;
 
 /// Names that a server knows: the largest table it keeps in step everywhere.
 pub const NAMES_MAX: usize = 10_000;

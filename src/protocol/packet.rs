@@ -242,6 +242,14 @@ packets! {
         /// The last message shown.
         seq: u64,
     }
+    /// Server to sender: everything of the stream up to `seq` that was not said to be handed over
+    /// has expired unread.
+    Expired "expired" {
+        /// The stream.
+        stream: StreamId,
+        /// The last message that has expired.
+        seq: u64,
+    }
     /// Sender to server: the word about `seq` has arrived.
     HandedOverAck "handed_over_ack" {
         /// Who knows it now.
@@ -295,6 +303,7 @@ impl Packet {
             | Self::Deliver { stream, seq, .. }
             | Self::Shown { stream, seq, .. }
             | Self::HandedOver { stream, seq }
+            | Self::Expired { stream, seq }
             | Self::HandedOverAck { stream, seq, .. } => Some(MessageId { stream, seq }),
             _ => None,
         }
@@ -309,6 +318,8 @@ pub enum Refusal {
     NameInUse,
     /// The server knows [`super::limits::NAMES_MAX`] names and all of them are in use.
     ServerFull,
+    /// The server's disk has no room for another name.
+    DiskFull,
 }
 
 /// Why a message was not stored.
@@ -319,6 +330,13 @@ pub enum NotSaved {
     UnknownName,
     /// The recipient's mailbox holds [`super::limits::MAILBOX_MAX`] messages.
     MailboxFull,
+    /// The server keeps [`super::limits::SENDER_LETTERS_MAX`] messages of this sender.
+    SenderFull,
+    /// The server keeps [`super::limits::LETTERS_MAX`] messages, or knows
+    /// [`super::limits::MAIL_STREAMS_MAX`] streams that it cannot forget.
+    ServerFull,
+    /// The server's disk has no room.
+    DiskFull,
     /// The body is empty or longer than [`super::limits::TEXT_MAX`].
     BadText,
 }

@@ -16,6 +16,8 @@ pub struct Counters {
     pub stored: u64,
     /// Stored messages that were shown to their readers.
     pub handed_over: u64,
+    /// Stored messages that nobody came for in time.
+    pub expired: u64,
     /// Repetitions of what was done already: answered, and done once.
     pub duplicates: u64,
     /// Datagrams that were not obeyed.

@@ -60,6 +60,17 @@ pub enum Event {
         /// How many.
         count: usize,
     },
+    /// Stored messages of one stream were kept for long enough.
+    Expired {
+        /// The last of them.
+        id: MessageId,
+        /// Who had sent them.
+        from: Name,
+        /// Who had not come for them.
+        to: Name,
+        /// How many.
+        count: usize,
+    },
     /// A group has one member more or less.
     Group {
         /// Which group.

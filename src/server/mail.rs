@@ -7,12 +7,15 @@ use std::net::SocketAddr;
 
 use super::session::Flight;
 use super::timing::backoff;
-use super::{Change, Event, Letter, Server, Timer};
+use super::{Change, End, Event, Letter, Progress, Server, Timer, Turn};
 use crate::holding::Arrival;
 use crate::plant::{Bug, Plant};
-use crate::protocol::limits::{LETTERS_MAX, MAILBOX_MAX, STREAMS_MAX, WINDOW};
+use crate::protocol::limits::{
+    LETTERS_MAX, MAIL_STREAMS_MAX, MAILBOX_MAX, SENDER_LETTERS_MAX, UNTOLD_MAX, WINDOW,
+};
 use crate::protocol::{GroupTag, MessageId, Name, NotSaved, Packet, StreamKey};
-use crate::time::{Now, Time};
+use crate::store::Room;
+use crate::time::{Now, Time, whole_ms};
 
 /// A message to be stored.
 #[derive(Debug)]
@@ -76,12 +79,22 @@ impl<P: Plant> Server<P> {
         if !self.record.accounts.contains_key(&save.to) {
             return Some(NotSaved::UnknownName);
         }
-        let room_for_letter =
-            self.letters_for(&save.to) < MAILBOX_MAX && self.record.letters() < LETTERS_MAX;
-        let room_for_stream =
-            self.record.stream(key).is_some() || self.record.streams().len() < STREAMS_MAX;
-        if !room_for_letter || !(room_for_stream || self.record.idle_stream().is_some()) {
+        if self.room == Room::Low {
+            return Some(NotSaved::DiskFull);
+        }
+        if self.letters_for(&save.to) >= MAILBOX_MAX {
             return Some(NotSaved::MailboxFull);
+        }
+        let progress = self.record.stream(key);
+        let untold = progress.map_or(0, |progress| progress.standing.untold.len());
+        if self.record.letters_of(&key.from) >= SENDER_LETTERS_MAX || untold >= UNTOLD_MAX {
+            return Some(NotSaved::SenderFull);
+        }
+        let room_for_stream = progress.is_some()
+            || self.record.streams().len() < MAIL_STREAMS_MAX
+            || self.record.idle_stream().is_some();
+        if self.record.letters() >= LETTERS_MAX || !room_for_stream {
+            return Some(NotSaved::ServerFull);
         }
         None
     }
@@ -92,18 +105,23 @@ impl<P: Plant> Server<P> {
         let to = self.record.accounts.get_key_value(&to).map_or(to, |(known, _)| known.clone());
         self.counters.stored += 1;
         let (number, body) = (self.next_letter, body.into_boxed_slice());
-        let (from_name, stored_at) = (from.clone(), now.wall);
-        let letter = Letter { number, id, from: from_name, stored_at, group, body };
+        let (from, stored_at) = (from.clone(), now.wall);
+        let stored_after_ms = whole_ms(self.uptime(now));
+        let group = group.map(Box::new);
+        let from_name = from.clone();
+        let letter =
+            Letter { number, id, from: from_name, stored_at, stored_after_ms, group, body };
         self.next_letter += 1;
         if self.record.stream(&letter.key()).is_none()
-            && self.record.streams().len() >= STREAMS_MAX
+            && self.record.streams().len() >= MAIL_STREAMS_MAX
             && let Some(key) = self.record.idle_stream().cloned()
         {
             self.change(Change::Forgotten { key });
         }
         let ticket = self.change(Change::Stored { to: to.clone(), letter });
         self.undurable.insert((from.clone(), id), (ticket, to.clone()));
-        self.journal.event_durably(Event::Stored { id, from: from.clone(), to });
+        self.wait_for_expiry(now.time);
+        self.journal.event_durably(Event::Stored { id, from, to });
     }
 
     /// A commit has ended: what it made durable may be handed over.
@@ -153,7 +171,7 @@ impl<P: Plant> Server<P> {
                 flight.attempts += 1;
                 flight.next_at = now.time + backoff(flight.attempts);
                 let (from, stored_at) = (letter.from.clone(), letter.stored_at);
-                let group = letter.group.clone();
+                let group = letter.group.as_deref().cloned();
                 let packet = Packet::Deliver { from, stream, seq, base, stored_at, group };
                 let transmit =
                     super::transmit(session.addr, &packet, &letter.body, flight.attempts);
@@ -165,7 +183,7 @@ impl<P: Plant> Server<P> {
             self.journal.transmit(transmit);
             self.receipt_too_early(&key, seq);
             if self.plant.has(Bug::ClearsMailboxEarly) {
-                self.change_if_any(self.record.showing(&key, seq));
+                self.change_if_any(self.record.settling(&key, seq, End::Shown));
             }
         }
         match wake {
@@ -186,12 +204,12 @@ impl<P: Plant> Server<P> {
     pub(super) fn shown(&mut self, now: Now, reader: &Name, key: &StreamKey, seq: u64) {
         let Some(progress) = self.record.stream(key) else { return };
         let seq = seq.min(progress.next - 1);
-        if progress.standing.to != *reader || seq <= progress.standing.shown {
+        if progress.standing.to != *reader || seq <= progress.standing.settled {
             self.counters.duplicates += 1;
             return;
         }
         let before = self.letters_for(reader);
-        self.change_if_any(self.record.showing(key, seq));
+        self.change_if_any(self.record.settling(key, seq, End::Shown));
         if let Some(session) = self.sessions.get_mut(reader) {
             let lands = |(from, id): &(Name, MessageId)| {
                 id.seq <= seq && id.stream == key.stream && *from == key.from
@@ -204,44 +222,62 @@ impl<P: Plant> Server<P> {
         self.counters.handed_over += count as u64;
         let id = MessageId { stream: key.stream, seq };
         self.journal.event_durably(Event::HandedOver { id, to: reader.clone(), count });
-        self.untold.entry(key.from.clone()).or_default().insert(key.stream);
-        self.tell(now, key);
+        self.wait_for_expiry(now.time);
+        self.has_news(now, key);
         self.hand_over(now, reader);
     }
 
-    fn letters_for(&self, reader: &Name) -> usize {
+    /// Something of a stream has been shown, or has expired: its sender is to know.
+    pub(super) fn has_news(&mut self, now: Now, key: &StreamKey) {
+        self.untold.entry(key.from.clone()).or_default().insert(key.stream);
+        self.tell(now, key);
+    }
+
+    pub(super) fn letters_for(&self, reader: &Name) -> usize {
         self.record.mailbox(reader).map_or(0, |letters| letters.len())
     }
 
-    /// Tells a sender that is here how far its stream was shown.
+    /// Tells a sender that is here what has become of its messages: the first that it does not
+    /// know.
     pub(super) fn tell(&mut self, now: Now, key: &StreamKey) {
         let Some(progress) = self.record.stream(key) else { return };
         let Some(session) = self.sessions.get_mut(&key.from).filter(|s| s.confirmed) else {
             return;
         };
-        let (stream, seq) = (key.stream, progress.standing.shown);
+        let Some(Turn { upto: seq, end }) = progress.standing.untold.first().copied() else {
+            return;
+        };
+        let stream = key.stream;
         if session.guest.is_some() {
-            return self.consider_told(key, seq);
+            return self.consider_told(key, progress.standing.settled);
         }
         let attempt = session.tells.entry(stream).or_insert(0);
         *attempt += 1;
         let (addr, attempt) = (session.addr, *attempt);
-        self.send_durably(addr, &Packet::HandedOver { stream, seq }, attempt);
+        let packet = match end {
+            End::Shown => Packet::HandedOver { stream, seq },
+            End::Expired => Packet::Expired { stream, seq },
+        };
+        self.send_durably(addr, &packet, attempt);
         self.timers.set(Timer::Told(key.clone()), now.time + backoff(attempt));
     }
 
-    /// A sender knows how far its stream was shown.
-    pub(super) fn told(&mut self, key: &StreamKey, seq: u64) {
-        let Some(progress) = self.record.stream(key) else { return };
-        if progress.standing.told < seq && seq <= progress.standing.shown {
+    /// A sender knows what has become of its messages up to a place.
+    pub(super) fn told(&mut self, now: Now, key: &StreamKey, seq: u64) {
+        let Some(Progress { standing, .. }) = self.record.stream(key) else { return };
+        let asked = standing.untold.first().map_or(0, |turn| turn.upto);
+        if standing.told < seq && seq <= asked {
             self.consider_told(key, seq);
+            if seq == asked {
+                self.tell(now, key); // What came after that.
+            }
         }
     }
 
     fn consider_told(&mut self, key: &StreamKey, seq: u64) {
         self.change_if_any(self.record.telling(key, seq));
         let Some(progress) = self.record.stream(key) else { return };
-        if progress.standing.told < progress.standing.shown {
+        if progress.standing.told < progress.standing.settled {
             return;
         }
         self.timers.clear(&Timer::Told(key.clone()));

@@ -185,6 +185,7 @@ impl<P: Plant> Server<P> {
         let text = match reason {
             Refusal::NameInUse => format!("[Username {name} already in use.]\n"),
             Refusal::ServerFull => "[The server knows too many names.]\n".to_owned(),
+            Refusal::DiskFull => "[The server's disk is full.]\n".to_owned(),
         };
         self.tell_guest(addr, PacketKind::Refused, &text);
     }
@@ -260,6 +261,9 @@ impl<P: Plant> Server<P> {
             }
             Some(NotSaved::UnknownName) => format!("[Not saved: {to} is not known]\n"),
             Some(NotSaved::MailboxFull) => format!("[Not saved: the mailbox of {to} is full]\n"),
+            Some(NotSaved::SenderFull) => "[Not saved: too many of yours are kept]\n".to_owned(),
+            Some(NotSaved::ServerFull) => "[Not saved: the server keeps too many]\n".to_owned(),
+            Some(NotSaved::DiskFull) => "[Not saved: the server's disk is full]\n".to_owned(),
             Some(NotSaved::BadText) => format!("[Not saved: 1 to {TEXT_MAX} bytes of text]\n"),
         };
         self.refuse_save(&sender, from, &refusal);

@@ -4,6 +4,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use super::membership::{Answered, Membership};
 use crate::protocol::{GroupTag, MessageId, Name, StoreId, StreamKey, Token};
@@ -25,6 +28,11 @@ pub struct ServerRecord {
     idle: BTreeSet<(bool, StreamKey)>,
     /// How many messages are kept in all.
     letters: usize,
+    /// How many of each sender.
+    by_sender: BTreeMap<Name, usize>,
+    /// How long this server had run, all its lives together, when that was written down last. The
+    /// age of messages counts by this, so that no set clock makes them old.
+    pub uptime: Duration,
     /// Who belongs to which group.
     pub membership: Membership,
 }
@@ -51,8 +59,10 @@ pub struct Letter {
     pub from: Name,
     /// When it was stored.
     pub stored_at: WallTime,
+    /// How long the server had run then, all its lives together, in milliseconds.
+    pub stored_after_ms: u64,
     /// Whether it is a copy of a text to many, and of which.
-    pub group: Option<GroupTag>,
+    pub group: Option<Box<GroupTag>>,
     /// Its text, unread.
     pub body: Box<[u8]>,
 }
@@ -85,10 +95,48 @@ pub struct Progress {
 pub struct Standing {
     /// Who reads.
     pub to: Name,
-    /// The last message that was shown to its reader.
-    pub shown: u64,
-    /// The last message of which the sender knows that it was shown.
+    /// The last message that was shown to its reader, or has expired.
+    pub settled: u64,
+    /// The last message of which the sender knows that.
     pub told: u64,
+    /// What the sender does not know yet: what became of all in between, in turns.
+    pub untold: Vec<Turn>,
+}
+
+/// Messages of one stream with the same end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Turn {
+    /// The last of them.
+    pub upto: u64,
+    /// How it ended.
+    pub end: End,
+}
+
+/// How the keeping of a message ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum End {
+    /// It was shown to its reader.
+    Shown,
+    /// It was kept for as long as the server keeps anything.
+    Expired,
+}
+
+impl Standing {
+    fn settle(&mut self, seq: u64, end: End) {
+        if seq <= self.settled {
+            return;
+        }
+        self.settled = seq;
+        match self.untold.last_mut().filter(|last| last.end == end) {
+            Some(last) => last.upto = seq,
+            None => self.untold.push(Turn { upto: seq, end }),
+        }
+    }
+
+    fn tell(&mut self, seq: u64) {
+        self.told = self.told.max(seq);
+        self.untold.retain(|turn| turn.upto > seq);
+    }
 }
 
 /// One step of a [`ServerRecord`].
@@ -108,8 +156,8 @@ pub enum Change {
         /// What. Its number is higher than that of any letter before.
         letter: Letter,
     },
-    /// Messages have been shown to their reader.
-    Shown {
+    /// Messages have been shown to their reader, or have expired.
+    Settled {
         /// The stream.
         key: StreamKey,
         /// How far it has come now.
@@ -117,7 +165,7 @@ pub enum Change {
         /// The numbers of the letters that are not needed any more.
         letters: Vec<u64>,
     },
-    /// The sender knows what has been shown.
+    /// The sender knows what has become of messages.
     Told {
         /// The stream.
         key: StreamKey,
@@ -128,6 +176,11 @@ pub enum Change {
     Forgotten {
         /// The stream.
         key: StreamKey,
+    },
+    /// The server has run for so long, all its lives together.
+    Ran {
+        /// How long.
+        uptime: Duration,
     },
     /// A group, perhaps a new one, has a member more.
     Joined {
@@ -176,6 +229,20 @@ impl ServerRecord {
         self.letters
     }
 
+    /// How many messages of one sender are kept.
+    #[must_use]
+    pub fn letters_of(&self, sender: &Name) -> usize {
+        self.by_sender.get(sender).copied().unwrap_or(0)
+    }
+
+    /// How long this server has run, all its lives together, as far as anything tells.
+    #[must_use]
+    pub fn last_uptime(&self) -> Duration {
+        let last = self.mailboxes.values().filter_map(|letters| letters.back());
+        let last = last.map(|letter| Duration::from_millis(letter.stored_after_ms));
+        last.fold(self.uptime, Duration::max)
+    }
+
     /// How far a stream has come that went over the server.
     #[must_use]
     pub fn stream(&self, key: &StreamKey) -> Option<&Progress> {
@@ -200,21 +267,21 @@ impl ServerRecord {
         last.map(|letter| letter.number + 1).max().unwrap_or(0)
     }
 
-    /// The step that takes everything of a stream up to `seq` for shown.
+    /// The step that ends the keeping of everything of a stream up to `seq`.
     #[must_use]
-    pub fn showing(&self, key: &StreamKey, seq: u64) -> Option<Change> {
+    pub fn settling(&self, key: &StreamKey, seq: u64, end: End) -> Option<Change> {
         let progress = self.streams.get(key)?;
-        let standing =
-            Standing { shown: progress.standing.shown.max(seq), ..progress.standing.clone() };
+        let mut standing = progress.standing.clone();
+        standing.settle(seq, end);
         let letters = self.letters_up_to(key, progress, seq);
-        Some(Change::Shown { key: key.clone(), standing, letters })
+        Some(Change::Settled { key: key.clone(), standing, letters })
     }
 
     /// The step that takes the sender of a stream for knowing everything up to `seq`.
     #[must_use]
     pub fn telling(&self, key: &StreamKey, seq: u64) -> Option<Change> {
-        let standing = &self.streams.get(key)?.standing;
-        let standing = Standing { told: standing.told.max(seq), ..standing.clone() };
+        let mut standing = self.streams.get(key)?.standing.clone();
+        standing.tell(seq);
         Some(Change::Told { key: key.clone(), standing })
     }
 
@@ -239,7 +306,7 @@ impl Record for ServerRecord {
                 self.accounts.insert(name.clone(), *account);
             }
             Change::Stored { to, letter } => self.keep(to, letter.clone()),
-            Change::Shown { key, standing, letters } => {
+            Change::Settled { key, standing, letters } => {
                 self.remove(&standing.to, letters);
                 self.set_standing(key.clone(), standing.clone(), letters.len());
             }
@@ -249,6 +316,7 @@ impl Record for ServerRecord {
                 self.idle.remove(&(true, key.clone()));
                 self.streams.remove(key);
             }
+            Change::Ran { uptime } => self.uptime = *uptime,
             Change::Joined { group, member } => self.membership.join(group, member),
             Change::Left { group, member } => self.membership.leave(group, member),
             Change::GroupAnswered { name, answered } => self.membership.answer(name, *answered),
@@ -262,12 +330,14 @@ impl ServerRecord {
         self.idle.remove(&(false, key.clone()));
         self.idle.remove(&(true, key.clone()));
         let progress = self.streams.entry(key).or_insert_with(|| {
-            let standing = Standing { to: to.clone(), shown: seq - 1, told: seq - 1 };
+            let (settled, untold) = (seq - 1, Vec::new());
+            let standing = Standing { to: to.clone(), settled, told: settled, untold };
             Progress { standing, next: seq, waiting: 0 }
         });
         progress.next = seq + 1;
         progress.waiting += 1;
         self.letters += 1;
+        *self.by_sender.entry(letter.from.clone()).or_default() += 1;
         self.mailboxes.entry(to.clone()).or_default().push_back(letter);
     }
 
@@ -275,8 +345,11 @@ impl ServerRecord {
         let Some(mailbox) = self.mailboxes.get_mut(reader) else { return };
         for number in numbers {
             if let Ok(at) = mailbox.binary_search_by_key(number, |letter| letter.number) {
-                mailbox.remove(at);
+                let letter = mailbox.remove(at);
                 self.letters -= 1;
+                if let Some(letter) = letter {
+                    forget_one(&mut self.by_sender, &letter.from);
+                }
             }
         }
         if mailbox.is_empty() {
@@ -288,18 +361,28 @@ impl ServerRecord {
 
     /// A stream stands so now, and so many of its letters are gone.
     pub(super) fn set_standing(&mut self, key: StreamKey, standing: Standing, gone: usize) {
-        let untold = standing.told < standing.shown;
+        let untold = standing.told < standing.settled;
         let progress = self.streams.entry(key.clone()).or_insert_with(|| Progress {
-            next: standing.shown + 1,
+            next: standing.settled + 1,
             standing: standing.clone(),
             waiting: 0,
         });
         progress.standing = standing;
-        progress.next = progress.next.max(progress.standing.shown + 1);
+        progress.next = progress.next.max(progress.standing.settled + 1);
         progress.waiting -= u32::try_from(gone).unwrap_or(u32::MAX).min(progress.waiting);
         self.idle.remove(&(!untold, key.clone()));
         if progress.waiting == 0 {
             self.idle.insert((untold, key));
+        }
+    }
+}
+
+/// Counts a sender's letter out.
+fn forget_one(by_sender: &mut BTreeMap<Name, usize>, sender: &Name) {
+    if let Some(count) = by_sender.get_mut(sender) {
+        *count -= 1;
+        if *count == 0 {
+            by_sender.remove(sender);
         }
     }
 }

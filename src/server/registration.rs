@@ -6,10 +6,11 @@ use std::net::SocketAddr;
 
 use super::session::{Contender, Probe, Session};
 use super::timing::{GUEST_PROBES, LEASE, PROBE_INTERVAL, PROBES, backoff};
-use super::{Account, Change, Event, GoneReason, Server, Timer};
+use super::{Account, Change, End, Event, GoneReason, Server, Timer};
 use crate::plant::{Bug, Plant};
 use crate::protocol::limits::{NAMES_MAX, TABLE_WINDOW};
 use crate::protocol::{Name, Nonce, Packet, Refusal, SessionId, StreamKey, TableId};
+use crate::store::Room;
 use crate::time::Now;
 
 impl<P: Plant> Server<P> {
@@ -61,6 +62,7 @@ impl<P: Plant> Server<P> {
             None if self.record.accounts.len() >= NAMES_MAX => {
                 self.refuse(&contender, Refusal::ServerFull);
             }
+            None if self.room == Room::Low => self.refuse(&contender, Refusal::DiskFull),
             None => self.grant(now, contender),
         }
     }
@@ -105,7 +107,7 @@ impl<P: Plant> Server<P> {
         if self.plant.has(Bug::RegistrationWipesMail) {
             let kept: Vec<_> = mailbox.iter().map(|letter| (letter.key(), letter.id.seq)).collect();
             for (key, seq) in kept {
-                self.change_if_any(self.record.showing(&key, seq));
+                self.change_if_any(self.record.settling(&key, seq, End::Shown));
             }
         }
     }

@@ -4,14 +4,15 @@
 //! only once something of it was shown; how far it is stored, its letters tell.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::membership::Answered;
-use super::record::{Account, Change, Letter, ServerRecord, Standing};
+use super::record::{Account, Change, Letter, ServerRecord, Standing, Turn};
 use crate::protocol::{GroupRefusal, MessageId, Name, StoreId, StreamId, StreamKey, Token};
 use crate::store::{BadRow, RowChange, Rows, row};
-use crate::time::WallTime;
+use crate::time::{WallTime, whole_ms};
 
 const SERVER: &str = "server";
 const ACCOUNTS: &str = "accounts";
@@ -22,6 +23,9 @@ const ANSWERED: &str = "answered";
 
 /// The key of the only row of the table `server` whose value is the store's id.
 const STORE: &[u8] = b"store";
+
+/// The same whose value is how long the server had run, in milliseconds.
+const UPTIME: &[u8] = b"uptime";
 
 /// Keyed by the name.
 #[derive(Serialize, Deserialize)]
@@ -38,8 +42,9 @@ struct StreamRow<'a> {
     from: &'a str,
     stream: u64,
     to: &'a str,
-    shown: u64,
+    settled: u64,
     told: u64,
+    untold: Vec<Turn>,
 }
 
 /// Keyed by the letter's number.
@@ -50,6 +55,7 @@ struct LetterRow<'a> {
     stream: u64,
     seq: u64,
     stored_at_ms: u64,
+    stored_after_ms: u64,
     #[serde(borrow)]
     group: row::TagRow<'a>,
     body: &'a [u8],
@@ -75,12 +81,42 @@ struct AnsweredRow<'a> {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum ToldRow<'a> {
-    Server { store: StoreId },
-    Account { name: &'a str, registration: u64, original: Option<SocketAddr> },
-    Stream { from: &'a str, stream: StreamId, to: &'a str, shown: u64, told: u64 },
-    Letter { number: u64, id: String, from: &'a str, to: &'a str, stored_at: String, text: String },
-    Member { group: &'a str, member: &'a str },
-    Answered { name: &'a str, request: u64, refused: Option<GroupRefusal> },
+    Server {
+        store: StoreId,
+    },
+    Uptime {
+        uptime_ms: u64,
+    },
+    Account {
+        name: &'a str,
+        registration: u64,
+        original: Option<SocketAddr>,
+    },
+    Stream {
+        from: &'a str,
+        stream: StreamId,
+        to: &'a str,
+        settled: u64,
+        told: u64,
+        untold: Vec<Turn>,
+    },
+    Letter {
+        number: u64,
+        id: String,
+        from: &'a str,
+        to: &'a str,
+        stored_at: String,
+        text: String,
+    },
+    Member {
+        group: &'a str,
+        member: &'a str,
+    },
+    Answered {
+        name: &'a str,
+        request: u64,
+        refused: Option<GroupRefusal>,
+    },
 }
 
 impl Rows for ServerRecord {
@@ -110,12 +146,13 @@ impl Rows for ServerRecord {
                     stream: letter.id.stream.0,
                     seq: letter.id.seq,
                     stored_at_ms: letter.stored_at.unix_ms(),
-                    group: row::tag_row(letter.group.as_ref()),
+                    stored_after_ms: letter.stored_after_ms,
+                    group: row::tag_row(letter.group.as_deref()),
                     body: &letter.body,
                 };
                 vec![row::put(LETTERS, row::number_key(letter.number), &row)]
             }
-            Change::Shown { key, standing, letters } => {
+            Change::Settled { key, standing, letters } => {
                 let gone = letters.iter().map(|letter| row::number_key(*letter));
                 let gone = gone.map(|key| RowChange::Remove { table: LETTERS, key });
                 std::iter::once(stream_row(key, standing)).chain(gone).collect()
@@ -127,6 +164,7 @@ impl Rows for ServerRecord {
                     key: row::name_key(&key.from, key.stream.0),
                 }]
             }
+            Change::Ran { uptime } => vec![row::put(SERVER, UPTIME.to_vec(), &whole_ms(*uptime))],
             Change::Joined { group, member } => {
                 let row = MemberRow { group: group.as_str(), member: member.as_str() };
                 vec![row::put(MEMBERS, row::pair_key(group, member), &row)]
@@ -146,6 +184,9 @@ impl Rows for ServerRecord {
         let bad = |why| BadRow { table: table.to_owned(), why };
         match table {
             SERVER if key == STORE => self.store = StoreId(row::get(value).map_err(bad)?),
+            SERVER if key == UPTIME => {
+                self.uptime = Duration::from_millis(row::get(value).map_err(bad)?);
+            }
             ACCOUNTS => self.take_account(value).map_err(bad)?,
             STREAMS => self.take_stream(value).map_err(bad)?,
             LETTERS => self.take_letter(key, value).map_err(bad)?,
@@ -164,17 +205,18 @@ impl Rows for ServerRecord {
 fn told_row<'a>(table: &str, key: &[u8], value: &'a [u8]) -> Result<ToldRow<'a>, String> {
     Ok(match table {
         SERVER if key == STORE => ToldRow::Server { store: StoreId(row::get(value)?) },
+        SERVER if key == UPTIME => ToldRow::Uptime { uptime_ms: row::get(value)? },
         ACCOUNTS => {
             let AccountRow { name, token: _, registration, original } = row::get(value)?;
             ToldRow::Account { name, registration, original }
         }
         STREAMS => {
-            let StreamRow { from, stream, to, shown, told } = row::get(value)?;
-            ToldRow::Stream { from, stream: StreamId(stream), to, shown, told }
+            let StreamRow { from, stream, to, settled, told, untold } = row::get(value)?;
+            ToldRow::Stream { from, stream: StreamId(stream), to, settled, told, untold }
         }
         LETTERS => {
-            let LetterRow { to, from, stream, seq, stored_at_ms, group: _, body } =
-                row::get(value)?;
+            let row: LetterRow<'_> = row::get(value)?;
+            let LetterRow { to, from, stream, seq, stored_at_ms, body, .. } = row;
             ToldRow::Letter {
                 number: row::number(key)?,
                 id: MessageId { stream: StreamId(stream), seq }.to_string(),
@@ -201,8 +243,9 @@ fn stream_row(key: &StreamKey, standing: &Standing) -> RowChange {
         from: key.from.as_str(),
         stream: key.stream.0,
         to: standing.to.as_str(),
-        shown: standing.shown,
+        settled: standing.settled,
         told: standing.told,
+        untold: standing.untold.clone(),
     };
     row::put(STREAMS, row::name_key(&key.from, key.stream.0), &row)
 }
@@ -216,16 +259,17 @@ impl ServerRecord {
     }
 
     fn take_stream(&mut self, value: &[u8]) -> Result<(), String> {
-        let StreamRow { from, stream, to, shown, told } = row::get(value)?;
+        let StreamRow { from, stream, to, settled, told, untold } = row::get(value)?;
         let key = StreamKey { from: self.shared_name(from)?, stream: StreamId(stream) };
-        let standing = Standing { to: self.shared_name(to)?, shown, told };
+        let standing = Standing { to: self.shared_name(to)?, settled, told, untold };
         self.set_standing(key, standing, 0);
         Ok(())
     }
 
     fn take_letter(&mut self, key: &[u8], value: &[u8]) -> Result<(), String> {
         let number = row::number(key)?;
-        let LetterRow { to, from, stream, seq, stored_at_ms, group, body } = row::get(value)?;
+        let LetterRow { to, from, stream, seq, stored_at_ms, stored_after_ms, group, body } =
+            row::get(value)?;
         if seq == 0 {
             return Err("a message without a place".to_owned());
         }
@@ -234,7 +278,8 @@ impl ServerRecord {
             id: MessageId { stream: StreamId(stream), seq },
             from: self.shared_name(from)?,
             stored_at: WallTime::from_unix_ms(stored_at_ms),
-            group: row::tag(group)?,
+            stored_after_ms,
+            group: row::tag(group)?.map(Box::new),
             body: body.into(),
         };
         let to = self.shared_name(to)?;

@@ -45,8 +45,8 @@ impl<P: Plant> Server<P> {
             .streams()
             .map(|(key, progress)| {
                 let (from, stored) = (&key.from, progress.next - 1);
-                let Standing { to, shown, told } = &progress.standing;
-                format!("{from} to {to}: stored to #{stored}, shown to #{shown}, told to #{told}")
+                let Standing { to, settled, told, .. } = &progress.standing;
+                format!("{from} to {to}: stored to #{stored}, shown to #{settled}, told to #{told}")
             })
             .collect();
         streams.sort();

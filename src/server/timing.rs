@@ -19,6 +19,20 @@ pub const PROBES: u32 = 9;
 /// twice in a million times.
 pub const GUEST_PROBES: u32 = 20;
 
+/// While the disk is full, between two empty commits that ask for room.
+pub const ROOM_AGAIN: Duration = Duration::from_secs(1);
+
+/// How long messages are kept for readers who do not come, if the operator says nothing: a long
+/// holiday.
+pub const KEEP: Duration = Duration::from_secs(30 * 24 * 3_600);
+
+/// The longest time between two looks for messages that are too old, and between two notes of how
+/// long the server has run: what a crash takes from the age of messages.
+pub const EXPIRY_LOOK_MAX: Duration = Duration::from_secs(600);
+
+/// The shortest such time, however short messages are kept.
+pub const EXPIRY_LOOK_MIN: Duration = Duration::from_secs(1);
+
 /// Before what is not acknowledged is sent again; doubled each time up to [`RESEND_MAX`].
 pub const RESEND_MIN: Duration = Duration::from_millis(500);
 

@@ -13,7 +13,7 @@ use super::paint::{Look, Mark};
 use super::render;
 use super::show::show;
 use crate::client::{Course, Event, Line, Listing, State, UnsentReason};
-use crate::protocol::{GroupTag, MessageId, Name};
+use crate::protocol::{MessageId, Name};
 use crate::time::{Now, Time, WallTime};
 
 /// How long news that may be told together wait for each other: no longer than it takes to look.
@@ -115,7 +115,7 @@ impl Chat {
                     echo.sent.get_or_insert((*id, now.time));
                 }
             }
-            Event::Received { id, to } => {
+            Event::Received { id, to } | Event::ReadLater { id, to, .. } => {
                 if !self.settle(*id, Mark::Received) {
                     *self.held.received.entry(to.clone()).or_default() += 1;
                 }
@@ -133,10 +133,17 @@ impl Chat {
                 self.hold_unsent(to, *reason);
             }
             Event::Table(listing) => self.table(listing),
-            Event::Message { from, text, stored_at, again, group, .. } => {
-                let to = self.audience(group.as_ref());
-                let again = if *again { self.look.quiet(" (again)") } else { String::new() };
-                self.message(from, &format!("{to}{again}"), text, *stored_at);
+            Event::Message { .. } => self.message(event),
+            // One line says what has become of all copies; when a stored one is read, is news.
+            Event::Copy { event: about, .. } => {
+                if matches!(**about, Event::ReadLater { .. }) {
+                    return self.event(now, about);
+                }
+            }
+            Event::Groups(names) | Event::Members { members: names, .. } => {
+                let what = render::notice(event).unwrap_or_default();
+                let names: Vec<&str> = names.iter().map(Name::as_str).collect();
+                self.notice(format!("{what} {}", names.join(", ")).trim_end());
             }
             Event::History { with, lines } => self.history(with, lines),
             Event::Error(problem) => self.wrong(&problem.to_string()),
@@ -266,21 +273,19 @@ impl Chat {
         }
     }
 
-    /// To whom a message went, if to many.
-    fn audience(&self, group: Option<&GroupTag>) -> String {
-        group.map(|group| self.look.quiet(&format!(" to {group}"))).unwrap_or_default()
-    }
-
-    /// A message; `remarks` stand behind its sender.
-    fn message(&mut self, from: &Name, remarks: &str, text: &str, stored_at: Option<WallTime>) {
+    fn message(&mut self, event: &Event) {
+        let Event::Message { from, text, stored_at, group, again, .. } = event else { return };
         self.release();
+        let again = if *again { self.look.quiet(" (again)") } else { String::new() };
+        let to = group.as_ref().map(|group| self.look.quiet(&format!(" to {group}")));
         let when = stored_at.map_or_else(String::new, |at| {
             let (at, now) = (self.local(at), self.local(self.now.wall));
             let form = if at.date() == now.date() { "%H:%M" } else { "%Y-%m-%d %H:%M" };
             self.look.quiet(&format!(" ({})", at.strftime(form)))
         });
         let text = self.look.mentions(&show(text), &self.me);
-        let line = format!("{}{remarks}{when}: {text}", self.look.name(from));
+        let line =
+            format!("{}{}{again}{when}: {text}", self.look.name(from), to.unwrap_or_default());
         self.line(&line);
     }
 
@@ -354,7 +359,7 @@ const fn fate(state: State) -> Mark {
         State::Pending => Mark::Pending,
         State::Saved => Mark::Saved,
         State::Received => Mark::Received,
-        State::Unsent => Mark::Unsent,
+        State::Unsent | State::Expired => Mark::Unsent,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::talk::{COMMAND_MARK, Talk};
 use crate::command::{FORMS, Form};
+use crate::protocol::Name;
 
 /// Where the word at the cursor begins, and what it may become, the likeliest first. Whatever is
 /// taken has a space behind it.
@@ -31,6 +32,7 @@ fn words(talk: &Talk, before: &str) -> (usize, Vec<String>) {
     let wanted = form(verb).and_then(|form| placeholders(form).nth(argument));
     match wanted {
         Some("<name>") => (start, names(talk, &before[start..])),
+        Some("<group>") => (start, spaced(talk.groups.iter(), &before[start..])),
         Some("<your name>") => (start, vec![format!("{} ", talk.me)]),
         _ => (start, Vec::new()),
     }
@@ -68,16 +70,21 @@ fn placeholders(form: &Form) -> impl Iterator<Item = &'static str> {
 }
 
 fn names(talk: &Talk, begun: &str) -> Vec<String> {
+    spaced(talk.names().filter(|name| **name != talk.me), begun)
+}
+
+/// Those names that begin so, with a space behind each.
+fn spaced<'a>(names: impl Iterator<Item = &'a Name>, begun: &str) -> Vec<String> {
     let begins =
         |name: &str| name.get(..begun.len()).is_some_and(|start| start.eq_ignore_ascii_case(begun));
-    let names = talk.names().filter(|name| **name != talk.me && begins(name.as_str()));
-    names.map(|name| format!("{name} ")).collect()
+    names.filter(|name| begins(name.as_str())).map(|name| format!("{name} ")).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::talk::tests::{message, talk};
     use super::*;
+    use crate::client::Event;
 
     /// The line with each completion in it.
     fn completed(talk: &Talk, line: &str) -> Vec<String> {
@@ -88,8 +95,8 @@ mod tests {
     #[test]
     fn first_comes_a_command_and_then_a_name() {
         let talk = talk(None);
-        assert_eq!(completed(&talk, "se"), ["send "]);
-        assert_eq!(completed(&talk, "/se"), ["/send "]);
+        assert_eq!(completed(&talk, "se")[0], "send ");
+        assert_eq!(completed(&talk, "/li")[0], "/list ");
         assert_eq!(completed(&talk, "re"), ["reply ", "reg "]);
         assert_eq!(completed(&talk, "send b"), ["send bob "]);
         assert_eq!(completed(&talk, "send B"), ["send bob "]);
@@ -103,6 +110,17 @@ mod tests {
     }
 
     #[test]
+    fn groups_are_offered_where_a_group_is_wanted() {
+        let mut talk = talk(None);
+        let team = || "team".parse().unwrap();
+        assert!(completed(&talk, "send_group t").is_empty());
+        talk.note(&Event::Groups(vec![team()]));
+        assert_eq!(completed(&talk, "send_group t"), ["send_group team "]);
+        assert_eq!(completed(&talk, "leave_group "), ["leave_group team "]);
+        assert!(completed(&talk, "send t").is_empty());
+    }
+
+    #[test]
     fn who_wrote_last_is_offered_first() {
         let mut talk = talk(None);
         talk.note(&message("dave"));
@@ -113,7 +131,7 @@ mod tests {
     fn in_a_text_names_are_completed_and_commands_are_not() {
         let talk = talk(Some("bob"));
         assert_eq!(completed(&talk, "ask ca"), ["ask carol "]);
-        assert_eq!(completed(&talk, "/li"), ["/list "]);
+        assert_eq!(completed(&talk, "/lis")[0], "/list ");
         assert_eq!(completed(&talk, "/send c"), ["/send carol "]);
         for line in ["li", "", "ask ", "//li"] {
             assert!(completed(&talk, line).is_empty(), "{line:?}");

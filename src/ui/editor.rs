@@ -139,7 +139,7 @@ impl Lines {
             let columns = prompt.chars().count() + line.len();
             let mut out = io::stdout();
             // If the terminal is gone, reading from it says so.
-            let _ = write!(out, "\u{1b}[A\u{1b}[{columns}C\u{1b}[K\n");
+            let _ = writeln!(out, "\u{1b}[A\u{1b}[{columns}C\u{1b}[K");
             let _ = out.flush();
         }
     }

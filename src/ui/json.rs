@@ -79,6 +79,10 @@ enum Line<'a> {
         id: String,
         to: &'a Name,
     },
+    Expired {
+        id: String,
+        to: &'a Name,
+    },
     Unsent {
         id: String,
         to: &'a Name,
@@ -189,6 +193,7 @@ fn line(event: &Event) -> Option<Line<'_>> {
         }
         Event::Received { id, to } => Line::Received { id: id.to_string(), to },
         Event::Saved { id, to } => Line::Saved { id: id.to_string(), to },
+        Event::Expired { id, to } => Line::Expired { id: id.to_string(), to },
         Event::Unsent { id, to, reason } => Line::Unsent {
             id: id.to_string(),
             to,
@@ -245,6 +250,9 @@ const fn unsent(reason: UnsentReason) -> &'static str {
     match reason {
         UnsentReason::ServerNotResponding => "server_not_responding",
         UnsentReason::MailboxFull => "mailbox_full",
+        UnsentReason::SenderFull => "sender_full",
+        UnsentReason::ServerFull => "server_full",
+        UnsentReason::DiskFull => "disk_full",
         UnsentReason::Forgotten => "forgotten",
         UnsentReason::UnknownName => "unknown_name",
         UnsentReason::BadText => "bad_text",

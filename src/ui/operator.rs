@@ -183,8 +183,8 @@ impl OperatorScreen {
             format!("since {}:", self.local(self.since, "%Y-%m-%d %H:%M:%S")),
             format!("clients: {here} here, {known} known"),
             format!(
-                "messages: {letters} in the store; {} stored, {} handed over",
-                counters.stored, counters.handed_over
+                "messages: {letters} in the store; {} stored, {} handed over, {} expired",
+                counters.stored, counters.handed_over, counters.expired
             ),
             format!(
                 "datagrams: {} in, {} out; {all} dropped{reasons}; {} duplicates suppressed",
@@ -220,6 +220,10 @@ fn describe(event: &Event) -> String {
         Event::HandedOver { id, to, count } => {
             let messages = if *count == 1 { "message" } else { "messages" };
             format!("handed {count} {messages} over to {to}, up to {id}")
+        }
+        Event::Expired { id, from, to, count } => {
+            let messages = if *count == 1 { "message" } else { "messages" };
+            format!("{count} {messages} from {from} for {to} expired, up to {id}")
         }
         Event::Group { group, member, what } => {
             let verb = match what {
@@ -299,7 +303,7 @@ mod tests {
                 "13:45:42 stored 00000000000000ab-7 from alice for bob",
                 "13:45:42 handed 2 messages over to bob, up to 00000000000000ab-7",
                 "13:45:42 since 2026-01-02 13:45:41:\n         clients: 1 here, 3 known\n         \
-                 messages: 5 in the store; 0 stored, 0 handed over\n         \
+                 messages: 5 in the store; 0 stored, 0 handed over, 0 expired\n         \
                  datagrams: 9 in, 0 out; 3 dropped (2 damaged, 1 refused); 4 duplicates suppressed",
                 "13:45:43 stopped",
             ]
@@ -353,7 +357,7 @@ mod tests {
             r#""event":"handed_over","id":"00000000000000ab-7","to":"bob","count":2}"#,
             concat!(
                 r#""event":"stats","since":"2026-01-02T13:45:41Z","here":1,"known":3,"#,
-                r#""in_store":5,"stored":0,"handed_over":0,"datagrams_in":9,"datagrams_out":0,"#,
+                r#""in_store":5,"stored":0,"handed_over":0,"expired":0,"datagrams_in":9,"datagrams_out":0,"#,
                 r#""duplicates":4,"dropped":{"damaged":2,"unknown":0,"cookie":0,"refused":1,"#,
                 r#""unwanted":0,"busy":0}}"#
             ),

@@ -83,6 +83,9 @@ pub(super) fn notice(event: &Event) -> Option<String> {
         Event::Detour { to, reason, .. } => detour(to, *reason),
         Event::Received { to, .. } => format!("Message received by {to}"),
         Event::Saved { .. } => "Messages received by the server and saved".to_owned(),
+        Event::Expired { to, .. } => {
+            format!("Message to {to} expired: they have not come for it, and it is not kept longer")
+        }
         Event::Unsent { to, reason, .. } => unsent("Message", to, *reason),
         Event::Offline => "You are Offline. Bye.".to_owned(),
         Event::ServerNotResponding => "Server not responding".to_owned(),

@@ -38,12 +38,21 @@ pub(super) struct Talk {
     recent: Vec<Name>,
     online: BTreeSet<Name>,
     offline: BTreeSet<Name>,
+    /// The groups that the user has heard of.
+    pub(super) groups: BTreeSet<Name>,
 }
 
 impl Talk {
     pub(super) fn new(me: Name) -> Self {
-        let (online, offline) = (BTreeSet::new(), BTreeSet::new());
-        Self { me, partner: None, last_sender: None, recent: Vec::new(), online, offline }
+        Self {
+            me,
+            partner: None,
+            last_sender: None,
+            recent: Vec::new(),
+            online: BTreeSet::new(),
+            offline: BTreeSet::new(),
+            groups: BTreeSet::new(),
+        }
     }
 
     /// The same, when lines go to a partner from the beginning.
@@ -63,9 +72,14 @@ impl Talk {
                 self.offline = listing.offline.iter().cloned().collect();
             }
             Event::Sending { to, .. } => self.meet(to),
-            Event::Message { from, .. } => {
+            Event::Message { from, group, .. } => {
                 self.meet(from);
                 self.last_sender = Some(from.clone());
+                self.groups.extend(group.as_ref().and_then(|group| group.name.clone()));
+            }
+            Event::Groups(names) => self.groups.extend(names.iter().cloned()),
+            Event::Group { group, .. } | Event::Members { group, .. } => {
+                self.groups.insert(group.clone());
             }
             _ => {}
         }

@@ -3,6 +3,7 @@
 mod again;
 mod groups;
 mod hostile;
+mod limits;
 mod presence;
 mod rows;
 #[expect(dead_code, reason = "each test file uses its own part of the world")]

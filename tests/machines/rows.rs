@@ -1,6 +1,7 @@
 //! Records come back from their rows as they were.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -8,7 +9,7 @@ use udpchat::client::{self, ClientRecord, Course, Line, State, Wish};
 use udpchat::protocol::{
     CastId, GroupRefusal, GroupTag, MessageId, Name, StoreId, StreamId, StreamKey, Token,
 };
-use udpchat::server::{self, Account, Answered, Letter, ServerRecord};
+use udpchat::server::{self, Account, Answered, End, Letter, ServerRecord};
 use udpchat::store::{RowChange, Rows};
 use udpchat::time::WallTime;
 
@@ -89,7 +90,7 @@ fn server_change(
 ) -> Option<server::Change> {
     let key = StreamKey { from: name(random), stream: stream(random) };
     let progress = record.stream(&key);
-    match random.random_range(0..13) {
+    match random.random_range(0..14) {
         10 => Some(server::Change::Joined { group: group(record, random), member: name(random) }),
         11 => Some(server::Change::Left { group: group(record, random), member: name(random) }),
         12 => {
@@ -115,13 +116,20 @@ fn server_change(
                 id: MessageId { stream: key.stream, seq },
                 from: key.from,
                 stored_at: WallTime::from_unix_ms(random.random()),
-                group: tag(random),
+                stored_after_ms: random.random_range(0..1_000),
+                group: tag(random).map(Box::new),
                 body: text(random).into_bytes().into(),
             };
             Some(server::Change::Stored { to, letter })
         }
-        6 | 7 => record.showing(&key, random.random_range(0..progress?.next)),
-        8 => record.telling(&key, random.random_range(0..=progress?.standing.shown)),
+        6 | 7 => {
+            let end = if random.random_bool(0.5) { End::Shown } else { End::Expired };
+            record.settling(&key, random.random_range(0..progress?.next), end)
+        }
+        8 => record.telling(&key, random.random_range(0..=progress?.standing.settled)),
+        13 => {
+            Some(server::Change::Ran { uptime: Duration::from_millis(random.random_range(0..9)) })
+        }
         _ => record.idle_stream().map(|key| server::Change::Forgotten { key: key.clone() }),
     }
 }

@@ -15,6 +15,7 @@ mod demo;
 mod durable;
 #[cfg(test)]
 mod faults;
+mod groups;
 #[cfg(test)]
 mod operator;
 #[cfg(test)]

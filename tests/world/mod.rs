@@ -96,6 +96,11 @@ pub(crate) struct World {
     pub(crate) now: Time,
     server: Option<Server>,
     server_record: ServerRecord,
+    /// How long the server keeps messages, from its next start on.
+    pub(crate) keep: Duration,
+    /// How much room the server's disk has, and the clients whose disks have little.
+    pub(crate) server_room: Room,
+    pub(crate) low: Vec<&'static str>,
     pub(crate) server_events: Vec<server::Event>,
     clients: BTreeMap<String, ClientNode>,
     /// What those left that died at a [`Moment`].
@@ -124,6 +129,9 @@ impl World {
             now: Time::ZERO,
             server: None,
             server_record: ServerRecord::new(StoreId(1)),
+            keep: server::timing::KEEP,
+            server_room: Room::Plenty,
+            low: Vec::new(),
             server_events: Vec::new(),
             clients: BTreeMap::new(),
             dead: BTreeMap::new(),
@@ -214,7 +222,7 @@ impl World {
     }
 
     pub(crate) fn start_server(&mut self) {
-        let config = ServerConfig { original: true };
+        let config = ServerConfig { original: true, keep: Some(self.keep) };
         self.server = Some(Server::new(config, self.server_record.clone(), self.entropy()));
     }
 
@@ -325,13 +333,15 @@ impl World {
                     Output::Event(event) => self.server_events.push(event),
                     Output::Commit(changes) => {
                         changes.iter().for_each(|change| self.server_record.apply(change));
-                        server.handle_committed(now, Room::Plenty);
+                        server.handle_committed(now, self.server_room);
                     }
                 }
             }
         }
         let mut died = Vec::new();
         for (name, node) in &mut self.clients {
+            let low = self.low.contains(&name.as_str());
+            let room = if low { Room::Low } else { Room::Plenty };
             while let Some(output) = node.machine.poll_output() {
                 match output {
                     Output::Transmit(t) => out.push((node.addr, t)),
@@ -351,7 +361,7 @@ impl World {
                     }
                     Output::Commit(changes) => {
                         changes.iter().for_each(|change| node.record.apply(change));
-                        node.machine.handle_committed(now, Room::Plenty);
+                        node.machine.handle_committed(now, room);
                     }
                 }
             }

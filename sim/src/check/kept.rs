@@ -1,4 +1,5 @@
-//! What the server has acknowledged is in its store whenever it starts, until it was shown.
+//! What the server has acknowledged is in its store whenever it starts, until it was shown
+//! or expired.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +11,7 @@ use crate::log::{Durable, What};
 pub(super) const CHECKER: Checker = Checker {
     name: "kept",
     promise: "whatever happens to the server, it finds every message on its disk that it had said \
-              to have saved, until that was shown",
+              to have saved, until that was shown or expired",
     when: When::Always,
     check,
 };
@@ -30,7 +31,8 @@ fn check(evidence: Evidence<'_>) -> Vec<Violation> {
             What::Found(found) if found.is_server => {
                 let found: BTreeSet<_> = found.kept.iter().flatten().collect();
                 for label in owed.iter().filter(|label| !found.contains(*label)) {
-                    if !shown.contains(label) {
+                    let expired = evidence.ledger.expired.get(*label);
+                    if !shown.contains(label) && expired.is_none_or(|end| *end > entry.at) {
                         let what = format!("{label} was saved, but is not on the server's disk");
                         violations.push(Violation { checker: CHECKER.name, at: entry.at, what });
                     }

@@ -6,8 +6,8 @@ use crate::ledger::Told;
 pub(super) const CHECKER: Checker = Checker {
     name: "nothing lost",
     promise: "when all faults are over, every message that was accepted is shown and its sender \
-              told so, also of one that was saved before, unless it was given up and its sender \
-              told that",
+              told so, also of one that was saved before, unless it was given up, or \
+              kept for as long as the server keeps anything, and its sender told that",
     when: When::AfterHealing,
     check,
 };
@@ -19,17 +19,18 @@ fn check(evidence: Evidence<'_>) -> Vec<Violation> {
         let mut add =
             |what| violations.push(Violation { checker: CHECKER.name, at: accepted, what });
         let (received, saved) = (message.was_told(Told::Received), message.was_told(Told::Saved));
+        let given_up = message.was_told(Told::GivenUp) || message.was_told(Told::Expired);
         let read = message.was_told(Told::ReadLater);
-        if message.shown.is_empty() && !message.was_told(Told::GivenUp) {
+        if message.shown.is_empty() && !given_up {
             let told = match (received, saved) {
                 (true, _) => "said to be received, but",
                 (_, true) => "said to be saved, but",
                 _ => "accepted, but",
             };
             add(format!("{label} was {told} never shown"));
-        } else if !received && !saved && !read && !message.was_told(Told::GivenUp) {
+        } else if !received && !saved && !read && !given_up {
             add(format!("{label} was shown, but {} was never told so", label.host));
-        } else if saved && !received && !read && !message.shown.is_empty() {
+        } else if saved && !received && !read && !given_up && !message.shown.is_empty() {
             add(format!("{label} was saved and shown, but {} was never told that", label.host));
         }
     }

@@ -143,6 +143,12 @@ impl Model {
                 self.ends(&label)?;
                 self.given_up(&label, *reason)
             }
+            // After "saved" it is the only outcome that may follow: the message will not be shown.
+            Event::Expired { id, .. } => {
+                let Some(label) = known(id) else { return Ok(()) };
+                self.dropped(&label);
+                Ok(())
+            }
             Event::Message { id, .. } => known(id).map_or(Ok(()), |label| self.shown(host, &label)),
             _ => Ok(()),
         }
@@ -181,11 +187,16 @@ impl Model {
         Ok(())
     }
 
-    fn given_up(&mut self, label: &Label, reason: UnsentReason) -> Allowed {
-        let Some(message) = self.messages.get(label) else { return Ok(()) };
+    fn dropped(&mut self, label: &Label) {
+        let Some(message) = self.messages.get(label) else { return };
         if let Some(queue) = self.queues.get_mut(&(label.host.clone(), message.to.clone())) {
             queue.retain(|other| other != label);
         }
+    }
+
+    fn given_up(&mut self, label: &Label, reason: UnsentReason) -> Allowed {
+        self.dropped(label);
+        let Some(message) = self.messages.get(label) else { return Ok(()) };
         if reason == UnsentReason::UnknownName && message.known_when_accepted {
             return Err(format!("{label} is given up, as if nobody were called {}", message.to));
         }

@@ -6,8 +6,8 @@ use crate::ledger::Told;
 pub(super) const CHECKER: Checker = Checker {
     name: "truth",
     promise: "a sender is told \"received\" only after the message was shown, also when it was saved \
-              before, \"saved\" only after it was stored, and nothing else once it was told that it \
-              is given up",
+              before, \"saved\" only after it was stored, \"expired\" only after the \
+              server dropped it, and nothing else once it was told that it is given up",
     when: When::Always,
     check,
 };
@@ -21,6 +21,7 @@ fn check(evidence: Evidence<'_>) -> Vec<Violation> {
             let so = match told {
                 Told::Received | Told::ReadLater => first_shown.is_some_and(|shown| shown <= *at),
                 Told::Saved => evidence.ledger.stored.get(label).is_some_and(|stored| stored <= at),
+                Told::Expired => evidence.ledger.expired.get(label).is_some_and(|end| end <= at),
                 Told::Unsent | Told::GivenUp => true,
             };
             // A program that was killed before it could remember that it has said so says it

@@ -24,6 +24,8 @@ struct FileForm<'a> {
     #[serde(default)]
     mtu: Option<usize>,
     #[serde(default)]
+    mail: Option<Text<Duration>>,
+    #[serde(default)]
     settles: bool,
     #[serde(borrow)]
     steps: Vec<&'a RawValue>,
@@ -216,8 +218,10 @@ pub(super) fn read(text: &str) -> Result<(Scenario, Places), BadScenario> {
         let verb = verb(form).map_err(|problem| places.bad(index, problem))?;
         steps.push(Step { at, verb });
     }
-    let FileForm { about, seed, disk: Text(disk), mtu, settles, until: Text(until), .. } = file;
-    Ok((Scenario { about, seed, disk, mtu, settles, steps, until }, places))
+    let FileForm { about, seed, disk: Text(disk), mtu, mail, settles, until: Text(until), .. } =
+        file;
+    let mail = mail.map(|Text(mail)| mail);
+    Ok((Scenario { about, seed, disk, mtu, mail, settles, steps, until }, places))
 }
 
 /// The error of a part of the file that begins at this line and column.

@@ -172,7 +172,8 @@ impl Scenario {
         let Builder { hosts, faults, disk_faults, until, .. } = builder;
         let last = self.steps.last().map(|step| step.at).unwrap_or_default();
         let healed = self.settles.then_some(last);
-        Plan { seed: self.seed, hosts, faults, disk: self.disk, disk_faults, healed, until }
+        let Self { seed, disk, mail, .. } = *self;
+        Plan { seed, hosts, faults, disk, disk_faults, mail, healed, until }
     }
 }
 

@@ -22,6 +22,9 @@ pub(super) fn write(scenario: &Scenario, f: &mut fmt::Formatter<'_>) -> fmt::Res
     if let Some(mtu) = scenario.mtu {
         writeln!(f, "  \"mtu\": {mtu},")?;
     }
+    if let Some(mail) = scenario.mail {
+        writeln!(f, "  \"mail\": {},", json(&Text(mail))?)?;
+    }
     if scenario.settles {
         writeln!(f, "  \"settles\": true,")?;
     }

@@ -14,6 +14,7 @@ use udpchat::client::{ClientConfig, ClientRecord};
 use udpchat::machine::Entropy;
 use udpchat::plant::{Bug, Plant};
 use udpchat::protocol::{Name, StoreId, Token};
+use udpchat::server::timing::KEEP;
 use udpchat::server::{Server, ServerRecord, Snapshot};
 
 use super::card::Card;
@@ -44,6 +45,8 @@ pub(super) struct Around {
     pub(super) network: Rc<Network>,
     pub(super) last: Last,
     pub(super) bugs: Planted,
+    /// How long the server keeps messages, if not as the shipped one does.
+    pub(super) mail: Option<Duration>,
 }
 
 /// The state of the server that runs, if one does.
@@ -240,6 +243,7 @@ impl Place {
             clock: HostClock::start(&self.oscillator),
             entropy: Entropy::from(entropy),
             bugs: self.around.bugs.clone(),
+            keep: self.around.mail.or(Some(KEEP)),
         };
         let program = match &self.kept {
             Kept::Server(disk) => disk.open().map(|kept| Program::server(setting, kept)),

@@ -70,6 +70,8 @@ pub(super) struct Setting {
     pub(super) clock: HostClock,
     pub(super) entropy: Entropy,
     pub(super) bugs: Planted,
+    /// How long it keeps messages, if it is a server.
+    pub(super) keep: Option<Duration>,
 }
 
 impl Program {
@@ -96,7 +98,7 @@ impl Program {
         (store, record): (Opened<server::ServerRecord>, server::ServerRecord),
     ) -> Self {
         let (sender, commands) = channel(TYPED_MAX);
-        let config = server::ServerConfig { original: true };
+        let config = server::ServerConfig { original: true, keep: setting.keep };
         let machine = server::Server::with_bugs(config, record, setting.entropy, setting.bugs);
         let watch = watch(&setting.network, &setting.host, server::Server::load);
         let machine = Shared::new(machine, watch);

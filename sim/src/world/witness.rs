@@ -42,10 +42,10 @@ impl Witness<ServerRecord> for OnServer {
     fn has(&self, changes: &[server::Change]) {
         self.network.server_has(elapsed(), &self.host, changes);
         for change in changes {
-            if let server::Change::Shown { key, standing, letters } = change
+            if let server::Change::Settled { key, standing, letters } = change
                 && !letters.is_empty()
             {
-                let last = MessageId { stream: key.stream, seq: standing.shown };
+                let last = MessageId { stream: key.stream, seq: standing.settled };
                 self.durable(last, Durable::Delivered);
             }
         }

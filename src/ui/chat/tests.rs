@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::client::{DetourReason, Problem};
-use crate::protocol::StreamId;
+use crate::protocol::{CastId, GroupTag, StreamId};
 
 const PLAIN: Look = Look { color: false, unicode: true };
 
@@ -16,6 +16,8 @@ struct Stage {
     screen: String,
     /// Whether messages are marked as repeats.
     again: bool,
+    /// Whether and to whom else they are.
+    group: Option<GroupTag>,
 }
 
 fn name(text: &str) -> Name {
@@ -38,7 +40,7 @@ impl Stage {
 
     fn with(look: Look) -> Self {
         let chat = Chat::new(name("alice"), look, TimeZone::UTC);
-        Self { chat, seconds: 0.0, screen: String::new(), again: false }
+        Self { chat, seconds: 0.0, screen: String::new(), again: false, group: None }
     }
 
     fn now(&self) -> Now {
@@ -67,15 +69,8 @@ impl Stage {
     fn message(&mut self, text: &str, stored_at: Option<u64>) {
         let stored_at = stored_at.map(WallTime::from_unix_ms);
         let text = text.to_owned();
-        let again = self.again;
-        self.event(Event::Message {
-            id: id(1),
-            from: name("bob"),
-            text,
-            stored_at,
-            group: None,
-            again,
-        });
+        let (again, group) = (self.again, self.group.clone());
+        self.event(Event::Message { id: id(1), from: name("bob"), text, stored_at, group, again });
     }
 
     fn received(&mut self, seq: u64) {
@@ -274,6 +269,25 @@ fn colors_are_for_names_mentions_and_what_went_wrong() {
     stage.types("bob", 1);
     stage.unsent(1, UnsentReason::UnknownName);
     insta::assert_snapshot!(stage.all().replace('\u{1b}', "ESC"));
+}
+
+#[test]
+fn texts_to_many_say_to_whom_and_have_one_outcome() {
+    let mut stage = Stage::new();
+    let group = || GroupTag { cast: CastId(7), name: Some(name("team")) };
+    stage.event(Event::SendingMany { group: group(), to: vec![name("bob"), name("carol")] });
+    let copy = |event| Event::Copy { group: group(), event: Box::new(event) };
+    stage.event(copy(Event::Received { id: id(1), to: name("bob") }));
+    stage.event(copy(Event::Saved { id: id(2), to: name("carol") }));
+    stage.event(Event::CastOutcome { group: group(), received: 1, saved: 1, unsent: 0 });
+    let typed_at = WallTime::from_unix_ms(START_UNIX_MS);
+    stage.event(copy(Event::ReadLater { id: id(2), to: name("carol"), typed_at }));
+    stage.group = Some(group());
+    stage.message("hello team", None);
+    stage.event(Event::Groups(vec![name("team"), name("other")]));
+    stage.event(Event::Groups(Vec::new()));
+    stage.event(Event::Members { group: name("team"), members: vec![name("alice"), name("bob")] });
+    insta::assert_snapshot!(stage.all());
 }
 
 #[test]

@@ -55,6 +55,12 @@ pub(super) enum What<'a> {
         to: &'a Name,
         count: usize,
     },
+    Expired {
+        id: String,
+        from: &'a Name,
+        to: &'a Name,
+        count: usize,
+    },
     Group {
         group: &'a Name,
         member: &'a Name,
@@ -67,6 +73,7 @@ pub(super) enum What<'a> {
         in_store: usize,
         stored: u64,
         handed_over: u64,
+        expired: u64,
         datagrams_in: u64,
         datagrams_out: u64,
         duplicates: u64,
@@ -112,6 +119,9 @@ impl<'a> What<'a> {
             Event::HandedOver { id, to, count } => {
                 Self::HandedOver { id: id.to_string(), to, count: *count }
             }
+            Event::Expired { id, from, to, count } => {
+                Self::Expired { id: id.to_string(), from, to, count: *count }
+            }
             Event::Group { group, member, what } => Self::Group {
                 group,
                 member,
@@ -135,6 +145,7 @@ impl<'a> What<'a> {
             in_store: letters,
             stored: counters.stored,
             handed_over: counters.handed_over,
+            expired: counters.expired,
             datagrams_in: counters.datagrams_in,
             datagrams_out: counters.datagrams_out,
             duplicates: counters.duplicates,

@@ -1,0 +1,346 @@
+//! How fast messages are stored durably, each figure beside what the machine can do at most.
+//!
+//! `cargo bench --bench durable [-- <folder on the disk to measure>]`. A real server with a real
+//! folder, and a client made of sockets only; docs/performance.md has the results.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::net::{SocketAddr, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use udpchat::protocol::{
+    Cookie, MessageId, Name, Nonce, Packet, SessionId, StoreId, StreamId, Token, envelope, hello,
+};
+use udpchat::server::{Account, Change, Letter, ServerRecord};
+use udpchat::store::folder::Folder;
+use udpchat::store::{Database, Record};
+use udpchat::time::WallTime;
+
+/// As in the measurements that the engine was chosen by.
+const TEXT: [u8; 200] = [b'x'; 200];
+/// One stream each: as many can be outstanding at once.
+const READERS: usize = 1_024;
+/// Fewer than a server keeps for all of them.
+const SAVES_MAX: usize = 120_000;
+const MEASURED: Duration = Duration::from_secs(3);
+/// A datagram that has not been answered by then is taken for lost.
+const PATIENCE: Duration = Duration::from_millis(200);
+/// The requirement of the big store.
+const MANY_LETTERS: u64 = 1_000_000;
+const MANY_READERS: u64 = 100_000;
+
+fn main() {
+    let folder = std::env::args().skip(1).find(|word| !word.starts_with('-'));
+    let folder = folder.map_or_else(std::env::temp_dir, PathBuf::from);
+    let folder = folder.join(format!("udpchat-bench-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    throughput(&folder);
+    engine(&folder);
+    big_store(&folder);
+    fs::remove_dir_all(&folder).unwrap();
+}
+
+#[expect(clippy::disallowed_methods, reason = "it measures real time")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+fn per_second(count: usize, since: Instant) -> f64 {
+    count as f64 / since.elapsed().as_secs_f64()
+}
+
+fn name(number: u64) -> Name {
+    format!("r{number}").parse().unwrap()
+}
+
+fn reader(number: u64) -> Change {
+    let account = Account { token: Token(number), registration: 1, original: None };
+    Change::Registered { name: name(number), account }
+}
+
+fn letter(number: u64, reader: u64, seq: u64) -> Change {
+    let id = MessageId { stream: StreamId(reader), seq };
+    let from = name(0);
+    let stored_at = WallTime::from_unix_ms(1_767_361_541_000);
+    let letter = Letter { number, id, from, stored_at, body: TEXT.as_slice().into() };
+    Change::Stored { to: name(reader), letter }
+}
+
+fn open(path: &Path) -> (Database<ServerRecord, Folder>, ServerRecord) {
+    Database::open(Folder::take(path).unwrap(), || ServerRecord::new(StoreId(1))).unwrap()
+}
+
+/// Saves per second over UDP, and what other traffic waits meanwhile.
+fn throughput(folder: &Path) {
+    println!(
+        "outstanding | saves/s | raw append/s, same batch | ratio | raw echo/s | ratio \
+        | ping idle, loaded (median)"
+    );
+    for outstanding in [1, 32, 64, 256, 1_024] {
+        let echo = raw_echo(outstanding);
+        let append = raw_append(&folder.join("raw"), outstanding);
+        let path = folder.join(format!("server-{outstanding}"));
+        let (mut database, _) = open(&path);
+        let readers: Vec<Change> = (0..READERS as u64).map(reader).collect();
+        database.commit(&readers).unwrap();
+        drop(database);
+        let server = Server::start(&path);
+        let idle = median_ping(&server, &AtomicBool::new(false));
+        let busy = Arc::new(AtomicBool::new(true));
+        let (flag, address) = (Arc::clone(&busy), server.address);
+        let saving = thread::spawn(move || {
+            let rate = saves(address, outstanding);
+            flag.store(false, Ordering::Relaxed);
+            rate
+        });
+        let loaded = median_ping(&server, &busy);
+        let rate = saving.join().unwrap();
+        drop(server);
+        fs::remove_dir_all(path).unwrap();
+        println!(
+            "{outstanding} | {rate:.0} | {append:.0} | {:.2} | {echo:.0} | {:.2} | {idle:.0?}, \
+            {loaded:.0?}",
+            rate / append,
+            rate / echo
+        );
+    }
+}
+
+/// Echoes per second with so many datagrams on their way.
+fn raw_echo(outstanding: usize) -> f64 {
+    let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = server.local_addr().unwrap();
+    thread::spawn(move || {
+        let mut buffer = [0; 2_048];
+        while let Ok((length, from)) = server.recv_from(&mut buffer)
+            && length > 0
+        {
+            server.send_to(&buffer[..length], from).unwrap();
+        }
+    });
+    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    let send = || {
+        client.send_to(&TEXT, address).unwrap();
+    };
+    let mut buffer = [0; 2_048];
+    let begin = now();
+    (0..outstanding).for_each(|_| send());
+    let mut count = 0;
+    while begin.elapsed() < MEASURED {
+        match client.recv(&mut buffer) {
+            Ok(_) => count += 1,
+            Err(_) => (1..outstanding).for_each(|_| send()),
+        }
+        send();
+    }
+    let rate = per_second(count, begin);
+    client.send_to(&[], address).unwrap();
+    rate
+}
+
+/// Messages per second appended to a file that is synced after every `batch`.
+fn raw_append(path: &Path, batch: usize) -> f64 {
+    let mut file = File::create(path).unwrap();
+    let bytes = vec![b'x'; batch * TEXT.len()];
+    let begin = now();
+    let mut count = 0;
+    while begin.elapsed() < MEASURED {
+        file.write_all(&bytes).unwrap();
+        file.sync_data().unwrap();
+        count += batch;
+    }
+    per_second(count, begin)
+}
+
+struct Server {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Server {
+    fn start(folder: &Path) -> Self {
+        let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = port.to_string();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_udpchat"));
+        command.args(["-s", &port, "--bind", "127.0.0.1", "--data"]).arg(folder);
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+        Self { child, address: format!("127.0.0.1:{port}").parse().unwrap() }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+/// A client that knows no more than it must.
+struct Client {
+    socket: UdpSocket,
+    session: SessionId,
+    buffer: [u8; 2_048],
+}
+
+impl Client {
+    fn register(address: SocketAddr, name: &str) -> Self {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.connect(address).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut client = Self { socket, session: SessionId(0), buffer: [0; 2_048] };
+        let cookie = loop {
+            // A server that has not started yet answers nothing.
+            let _ = client.socket.send(&hello::encode(Nonce(1)));
+            if let Some(Packet::Challenge { cookie, .. }) = client.receive() {
+                break cookie;
+            }
+        };
+        client.session = client.registered(name, cookie);
+        client
+    }
+
+    fn registered(&mut self, name: &str, cookie: Cookie) -> SessionId {
+        let name: Name = name.parse().unwrap();
+        loop {
+            let (name, token) = (name.clone(), Token(7));
+            self.send(&Packet::Register { name, token, registration: 1, cookie }, b"");
+            if let Some(Packet::Registered { session, .. }) = self.receive() {
+                return session;
+            }
+        }
+    }
+
+    fn send(&self, packet: &Packet, body: &[u8]) {
+        self.socket.send(&envelope::encode(packet, body)).unwrap();
+    }
+
+    /// None if there is nothing for a while.
+    fn receive(&mut self) -> Option<Packet> {
+        let length = self.socket.recv(&mut self.buffer).ok()?;
+        Some(envelope::decode(&self.buffer[..length]).unwrap().0)
+    }
+
+    fn save(&self, stream: u64, seq: u64) {
+        let (session, to, stream) = (self.session, name(stream), StreamId(stream));
+        let save = Packet::Save { session, to, stream, seq, base: 1, unreachable: false };
+        self.send(&save, &TEXT);
+    }
+}
+
+/// Saves per second with so many outstanding, each of another stream.
+fn saves(address: SocketAddr, outstanding: usize) -> f64 {
+    let mut client = Client::register(address, "sender");
+    let mut next = vec![1; outstanding];
+    let begin = now();
+    (0..outstanding as u64).for_each(|stream| client.save(stream, 1));
+    let mut count = 0;
+    while begin.elapsed() < MEASURED && count < SAVES_MAX {
+        match client.receive() {
+            Some(Packet::Saved { stream, seq, .. }) if seq == next[stream.0 as usize] => {
+                next[stream.0 as usize] += 1;
+                count += 1;
+                client.save(stream.0, seq + 1);
+            }
+            Some(Packet::NotSaved { reason, .. }) => panic!("not saved: {reason:?}"),
+            Some(_) => {}
+            None => (0..).zip(&next).for_each(|(stream, seq)| client.save(stream, *seq)),
+        }
+    }
+    per_second(count, begin)
+}
+
+/// What a ping takes, while `busy` holds, or a hundred times.
+fn median_ping(server: &Server, busy: &AtomicBool) -> Duration {
+    let mut client = Client::register(server.address, "pinger");
+    let ping = Packet::Ping { session: client.session };
+    let mut times = Vec::new();
+    while times.len() < 100 || busy.load(Ordering::Relaxed) {
+        let begin = now();
+        client.send(&ping, b"");
+        while !matches!(client.receive(), Some(Packet::Pong { .. }) | None) {}
+        times.push(begin.elapsed());
+        thread::park_timeout(Duration::from_millis(2));
+    }
+    times.sort();
+    times[times.len() / 2]
+}
+
+/// The database alone: commits of a batch each.
+fn engine(folder: &Path) {
+    println!("\nbatch | engine, messages/s | raw append/s | ratio");
+    for batch in [1, 8, 64, 256, 1_024] {
+        let append = raw_append(&folder.join("raw"), batch);
+        let path = folder.join("engine");
+        let (mut database, _) = open(&path);
+        let begin = now();
+        let mut count = 0;
+        while begin.elapsed() < MEASURED {
+            let numbers = count as u64..(count + batch) as u64;
+            let changes: Vec<Change> =
+                numbers.map(|number| letter(number, number % MANY_READERS, 1)).collect();
+            database.commit(&changes).unwrap();
+            count += batch;
+        }
+        let rate = per_second(count, begin);
+        drop(database);
+        fs::remove_dir_all(path).unwrap();
+        println!("{batch} | {rate:.0} | {append:.0} | {:.2}", rate / append);
+    }
+}
+
+/// Opens a million messages, after a clean end and after a kill.
+fn big_store(folder: &Path) {
+    let path = folder.join("big");
+    let (mut database, mut record) = open(&path);
+    let readers: Vec<Change> = (0..MANY_READERS).map(reader).collect();
+    database.commit(&readers).unwrap();
+    for first in (0..MANY_LETTERS).step_by(10_000) {
+        let numbers = first..first + 10_000;
+        let changes: Vec<Change> = numbers
+            .map(|number| letter(number, number % MANY_READERS, number / MANY_READERS + 1))
+            .collect();
+        database.commit(&changes).unwrap();
+        changes.iter().for_each(|change| record.apply(change));
+    }
+    drop(record);
+    let file = path.join("store.redb");
+    let killed = fs::read(&file).unwrap();
+    drop(database);
+    for end in ["a clean end", "a kill"] {
+        if end == "a kill" {
+            fs::write(&file, &killed).unwrap();
+        }
+        let begin = now();
+        let bytes = fs::read(&file).unwrap().len();
+        let reading = begin.elapsed();
+        let before = resident_bytes();
+        let begin = now();
+        let (database, record) = open(&path);
+        let opening = begin.elapsed();
+        let memory = resident_bytes().saturating_sub(before);
+        assert_eq!(record.letters() as u64, MANY_LETTERS);
+        println!(
+            "\n{MANY_LETTERS} messages for {MANY_READERS} after {end}: {} MB read in {reading:.0?}, \
+            opened in {opening:.0?}, ratio {:.1}; {} bytes of memory a message, {} of them text",
+            bytes >> 20,
+            opening.as_secs_f64() / reading.as_secs_f64(),
+            memory / MANY_LETTERS,
+            TEXT.len()
+        );
+        drop((database, record));
+    }
+}
+
+/// The memory that this process has now, where the system says so.
+fn resident_bytes() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib: Option<u64> = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok());
+    kib.unwrap_or(0) * 1_024
+}

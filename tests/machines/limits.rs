@@ -1,0 +1,204 @@
+//! What a server keeps is bounded: by age, by number, and by the room on its disk.
+//! docs/protocol.md, "Stored messages".
+
+use std::time::Duration;
+
+use udpchat::client::{Event, Problem, State, UnsentReason};
+use udpchat::protocol::PacketKind as Kind;
+use udpchat::protocol::limits::{MAILBOX_MAX, SENDER_LETTERS_MAX};
+use udpchat::server;
+use udpchat::store::Room;
+
+use crate::world::{Verdict, World};
+use crate::{is_saved, seconds};
+
+fn is_expired(event: &Event) -> bool {
+    matches!(event, Event::Expired { .. })
+}
+
+fn unsent(world: &World, name: &str) -> Vec<UnsentReason> {
+    let reasons = world.events(name).iter().filter_map(|event| match event {
+        Event::Unsent { reason, .. } => Some(*reason),
+        _ => None,
+    });
+    reasons.collect()
+}
+
+fn problems(world: &World, name: &str) -> Vec<Problem> {
+    let problems = world.events(name).iter().filter_map(|event| match event {
+        Event::Error(problem) => Some(problem.clone()),
+        _ => None,
+    });
+    problems.collect()
+}
+
+/// What has become of what one client sent to another.
+fn states(world: &World, from: &str, to: &str) -> Vec<State> {
+    let to = to.parse().expect("a name");
+    let lines = world.client_record(from).history.with(&to);
+    lines.filter_map(|line| line.state()).collect()
+}
+
+/// A server that keeps messages for so long, and these clients; bob has left.
+fn keeping(keep: Duration, names: &[&str]) -> World {
+    let mut world = World::without_server();
+    world.keep = keep;
+    world.start_server();
+    for (name, port) in names.iter().zip(5_000..) {
+        world.start(name, port, 0);
+    }
+    world.run(seconds(1));
+    world.types("bob", "dereg bob");
+    world.run(seconds(1));
+    world
+}
+
+#[test]
+fn what_nobody_comes_for_expires_and_its_sender_is_told() {
+    let mut world = keeping(seconds(60), &["alice", "bob"]);
+    world.types("alice", "send bob one");
+    world.types("alice", "send bob two");
+    world.run(seconds(30));
+    world.types("alice", "send bob three");
+    world.run(seconds(35));
+    assert_eq!(world.count("alice", is_saved), 3);
+    assert_eq!(world.count("alice", is_expired), 2);
+    assert_eq!(world.snapshot().mail.len(), 1);
+    world.types("bob", "reg bob");
+    world.run(seconds(5));
+    assert_eq!(world.texts("bob"), ["three"], "the reader skips what has expired");
+    world.types("alice", "send bob four");
+    world.run(seconds(2));
+    assert_eq!(world.texts("bob"), ["three", "four"]);
+    let states = states(&world, "alice", "bob");
+    let (expired, received) = (State::Expired, State::Received);
+    assert_eq!(states, [expired, expired, received, received]);
+}
+
+#[test]
+fn a_sender_that_was_away_is_told_in_order_what_expired_and_what_was_shown() {
+    let mut world = keeping(seconds(60), &["alice", "bob"]);
+    world.types("alice", "send bob one");
+    world.run(seconds(40));
+    world.types("alice", "send bob two");
+    world.run(seconds(2));
+    world.types("alice", "dereg alice");
+    world.run(seconds(30));
+    world.types("bob", "reg bob");
+    world.run(seconds(3));
+    assert_eq!(world.texts("bob"), ["two"]);
+    world.rule(|_, sight| {
+        let first = matches!(sight.identity.kind, Kind::Expired | Kind::HandedOverAck);
+        if first && sight.identity.attempt == 1 && sight.to == "alice" {
+            Verdict::Lose
+        } else {
+            Verdict::Pass
+        }
+    });
+    world.kill_server();
+    world.start_server();
+    world.types("alice", "reg alice");
+    world.run(seconds(20));
+    assert_eq!(world.count("alice", is_expired), 1);
+    assert!(world.sent("server", Kind::Expired, "alice") >= 2, "told until it answers");
+    let states = states(&world, "alice", "bob");
+    assert_eq!(states, [State::Expired, State::Received]);
+    world.log.clear();
+    world.run(seconds(20));
+    assert!(world.log.iter().all(|(_, s)| matches!(s.identity.kind, Kind::Ping | Kind::Pong)));
+}
+
+#[test]
+fn nothing_expires_while_its_reader_is_here() {
+    let mut world = keeping(seconds(60), &["alice", "bob"]);
+    world.types("alice", "send bob one");
+    world.run(seconds(50));
+    world.rule(|now, sight| {
+        let cut = sight.identity.kind == Kind::Deliver && now.since_start() < seconds(80);
+        if cut { Verdict::Lose } else { Verdict::Pass }
+    });
+    world.types("bob", "reg bob");
+    world.run(seconds(40));
+    assert_eq!(world.texts("bob"), ["one"]);
+    assert_eq!(world.count("alice", is_expired), 0);
+}
+
+#[test]
+fn a_full_mailbox_and_too_many_of_one_sender_are_refused_with_their_reasons() {
+    let mut world = World::with(&["alice", "carol"]);
+    let readers = SENDER_LETTERS_MAX / MAILBOX_MAX + 1;
+    for n in 0..readers {
+        let name: &'static str = format!("r{n}").leak();
+        world.start(name, 6_000 + u16::try_from(n).expect("few"), 0);
+        world.run(seconds(1));
+        world.types(name, &format!("dereg {name}"));
+        world.run(seconds(1));
+    }
+    for batch in 0..readers {
+        for _ in 0..MAILBOX_MAX {
+            world.types("alice", &format!("send r{batch} x"));
+        }
+        world.run(seconds(20));
+        let full = if batch + 1 < readers { vec![] } else { vec![UnsentReason::SenderFull] };
+        assert_eq!(unsent(&world, "alice").iter().take(1).copied().collect::<Vec<_>>(), full);
+        if batch == 0 {
+            world.types("carol", "send r0 x");
+            world.run(seconds(1));
+            assert_eq!(unsent(&world, "carol"), [UnsentReason::MailboxFull]);
+        }
+    }
+    world.types("r0", "reg r0");
+    world.run(seconds(60));
+    assert_eq!(world.texts("r0").len(), MAILBOX_MAX + 1, "carol's goes out when there is room");
+}
+
+#[test]
+fn a_server_without_room_takes_nothing_new_and_hands_over_what_it_has() {
+    let mut world = World::with(&["alice", "bob"]);
+    world.types("bob", "dereg bob");
+    world.run(seconds(1));
+    world.types("alice", "send bob one");
+    world.server_room = Room::Low;
+    world.run(seconds(1));
+    assert_eq!(world.count("alice", is_saved), 1, "what was committed is durable");
+    world.types("alice", "send bob two");
+    world.start("carol", 6_000, 0);
+    world.run(seconds(1));
+    assert_eq!(unsent(&world, "alice"), [UnsentReason::DiskFull]);
+    assert_eq!(problems(&world, "carol"), [Problem::ServerDiskFull]);
+    world.rule(
+        |_, sight| {
+            if sight.identity.kind == Kind::Message { Verdict::Lose } else { Verdict::Pass }
+        },
+    );
+    world.types("bob", "reg bob");
+    world.run(seconds(3));
+    assert_eq!(world.texts("bob"), ["one"]);
+    world.server_room = Room::Plenty;
+    world.run(seconds(35));
+    assert_eq!(world.texts("bob"), ["one", "two"], "it recovers by itself");
+    let stored = |e: &&server::Event| matches!(e, server::Event::Stored { .. });
+    assert_eq!(world.server_events.iter().filter(stored).count(), 2);
+}
+
+#[test]
+fn a_client_without_room_accepts_nothing_and_takes_nothing_in() {
+    let mut world = World::with(&["alice", "bob"]);
+    world.low.push("alice");
+    world.types("alice", "send bob one");
+    world.run(seconds(1));
+    assert_eq!(world.texts("bob"), ["one"], "what was kept goes out");
+    world.types("bob", "send alice two");
+    world.types("alice", "send bob three");
+    world.run(seconds(5));
+    let expected = [Problem::DiskFull, Problem::DiskFullForMessages];
+    assert_eq!(problems(&world, "alice"), expected);
+    assert_eq!(world.texts("alice"), Vec::<String>::new());
+    assert_eq!(world.count("bob", is_saved), 1);
+    world.low.clear();
+    world.run(seconds(5));
+    assert_eq!(world.texts("alice"), ["two"], "it recovers by itself");
+    world.types("alice", "send bob four");
+    world.run(seconds(10));
+    assert_eq!(world.texts("bob"), ["one", "four"]);
+}
