@@ -2,6 +2,9 @@
 //!
 //! Knows the forms of arguments only. It opens no socket, resolves no name and prints nothing.
 
+mod arguments;
+mod manual;
+
 use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -9,44 +12,35 @@ use std::time::Duration;
 
 use anstream::ColorChoice;
 use clap::error::ErrorKind;
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory as _, Parser as _};
 
+pub use crate::demo::Rates;
 use crate::protocol::Name;
 use crate::server::timing::KEEP;
+pub use crate::ui::operator::Style as ServerStyle;
+use arguments::{Arguments, Command, Demo, Switch, When};
 
 /// The exit code of a wrong command line; a failure is 1, success 0.
 pub const EXIT_USAGE: u8 = 2;
 
-/// The shortest time for which messages are kept: whoever has just restarted is still served.
-pub const KEEP_MIN: Duration = Duration::from_secs(60);
-
 /// The lowest port that can be asked for: the original's, and none below it is free for all.
 pub const PORT_MIN: u16 = 1024;
 
+/// The exit code of what could not begin, not go on, or is not complete.
+pub const EXIT_FAILURE: u8 = 1;
+
 const FORMS: &str = "udpchat -s <port>, udpchat -c <name> <server> <server-port> <client-port>, \
-    or udpchat store <check|stats|compact|export> <dir>";
-
-const EXAMPLES: &str = "\
-Examples:
-  udpchat -s 9000                        a server
-  udpchat -c alice 127.0.0.1 9000 9001   a client on the same machine, on port 9001
-  udpchat -c bob chat.example.org 9000 0 a client elsewhere, on any free port
-  echo 'send bob hello' | udpchat -c alice 127.0.0.1 9000 0 --json
-  udpchat store export ~/.local/share/udpchat/server-9000 >backup.jsonl
-
-What outlives a process is kept in a folder: server-<port> or client-<name>, in
-$XDG_DATA_HOME/udpchat, or else in ~/.local/share/udpchat.
-
-A client's exit code is 0 if every message was received or saved, else 1. 2 is wrong usage.
-On a terminal type help for the list of commands.";
+    or udpchat <demo|store|completions|man>; udpchat --help has examples";
 
 /// What to run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Task {
     /// A server.
     Server(ServerOptions),
     /// A client.
     Client(ClientOptions),
+    /// A network to try it on.
+    Demo(DemoOptions),
     /// Work on the store of a node that does not run.
     Store(StoreOptions),
 }
@@ -73,6 +67,8 @@ pub struct ServerOptions {
     pub bind: Option<IpAddr>,
     /// Whether clients of the original's dialect are served.
     pub original: bool,
+    /// What its operator reads.
+    pub style: ServerStyle,
     /// Where it keeps what outlives it.
     pub data: Data,
 }
@@ -96,6 +92,19 @@ pub struct ClientOptions {
     pub history: bool,
     /// Where it keeps what outlives it.
     pub data: Data,
+}
+
+/// A demo as asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DemoOptions {
+    /// How bad the network is.
+    pub rates: Rates,
+    /// What decides each datagram's fate, any number if none.
+    pub seed: Option<u64>,
+    /// How to talk to the user, if it was said.
+    pub style: Option<Style>,
+    /// Whether there are colours on a terminal.
+    pub color: ColorChoice,
 }
 
 /// What to do with a store.
@@ -140,92 +149,6 @@ pub enum NoTask {
     Wrong(String),
 }
 
-/// A UDP chat: a server that knows who is where, and clients that talk to each other directly.
-#[derive(Parser)]
-#[command(name = "udpchat", version, after_help = EXAMPLES)]
-#[command(override_usage = "udpchat -s <PORT>\n       \
-    udpchat -c <NAME> <SERVER> <SERVER_PORT> <CLIENT_PORT>\n       \
-    udpchat store <check|stats|compact|export> <DIR>")]
-#[command(disable_help_subcommand = true)]
-struct Arguments {
-    #[command(subcommand)]
-    command: Option<Command>,
-    /// Run a server on this port, 1024 to 65535
-    #[arg(short, long, value_name = "PORT", value_parser = port, conflicts_with = "client")]
-    server: Option<u16>,
-    /// Run a client: its user, the server's address or host name and port, the own port (0 = any)
-    #[arg(short, long, num_args = 4)]
-    #[arg(value_names = ["NAME", "SERVER", "SERVER_PORT", "CLIENT_PORT"])]
-    client: Option<Vec<String>>,
-    /// Keep what outlives the process in this folder, created if missing
-    #[arg(long, value_name = "DIR")]
-    data: Option<PathBuf>,
-    /// Keep nothing: what is in memory only is lost with the process
-    #[arg(long, conflicts_with = "data")]
-    no_store: bool,
-    /// Server: how long messages are kept for readers who do not come, such as 12h; or forever
-    /// [default: 30d]
-    #[arg(long, value_name = "TIME", value_parser = keep, conflicts_with = "client")]
-    keep: Option<Keep>,
-    /// Server: listen on this address of this machine only [default: all interfaces]
-    #[arg(long, value_name = "IP", conflicts_with = "client")]
-    bind: Option<IpAddr>,
-    /// Server: serve clients of the original program as well [default: on]
-    #[arg(long, value_name = "ON|OFF", hide_possible_values = true, conflicts_with = "client")]
-    original: Option<Switch>,
-    /// Client: one line per event and no prompt, as it is through a pipe
-    #[arg(long, conflicts_with_all = ["server", "json"])]
-    plain: bool,
-    /// Client: one JSON object per event
-    #[arg(long, conflicts_with = "server")]
-    json: bool,
-    /// Client: colors on a terminal [default: auto, which heeds NO_COLOR and its like]
-    #[arg(long, value_name = "WHEN", conflicts_with = "server")]
-    color: Option<When>,
-    /// Client: do not remember what is typed from run to run
-    #[arg(long, conflicts_with = "server")]
-    no_history: bool,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum When {
-    Auto,
-    Always,
-    Never,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Look after a store, while the server or client that it belongs to does not run
-    #[command(subcommand, disable_help_subcommand = true)]
-    Store(StoreCommand),
-}
-
-#[derive(Subcommand)]
-enum StoreCommand {
-    /// Read all of it and say whether it is sound; the exit code is 1 if it is not
-    Check(StoreFolder),
-    /// Say how much there is of everything
-    Stats(StoreFolder),
-    /// Give back room that it does not need
-    Compact(StoreFolder),
-    /// Write everything in it to standard output, a JSON object a line
-    Export(StoreFolder),
-}
-
-#[derive(clap::Args)]
-struct StoreFolder {
-    /// The folder that the store is in
-    #[arg(value_name = "DIR")]
-    folder: PathBuf,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Switch {
-    On,
-    Off,
-}
-
 /// Reads the command line; the first word is the program.
 ///
 /// # Errors
@@ -241,19 +164,33 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Task, NoTask> 
                 "the options before it cannot be used with a subcommand; usage: {FORMS}"
             )))
         }
-        Some(Command::Store(command)) => Ok(Task::Store(store_options(command))),
+        Some(Command::Demo(demo)) => Ok(Task::Demo(demo_options(&demo))),
+        Some(Command::Store(command)) => {
+            let (work, folder) = command.split();
+            Ok(Task::Store(StoreOptions { work, folder }))
+        }
+        Some(Command::Completions { shell }) => {
+            Err(NoTask::Answer(manual::completions(Arguments::command(), shell)))
+        }
+        Some(Command::Man { command }) => Err(manual::page(Arguments::command(), &command)
+            .map_or_else(
+                || {
+                    let command = command.join(" ");
+                    NoTask::Wrong(format!("there is no command {command:?}; usage: {FORMS}"))
+                },
+                NoTask::Answer,
+            )),
         None => node(arguments),
     }
 }
 
-fn store_options(command: StoreCommand) -> StoreOptions {
-    let (work, StoreFolder { folder }) = match command {
-        StoreCommand::Check(folder) => (StoreWork::Check, folder),
-        StoreCommand::Stats(folder) => (StoreWork::Stats, folder),
-        StoreCommand::Compact(folder) => (StoreWork::Compact, folder),
-        StoreCommand::Export(folder) => (StoreWork::Export, folder),
-    };
-    StoreOptions { work, folder }
+fn demo_options(demo: &Demo) -> DemoOptions {
+    DemoOptions {
+        rates: Rates { drop: demo.drop_rate, duplicate: demo.dup_rate, delay: demo.delay },
+        seed: demo.seed,
+        style: demo.plain.then_some(Style::Plain),
+        color: color(demo.color),
+    }
 }
 
 /// The server or client that is asked for.
@@ -269,12 +206,17 @@ fn node(arguments: Arguments) -> Result<Task, NoTask> {
             keep: arguments.keep.map_or(Some(KEEP), |keep| keep.0),
             bind: arguments.bind,
             original: arguments.original != Some(Switch::Off),
+            style: match (arguments.quiet, arguments.json) {
+                (_, true) => ServerStyle::Json,
+                (true, false) => ServerStyle::Quiet,
+                (false, false) => ServerStyle::Lines,
+            },
             data,
         }));
     }
     let values = arguments.client.unwrap_or_default();
     let [name, host, server_port, client_port] = &values[..] else {
-        return Err(NoTask::Wrong(format!("neither -s nor -c is given; usage: {FORMS}")));
+        return Err(NoTask::Wrong(format!("it is not said what to run; usage: {FORMS}")));
     };
     Ok(Task::Client(ClientOptions {
         name: name.parse().map_err(|why| NoTask::Wrong(format!("{name:?} is no name: {why}")))?,
@@ -287,32 +229,24 @@ fn node(arguments: Arguments) -> Result<Task, NoTask> {
             (true, false) => Some(Style::Plain),
             (false, false) => None,
         },
-        color: match arguments.color {
-            None | Some(When::Auto) => ColorChoice::Auto,
-            Some(When::Always) => ColorChoice::Always,
-            Some(When::Never) => ColorChoice::Never,
-        },
+        color: color(arguments.color),
         history: !arguments.no_history,
         data,
     }))
+}
+
+const fn color(when: Option<When>) -> ColorChoice {
+    match when {
+        None | Some(When::Auto) => ColorChoice::Auto,
+        Some(When::Always) => ColorChoice::Always,
+        Some(When::Never) => ColorChoice::Never,
+    }
 }
 
 fn port(text: &str) -> Result<u16, String> {
     match text.parse() {
         Ok(port) if port >= PORT_MIN => Ok(port),
         _ => Err(format!("a port is a number from {PORT_MIN} to {}", u16::MAX)),
-    }
-}
-
-/// How long messages are kept; for ever if nothing is said.
-#[derive(Clone, Copy)]
-struct Keep(Option<Duration>);
-
-fn keep(text: &str) -> Result<Keep, String> {
-    match (text, humantime::parse_duration(text)) {
-        ("forever", _) => Ok(Keep(None)),
-        (_, Ok(keep)) if keep >= KEEP_MIN => Ok(Keep(Some(keep))),
-        _ => Err("messages are kept for at least 1min, such as 12h or 30d, or forever".to_owned()),
     }
 }
 
@@ -342,6 +276,7 @@ fn refuse(error: &clap::Error) -> NoTask {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     fn parsed(line: &str) -> Result<Task, NoTask> {
         parse(["udpchat"].into_iter().chain(line.split_whitespace()).map(OsString::from))
@@ -375,12 +310,18 @@ mod tests {
             keep: Some(KEEP),
             bind: None,
             original: true,
+            style: ServerStyle::Lines,
             data: Data::Usual,
         };
         assert_eq!(parsed("-s 9000"), Ok(Task::Server(server.clone())));
         let bind = Some("::1".parse().unwrap());
         let server =
             ServerOptions { bind, original: false, data: Data::Folder("d".into()), ..server };
+        for (word, style) in [("--json", ServerStyle::Json), ("-q", ServerStyle::Quiet)] {
+            let server = ServerOptions { style, ..server.clone() };
+            let line = format!("{word} --data d --bind ::1 -s 9000 --original off");
+            assert_eq!(parsed(&line), Ok(Task::Server(server)));
+        }
         assert_eq!(parsed("--data d --bind ::1 -s 9000 --original off"), Ok(Task::Server(server)));
         let client = ClientOptions {
             name: "alice".parse().unwrap(),
@@ -419,7 +360,7 @@ mod tests {
     #[test]
     fn wrong_usage_is_one_line_that_says_what_would_be_right() {
         for (line, says) in [
-            ("", "usage: udpchat -s <port>"),
+            ("", "it is not said what to run"),
             ("-s", "a value is required"),
             ("-s 80", "1024 to 65535"),
             ("-s 65536", "1024 to 65535"),
@@ -435,12 +376,22 @@ mod tests {
             ("-c alice ::1 9000 0 --bind ::1", "cannot be used with"),
             ("-c alice ::1 9000 0 --original on", "cannot be used with"),
             ("-c alice ::1 9000 0 --plain --json", "cannot be used with"),
-            ("-s 9000 --json", "cannot be used with"),
+            ("-s 9000 --plain", "cannot be used with"),
+            ("-s 9000 --json --quiet", "cannot be used with"),
+            ("-c alice ::1 9000 0 --quiet", "cannot be used with"),
+            ("demo --drop-rate 30", "0.3"),
+            ("demo --drop-rate -1", "0 to 0.95"),
+            ("demo --delay 5", "such as 200ms"),
+            ("demo --delay 1h", "at most 5 s"),
+            ("demo hello", "unexpected argument 'hello'"),
+            ("completions", "not provided"),
+            ("completions klingon", "bash"),
+            ("man mend", "there is no command \"mend\""),
             ("-c alice ::1 9000 0 --color red", "auto, always, never"),
             ("-s 9000 --original maybe", "on, off"),
             ("-s 9000 --bind nowhere", "invalid IP address"),
             ("-s 9000 --data d --no-store", "cannot be used with"),
-            ("store", "udpchat store <check|stats|compact|export> <dir>"),
+            ("store", "check, stats, compact, export"),
             ("store check", "not provided"),
             ("store mend there", "unrecognized subcommand 'mend'"),
             ("-s 9000 store check there", "cannot be used with"),
@@ -454,15 +405,72 @@ mod tests {
         }
     }
 
-    #[test]
-    fn help_has_examples_and_version_the_version() {
-        let answer = |line| match parsed(line) {
+    fn answer(line: &str) -> String {
+        match parsed(line) {
             Err(NoTask::Answer(text)) => text,
             other => panic!("{line:?} gives {other:?}"),
-        };
-        for line in ["-h", "--help"] {
-            assert!(answer(line).contains("udpchat -c alice 127.0.0.1 9000 9001"));
         }
+    }
+
+    #[test]
+    fn help_is_short_or_has_examples_and_version_the_version() {
+        assert!(answer("--help").contains("udpchat -c alice 127.0.0.1 9000 9001"));
+        assert!(!answer("-h").contains("Examples:") && answer("-h").contains("--help has"));
+        assert!(answer("demo -h").contains("--drop-rate"));
         assert_eq!(answer("--version"), concat!("udpchat ", env!("CARGO_PKG_VERSION"), "\n"));
+    }
+
+    #[test]
+    fn a_demo_is_a_network_of_its_own() {
+        let rates = Rates { drop: 0.3, duplicate: 0.0, delay: Duration::ZERO };
+        let demo = DemoOptions { rates, seed: None, style: None, color: ColorChoice::Auto };
+        assert_eq!(parsed("demo"), Ok(Task::Demo(demo.clone())));
+        let rates = Rates { drop: 0.0, duplicate: 0.5, delay: Duration::from_millis(200) };
+        let (seed, style) = (Some(7), Some(Style::Plain));
+        let demo = DemoOptions { rates, seed, style, color: ColorChoice::Never };
+        let line = "demo --drop-rate 0 --dup-rate 0.5 --delay 200ms --seed 7 --plain --color never";
+        assert_eq!(parsed(line), Ok(Task::Demo(demo)));
+    }
+
+    /// Every option and command that there is.
+    fn words(command: &clap::Command) -> Vec<String> {
+        let long = command.get_arguments().filter_map(clap::Arg::get_long);
+        let mut words: Vec<String> = long.map(|long| format!("--{long}")).collect();
+        for command in command.get_subcommands() {
+            words.push(command.get_name().to_owned());
+            words.extend(self::words(command));
+        }
+        words
+    }
+
+    #[test]
+    fn completions_know_every_word() {
+        let words = words(&Arguments::command());
+        assert!(words.contains(&"--drop-rate".to_owned()) && words.contains(&"compact".to_owned()));
+        for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+            let text = answer(&format!("completions {shell}"));
+            // Fish has options without the dashes.
+            let bare = |word: &str| word.trim_start_matches('-').to_owned();
+            let missing: Vec<_> = words.iter().filter(|word| !text.contains(&bare(word))).collect();
+            assert!(missing.is_empty(), "{shell}: {missing:?}");
+        }
+    }
+
+    #[test]
+    fn man_pages_have_every_option_of_their_command() {
+        let command = Arguments::command();
+        for (line, command) in [
+            ("man", &command),
+            ("man demo", command.find_subcommand("demo").unwrap()),
+            ("man store", command.find_subcommand("store").unwrap()),
+        ] {
+            let text = answer(line).replace('\\', "");
+            assert!(text.contains(".TH udpchat"), "{line}");
+            for long in command.get_arguments().filter_map(clap::Arg::get_long) {
+                assert!(text.contains(&format!("--{long}")), "{line}: {long}");
+            }
+        }
+        assert!(answer("man").contains("Exit codes"));
+        assert!(answer("man store check").contains("DIR"));
     }
 }

@@ -100,3 +100,42 @@ impl Interrupts {
         }
     }
 }
+
+/// The signal USR1, which asks a server for its counters. Elsewhere it never comes.
+#[cfg(unix)]
+pub(crate) struct StatsSignal(tokio::signal::unix::Signal);
+
+#[cfg(unix)]
+impl StatsSignal {
+    /// From now on it is waited for. Inside a runtime only.
+    ///
+    /// # Errors
+    ///
+    /// The operating system denies it.
+    pub(crate) fn new() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        signal(SignalKind::user_defined1()).map(Self)
+    }
+
+    /// Waits for the next one. Cancel safe.
+    pub(crate) async fn next(&mut self) {
+        if self.0.recv().await.is_none() {
+            std::future::pending().await
+        }
+    }
+}
+
+/// The signal USR1, which asks a server for its counters. Elsewhere it never comes.
+#[cfg(not(unix))]
+pub(crate) struct StatsSignal;
+
+#[cfg(not(unix))]
+impl StatsSignal {
+    pub(crate) fn new() -> io::Result<Self> {
+        Ok(Self)
+    }
+
+    pub(crate) async fn next(&mut self) {
+        std::future::pending().await
+    }
+}

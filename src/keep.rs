@@ -15,6 +15,9 @@ use crate::store::{Commit, Database, Room, Rows, Store, ThreadStore};
 /// The folder of all nodes' folders, in the user's data folder.
 const ALL: &str = "udpchat";
 
+/// The variable that names another folder of all nodes' folders.
+const OURS: &str = "UDPCHAT_DATA";
+
 /// The store of a node.
 #[derive(Debug)]
 pub(crate) enum Keeper<C> {
@@ -58,10 +61,20 @@ fn open_database<R: Rows>(path: &Path, fresh: R) -> anyhow::Result<(Database<R, 
 }
 
 fn usual_folder(name: &str) -> anyhow::Result<PathBuf> {
-    let home = data_home(std::env::var_os("XDG_DATA_HOME"), std::env::var_os("HOME"));
-    let home =
-        home.context("there is no home folder to keep data in; give a folder with --data")?;
-    Ok(home.join(ALL).join(name))
+    let variable = std::env::var_os;
+    let all = folder_of_all(variable(OURS), variable("XDG_DATA_HOME"), variable("HOME"));
+    let all = all.context("there is no home folder to keep data in; give a folder with --data")?;
+    Ok(all.join(name))
+}
+
+/// Where the user wants it, which may be below where we are; else where users keep data.
+fn folder_of_all(
+    ours: Option<OsString>,
+    xdg: Option<OsString>,
+    home: Option<OsString>,
+) -> Option<PathBuf> {
+    let ours = ours.filter(|path| !path.is_empty()).map(PathBuf::from);
+    ours.or_else(|| Some(data_home(xdg, home)?.join(ALL)))
 }
 
 /// As the XDG Base Directory Specification has it: what is no absolute path does not count.
@@ -74,6 +87,17 @@ fn data_home(xdg: Option<OsString>, home: Option<OsString>) -> Option<PathBuf> {
 #[cfg(all(test, unix))]
 mod tests {
     use super::*;
+
+    #[test]
+    fn our_own_variable_goes_first() {
+        let all = |ours: Option<&str>| {
+            let ours = ours.map(OsString::from);
+            folder_of_all(ours, Some("/data".into()), Some("/home/alice".into())).unwrap()
+        };
+        assert_eq!(all(Some("there")), PathBuf::from("there"));
+        assert_eq!(all(Some("")), PathBuf::from("/data/udpchat"));
+        assert_eq!(all(None), PathBuf::from("/data/udpchat"));
+    }
 
     #[test]
     fn data_is_where_the_user_keeps_it() {

@@ -16,6 +16,7 @@
 pub mod cli;
 pub mod client;
 pub mod command;
+mod demo;
 pub mod drive;
 pub mod fault;
 mod holding;
@@ -28,7 +29,9 @@ pub mod machine;
 pub mod original;
 pub mod plant;
 pub mod protocol;
+mod real;
 pub mod run;
+mod serve;
 pub mod server;
 pub mod store;
 pub mod time;

@@ -20,7 +20,7 @@ fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) if is_broken_pipe(&error) => ExitCode::FAILURE,
-        Err(error) => fail(1, &format!("{error:#}")),
+        Err(error) => fail(cli::EXIT_FAILURE, &format!("{error:#}")),
     }
 }
 

@@ -1,35 +1,27 @@
 //! Assembles a node out of a machine and the real world, and runs it to its end.
 //!
-//! The only place that reads the clocks, draws random numbers and opens sockets. It knows nothing
-//! of what the machines say to each other.
+//! It knows nothing of what the machines say to each other. [`crate::serve`] runs servers,
+//! [`crate::demo`] a whole network.
 
 use std::cell::Cell;
-use std::convert::Infallible;
 use std::io::{self, Write};
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::net::{SocketAddr, ToSocketAddrs};
 
-use anyhow::{Context, anyhow, bail};
-use tokio::runtime::{self, Runtime};
-use tokio::sync::mpsc::{self, Sender};
-use tokio::sync::oneshot;
+use anyhow::{Context, bail};
+use tokio::sync::mpsc;
 
-use crate::cli::{ClientOptions, Data, ServerOptions, Style, Task};
+use crate::cli::{ClientOptions, Data, Style, Task};
 use crate::client::{self, Client, ClientConfig, ClientRecord};
-use crate::drive::{Clock, Surroundings, drive};
+use crate::drive::{Surroundings, drive};
 use crate::interrupt::{HangUp, first_interrupt};
 use crate::keep::Keeper;
-use crate::look_after;
-use crate::machine::Entropy;
-use crate::protocol::{StoreId, Token};
-use crate::server::{self, Server, ServerConfig, ServerRecord};
-use crate::time::{Now, Time, WallTime};
-use crate::transport::{self, UdpTransport};
+use crate::protocol::Token;
+use crate::real::{COMMANDS_AHEAD, SystemClock, bind, entropy, give_once, runtime};
+use crate::time::Now;
+use crate::transport;
 use crate::ui::front::{self, Wishes};
-use crate::ui::{Mode, server_line, terminal};
-
-/// Commands on their way to a machine, which takes each at once: a few are plenty.
-const COMMANDS_AHEAD: usize = 16;
+use crate::ui::{Mode, terminal};
+use crate::{demo, look_after, serve};
 
 /// Runs what was asked for, to its end. Whether everything that it was to do is done.
 ///
@@ -38,55 +30,10 @@ const COMMANDS_AHEAD: usize = 16;
 /// It could not begin, or not go on. [`io::ErrorKind::BrokenPipe`]: nobody reads what it prints.
 pub fn run(task: Task) -> anyhow::Result<bool> {
     match task {
-        Task::Server(options) => run_server(&options).map(|()| true),
+        Task::Server(options) => serve::run(&options).map(|()| true),
         Task::Client(options) => run_client(options),
         Task::Store(options) => look_after::run(&options),
-    }
-}
-
-fn run_server(options: &ServerOptions) -> anyhow::Result<()> {
-    runtime()?.block_on(async {
-        let transport = bind(options.bind, options.port).await?;
-        let transport = transport
-            .with_second(options.bind)
-            .await
-            .context("cannot open a second port for answers to the original's clients")?;
-        let (sender, mut commands) = mpsc::channel(COMMANDS_AHEAD);
-        let interrupted = first_interrupt(HangUp::AsUsual).context("cannot wait for Ctrl-C")?;
-
-        let mut entropy = entropy();
-        let fresh = ServerRecord::new(StoreId(entropy.draw()));
-        if options.data == Data::Nowhere {
-            say("--no-store: when this server ends, its names and stored messages are gone");
-        }
-        let usual = format!("server-{}", options.port);
-        let (mut store, record) = Keeper::open(&options.data, &usual, fresh)?;
-        let config = ServerConfig { original: options.original, keep: options.keep };
-        let clock = SystemClock::start();
-        log(&format!("{} listening on {}", clock.now().wall, transport.local_addr()?))?;
-        let surroundings = Surroundings {
-            transport: &transport,
-            store: &mut store,
-            clock: &clock,
-            commands: &mut commands,
-        };
-        let on_event = |now: Now, event, _: &Server| log(&server_line(now.wall, &event));
-        let driven = drive(Server::new(config, record, entropy), surroundings, on_event);
-        tokio::select! {
-            biased;
-            never = give_once(interrupted, &sender, server::Command::Stop) => match never {},
-            result = driven => result?,
-        };
-        Ok(())
-    })
-}
-
-/// Prints a line of a server. A full disk under its log must not stop it.
-fn log(line: &str) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    match out.write_all(format!("{line}\n").as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Ok(()),
-        result => result,
+        Task::Demo(options) => demo::run(&options),
     }
 }
 
@@ -100,8 +47,13 @@ fn run_client(options: ClientOptions) -> anyhow::Result<bool> {
     if mode == Mode::Editor {
         terminal::deny_stops();
     }
-    let wishes =
-        Wishes { name: options.name.clone(), mode, color: options.color, history: options.history };
+    let wishes = Wishes {
+        name: options.name.clone(),
+        mode,
+        color: options.color,
+        history: options.history,
+        partner: None,
+    };
     runtime()?.block_on(async {
         let transport = bind(None, options.port).await?;
         let (sender, mut commands) = mpsc::channel(COMMANDS_AHEAD);
@@ -149,43 +101,10 @@ fn run_client(options: ClientOptions) -> anyhow::Result<bool> {
     })
 }
 
-/// Gives the command at the interrupt, and waits for ever.
-async fn give_once<C>(
-    interrupted: oneshot::Receiver<()>,
-    commands: &Sender<C>,
-    command: C,
-) -> Infallible {
-    if interrupted.await.is_ok() {
-        give(commands, command).await;
-    }
-    std::future::pending().await
-}
-
-async fn give<C>(commands: &Sender<C>, command: C) {
-    // A node that has ended obeys nobody.
-    let _ = commands.send(command).await;
-}
-
-fn runtime() -> anyhow::Result<Runtime> {
-    runtime::Builder::new_current_thread().enable_all().build().context("cannot start a runtime")
-}
-
 /// Says something beside what a node says.
-fn say(line: &str) {
+pub(crate) fn say(line: &str) {
     // Whoever closed the output does not want to know.
     let _ = writeln!(io::stderr(), "udpchat: {line}");
-}
-
-async fn bind(ip: Option<IpAddr>, port: u16) -> anyhow::Result<UdpTransport> {
-    UdpTransport::bind(ip, port).await.map_err(|error| match (error.kind(), ip) {
-        (io::ErrorKind::AddrInUse, _) => {
-            anyhow!("port {port} is taken by another program; choose another one")
-        }
-        (io::ErrorKind::AddrNotAvailable, Some(ip)) => {
-            anyhow!("{ip} is no address of this machine; choose one that is, or leave --bind out")
-        }
-        _ => anyhow!(error).context(format!("cannot open port {port}")),
-    })
 }
 
 /// The server's address. A name that has several gives one of IPv4 if it can: everybody reaches
@@ -204,38 +123,6 @@ fn resolve(host: &str, port: u16) -> anyhow::Result<SocketAddr> {
         bail!("{host} is no address of a host; for a server on this machine give 127.0.0.1");
     }
     Ok(addr)
-}
-
-/// The operating system's random numbers.
-fn entropy() -> Entropy {
-    #[expect(clippy::disallowed_methods, reason = "this is where randomness comes from")]
-    Entropy::new(rand::random::<u64>)
-}
-
-/// The real clocks.
-struct SystemClock {
-    start: Instant,
-}
-
-impl SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "this is the binary's clock")]
-    fn start() -> Self {
-        Self { start: Instant::now() }
-    }
-}
-
-impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "this is the binary's clock")]
-    fn now(&self) -> Now {
-        // Before 1970 only a broken clock stands.
-        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let unix_ms = u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX);
-        Now { time: Time::from_start(self.start.elapsed()), wall: WallTime::from_unix_ms(unix_ms) }
-    }
-
-    async fn sleep(&self, wait: Duration) {
-        tokio::time::sleep(wait).await;
-    }
 }
 
 #[cfg(test)]

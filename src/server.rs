@@ -4,6 +4,7 @@
 //! [`mail`]. Whatever promises that something is stored waits for the journal's commit.
 
 mod cookie;
+mod counters;
 mod event;
 mod expiry;
 mod groups;
@@ -22,6 +23,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+pub use counters::{Counters, Dropped, Stats};
 pub use event::{Command, Event, GoneReason, GroupChange};
 pub use membership::{Answered, Membership};
 pub use record::{Account, Change, End, Letter, Progress, ServerRecord, Standing, Turn};
@@ -78,11 +80,11 @@ pub struct Server<P = Sound> {
     undurable: BTreeMap<(Name, MessageId), (Ticket, Name)>,
     /// Streams whose sender does not know yet how far they were shown.
     untold: BTreeMap<Name, BTreeSet<StreamId>>,
+    counters: Counters,
     /// How much room the store has.
     room: Room,
     /// How long the lives before this one have run.
     uptime_before: Duration,
-    invalid_datagrams: u64,
     stopped: bool,
 }
 
@@ -137,7 +139,7 @@ impl<P: Plant> Server<P> {
             config,
             guests: BTreeMap::new(),
             guest_tables: GuestTables::default(),
-            invalid_datagrams: 0,
+            counters: Counters::default(),
             journal: Journal::new(),
             timers: Timers::new(),
             cookies: CookieJar::new(&mut entropy),
@@ -157,12 +159,6 @@ impl<P: Plant> Server<P> {
         server.restore_guests();
         server.wait_for_expiry(Time::ZERO);
         server
-    }
-
-    /// How many datagrams were dropped because they were damaged, or nobody's.
-    #[must_use]
-    pub const fn invalid_datagrams(&self) -> u64 {
-        self.invalid_datagrams
     }
 
     /// What it holds in memory.
@@ -240,8 +236,10 @@ impl<P: Plant> Server<P> {
                     self.group_asked((&name, from), session, request, ask);
                 }
             }
-            // Not for a server, or with a cookie that is stale or forged.
-            _ => {}
+            // With a cookie that is stale or forged.
+            Packet::Register { .. } => self.counters.dropped.cookie += 1,
+            // Not for a server.
+            _ => self.counters.dropped.unwanted += 1,
         }
     }
 
@@ -280,7 +278,9 @@ impl<P: Plant> Machine for Server<P> {
 
     fn handle_datagram(&mut self, now: Now, datagram: Datagram<'_>) {
         let Datagram { socket, from, bytes } = datagram;
+        self.counters.datagrams_in += 1;
         if self.journal.is_full() {
+            self.counters.dropped.busy += 1;
             return; // As good as lost on the way: its sender has, and repeats, what matters.
         }
         if let Some(nonce) = hello::decode(bytes) {
@@ -295,13 +295,14 @@ impl<P: Plant> Machine for Server<P> {
             };
             match decoded {
                 Ok((packet, body)) => self.handle_packet(now, from, packet, body),
-                Err(_) => self.invalid_datagrams += 1,
+                Err(_) => self.counters.dropped.damaged += 1,
             }
         }
     }
 
     fn handle_command(&mut self, _now: Now, command: Command) {
         match command {
+            Command::Stats => self.journal.event_durably(Event::Stats(self.stats())),
             Command::Stop => self.stopped = true,
         }
     }
@@ -332,7 +333,9 @@ impl<P: Plant> Machine for Server<P> {
     }
 
     fn poll_output(&mut self) -> Option<Output<Event, Change>> {
-        self.journal.poll()
+        let output = self.journal.poll();
+        self.counters.datagrams_out += u64::from(matches!(output, Some(Output::Transmit(_))));
+        output
     }
 
     fn next_timeout(&self) -> Option<Time> {

@@ -10,9 +10,11 @@ mod chat;
 mod complete;
 mod desk;
 mod editor;
+mod foreground;
 pub mod front;
 pub mod input;
 mod json;
+pub mod operator;
 mod paint;
 mod render;
 mod show;
@@ -21,7 +23,6 @@ pub mod terminal;
 
 use std::io::{self, Write};
 
-pub use render::server_line;
 pub use show::show;
 
 use crate::client::Event;
@@ -84,6 +85,18 @@ impl<W: Write> Screen<W> {
         match self.mode {
             Mode::Json => self.print(&[json::error(why)]),
             _ => self.print(&[format!("[{why}]")]),
+        }
+    }
+
+    /// Shows something to people that is no event of theirs; programs have no use for it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::event`].
+    pub fn notice(&mut self, text: &str) -> io::Result<()> {
+        match self.mode {
+            Mode::Json => Ok(()),
+            _ => self.print(&[format!("[{text}]")]),
         }
     }
 

@@ -63,6 +63,8 @@ Exit status: 0 every promise was kept, 1 one was broken, 2 wrong use or bad file
 /// Something else than exploring seeds.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
+    /// Print the man page: man -l shows it.
+    Man,
     /// Run a scenario and print its log.
     Replay {
         /// The scenario, docs/scenario.md.

@@ -280,6 +280,7 @@ impl Log {
             Event::HandedOver { id, to, count } => {
                 format!("* handed over to {to}: {count} up to {}", self.label(*id))
             }
+            Event::Stats(stats) => format!("* {stats:?}"),
             Event::Expired { id, to, count, .. } => {
                 format!("* expired for {to}: {count} up to {}", self.label(*id))
             }

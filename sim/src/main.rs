@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use clap::Parser;
+use clap::{CommandFactory as _, Parser as _};
 use sim::bugs::Planted;
 use sim::chaos::{Trial, Verdict, run_seeds};
 use sim::cli::{
@@ -28,6 +28,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     ExitCode::from(match &cli.command {
         None => explore(&cli.explore),
+        Some(Command::Man) => man(),
         Some(Command::Replay { file, datagrams }) => {
             replay(file, if *datagrams { Detail::Everything } else { Detail::Story })
         }
@@ -37,6 +38,14 @@ fn main() -> ExitCode {
             files.iter().map(|file| u8::from(read(file).is_none()) * EXIT_USAGE).max().unwrap_or(0)
         }
     })
+}
+
+/// Prints the man page.
+fn man() -> u8 {
+    let page = clap_mangen::Man::new(Cli::command());
+    // Whoever closed the output does not want it.
+    let _ = page.render(&mut std::io::stdout().lock());
+    EXIT_HELD
 }
 
 fn score(asked: &Score) -> u8 {

@@ -2,11 +2,14 @@
 
 use std::net::SocketAddr;
 
+use super::Stats;
 use crate::protocol::{MessageId, Name};
 
 /// What the operator wants of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
+    /// Say what was counted: [`Event::Stats`].
+    Stats,
     /// End.
     Stop,
 }
@@ -77,6 +80,8 @@ pub enum Event {
         /// What happened.
         what: GroupChange,
     },
+    /// The answer to [`Command::Stats`].
+    Stats(Stats),
 }
 
 /// What has become of a client's membership.

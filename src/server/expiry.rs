@@ -49,6 +49,7 @@ impl<P: Plant> Server<P> {
             self.change_if_any(self.record.settling(&key, seq, End::Expired));
             let count = before - self.letters_for(&to);
             let (id, from) = (MessageId { stream: key.stream, seq }, key.from.clone());
+            self.counters.expired += count as u64;
             self.journal.event_durably(Event::Expired { id, from, to, count });
             self.has_news(now, &key);
         }

@@ -44,6 +44,7 @@ impl<P: Plant> Server<P> {
         let is_new = next.is_none_or(|next| next <= id.seq);
         if is_new && let Some(reason) = self.objection(&key, &save) {
             let MessageId { stream, seq } = id;
+            self.counters.dropped.refused += 1;
             self.send(addr, &Packet::NotSaved { stream, seq, reason }, 1);
             return;
         }
@@ -54,7 +55,7 @@ impl<P: Plant> Server<P> {
                 return self.send(addr, &saved, 1);
             }
             Arrival::Early => return,
-            Arrival::Old => {}
+            Arrival::Old => self.counters.duplicates += 1,
             Arrival::Ready(saves) => {
                 for (seq, save) in saves {
                     self.store(now, sender, MessageId { seq, ..id }, save);
@@ -102,6 +103,7 @@ impl<P: Plant> Server<P> {
         let Save { to, body, group } = save;
         // All copies of a name share its letters.
         let to = self.record.accounts.get_key_value(&to).map_or(to, |(known, _)| known.clone());
+        self.counters.stored += 1;
         let (number, body) = (self.next_letter, body.into_boxed_slice());
         let (from, stored_at) = (from.clone(), now.wall);
         let stored_after_ms = whole_ms(self.uptime(now));
@@ -203,6 +205,7 @@ impl<P: Plant> Server<P> {
         let Some(progress) = self.record.stream(key) else { return };
         let seq = seq.min(progress.next - 1);
         if progress.standing.to != *reader || seq <= progress.standing.settled {
+            self.counters.duplicates += 1;
             return;
         }
         let before = self.letters_for(reader);
@@ -216,6 +219,7 @@ impl<P: Plant> Server<P> {
             }
         }
         let count = before - self.letters_for(reader);
+        self.counters.handed_over += count as u64;
         let id = MessageId { stream: key.stream, seq };
         self.journal.event_durably(Event::HandedOver { id, to: reader.clone(), count });
         self.wait_for_expiry(now.time);

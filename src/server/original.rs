@@ -105,8 +105,8 @@ impl<P: Plant> Server<P> {
         bytes: &[u8],
     ) {
         match (socket, original::decode(bytes)) {
-            _ if !self.config.original => {}
-            (_, None) => self.invalid_datagrams += 1,
+            _ if !self.config.original => self.counters.dropped.unwanted += 1,
+            (_, None) => self.counters.dropped.damaged += 1,
             (Socket::Second, Some(Word::Ack)) => self.guest_acked(now, from),
             (Socket::Main, Some(Word::Text(text))) => match original::request(&text) {
                 Some(Request::Register(name)) => self.guest_registers(now, from, name),
@@ -122,7 +122,7 @@ impl<P: Plant> Server<P> {
                 }
             },
             // Nobody answers an ACK, or what no client sends.
-            _ => {}
+            _ => self.counters.dropped.unwanted += 1,
         }
     }
 
@@ -233,6 +233,7 @@ impl<P: Plant> Server<P> {
             return;
         };
         let repeat = guest.repeats.is_repeat(now.time, bytes);
+        self.counters.duplicates += u64::from(repeat);
         if repeat && guest.refused {
             return; // It has been told why; an acknowledgement would be a lie.
         }
@@ -272,6 +273,7 @@ impl<P: Plant> Server<P> {
         if let Some(guest) = self.sessions.get_mut(sender).and_then(|s| s.guest.as_mut()) {
             guest.refused = true;
         }
+        self.counters.dropped.refused += 1;
         self.tell_guest(from, PacketKind::NotSaved, why);
     }
 

@@ -28,6 +28,7 @@ impl<P: Plant> Server<P> {
             holder.heard = now.time;
             return Some(name.clone());
         }
+        self.counters.dropped.unknown += 1;
         self.send(from, &Packet::Unknown { session }, 1);
         None
     }
@@ -48,6 +49,7 @@ impl<P: Plant> Server<P> {
                     && account.registration == known.registration
                 {
                     let session = holder.id;
+                    self.counters.duplicates += 1;
                     self.answer_registered(from, account.registration, session, true);
                 }
                 // Else it is an old one that was late: its sender has moved on.
@@ -66,6 +68,7 @@ impl<P: Plant> Server<P> {
     }
 
     fn refuse(&mut self, contender: &Contender, reason: Refusal) {
+        self.counters.dropped.refused += 1;
         let Contender { name, addr, account } = contender;
         if account.original.is_some() {
             return self.refuse_guest(*addr, name, reason);

@@ -18,7 +18,7 @@ use super::chat::Chat;
 use super::desk::Desk;
 use super::input::{LINE_MAX, Line, stdin_lines};
 use super::paint::Look;
-use super::talk::Talk;
+use super::talk::{Talk, Typed};
 use super::terminal::{self, Guard};
 use super::{Mode, Screen, editor};
 use crate::client::{Command, Event};
@@ -40,6 +40,8 @@ pub struct Wishes {
     pub color: ColorChoice,
     /// Whether typed lines are remembered from run to run.
     pub history: bool,
+    /// Whom lines are sent to from the beginning, if not every line is a command.
+    pub partner: Option<Name>,
 }
 
 /// A user interface. The terminal is as before when it is dropped.
@@ -58,7 +60,7 @@ pub struct Input(From);
 
 #[derive(Debug)]
 enum From {
-    Lines(Receiver<Line>),
+    Lines(Receiver<Line>, Option<Talk>),
     Editor(UnboundedReceiver<Command>),
 }
 
@@ -71,13 +73,15 @@ pub fn open(wishes: Wishes) -> io::Result<(Front, Input)> {
     let mode = wishes.mode;
     if mode != Mode::Editor {
         let screen = RefCell::new(Screen::new(mode, io::stdout()));
-        let input = Input(From::Lines(stdin_lines()?));
+        let partner = wishes.partner;
+        let talk = partner.map(|partner| Talk::new(wishes.name).with_partner(Some(partner)));
+        let input = Input(From::Lines(stdin_lines()?, talk));
         return Ok((Front(Shown::Screen(screen)), input));
     }
     let guard = terminal::guard()?;
     let look = Look { color: has_colors(wishes.color), unicode: is_unicode() };
     let chat = Chat::new(wishes.name.clone(), look, TimeZone::system());
-    let desk = Arc::new(Desk::new(chat, Talk::new(wishes.name)));
+    let desk = Arc::new(Desk::new(chat, Talk::new(wishes.name).with_partner(wishes.partner)));
     let history = if wishes.history { history_file() } else { None };
     let commands = editor::start(&desk, history)?;
     let shown = Shown::Desk { desk, _guard: guard };
@@ -134,6 +138,21 @@ impl Front {
         }
     }
 
+    /// Shows something to people that is no event of theirs.
+    ///
+    /// # Errors
+    ///
+    /// It may not have been shown.
+    pub fn notice(&self, text: &str) -> io::Result<()> {
+        match &self.0 {
+            Shown::Screen(screen) => screen.borrow_mut().notice(text),
+            Shown::Desk { desk, .. } => {
+                desk.notice(text);
+                Ok(())
+            }
+        }
+    }
+
     /// Shows what is left, and leaves the cursor where the next program expects it.
     ///
     /// # Errors
@@ -159,10 +178,10 @@ impl Front {
         understood: &Cell<bool>,
     ) -> io::Result<Infallible> {
         match (input.0, &self.0) {
-            (From::Lines(lines), Shown::Screen(screen)) => {
-                obey_lines(lines, commands, screen, understood).await?;
+            (From::Lines(lines, talk), Shown::Screen(screen)) => {
+                obey_lines((lines, talk), commands, screen, understood).await?;
             }
-            (From::Lines(_), Shown::Desk { .. }) => {}
+            (From::Lines(..), Shown::Desk { .. }) => {}
             (From::Editor(mut typed), _) => {
                 while let Some(command) = typed.recv().await {
                     give(commands, command).await;
@@ -175,7 +194,7 @@ impl Front {
 }
 
 async fn obey_lines(
-    mut lines: Receiver<Line>,
+    (mut lines, mut talk): (Receiver<Line>, Option<Talk>),
     commands: &Sender<Command>,
     screen: &RefCell<Screen<Stdout>>,
     understood: &Cell<bool>,
@@ -184,17 +203,21 @@ async fn obey_lines(
     while let Some(line) = lines.recv().await {
         screen.borrow_mut().line_entered();
         let wrong = match line {
-            Line::Text(text) => match command::parse(&text) {
-                Ok(Some(Request::Command(command))) => {
+            Line::Text(text) => match read(talk.as_mut(), &text) {
+                Typed::Ask(Request::Command(command)) => {
                     give(commands, command).await;
                     None
                 }
-                Ok(Some(Request::Help)) => {
+                Typed::Ask(Request::Help) => {
                     screen.borrow_mut().help()?;
                     None
                 }
-                Ok(None) => None,
-                Err(wrong) => Some(wrong.to_string()),
+                Typed::Partner(said) => {
+                    screen.borrow_mut().notice(&said)?;
+                    None
+                }
+                Typed::Nothing => None,
+                Typed::Wrong(wrong) => Some(wrong),
             },
             Line::TooLong(bytes) => Some(format!(
                 "the line has {bytes} bytes, at most {LINE_MAX} are read; nothing was done"
@@ -208,6 +231,16 @@ async fn obey_lines(
         screen.borrow_mut().prompt()?;
     }
     Ok(())
+}
+
+/// Without a conversation every line is a command.
+fn read(talk: Option<&mut Talk>, line: &str) -> Typed {
+    match (talk, command::parse(line)) {
+        (Some(talk), _) => talk.read(line),
+        (None, Ok(None)) => Typed::Nothing,
+        (None, Ok(Some(request))) => Typed::Ask(request),
+        (None, Err(wrong)) => Typed::Wrong(wrong.to_string()),
+    }
 }
 
 async fn give(commands: &Sender<Command>, command: Command) {

@@ -6,6 +6,8 @@ use std::io::{self, BufRead};
 
 use tokio::sync::mpsc::{self, Receiver};
 
+use super::foreground;
+
 /// The longest line that is read, in bytes: more than any command needs, and what a terminal hands
 /// over at once. The rest of a longer one is skipped, so that no input can exhaust the memory.
 pub const LINE_MAX: usize = 4_096;
@@ -32,10 +34,26 @@ pub enum Line {
 ///
 /// No thread could be started.
 pub fn stdin_lines() -> io::Result<Receiver<Line>> {
+    lines_when(|| {})
+}
+
+/// The same for a process that may be in the background, and must not be stopped for reading there.
+///
+/// # Errors
+///
+/// No thread could be started.
+pub fn stdin_lines_in_front() -> io::Result<Receiver<Line>> {
+    lines_when(foreground::wait)
+}
+
+/// `ready` returns when a line may be read.
+fn lines_when(ready: fn()) -> io::Result<Receiver<Line>> {
     let (sender, lines) = mpsc::channel(READ_AHEAD);
     std::thread::Builder::new().name("stdin".to_owned()).spawn(move || {
         let mut stdin = io::stdin().lock();
-        while let Some(line) = next_line(&mut stdin) {
+        loop {
+            ready();
+            let Some(line) = next_line(&mut stdin) else { break };
             let last = matches!(line, Line::Failed(_));
             if sender.blocking_send(line).is_err() || last {
                 break;

@@ -4,7 +4,6 @@
 
 use crate::client::{Course, DetourReason, Event, GroupDone, Line, Listing, UnsentReason};
 use crate::protocol::Name;
-use crate::server::{self, GoneReason, GroupChange};
 use crate::time::WallTime;
 
 /// Turns a client's events into lines.
@@ -25,39 +24,6 @@ impl Renderer {
         }
         heading.into_iter().chain(line(event)).collect()
     }
-}
-
-/// An event of a server.
-#[must_use]
-pub fn server_line(at: WallTime, event: &server::Event) -> String {
-    use server::Event as E;
-    let what = match event {
-        E::Registered { name, addr, back, original } => {
-            let verb = if *back { "is back" } else { "has registered" };
-            let dialect = if *original { ", an original client" } else { "" };
-            format!("{name} {verb} at {addr}{dialect}")
-        }
-        E::Refused { name, addr } => format!("{name} is in use and was refused to {addr}"),
-        E::Gone { name, reason } => format!("{name} is away: {}", gone(*reason)),
-        E::Stored { id, from, to } => format!("stored {id} from {from} for {to}"),
-        E::HandedOver { id, to, count } => {
-            let messages = if *count == 1 { "message" } else { "messages" };
-            format!("handed {count} {messages} over to {to}, up to {id}")
-        }
-        E::Expired { id, from, to, count } => {
-            let messages = if *count == 1 { "message" } else { "messages" };
-            format!("{count} {messages} from {from} for {to} expired, up to {id}")
-        }
-        E::Group { group, member, what } => {
-            let verb = match what {
-                GroupChange::Created => "has created",
-                GroupChange::Joined => "has joined",
-                GroupChange::Left => "has left",
-            };
-            format!("{member} {verb} the group {group}")
-        }
-    };
-    format!("{at} {what}")
 }
 
 const fn is_stored(event: &Event) -> bool {
@@ -163,15 +129,6 @@ fn detour(to: &Name, reason: DetourReason) -> String {
         DetourReason::Earlier => {
             format!("Message to {to} sent to server, as the ones before it.")
         }
-    }
-}
-
-const fn gone(reason: GoneReason) -> &'static str {
-    match reason {
-        GoneReason::Deregistered => "deregistered",
-        GoneReason::LeaseExpired => "not heard of any more",
-        GoneReason::Silent => "does not answer",
-        GoneReason::Replaced => "replaced",
     }
 }
 
@@ -349,29 +306,5 @@ mod tests {
                 ">>> bob: <2026-01-02 13:45:41> d",
             ]
         );
-    }
-
-    #[test]
-    fn a_server_says_who_comes_and_goes_and_what_it_keeps() {
-        use server::Event as E;
-        let bob = || name("bob");
-        let addr = "[::1]:9".parse().unwrap();
-        let new = E::Registered { name: bob(), addr, back: false, original: true };
-        for (event, line) in [
-            (new, "bob has registered at [::1]:9, an original client"),
-            (E::Refused { name: bob(), addr }, "bob is in use and was refused to [::1]:9"),
-            (E::Gone { name: bob(), reason: GoneReason::Silent }, "bob is away: does not answer"),
-            (
-                E::Stored { id: id(), from: name("alice"), to: bob() },
-                "stored 00000000000000ab-7 from alice for bob",
-            ),
-            (
-                E::HandedOver { id: id(), to: bob(), count: 2 },
-                "handed 2 messages over to bob, up to 00000000000000ab-7",
-            ),
-        ] {
-            let at = WallTime::from_unix_ms(0);
-            assert_eq!(server_line(at, &event), format!("1970-01-01T00:00:00Z {line}"));
-        }
     }
 }

@@ -55,6 +55,11 @@ impl Talk {
         }
     }
 
+    /// The same, when lines go to a partner from the beginning.
+    pub(super) fn with_partner(self, partner: Option<Name>) -> Self {
+        Self { partner, ..self }
+    }
+
     pub(super) const fn partner(&self) -> Option<&Name> {
         self.partner.as_ref()
     }

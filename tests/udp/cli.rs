@@ -20,7 +20,7 @@ fn fails(arguments: &str, code: i32, says: &str) {
 #[test]
 fn wrong_usage_is_code_2() {
     for (arguments, says) in [
-        ("", "neither -s nor -c"),
+        ("", "it is not said what to run"),
         ("-s", "a value is required"),
         ("-s 80", "1024 to 65535"),
         ("-s 70000", "1024 to 65535"),
@@ -34,6 +34,9 @@ fn wrong_usage_is_code_2() {
         ("-s 9000 -c alice 127.0.0.1 9000 0", "cannot be used with"),
         ("-s 9000 --bind nowhere", "invalid IP address"),
         ("--loud", "unexpected argument"),
+        ("demo --drop-rate 30", "30 % is 0.3"),
+        ("completions klingon", "bash"),
+        ("man mend", "there is no command"),
     ] {
         fails(arguments, 2, says);
     }
@@ -60,7 +63,16 @@ fn a_start_that_fails_is_code_1() {
 
 #[test]
 fn help_and_version_are_answers() {
-    for (arguments, says) in [("-h", "Examples:"), ("--help", "Examples:"), ("-V", "udpchat ")] {
+    for (arguments, says) in [
+        ("-h", "udpchat --help has examples"),
+        ("--help", "Examples:"),
+        ("-V", "udpchat "),
+        ("man", ".TH udpchat"),
+        ("man demo", ".TH udpchat-demo"),
+        ("completions bash", "_udpchat()"),
+        ("completions zsh", "#compdef udpchat"),
+        ("completions fish", "complete -c udpchat"),
+    ] {
         let ended = run(arguments);
         assert_eq!((ended.code, ended.errors.as_str()), (Some(0), ""));
         assert!(ended.lines.iter().any(|line| line.starts_with(says)), "{ended:?}");

@@ -10,10 +10,14 @@ mod cli;
 #[cfg(test)]
 mod common;
 #[cfg(test)]
+mod demo;
+#[cfg(test)]
 mod durable;
 #[cfg(test)]
 mod faults;
 mod groups;
+#[cfg(test)]
+mod operator;
 #[cfg(test)]
 mod original;
 #[cfg(test)]

@@ -1,0 +1,381 @@
+//! What a server's operator reads and types: events as lines or JSON, counters, three commands.
+//!
+//! Pure: whoever prints what is [`Told`] knows the streams. It knows no network, and nothing of
+//! the server but its events. The JSON is described in docs/json.md.
+
+mod json;
+
+use std::net::SocketAddr;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::show::show;
+use crate::server::{Event, GoneReason, GroupChange, Stats};
+use crate::time::WallTime;
+use json::What;
+
+/// How much an operator wants to read, and in which form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Style {
+    /// A line per event.
+    Lines,
+    /// Nothing but answers, and where the server listens.
+    Quiet,
+    /// A JSON object per event.
+    Json,
+}
+
+/// What is to be printed, and where; it may be several lines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// On standard output.
+    Out(String),
+    /// On standard error.
+    Beside(String),
+    /// Nowhere.
+    Nothing,
+}
+
+/// What an operator can ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// The counters.
+    Stats,
+    /// The list of these.
+    Help,
+    /// The end.
+    Quit,
+}
+
+/// Every order: its word, and what it does.
+const ORDERS: [(&str, Order, &str); 3] = [
+    ("stats", Order::Stats, "what was counted, as at the signal USR1"),
+    ("help", Order::Help, "this list"),
+    ("quit", Order::Quit, "end, as at Ctrl-C"),
+];
+
+/// The column behind the time.
+const GUTTER: &str = "         ";
+
+/// Reads one line; `None` for an empty one.
+///
+/// # Errors
+///
+/// It is no order. The text says what would be one.
+pub fn parse(line: &str) -> Result<Option<Order>, String> {
+    let word = line.trim();
+    if word.is_empty() {
+        return Ok(None);
+    }
+    match ORDERS.iter().find(|(order, _, _)| *order == word) {
+        Some((_, order, _)) => Ok(Some(*order)),
+        None => Err(format!("unknown command {word:?}; a server knows stats, help and quit")),
+    }
+}
+
+/// Turns what happens at a server into what is printed.
+#[derive(Debug)]
+pub struct OperatorScreen {
+    style: Style,
+    zone: TimeZone,
+    since: WallTime,
+    /// The date that was told last.
+    date: String,
+}
+
+impl OperatorScreen {
+    /// For a server that was started at `since`. Times are those of `zone`, in JSON of UTC.
+    #[must_use]
+    pub fn new(style: Style, zone: TimeZone, since: WallTime) -> Self {
+        let mut screen = Self { style, zone, since, date: String::new() };
+        screen.date = screen.local(since, DATE);
+        screen
+    }
+
+    /// The server listens.
+    #[must_use]
+    pub fn listening(&mut self, addr: SocketAddr) -> Told {
+        let line = format!("listening on {addr}, {}", self.date);
+        match self.style {
+            Style::Json => self.json(self.since, &What::Listening { addr }),
+            Style::Quiet => Told::Beside(line),
+            Style::Lines => self.line(self.since, &line),
+        }
+    }
+
+    /// Something has happened.
+    #[must_use]
+    pub fn event(&mut self, at: WallTime, event: &Event) -> Told {
+        match (self.style, event) {
+            (Style::Json, _) => self.json(at, &What::from(event, self.since)),
+            (_, Event::Stats(stats)) => {
+                let text = self.stats(stats);
+                self.line(at, &text)
+            }
+            (Style::Quiet, _) => Told::Nothing,
+            (Style::Lines, _) => self.line(at, &describe(event)),
+        }
+    }
+
+    /// The server has ended, as it was asked to.
+    #[must_use]
+    pub fn stopped(&mut self, at: WallTime) -> Told {
+        match self.style {
+            Style::Json => self.json(at, &What::Stopped),
+            Style::Quiet => Told::Nothing,
+            Style::Lines => self.line(at, "stopped"),
+        }
+    }
+
+    /// What was typed is not done.
+    #[must_use]
+    pub fn wrong(&self, at: WallTime, why: &str) -> Told {
+        match self.style {
+            Style::Json => self.json(at, &What::Error { text: why }),
+            _ => Told::Beside(show(why)),
+        }
+    }
+
+    /// The list of orders.
+    #[must_use]
+    pub fn help(&self, at: WallTime) -> Told {
+        let lines = ORDERS.map(|(word, _, what)| format!("{word:<8} {what}"));
+        match self.style {
+            Style::Json => self.json(at, &What::Help { text: &lines.join("\n") }),
+            _ => Told::Out(lines.join("\n")),
+        }
+    }
+
+    /// A line behind its time; before it the date, if that is another one.
+    fn line(&mut self, at: WallTime, text: &str) -> Told {
+        let date = self.local(at, DATE);
+        let time = self.local(at, "%H:%M:%S");
+        let line = format!("{time} {text}");
+        if date == self.date {
+            return Told::Out(line);
+        }
+        let told = Told::Out(format!("{date}\n{line}"));
+        self.date = date;
+        told
+    }
+
+    fn stats(&self, stats: &Stats) -> String {
+        let Stats { here, known, letters, counters } = stats;
+        let dropped = &counters.dropped;
+        let reasons = [
+            (dropped.damaged, "damaged"),
+            (dropped.unknown, "of unknown sessions"),
+            (dropped.cookie, "with a stale cookie"),
+            (dropped.refused, "refused"),
+            (dropped.unwanted, "unwanted"),
+            (dropped.busy, "too many at a time"),
+        ];
+        let all: u64 = reasons.iter().map(|(count, _)| count).sum();
+        let reasons: Vec<String> = reasons
+            .iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, reason)| format!("{count} {reason}"))
+            .collect();
+        let reasons =
+            if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) };
+        [
+            format!("since {}:", self.local(self.since, "%Y-%m-%d %H:%M:%S")),
+            format!("clients: {here} here, {known} known"),
+            format!(
+                "messages: {letters} in the store; {} stored, {} handed over, {} expired",
+                counters.stored, counters.handed_over, counters.expired
+            ),
+            format!(
+                "datagrams: {} in, {} out; {all} dropped{reasons}; {} duplicates suppressed",
+                counters.datagrams_in, counters.datagrams_out, counters.duplicates
+            ),
+        ]
+        .join(&format!("\n{GUTTER}"))
+    }
+
+    fn json(&self, at: WallTime, what: &What<'_>) -> Told {
+        Told::Out(json::line(at, what))
+    }
+
+    fn local(&self, at: WallTime, form: &str) -> String {
+        let unix_ms = i64::try_from(at.unix_ms()).unwrap_or(i64::MAX);
+        let at = Timestamp::from_millisecond(unix_ms).unwrap_or(Timestamp::MAX);
+        at.to_zoned(self.zone.clone()).strftime(form).to_string()
+    }
+}
+
+const DATE: &str = "%Y-%m-%d";
+
+fn describe(event: &Event) -> String {
+    match event {
+        Event::Registered { name, addr, back, original } => {
+            let verb = if *back { "is back" } else { "has registered" };
+            let dialect = if *original { ", an original client" } else { "" };
+            format!("{name} {verb} at {addr}{dialect}")
+        }
+        Event::Refused { name, addr } => format!("{name} is in use and was refused to {addr}"),
+        Event::Gone { name, reason } => format!("{name} is away: {}", gone(*reason)),
+        Event::Stored { id, from, to } => format!("stored {id} from {from} for {to}"),
+        Event::HandedOver { id, to, count } => {
+            let messages = if *count == 1 { "message" } else { "messages" };
+            format!("handed {count} {messages} over to {to}, up to {id}")
+        }
+        Event::Expired { id, from, to, count } => {
+            let messages = if *count == 1 { "message" } else { "messages" };
+            format!("{count} {messages} from {from} for {to} expired, up to {id}")
+        }
+        Event::Group { group, member, what } => {
+            let verb = match what {
+                GroupChange::Created => "has created",
+                GroupChange::Joined => "has joined",
+                GroupChange::Left => "has left",
+            };
+            format!("{member} {verb} the group {group}")
+        }
+        Event::Stats(stats) => format!("{stats:?}"),
+    }
+}
+
+const fn gone(reason: GoneReason) -> &'static str {
+    match reason {
+        GoneReason::Deregistered => "deregistered",
+        GoneReason::LeaseExpired => "not heard of any more",
+        GoneReason::Silent => "does not answer",
+        GoneReason::Replaced => "replaced",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::Name;
+    use crate::protocol::{MessageId, StreamId};
+    use crate::server::{Counters, Dropped};
+
+    fn at(seconds: u64) -> WallTime {
+        WallTime::from_unix_ms(1_767_361_541_000 + seconds * 1_000)
+    }
+
+    fn screen(style: Style) -> OperatorScreen {
+        OperatorScreen::new(style, TimeZone::UTC, at(0))
+    }
+
+    fn events() -> Vec<Event> {
+        let name = |text: &str| text.parse::<Name>().unwrap();
+        let id = MessageId { stream: StreamId(0xab), seq: 7 };
+        let addr = "[::1]:9".parse().unwrap();
+        let dropped = Dropped { damaged: 2, refused: 1, ..Dropped::default() };
+        let counters = Counters { datagrams_in: 9, duplicates: 4, dropped, ..Counters::default() };
+        vec![
+            Event::Registered { name: name("bob"), addr, back: false, original: true },
+            Event::Registered { name: name("bob"), addr, back: true, original: false },
+            Event::Refused { name: name("bob"), addr },
+            Event::Gone { name: name("bob"), reason: GoneReason::Silent },
+            Event::Stored { id, from: name("alice"), to: name("bob") },
+            Event::HandedOver { id, to: name("bob"), count: 2 },
+            Event::Stats(Stats { here: 1, known: 3, letters: 5, counters }),
+        ]
+    }
+
+    fn out(told: Told) -> String {
+        match told {
+            Told::Out(text) => text,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_line_says_when_who_and_what() {
+        let mut screen = screen(Style::Lines);
+        let listening = screen.listening("[::]:9000".parse().unwrap());
+        let mut lines = vec![out(listening)];
+        lines.extend(events().iter().map(|event| out(screen.event(at(1), event))));
+        lines.push(out(screen.stopped(at(2))));
+        assert_eq!(
+            lines,
+            [
+                "13:45:41 listening on [::]:9000, 2026-01-02",
+                "13:45:42 bob has registered at [::1]:9, an original client",
+                "13:45:42 bob is back at [::1]:9",
+                "13:45:42 bob is in use and was refused to [::1]:9",
+                "13:45:42 bob is away: does not answer",
+                "13:45:42 stored 00000000000000ab-7 from alice for bob",
+                "13:45:42 handed 2 messages over to bob, up to 00000000000000ab-7",
+                "13:45:42 since 2026-01-02 13:45:41:\n         clients: 1 here, 3 known\n         \
+                 messages: 5 in the store; 0 stored, 0 handed over, 0 expired\n         \
+                 datagrams: 9 in, 0 out; 3 dropped (2 damaged, 1 refused); 4 duplicates suppressed",
+                "13:45:43 stopped",
+            ]
+        );
+    }
+
+    #[test]
+    fn another_day_is_told_once() {
+        let mut screen = screen(Style::Lines);
+        let gone = &events()[3];
+        let day = 24 * 3_600;
+        let lines = [at(0), at(day), at(day + 1)].map(|at| out(screen.event(at, gone)));
+        let says = "bob is away: does not answer";
+        assert_eq!(
+            lines,
+            [
+                format!("13:45:41 {says}"),
+                format!("2026-01-03\n13:45:41 {says}"),
+                format!("13:45:42 {says}")
+            ]
+        );
+    }
+
+    #[test]
+    fn the_quiet_hear_where_it_listens_and_what_they_ask_for() {
+        let mut screen = screen(Style::Quiet);
+        let addr = "[::]:9000".parse().unwrap();
+        assert!(matches!(screen.listening(addr), Told::Beside(line) if line.contains("9000")));
+        for event in &events()[..6] {
+            assert_eq!(screen.event(at(1), event), Told::Nothing);
+        }
+        assert!(out(screen.event(at(1), &events()[6])).contains("3 known"));
+        assert!(matches!(screen.help(at(1)), Told::Out(_)));
+        assert_eq!(screen.stopped(at(1)), Told::Nothing);
+    }
+
+    #[test]
+    fn programs_have_an_object_a_line() {
+        let mut screen = screen(Style::Json);
+        let mut lines = vec![out(screen.listening("[::]:9000".parse().unwrap()))];
+        lines.extend(events().iter().map(|event| out(screen.event(at(0), event))));
+        lines.push(out(screen.wrong(at(0), "a\nb")));
+        lines.push(out(screen.stopped(at(0))));
+        let wanted = [
+            r#""event":"listening","addr":"[::]:9000"}"#,
+            r#""event":"registered","name":"bob","addr":"[::1]:9","back":false,"original":true}"#,
+            r#""event":"registered","name":"bob","addr":"[::1]:9","back":true,"original":false}"#,
+            r#""event":"refused","name":"bob","addr":"[::1]:9"}"#,
+            r#""event":"gone","name":"bob","reason":"silent"}"#,
+            r#""event":"stored","id":"00000000000000ab-7","from":"alice","to":"bob"}"#,
+            r#""event":"handed_over","id":"00000000000000ab-7","to":"bob","count":2}"#,
+            concat!(
+                r#""event":"stats","since":"2026-01-02T13:45:41Z","here":1,"known":3,"#,
+                r#""in_store":5,"stored":0,"handed_over":0,"expired":0,"datagrams_in":9,"datagrams_out":0,"#,
+                r#""duplicates":4,"dropped":{"damaged":2,"unknown":0,"cookie":0,"refused":1,"#,
+                r#""unwanted":0,"busy":0}}"#
+            ),
+            r#""event":"error","text":"a\nb"}"#,
+            r#""event":"stopped"}"#,
+        ];
+        let wanted = wanted.map(|rest| format!(r#"{{"at":"2026-01-02T13:45:41Z",{rest}"#));
+        assert_eq!(lines, wanted);
+    }
+
+    #[test]
+    fn what_is_no_order_is_told_what_would_be_one() {
+        assert_eq!(parse(" stats \r"), Ok(Some(Order::Stats)));
+        assert_eq!(parse("help"), Ok(Some(Order::Help)));
+        assert_eq!(parse("quit"), Ok(Some(Order::Quit)));
+        assert_eq!(parse("  "), Ok(None));
+        for line in ["send bob hi", "stat", "stats now", "\u{1b}[2J"] {
+            assert!(parse(line).unwrap_err().contains("stats, help and quit"), "{line:?}");
+        }
+    }
+}
