@@ -22,6 +22,7 @@ mod imp {
     use std::fmt::Write as _;
     use std::fs::File;
     use std::io::{self, Read, Write};
+    use std::num::NonZero;
     use std::os::unix::process::CommandExt;
     use std::process::{Child, Command, Stdio};
 
@@ -91,7 +92,9 @@ mod imp {
                 .stdout(end()?)
                 .stderr(end()?)
                 .spawn()?;
-            Ok(Self { child, keys: File::from(control), screen: Parser::new(ROWS, COLUMNS, 0) })
+            let cells = |count| NonZero::<u16>::new(count).ok_or(io::ErrorKind::InvalidInput);
+            let screen = Parser::new(cells(ROWS)?, cells(COLUMNS)?, 0);
+            Ok(Self { child, keys: File::from(control), screen })
         }
 
         fn type_line(&mut self, text: &str) -> io::Result<()> {
