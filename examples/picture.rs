@@ -92,9 +92,9 @@ mod imp {
                 .stdout(end()?)
                 .stderr(end()?)
                 .spawn()?;
-            let (rows, columns) = (NonZero::new(ROWS), NonZero::new(COLUMNS));
-            let [rows, columns] = [rows, columns].map(|size| size.unwrap_or(NonZero::<u16>::MIN));
-            Ok(Self { child, keys: File::from(control), screen: Parser::new(rows, columns, 0) })
+            let cells = |count| NonZero::<u16>::new(count).ok_or(io::ErrorKind::InvalidInput);
+            let screen = Parser::new(cells(ROWS)?, cells(COLUMNS)?, 0);
+            Ok(Self { child, keys: File::from(control), screen })
         }
 
         fn type_line(&mut self, text: &str) -> io::Result<()> {
