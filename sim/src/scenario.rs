@@ -184,7 +184,7 @@ mod tests {
   "seed": 7,
   "disk": "0ms..4ms",
   "mtu": 900,
-  "mail": "60s",
+  "mail": "1m",
   "settles": true,
   "steps": [
     {"at": "0s", "start": "alice"},
@@ -251,48 +251,48 @@ mod tests {
     #[test]
     fn errors_say_where_and_what_was_expected() {
         let told = [
-            (r#"{"at": "1s", "tipe": "list"}"#, "10:23: unknown field `tipe`, expected one of"),
-            (r#"{"at": "1 parsec", "crash": "alice"}"#, "10:21: \"1 parsec\" is no duration"),
-            (r#"{"at": "1s"}"#, "10:5: a step does exactly one thing, this one none: add one of"),
-            (r#"{"at": "1s", "crash": "alice", "start": "bob"}"#, "10:5: a step does exactly one"),
-            (r#"{"at": "1s", "crash": "carol"}"#, "10:5: no host \"carol\" has been started"),
-            (r#"{"at": "1s", "start": "alice"}"#, "10:5: \"alice\" has been started before"),
-            (r#"{"at": "1s", "restart": "alice"}"#, "10:5: \"alice\" is running"),
-            (r#"{"at": "2s", "type": "list"}"#, "10:5: `type` needs `as`"),
-            (r#"{"at": "1s", "crash": "alice", "by": "1s"}"#, "10:5: `by` belongs to"),
-            (r#"{"at": "9s", "mark": "late"}"#, "10:5: this is after the end"),
+            (r#"{"at": "1s", "tipe": "list"}"#, "11:23: unknown field `tipe`, expected one of"),
+            (r#"{"at": "1 parsec", "crash": "alice"}"#, "11:21: \"1 parsec\" is no duration"),
+            (r#"{"at": "1s"}"#, "11:5: a step does exactly one thing, this one none: add one of"),
+            (r#"{"at": "1s", "crash": "alice", "start": "bob"}"#, "11:5: a step does exactly one"),
+            (r#"{"at": "1s", "crash": "carol"}"#, "11:5: no host \"carol\" has been started"),
+            (r#"{"at": "1s", "start": "alice"}"#, "11:5: \"alice\" has been started before"),
+            (r#"{"at": "1s", "restart": "alice"}"#, "11:5: \"alice\" is running"),
+            (r#"{"at": "2s", "type": "list"}"#, "11:5: `type` needs `as`"),
+            (r#"{"at": "1s", "crash": "alice", "by": "1s"}"#, "11:5: `by` belongs to"),
+            (r#"{"at": "9s", "mark": "late"}"#, "11:5: this is after the end"),
             (
                 r#"{"at": "1s", "as": "alice", "type": "sned bob x"}"#,
-                "10:5: \"sned bob x\": unknown",
+                "11:5: \"sned bob x\": unknown",
             ),
             (
                 r#"{"at": "1s", "disk": {"on": "zoe", "fail_sync": 1}}"#,
-                "10:5: no host \"zoe\" is ever",
+                "11:5: no host \"zoe\" is ever",
             ),
             (
                 r#"{"at": "1s", "disk": {"on": "eve", "fail_sink": 1}}"#,
-                "10:47: unknown field `fail_sink`, expected one of `on`, `crash_at_sync`",
+                "11:50: unknown field `fail_sink`, expected one of `on`, `crash_at_sync`",
             ),
-            (r#"{"at": "1s", "disk": {"on": "eve"}}"#, "10:5: `disk` needs exactly one operation"),
+            (r#"{"at": "1s", "disk": {"on": "eve"}}"#, "11:5: `disk` needs exactly one operation"),
             (
                 r#"{"at": "1s", "disk": {"on": "eve", "fail_sync": 0}}"#,
-                "10:5: operations of a disk",
+                "11:5: operations of a disk",
             ),
             (
                 r#"{"at": "1s", "disk": {"on": "eve", "fail_sync": 1, "keeps": "all"}}"#,
-                "10:5: `keeps` belongs to crash_at_sync and crash_at_write",
+                "11:5: `keeps` belongs to crash_at_sync and crash_at_write",
             ),
             (
                 r#"{"at": "1s", "disk": {"on": "eve", "crash_at_sync": 1, "keeps": "some"}}"#,
-                "10:5: a power cut keeps one of: all, nothing, first",
+                "11:5: a power cut keeps one of: all, nothing, first",
             ),
             (
                 r#"{"at": "1s", "drop": {"from": "eve", "to": "alice", "packet": "akc"}}"#,
-                "10:5: no packet is called \"akc\", they are: hello, challenge",
+                "11:5: no packet is called \"akc\", they are: hello, challenge",
             ),
             (
                 r#"{"at": "1s", "drop": {"from": "eve", "to": "alice", "packet": "ack", "form": "x"}}"#,
-                "10:79: unknown field `form`, expected one of `from`, `to`",
+                "11:79: unknown field `form`, expected one of `from`, `to`",
             ),
         ];
         for (step, expected) in told {
@@ -307,7 +307,7 @@ mod tests {
     fn steps_go_forward_in_time() {
         let crash = r#"{"at": "5s", "crash": "eve"}"#;
         let problem = Scenario::parse(&WHOLE.replace(crash, r#"{"at": "3s", "crash": "eve"}"#));
-        let expected = "31:5: this is before the step above it; steps go forward in time";
+        let expected = "32:5: this is before the step above it; steps go forward in time";
         assert_eq!(problem.unwrap_err().to_string(), expected);
     }
 }

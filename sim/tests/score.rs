@@ -31,7 +31,9 @@ fn a_planted_bug_is_caught_and_the_correct_build_is_not_accused() {
     assert_eq!(checkers, [Some("shown once"), Some("truth")]);
     assert_eq!(short.false_alarms, []);
     assert!(short.sound_runs >= 2);
-    assert!(short.rows.iter().all(|row| row.smallest.unwrap().faults <= 3));
+    // Of those that are made small, because that is cheap.
+    let smallest: Vec<_> = short.rows.iter().filter_map(|row| row.smallest).collect();
+    assert!(!smallest.is_empty() && smallest.iter().all(|smallest| smallest.faults <= 3));
     assert!(score(short, Ok(())).passed());
 }
 
@@ -40,8 +42,8 @@ fn what_had_no_chance_is_told_apart_from_what_was_missed() {
     let none = PROFILES[0];
     // Without crashes nothing is forgotten; without loss nobody needs a second acknowledgement.
     let never = Case { profile: none, budget: 2, ..case(Bug::ClockStepExpiresMail) };
-    // Its chance comes with every crash, its damage rarely.
-    let missed = Case { budget: 1, ..case(Bug::ForgetsShown) };
+    // Its chance comes with every pause, its damage only with a long one.
+    let missed = Case { budget: 1, ..case(Bug::BackoffUnbounded) };
     let short = run(&[never, missed]);
     let verdicts: Vec<_> = short.rows.iter().map(sim::score::short::Row::verdict).collect();
     assert!(verdicts == [Verdict::NeverActive, Verdict::NotCaught]);

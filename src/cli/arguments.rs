@@ -115,7 +115,7 @@ pub(super) enum Command {
     /// Try it: a server, you and a partner who echoes, on a bad network in this process
     Demo(Demo),
     /// Look after a store, while the server or client that it belongs to does not run
-    #[command(subcommand, disable_help_subcommand = true)]
+    #[command(subcommand, disable_help_subcommand = true, arg_required_else_help = false)]
     Store(StoreCommand),
     /// Print the completions of a shell, for it to read
     Completions {

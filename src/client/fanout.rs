@@ -105,6 +105,8 @@ impl<P: Plant> Client<P> {
         if self.waiting_messages() + others.len() > OUTBOX_MAX {
             return self.fail(Problem::OutboxFull);
         }
+        // It waits for the commit that keeps the copies, though it is said before they are made.
+        self.journal.ask();
         self.journal.event_durably(Event::SendingMany { group: group.clone(), to: others.clone() });
         for to in &others {
             self.enqueue(now, to, text.to_owned(), Some(group.clone()));

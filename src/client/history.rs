@@ -166,10 +166,11 @@ impl<P: Plant> Client<P> {
 
     /// Shows again whatever an earlier life of this client may not have shown.
     pub(super) fn show_again(&mut self) {
-        if self.plant.has(Bug::NeverShowsAgain) {
+        let any = self.record.history.undisplayed().next().is_some();
+        if any && self.plant.has(Bug::NeverShowsAgain) {
             return;
         }
-        let again = !self.plant.has(Bug::ShowsAgainUnmarked);
+        let again = !(any && self.plant.has(Bug::ShowsAgainUnmarked));
         for (_, line) in self.record.history.undisplayed() {
             if let Some(event) = line.showing(again) {
                 self.journal.event_durably(event);

@@ -193,8 +193,7 @@ impl<'a> Model<'a> {
             }
             let Some((at, to)) = cast.sending.first() else { continue };
             let copies = copies(evidence, label);
-            let cut_short = is_cut_short(evidence, &label.host, *at);
-            for name in to.iter().filter(|name| !copies.contains(*name) && !cut_short) {
+            for name in to.iter().filter(|name| !copies.contains(*name)) {
                 self.violate(*at, format!("{label} has no copy for {name}"));
             }
             for name in copies.into_iter().filter(|name| !to.contains(name)) {
@@ -209,15 +208,6 @@ impl<'a> Model<'a> {
     fn violate(&mut self, at: Duration, what: String) {
         self.violations.push(Violation { checker: CHECKER.name, at, what });
     }
-}
-
-/// Whether a host lost its power or its disk in the very moment.
-fn is_cut_short(evidence: Evidence<'_>, host: &HostName, at: Duration) -> bool {
-    evidence
-        .log
-        .entries
-        .iter()
-        .any(|entry| entry.at == at && entry.host == *host && matches!(entry.what, What::Disk(_)))
 }
 
 /// Whom there are copies for.

@@ -8,8 +8,8 @@ use crate::ledger::OnScreen;
 
 pub(super) const CHECKER: Checker = Checker {
     name: "order",
-    promise: "each recipient is shown each sender's messages in the order in which they were typed, \
-              one to a group in its place when its members were known",
+    promise: "each recipient is shown each sender's messages in the order in which they were \
+              typed, one to a group in its place when its members were known",
     when: When::Always,
     check,
 };

@@ -5,8 +5,8 @@ use crate::ledger::Told;
 
 pub(super) const CHECKER: Checker = Checker {
     name: "truth",
-    promise: "a sender is told \"received\" only after the message was shown, also when it was saved \
-              before, \"saved\" only after it was stored, \"expired\" only after the \
+    promise: "a sender is told \"received\" only after the message was shown, also when it was \
+              saved before, \"saved\" only after it was stored, \"expired\" only after the \
               server dropped it, and nothing else once it was told that it is given up",
     when: When::Always,
     check,

@@ -27,6 +27,8 @@ const DELAY: Profile = profile("delay", "--delay 0ms..300ms");
 const CORRUPT: Profile = profile("corrupt", "--corrupt-rate 0.1 --truncate-rate 0.1");
 const CRASH: Profile = profile("crash", "--crash-rate 4");
 const DISK: Profile = profile("crash, slow disk", "--crash-rate 4 --disk 100ms");
+/// Killed so often that some are killed while what they know is not yet what they have shown.
+const DISK_OFTEN: Profile = profile("crash often", "--crash-rate 20 --disk 200ms");
 /// Power cuts and errors of disks, and nothing else.
 const DISK_FAULTS: Profile = profile("disk faults", "--disk-faults 0.01");
 const CUT: Profile = profile("cut", "--cut-rate 4");
@@ -54,6 +56,7 @@ pub const PROFILES: &[Profile] = &[
     CORRUPT,
     CRASH,
     DISK,
+    DISK_OFTEN,
     DISK_FAULTS,
     CUT,
     OUTAGE,
@@ -97,7 +100,7 @@ pub const CASES: &[Case] = &[
     case(Bug::CopyNotAcked, DROP_3, 20),
     case(Bug::ForgetsShown, ALL, 40),
     case(Bug::ShowsAgainUnmarked, DISK, 40),
-    case(Bug::NeverShowsAgain, DISK, 40),
+    case(Bug::NeverShowsAgain, DISK_OFTEN, 40),
     case(Bug::ForgetsOutbox, CRASH, 40),
     case(Bug::GivesUpSaving, DROP_5, 40),
     case(Bug::NeverDetours, DROP_3, 20),
