@@ -380,7 +380,7 @@ mod tests {
             ("-s 9000 --json --quiet", "cannot be used with"),
             ("-c alice ::1 9000 0 --quiet", "cannot be used with"),
             ("demo --drop-rate 30", "0.3"),
-            ("demo --drop-rate -1", "0 to 0.95"),
+            ("demo --drop-rate=-1", "0 to 0.95"),
             ("demo --delay 5", "such as 200ms"),
             ("demo --delay 1h", "at most 5 s"),
             ("demo hello", "unexpected argument 'hello'"),

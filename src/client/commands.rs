@@ -25,31 +25,11 @@ pub(super) enum WaitingFor {
 
 impl<P: Plant> Client<P> {
     pub(super) fn do_command(&mut self, now: Now, command: Command) {
+        if let Some(problem) = self.objection(&command) {
+            return self.fail(problem);
+        }
         let offline = !self.session.takes_part();
         match command {
-            Command::Send { .. } if offline => self.fail(Problem::Offline),
-            Command::SendAll { .. } | Command::SendGroup { .. } if offline => {
-                self.fail(Problem::Offline);
-            }
-            Command::CreateGroup(_)
-            | Command::JoinGroup(_)
-            | Command::LeaveGroup(_)
-            | Command::ListGroups
-            | Command::ListMembers(_)
-                if offline =>
-            {
-                self.fail(Problem::OfflineForGroups);
-            }
-            Command::Send { .. }
-            | Command::SendAll { .. }
-            | Command::SendGroup { .. }
-            | Command::CreateGroup(_)
-            | Command::JoinGroup(_)
-            | Command::LeaveGroup(_)
-                if self.room == Room::Low =>
-            {
-                self.fail(Problem::DiskFull);
-            }
             Command::Send { to, text } => self.send_text(now, &to, text),
             Command::SendAll { text } => self.send_to_all(now, &text),
             Command::SendGroup { group, text } => self.say_to_group(now, group, text),
@@ -94,6 +74,38 @@ impl<P: Plant> Client<P> {
                 }
                 self.departed(now);
             }
+        }
+    }
+
+    /// Why something that is to be sent or asked cannot even be kept for later.
+    fn objection(&self, command: &Command) -> Option<Problem> {
+        let offline = !self.session.takes_part();
+        match command {
+            Command::Send { .. } | Command::SendAll { .. } | Command::SendGroup { .. }
+                if offline =>
+            {
+                Some(Problem::Offline)
+            }
+            Command::CreateGroup(_)
+            | Command::JoinGroup(_)
+            | Command::LeaveGroup(_)
+            | Command::ListGroups
+            | Command::ListMembers(_)
+                if offline =>
+            {
+                Some(Problem::OfflineForGroups)
+            }
+            Command::Send { .. }
+            | Command::SendAll { .. }
+            | Command::SendGroup { .. }
+            | Command::CreateGroup(_)
+            | Command::JoinGroup(_)
+            | Command::LeaveGroup(_)
+                if self.room == Room::Low =>
+            {
+                Some(Problem::DiskFull)
+            }
+            _ => None,
         }
     }
 

@@ -212,6 +212,7 @@ mod tests {
             from: echo(),
             text: "hi".to_owned(),
             stored_at: None,
+            group: None,
             again: false,
         };
         for (seq, lost) in [(1, false), (2, true)] {

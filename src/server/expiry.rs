@@ -59,8 +59,8 @@ impl<P: Plant> Server<P> {
         self.wait_for_expiry(now.time);
     }
 
-    /// The last place of each stream that was stored before the server had run for so long, and its reader; and whether
-    /// there are more. While a reader is here nothing of theirs is too old: it is on its way.
+    /// The last place of each stream that was stored before the server had run for so long, and
+    /// its reader; and whether there are more. While a reader is here nothing of theirs is too old: it is on its way.
     fn old_letters(&self, line_ms: u64) -> (BTreeMap<StreamKey, (u64, Name)>, bool) {
         let absent = |to: &Name| self.sessions.get(to).is_none_or(|session| !session.confirmed);
         let mailboxes = self.record.mailboxes().filter(|(to, _)| absent(to));

@@ -136,6 +136,7 @@ fn panics_if_told_to() {
         mode: Mode::Editor,
         color: ColorChoice::Never,
         history: false,
+        partner: None,
     };
     let (front, input) = front::open(wishes).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
