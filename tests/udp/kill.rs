@@ -225,7 +225,11 @@ impl Town {
     fn end(&mut self, name: &str) {
         let mut process = self.people.remove(name).unwrap();
         process.end_input();
-        for line in process.ends_with(0) {
+        let ended = process.ended();
+        if (ended.code, ended.errors.as_str()) != (Some(0), "") {
+            self.tally.wrong.push(format!("{name} ended with {:?}: {}", ended.code, ended.errors));
+        }
+        for line in ended.lines {
             self.tally.note(name, &line);
         }
     }
