@@ -186,6 +186,22 @@ impl Process {
         self.child.wait().unwrap();
     }
 
+    /// Ends it with SIGKILL and gives what it wrote that nobody has read.
+    pub(crate) fn kill_and_read(mut self) -> Vec<String> {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.lines.iter().collect()
+    }
+
+    /// The next line, if there is one within so long.
+    pub(crate) fn next_line(&mut self, limit: Duration) -> Option<String> {
+        match self.lines.recv_timeout(limit) {
+            Ok(line) => Some(line),
+            Err(RecvTimeoutError::Timeout) => None,
+            Err(RecvTimeoutError::Disconnected) => panic!("it has ended by itself"),
+        }
+    }
+
     /// Waits for its end.
     pub(crate) fn ended(mut self) -> Ended {
         let end = now() + DEADLINE;
@@ -259,6 +275,22 @@ pub(crate) fn server_with(port: u16, options: &[&str]) -> Option<Process> {
         Err(RecvTimeoutError::Disconnected) => None,
         Err(RecvTimeoutError::Timeout) => panic!("a server neither listens nor ends"),
     }
+}
+
+/// A server that keeps its data here, on a port that nobody else wants; again after it was killed.
+pub(crate) fn server_in(folder: &str, port: u16) -> Process {
+    loop {
+        // Only a search of another test for a free port may hold it a moment.
+        if let Some(server) = server_with(port, &["--data", folder]) {
+            return server;
+        }
+    }
+}
+
+/// A client with the JSON interface that keeps its data here.
+pub(crate) fn client_in(folder: &str, name: &str, port: u16) -> Process {
+    let port = port.to_string();
+    Process::start(&["-c", name, "127.0.0.1", &port, "0", "--json", "--data", folder])
 }
 
 /// A client with the JSON interface, on any port.

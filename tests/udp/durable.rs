@@ -1,21 +1,8 @@
 //! What outlives a process that is killed: names, stored messages, and what was typed.
 
-use crate::common::{Process, Scratch, free_port, registered, server, server_with};
-
-/// A server that keeps its data here, on a port that nobody else wants; again after it was killed.
-fn server_in(folder: &str, port: u16) -> Process {
-    loop {
-        // Only a search of another test for a free port may hold it a moment.
-        if let Some(server) = server_with(port, &["--data", folder]) {
-            return server;
-        }
-    }
-}
-
-fn client_in(folder: &str, name: &str, port: u16) -> Process {
-    let port = port.to_string();
-    Process::start(&["-c", name, "127.0.0.1", &port, "0", "--json", "--data", folder])
-}
+use crate::common::{
+    Process, Scratch, client_in, free_port, registered, server, server_in, server_with,
+};
 
 #[test]
 fn a_server_that_was_killed_has_names_and_stored_messages_again() {

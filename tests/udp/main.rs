@@ -15,7 +15,10 @@ mod demo;
 mod durable;
 #[cfg(test)]
 mod faults;
+#[cfg(test)]
 mod groups;
+#[cfg(test)]
+mod kill;
 #[cfg(test)]
 mod operator;
 #[cfg(test)]
