@@ -159,7 +159,7 @@ fn sum(seeds: u64, lives: u32, way: Way, lies: bool) -> Lives {
     for seed in 0..seeds {
         // A file that is none any more may panic the database, most of all in a debug build.
         let one = catch_unwind(|| live(seed, lives, way, lies));
-        let one = one.unwrap_or(Lives { lost: 1, ..Lives::default() });
+        let one = one.unwrap_or_else(|_| Lives { lost: 1, ..Lives::default() });
         sum.lives += one.lives;
         sum.commits += one.commits;
         sum.lost += u32::from(one.lost > 0);
