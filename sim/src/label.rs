@@ -111,6 +111,8 @@ pub struct Labels {
     by_cast: BTreeMap<CastId, Label>,
     /// Which label was given before which.
     places: BTreeMap<Label, usize>,
+    /// How often one was given.
+    given: usize,
     /// Sends that were typed and whose id is not yet known, by host, in the order typed.
     typed: BTreeMap<HostName, VecDeque<Typed>>,
 }
@@ -158,9 +160,12 @@ impl Labels {
             }
         };
         if let Some(label) = label {
-            let place = self.places.len();
-            self.places.entry(label.clone()).or_insert(place);
-            self.by_id.insert(id, label);
+            // The last time counts: an id that a crash took back may be given again, to another.
+            if self.by_id.get(&id) != Some(&label) {
+                self.given += 1;
+                self.places.insert(label.clone(), self.given);
+                self.by_id.insert(id, label);
+            }
         }
     }
 

@@ -1,17 +1,18 @@
 //! What the server has acknowledged is in its store whenever it starts, until it was shown
-//! or expired.
+//! or expired, or its sender had given it up.
 
 use std::collections::BTreeSet;
 
 use udpchat::client::Event;
 
 use super::{Checker, Evidence, Violation, When};
+use crate::ledger::Told;
 use crate::log::{Durable, What};
 
 pub(super) const CHECKER: Checker = Checker {
     name: "kept",
     promise: "whatever happens to the server, it finds every message on its disk that it had said \
-              to have saved, until that was shown or expired",
+              to have saved, until that was shown, expired or given up",
     when: When::Always,
     check,
 };
@@ -32,7 +33,11 @@ fn check(evidence: Evidence<'_>) -> Vec<Violation> {
                 let found: BTreeSet<_> = found.kept.iter().flatten().collect();
                 for label in owed.iter().filter(|label| !found.contains(*label)) {
                     let expired = evidence.ledger.expired.get(*label);
-                    if !shown.contains(label) && expired.is_none_or(|end| *end > entry.at) {
+                    // A late copy of a refused one may be stored, and is passed over by its reader.
+                    let message = evidence.ledger.messages.get(*label);
+                    let given_up = message.is_some_and(|message| message.was_told(Told::GivenUp));
+                    let over = given_up || expired.is_some_and(|end| *end <= entry.at);
+                    if !shown.contains(label) && !over {
                         let what = format!("{label} was saved, but is not on the server's disk");
                         violations.push(Violation { checker: CHECKER.name, at: entry.at, what });
                     }
