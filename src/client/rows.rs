@@ -136,8 +136,7 @@ impl Rows for ClientRecord {
             }
             Change::Settled { to, seq } => {
                 let key = row::name_key(to, *seq);
-                let saved = RowChange::Remove { table: SAVED, key: key.clone() };
-                vec![RowChange::Remove { table: UNSETTLED, key }, saved]
+                vec![row::remove(UNSETTLED, key.clone()), row::remove(SAVED, key)]
             }
             Change::Saved { to, seq } => {
                 let row = SavedRow { to: to.as_str(), seq: *seq };
@@ -148,17 +147,14 @@ impl Rows for ClientRecord {
                 vec![row::put(WISHES, row::number_key(*number), &wish_row(wish)), next]
             }
             Change::WishEnded { number } => {
-                vec![RowChange::Remove { table: WISHES, key: row::number_key(*number) }]
+                vec![row::remove(WISHES, row::number_key(*number))]
             }
             Change::Shown { key, next, used } => {
                 let (stream, next, used) = (key.stream.0, *next, *used);
                 let row = ReadingRow { from: key.from.as_str(), stream, next, used };
-                vec![row::put(READING, row::name_key(&key.from, stream), &row)]
+                vec![row::put(READING, row::stream_key(key), &row)]
             }
-            Change::Forgotten { key } => {
-                let key = row::name_key(&key.from, key.stream.0);
-                vec![RowChange::Remove { table: READING, key }]
-            }
+            Change::Forgotten { key } => vec![row::remove(READING, row::stream_key(key))],
             Change::Line { number, line } => {
                 vec![row::put(LINES, row::number_key(*number), &line_row(line))]
             }
@@ -167,41 +163,18 @@ impl Rows for ClientRecord {
                 vec![row::put(OUTCOMES, row::number_key(*number), state)]
             }
             Change::LineDropped { number } => {
-                let key = || row::number_key(*number);
-                let remove = |table| RowChange::Remove { table, key: key() };
-                vec![remove(LINES), remove(OUTCOMES)]
+                let key = row::number_key(*number);
+                vec![row::remove(LINES, key.clone()), row::remove(OUTCOMES, key)]
             }
         }
     }
 
     fn take_row(&mut self, table: &str, key: &[u8], value: &[u8]) -> Result<(), BadRow> {
-        let bad = |why| BadRow { table: table.to_owned(), why };
-        match table {
-            CLIENT if key == TOKEN => self.token = Token(row::get(value).map_err(bad)?),
-            CLIENT if key == REGISTRATIONS => {
-                self.registrations = row::get(value).map_err(bad)?;
-            }
-            CLIENT if key == NEXT_WISH => self.next_wish = row::get(value).map_err(bad)?,
-            CLIENT if key == DISPLAYED => {
-                self.history.set_displayed(row::get(value).map_err(bad)?);
-            }
-            OUTGOING => self.take_outgoing(value).map_err(bad)?,
-            UNSETTLED => self.take_unsettled(value).map_err(bad)?,
-            SAVED => self.take_saved(value).map_err(bad)?,
-            READING => self.take_reading(value).map_err(bad)?,
-            WISHES => self.take_wish(key, value).map_err(bad)?,
-            LINES => self.take_line(key, value).map_err(bad)?,
-            OUTCOMES => {
-                let number = row::number(key).map_err(bad)?;
-                self.history.set_state(number, row::get(value).map_err(bad)?);
-            }
-            _ => return Err(bad("no such row".to_owned())),
-        }
-        Ok(())
+        self.take(table, key, value).map_err(row::bad(table))
     }
 
     fn tell_row(table: &str, key: &[u8], value: &[u8]) -> Result<impl Serialize, BadRow> {
-        told_row(table, key, value).map_err(|why| BadRow { table: table.to_owned(), why })
+        told_row(table, key, value).map_err(row::bad(table))
     }
 }
 
@@ -282,6 +255,31 @@ fn line_row(line: &Line) -> LineRow<'_> {
 }
 
 impl ClientRecord {
+    fn take(&mut self, table: &str, key: &[u8], value: &[u8]) -> Result<(), String> {
+        match table {
+            CLIENT if key == TOKEN => self.token = Token(row::get(value)?),
+            CLIENT if key == REGISTRATIONS => {
+                self.registrations = row::get(value)?;
+            }
+            CLIENT if key == NEXT_WISH => self.next_wish = row::get(value)?,
+            CLIENT if key == DISPLAYED => {
+                self.history.set_displayed(row::get(value)?);
+            }
+            OUTGOING => self.take_outgoing(value)?,
+            UNSETTLED => self.take_unsettled(value)?,
+            SAVED => self.take_saved(value)?,
+            READING => self.take_reading(value)?,
+            WISHES => self.take_wish(key, value)?,
+            LINES => self.take_line(key, value)?,
+            OUTCOMES => {
+                let number = row::number(key)?;
+                self.history.set_state(number, row::get(value)?);
+            }
+            _ => return Err("no such row".to_owned()),
+        }
+        Ok(())
+    }
+
     fn take_line(&mut self, key: &[u8], value: &[u8]) -> Result<(), String> {
         let LineRow { with, at_ms, stream, seq, text, group, course } = row::get(value)?;
         let course = match course {

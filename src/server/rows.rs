@@ -154,23 +154,18 @@ impl Rows for ServerRecord {
             }
             Change::Settled { key, standing, letters } => {
                 let gone = letters.iter().map(|letter| row::number_key(*letter));
-                let gone = gone.map(|key| RowChange::Remove { table: LETTERS, key });
+                let gone = gone.map(|key| row::remove(LETTERS, key));
                 std::iter::once(stream_row(key, standing)).chain(gone).collect()
             }
             Change::Told { key, standing } => vec![stream_row(key, standing)],
-            Change::Forgotten { key } => {
-                vec![RowChange::Remove {
-                    table: STREAMS,
-                    key: row::name_key(&key.from, key.stream.0),
-                }]
-            }
+            Change::Forgotten { key } => vec![row::remove(STREAMS, row::stream_key(key))],
             Change::Ran { uptime } => vec![row::put(SERVER, UPTIME.to_vec(), &whole_ms(*uptime))],
             Change::Joined { group, member } => {
                 let row = MemberRow { group: group.as_str(), member: member.as_str() };
                 vec![row::put(MEMBERS, row::pair_key(group, member), &row)]
             }
             Change::Left { group, member } => {
-                vec![RowChange::Remove { table: MEMBERS, key: row::pair_key(group, member) }]
+                vec![row::remove(MEMBERS, row::pair_key(group, member))]
             }
             Change::GroupAnswered { name, answered } => {
                 let Answered { token, request, refused } = *answered;
@@ -181,24 +176,11 @@ impl Rows for ServerRecord {
     }
 
     fn take_row(&mut self, table: &str, key: &[u8], value: &[u8]) -> Result<(), BadRow> {
-        let bad = |why| BadRow { table: table.to_owned(), why };
-        match table {
-            SERVER if key == STORE => self.store = StoreId(row::get(value).map_err(bad)?),
-            SERVER if key == UPTIME => {
-                self.uptime = Duration::from_millis(row::get(value).map_err(bad)?);
-            }
-            ACCOUNTS => self.take_account(value).map_err(bad)?,
-            STREAMS => self.take_stream(value).map_err(bad)?,
-            LETTERS => self.take_letter(key, value).map_err(bad)?,
-            MEMBERS => self.take_member(value).map_err(bad)?,
-            ANSWERED => self.take_answered(value).map_err(bad)?,
-            _ => return Err(bad("no such row".to_owned())),
-        }
-        Ok(())
+        self.take(table, key, value).map_err(row::bad(table))
     }
 
     fn tell_row(table: &str, key: &[u8], value: &[u8]) -> Result<impl Serialize, BadRow> {
-        told_row(table, key, value).map_err(|why| BadRow { table: table.to_owned(), why })
+        told_row(table, key, value).map_err(row::bad(table))
     }
 }
 
@@ -247,10 +229,26 @@ fn stream_row(key: &StreamKey, standing: &Standing) -> RowChange {
         told: standing.told,
         untold: standing.untold.clone(),
     };
-    row::put(STREAMS, row::name_key(&key.from, key.stream.0), &row)
+    row::put(STREAMS, row::stream_key(key), &row)
 }
 
 impl ServerRecord {
+    fn take(&mut self, table: &str, key: &[u8], value: &[u8]) -> Result<(), String> {
+        match table {
+            SERVER if key == STORE => self.store = StoreId(row::get(value)?),
+            SERVER if key == UPTIME => {
+                self.uptime = Duration::from_millis(row::get(value)?);
+            }
+            ACCOUNTS => self.take_account(value)?,
+            STREAMS => self.take_stream(value)?,
+            LETTERS => self.take_letter(key, value)?,
+            MEMBERS => self.take_member(value)?,
+            ANSWERED => self.take_answered(value)?,
+            _ => return Err("no such row".to_owned()),
+        }
+        Ok(())
+    }
+
     fn take_account(&mut self, value: &[u8]) -> Result<(), String> {
         let AccountRow { name, token, registration, original } = row::get(value)?;
         let account = Account { token: Token(token), registration, original };

@@ -4,13 +4,23 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::RowChange;
-use crate::protocol::{BadName, CastId, GroupTag, Name};
+use super::{BadRow, RowChange};
+use crate::protocol::{BadName, CastId, GroupTag, Name, StreamKey};
 
 /// A row with this value.
 pub(crate) fn put(table: &'static str, key: Vec<u8>, value: &impl Serialize) -> RowChange {
     // Everything that is written has a length and no map: it cannot fail.
     RowChange::Put { table, key, value: postcard::to_allocvec(value).unwrap_or_default() }
+}
+
+/// No row with this key.
+pub(crate) const fn remove(table: &'static str, key: Vec<u8>) -> RowChange {
+    RowChange::Remove { table, key }
+}
+
+/// Makes of what is wrong with a row of a table the error that says both.
+pub(crate) fn bad(table: &str) -> impl FnOnce(String) -> BadRow {
+    move |why| BadRow { table: table.to_owned(), why }
 }
 
 /// The value of a row.
@@ -42,6 +52,11 @@ pub(crate) fn name_key(name: &Name, number: u64) -> Vec<u8> {
     bytes.push(0);
     bytes.extend(number.to_be_bytes());
     bytes
+}
+
+/// The key of a stream.
+pub(crate) fn stream_key(key: &StreamKey) -> Vec<u8> {
+    name_key(&key.from, key.stream.0)
 }
 
 /// A name as it was written.
