@@ -21,10 +21,10 @@ use crate::client::{Client, ClientConfig, ClientRecord, Command, Event};
 use crate::drive::{Surroundings, drive};
 use crate::fault::{Faulty, HoldBack};
 use crate::interrupt::{HangUp, first_interrupt};
+use crate::keep::Keeper;
 use crate::protocol::{Name, StoreId, Token};
 use crate::real::{COMMANDS_AHEAD, SystemClock, bind, entropy, give_once, runtime};
 use crate::server::{Server, ServerConfig, ServerRecord};
-use crate::store::MemoryStore;
 use crate::time::Now;
 use crate::transport::{Transport, UdpTransport};
 use crate::ui::front::{self, Front, Wishes};
@@ -169,7 +169,7 @@ async fn run_server(
 ) -> io::Result<()> {
     let mut entropy = entropy();
     let record = ServerRecord::new(StoreId(entropy.draw()));
-    let mut store = MemoryStore::new(record.clone());
+    let mut store = Keeper::Nowhere;
     let server = Server::new(ServerConfig { original: false, keep: None }, record, entropy);
     let surroundings = Surroundings { transport, store: &mut store, clock, commands };
     drive(server, surroundings, |_, _, _: &Server| Ok(())).await.map(|_| ())
@@ -185,7 +185,7 @@ async fn run_client(
 ) -> io::Result<()> {
     let mut entropy = entropy();
     let record = ClientRecord::new(Token(entropy.draw()));
-    let mut store = MemoryStore::new(record.clone());
+    let mut store = Keeper::Nowhere;
     let config = ClientConfig { name: name(who), server, port: addr.port() };
     let surroundings = Surroundings { transport, store: &mut store, clock, commands };
     drive(Client::new(config, record, entropy), surroundings, on_event).await.map(|_| ())

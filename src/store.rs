@@ -14,7 +14,6 @@ mod thread;
 
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
 
 pub use contents::{Contents, OpenError, Statistics};
 pub use database::Database;
@@ -54,34 +53,4 @@ pub trait Store {
     ///
     /// Whatever the medium reports; the node must stop, for it cannot know what was kept.
     fn commit(&mut self, changes: Vec<Self::Change>) -> Commit;
-}
-
-/// A store that lives as long as somebody holds a clone of it: as long as the process, or in a
-/// simulation as long as the world around the crashing node.
-#[derive(Clone, Debug, Default)]
-pub struct MemoryStore<R>(Arc<Mutex<R>>);
-
-impl<R: Record> MemoryStore<R> {
-    /// A store that holds `record`.
-    pub fn new(record: R) -> Self {
-        Self(Arc::new(Mutex::new(record)))
-    }
-
-    /// What a node that starts now finds.
-    #[must_use]
-    pub fn load(&self) -> R {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-impl<R: Record> Store for MemoryStore<R> {
-    type Change = R::Change;
-
-    fn commit(&mut self, changes: Vec<R::Change>) -> Commit {
-        let mut record = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for change in &changes {
-            record.apply(change);
-        }
-        Box::pin(std::future::ready(Ok(Room::Plenty)))
-    }
 }
