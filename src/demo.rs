@@ -8,7 +8,7 @@ mod course;
 mod network;
 mod pace;
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
@@ -16,19 +16,20 @@ use std::rc::Rc;
 use anyhow::Context;
 use tokio::sync::mpsc::{self, Sender};
 
-use crate::cli::{DemoOptions, Style};
+use crate::cli::DemoOptions;
 use crate::client::{Client, ClientConfig, ClientRecord, Command, Event};
 use crate::drive::{Surroundings, drive};
 use crate::fault::{Faulty, HoldBack};
-use crate::interrupt::{HangUp, first_interrupt};
+use crate::interrupt::first_interrupt;
 use crate::keep::Keeper;
 use crate::protocol::{Name, StoreId, Token};
 use crate::real::{COMMANDS_AHEAD, SystemClock, bind, entropy, give_once, runtime};
+use crate::run::{Verdict, manner};
 use crate::server::{Server, ServerConfig, ServerRecord};
 use crate::time::Now;
 use crate::transport::{Transport, UdpTransport};
+use crate::ui::Mode;
 use crate::ui::front::{self, Front, Wishes};
-use crate::ui::{Mode, terminal};
 use course::Courses;
 pub use network::Rates;
 use network::{Host, Network};
@@ -51,15 +52,7 @@ type Wire = Faulty<HoldBack<UdpTransport, SystemClock>, Network>;
 ///
 /// It could not begin, or not go on. [`io::ErrorKind::BrokenPipe`]: nobody reads what it prints.
 pub(crate) fn run(options: &DemoOptions) -> anyhow::Result<bool> {
-    let mode = match options.style {
-        Some(Style::Json) => Mode::Json,
-        Some(Style::Plain) => Mode::Plain,
-        None => front::fitting(),
-    };
-    if mode == Mode::Editor {
-        terminal::deny_stops();
-    }
-    let hang_up = if mode == Mode::Editor { HangUp::Ends } else { HangUp::AsUsual };
+    let (mode, hang_up) = manner(options.style);
     runtime()?.block_on(async {
         let interrupted = first_interrupt(hang_up).context("cannot wait for Ctrl-C")?;
         let clock = SystemClock::start();
@@ -79,13 +72,9 @@ pub(crate) fn run(options: &DemoOptions) -> anyhow::Result<bool> {
         let (echo_sender, mut echo_commands) = mpsc::channel(pace::AHEAD_MAX);
         let (_nobody, mut server_commands) = mpsc::channel(1);
         let pace = Pace::default();
-        let for_people = matches!(mode, Mode::Editor | Mode::Terminal);
-        let (complete, understood) = (Cell::new(false), Cell::new(true));
+        let verdict = Verdict::new(mode);
         let on_event = |now: Now, mut event: Event, _: &Client| {
-            if let Event::Left { complete: verdict } = &mut event {
-                *verdict &= for_people || understood.get();
-                complete.set(*verdict);
-            }
+            verdict.note(&mut event);
             show(&front, &courses, now, &event)?;
             pace.note(&event);
             Ok(())
@@ -99,7 +88,7 @@ pub(crate) fn run(options: &DemoOptions) -> anyhow::Result<bool> {
         tokio::select! {
             biased;
             never = give_once(interrupted, &user_sender, Command::Quit) => match never {},
-            Err(error) = front.obey(input, &typed_sender, &understood) => return Err(error.into()),
+            Err(error) = front.obey(input, &typed_sender, &verdict.understood) => return Err(error.into()),
             never = pace.keep(typed, &user_sender, &courses) => match never {},
             result = run_server(&server.0, &clock, &mut server_commands) => result?,
             result = run_client(ECHO, &echo, server_addr, &clock, &mut echo_commands, on_echo_event)
@@ -108,7 +97,7 @@ pub(crate) fn run(options: &DemoOptions) -> anyhow::Result<bool> {
                 => result?,
         };
         front.end()?;
-        Ok(complete.get())
+        Ok(verdict.complete.get())
     })
 }
 

@@ -39,14 +39,7 @@ pub fn run(task: Task) -> anyhow::Result<bool> {
 
 fn run_client(options: ClientOptions) -> anyhow::Result<bool> {
     let server = resolve(&options.host, options.server_port)?;
-    let mode = match options.style {
-        Some(Style::Json) => Mode::Json,
-        Some(Style::Plain) => Mode::Plain,
-        None => front::fitting(),
-    };
-    if mode == Mode::Editor {
-        terminal::deny_stops();
-    }
+    let (mode, hang_up) = manner(options.style);
     let wishes = Wishes {
         name: options.name.clone(),
         mode,
@@ -57,8 +50,6 @@ fn run_client(options: ClientOptions) -> anyhow::Result<bool> {
     runtime()?.block_on(async {
         let transport = bind(None, options.port).await?;
         let (sender, mut commands) = mpsc::channel(COMMANDS_AHEAD);
-        // Whose terminal is gone has left; whoever was started by nohup means to stay.
-        let hang_up = if mode == Mode::Editor { HangUp::Ends } else { HangUp::AsUsual };
         let interrupted = first_interrupt(hang_up).context("cannot wait for Ctrl-C")?;
 
         let mut entropy = entropy();
@@ -71,15 +62,9 @@ fn run_client(options: ClientOptions) -> anyhow::Result<bool> {
         let port = transport.local_addr()?.port();
         let config = ClientConfig { name: options.name, server, port };
         let (front, input) = front::open(wishes).context("cannot use the terminal")?;
-        let for_people = matches!(mode, Mode::Editor | Mode::Terminal);
-        // Not before it says so; and a script is not done if a line of it was not understood.
-        let complete = Cell::new(false);
-        let understood = Cell::new(true);
+        let verdict = Verdict::new(mode);
         let on_event = |now: Now, mut event: client::Event, _: &Client| {
-            if let client::Event::Left { complete: verdict } = &mut event {
-                *verdict &= for_people || understood.get();
-                complete.set(*verdict);
-            }
+            verdict.note(&mut event);
             front.event(now, &event)
         };
         let clock = SystemClock::start();
@@ -93,12 +78,51 @@ fn run_client(options: ClientOptions) -> anyhow::Result<bool> {
         tokio::select! {
             biased;
             never = give_once(interrupted, &sender, client::Command::Quit) => match never {},
-            Err(error) = front.obey(input, &sender, &understood) => return Err(error.into()),
+            Err(error) = front.obey(input, &sender, &verdict.understood) => return Err(error.into()),
             result = driven => result?,
         };
         front.end()?;
-        Ok(complete.get())
+        Ok(verdict.complete.get())
     })
+}
+
+/// Who is talked to how, and whether the node ends with their terminal.
+pub(crate) fn manner(style: Option<Style>) -> (Mode, HangUp) {
+    let mode = match style {
+        Some(Style::Json) => Mode::Json,
+        Some(Style::Plain) => Mode::Plain,
+        None => front::fitting(),
+    };
+    if mode != Mode::Editor {
+        // Whoever was started by nohup means to stay.
+        return (mode, HangUp::AsUsual);
+    }
+    terminal::deny_stops();
+    (mode, HangUp::Ends)
+}
+
+/// Whether a client has done all that it was to do.
+pub(crate) struct Verdict {
+    for_people: bool,
+    /// Whether every line was a command.
+    pub(crate) understood: Cell<bool>,
+    /// Not before the client says so.
+    pub(crate) complete: Cell<bool>,
+}
+
+impl Verdict {
+    pub(crate) fn new(mode: Mode) -> Self {
+        let for_people = matches!(mode, Mode::Editor | Mode::Terminal);
+        Self { for_people, understood: Cell::new(true), complete: Cell::new(false) }
+    }
+
+    /// A script is not done if a line of it was not understood: that is told as well.
+    pub(crate) fn note(&self, event: &mut client::Event) {
+        if let client::Event::Left { complete } = event {
+            *complete &= self.for_people || self.understood.get();
+            self.complete.set(*complete);
+        }
+    }
 }
 
 /// Says something beside what a node says.

@@ -2,7 +2,7 @@
 //!
 //! A machine's durable state is a [`Record`], changed only by its `Change`s. The machine applies a
 //! change at once and asks for a commit; everything that reveals the change waits for its end
-//! ([`crate::journal`]). A store replays the same changes into the same record.
+//! ([`crate::journal`]). A store keeps what the changes do to the record's rows.
 
 mod contents;
 mod database;
