@@ -243,8 +243,12 @@ impl<P: Plant> Client<P> {
             Packet::NotSaved { stream, seq, reason } => {
                 self.not_saved(now, MessageId { stream, seq }, reason);
             }
-            Packet::HandedOver { stream, seq } => self.handed_over(now, MessageId { stream, seq }),
-            Packet::Expired { stream, seq } => self.expired(now, MessageId { stream, seq }),
+            Packet::HandedOver { stream, seq } => {
+                self.kept_no_more(now, MessageId { stream, seq }, State::Received);
+            }
+            Packet::Expired { stream, seq } => {
+                self.kept_no_more(now, MessageId { stream, seq }, State::Expired);
+            }
             Packet::GroupAnswer { session, request, answer } if own == Some(session) => {
                 self.group_answered(now, request, answer);
             }

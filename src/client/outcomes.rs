@@ -39,24 +39,14 @@ impl<P: Plant> Client<P> {
         entries.iter().rev().find(|(_, entry)| sent(entry)).map(|(seq, _)| *seq)
     }
 
-    /// The server says that a message was shown, and all before it.
-    pub(super) fn handed_over(&mut self, now: Now, id: MessageId) {
+    /// The server says what has become of a message that it kept, and of those before it of which
+    /// it has not said so.
+    pub(super) fn kept_no_more(&mut self, now: Now, id: MessageId, state: State) {
         let Some(session) = self.session.id() else { return };
         let MessageId { stream, seq } = id;
         // Settled first: the server, once it hears that this is known, will not say it again.
         if let Some(to) = self.recipient_of(stream) {
-            self.settle(now, &to, seq, State::Received);
-        }
-        self.send_to_server(&Packet::HandedOverAck { session, stream, seq }, b"", 1);
-    }
-
-    /// The server says that nobody has come for a message, and for those before it that it has
-    /// not said to be handed over.
-    pub(super) fn expired(&mut self, now: Now, id: MessageId) {
-        let Some(session) = self.session.id() else { return };
-        let MessageId { stream, seq } = id;
-        if let Some(to) = self.recipient_of(stream) {
-            self.settle(now, &to, seq, State::Expired);
+            self.settle(now, &to, seq, state);
         }
         self.send_to_server(&Packet::HandedOverAck { session, stream, seq }, b"", 1);
     }
