@@ -15,24 +15,15 @@ use crate::store::folder::Folder;
 use crate::store::medium::Medium;
 use crate::store::{Contents, OpenError, Rows};
 
-/// Does what is asked for. Whether the store is sound.
+/// Does what is asked for.
 ///
 /// # Errors
 ///
-/// There is no store, it is in use, or it cannot be read. [`io::ErrorKind::BrokenPipe`]: nobody
-/// reads what is printed.
-pub(crate) fn run(options: &StoreOptions) -> anyhow::Result<bool> {
+/// There is no store, it is in use, it is not sound, or it cannot be read.
+/// [`io::ErrorKind::BrokenPipe`]: nobody reads what is printed.
+pub(crate) fn run(options: &StoreOptions) -> anyhow::Result<()> {
     let StoreOptions { work, folder } = options;
-    match looked_after(*work, folder) {
-        // What nobody wants to read is no fault of the store.
-        Err(error) if error.downcast_ref().is_some_and(is_broken_pipe) => Err(error),
-        result => result.with_context(|| format!("the data folder {}", folder.display())),
-    }?;
-    Ok(true)
-}
-
-fn is_broken_pipe(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::BrokenPipe
+    looked_after(*work, folder).with_context(|| format!("the data folder {}", folder.display()))
 }
 
 fn looked_after(work: StoreWork, path: &Path) -> anyhow::Result<()> {

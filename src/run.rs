@@ -32,7 +32,7 @@ pub fn run(task: Task) -> anyhow::Result<bool> {
     match task {
         Task::Server(options) => serve::run(&options).map(|()| true),
         Task::Client(options) => run_client(options),
-        Task::Store(options) => look_after::run(&options),
+        Task::Store(options) => look_after::run(&options).map(|()| true),
         Task::Demo(options) => demo::run(&options),
     }
 }
