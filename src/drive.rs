@@ -5,7 +5,7 @@
 use std::io;
 use std::time::Duration;
 
-use tokio::sync::mpsc::Receiver;
+use tokio::sync::mpsc::{Receiver, Sender};
 
 use crate::machine::{Datagram, Machine, Output};
 use crate::protocol::limits::RECEIVE_BUFFER;
@@ -92,6 +92,12 @@ where
             () = elapsed(clock, wait) => {}
         }
     }
+}
+
+/// Gives a node a command, from the other end of [`Surroundings::commands`].
+pub(crate) async fn give<C>(commands: &Sender<C>, command: C) {
+    // A node that has ended obeys nobody.
+    let _ = commands.send(command).await;
 }
 
 async fn ended(commit: &mut Option<Commit>) -> io::Result<Room> {

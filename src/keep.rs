@@ -11,6 +11,7 @@ use anyhow::Context;
 use crate::cli::Data;
 use crate::store::folder::Folder;
 use crate::store::{Commit, Database, Room, Rows, Store, ThreadStore};
+use crate::xdg;
 
 /// The folder of all nodes' folders, in the user's data folder.
 const ALL: &str = "udpchat";
@@ -74,14 +75,7 @@ fn folder_of_all(
     home: Option<OsString>,
 ) -> Option<PathBuf> {
     let ours = ours.filter(|path| !path.is_empty()).map(PathBuf::from);
-    ours.or_else(|| Some(data_home(xdg, home)?.join(ALL)))
-}
-
-/// As the XDG Base Directory Specification has it: what is no absolute path does not count.
-fn data_home(xdg: Option<OsString>, home: Option<OsString>) -> Option<PathBuf> {
-    let absolute = |path: &PathBuf| path.is_absolute();
-    let home = || home.map(PathBuf::from).map(|home| home.join(".local/share")).filter(absolute);
-    xdg.map(PathBuf::from).filter(absolute).or_else(home)
+    ours.or_else(|| Some(xdg::folder(xdg, home, ".local/share")?.join(ALL)))
 }
 
 #[cfg(all(test, unix))]
@@ -97,20 +91,5 @@ mod tests {
         assert_eq!(all(Some("there")), PathBuf::from("there"));
         assert_eq!(all(Some("")), PathBuf::from("/data/udpchat"));
         assert_eq!(all(None), PathBuf::from("/data/udpchat"));
-    }
-
-    #[test]
-    fn data_is_where_the_user_keeps_it() {
-        for (xdg, home, wanted) in [
-            (Some("/data"), Some("/home/alice"), Some("/data")),
-            (None, Some("/home/alice"), Some("/home/alice/.local/share")),
-            (Some(""), Some("/home/alice"), Some("/home/alice/.local/share")),
-            (Some("data"), Some("/home/alice"), Some("/home/alice/.local/share")),
-            (Some("data"), Some(""), None),
-            (None, None, None),
-        ] {
-            let found = data_home(xdg.map(OsString::from), home.map(OsString::from));
-            assert_eq!(found, wanted.map(PathBuf::from), "{xdg:?} {home:?}");
-        }
     }
 }

@@ -38,3 +38,4 @@ pub mod time;
 mod timers;
 pub mod transport;
 pub mod ui;
+mod xdg;

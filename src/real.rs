@@ -12,7 +12,7 @@ use tokio::runtime::{self, Runtime};
 use tokio::sync::mpsc::Sender;
 use tokio::sync::oneshot;
 
-use crate::drive::Clock;
+use crate::drive::{Clock, give};
 use crate::machine::Entropy;
 use crate::time::{Now, Time, WallTime};
 use crate::transport::UdpTransport;
@@ -81,10 +81,4 @@ pub(crate) async fn give_once<C>(
         give(commands, command).await;
     }
     std::future::pending().await
-}
-
-/// Gives a command to a node.
-pub(crate) async fn give<C>(commands: &Sender<C>, command: C) {
-    // A node that has ended obeys nobody.
-    let _ = commands.send(command).await;
 }

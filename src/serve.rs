@@ -11,11 +11,11 @@ use jiff::tz::TimeZone;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 
 use crate::cli::{Data, ServerOptions};
-use crate::drive::{Clock, Surroundings, drive};
+use crate::drive::{Clock, Surroundings, drive, give};
 use crate::interrupt::{HangUp, StatsSignal, first_interrupt};
 use crate::keep::Keeper;
 use crate::protocol::StoreId;
-use crate::real::{COMMANDS_AHEAD, SystemClock, bind, entropy, give, give_once, runtime};
+use crate::real::{COMMANDS_AHEAD, SystemClock, bind, entropy, give_once, runtime};
 use crate::run::say;
 use crate::server::{Command, Event, Server, ServerConfig, ServerRecord};
 use crate::time::Now;

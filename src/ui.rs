@@ -14,6 +14,7 @@ mod foreground;
 pub mod front;
 pub mod input;
 mod json;
+mod local;
 pub mod operator;
 mod paint;
 mod render;

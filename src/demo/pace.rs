@@ -12,8 +12,8 @@ use tokio::sync::watch;
 use super::ECHO;
 use super::course::Courses;
 use crate::client::{Command, Event};
+use crate::drive::give;
 use crate::protocol::Name;
-use crate::real::give;
 
 /// Messages that may be without an answer: enough to see them overtake each other.
 pub(super) const AHEAD_MAX: usize = 32;

@@ -7,14 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use jiff::{Timestamp, Zoned};
 
+use super::local::local;
 use super::paint::{Look, Mark};
 use super::render;
 use super::show::show;
 use crate::client::{Course, Event, Line, Listing, State, UnsentReason};
 use crate::protocol::{MessageId, Name};
-use crate::time::{Now, Time, WallTime};
+use crate::time::{Now, Time};
 
 /// How long news that may be told together wait for each other: no longer than it takes to look.
 pub(super) const HOLD: Duration = Duration::from_millis(250);
@@ -276,7 +276,7 @@ impl Chat {
         let again = if *again { self.look.quiet(" (again)") } else { String::new() };
         let to = group.as_ref().map(|group| self.look.quiet(&format!(" to {group}")));
         let when = stored_at.map_or_else(String::new, |at| {
-            let (at, now) = (self.local(at), self.local(self.now.wall));
+            let (at, now) = (local(at, &self.zone), local(self.now.wall, &self.zone));
             let form = if at.date() == now.date() { "%H:%M" } else { "%Y-%m-%d %H:%M" };
             self.look.quiet(&format!(" ({})", at.strftime(form)))
         });
@@ -297,7 +297,8 @@ impl Chat {
                 Course::In { .. } => (with, " ".to_owned()),
                 Course::Out(state) => (&self.me, self.look.mark(fate(state))),
             };
-            let at = self.look.quiet(&self.local(line.at).strftime("%Y-%m-%d %H:%M").to_string());
+            let at =
+                self.look.quiet(&local(line.at, &self.zone).strftime("%Y-%m-%d %H:%M").to_string());
             let text = show(&line.text);
             self.ready.push(format!("{at} {mark} {}: {text}", self.look.name(who)));
         }
@@ -334,7 +335,7 @@ impl Chat {
 
     /// A line, behind the time if that has not been told.
     fn line(&mut self, text: &str) {
-        let minute = self.local(self.now.wall).strftime("%H:%M").to_string();
+        let minute = local(self.now.wall, &self.zone).strftime("%H:%M").to_string();
         let gutter = if self.minute.as_ref() == Some(&minute) {
             GUTTER.to_owned()
         } else {
@@ -342,12 +343,6 @@ impl Chat {
         };
         self.minute = Some(minute);
         self.ready.push(gutter + text);
-    }
-
-    fn local(&self, at: WallTime) -> Zoned {
-        let unix_ms = i64::try_from(at.unix_ms()).unwrap_or(i64::MAX);
-        let at = Timestamp::from_millisecond(unix_ms).unwrap_or(Timestamp::MAX);
-        at.to_zoned(self.zone.clone())
     }
 }
 

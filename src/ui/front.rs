@@ -23,8 +23,10 @@ use super::terminal::{self, Guard};
 use super::{Mode, Screen, editor};
 use crate::client::{Command, Event};
 use crate::command::{self, Request};
+use crate::drive::give;
 use crate::protocol::Name;
 use crate::time::Now;
+use crate::xdg;
 
 /// Terminals that can do nothing but print.
 const SIMPLE_TERMINALS: [&str; 3] = ["dumb", "cons25", "emacs"];
@@ -118,10 +120,10 @@ fn is_unicode() -> bool {
     locale.contains("utf-8") || locale.contains("utf8")
 }
 
-/// Where typed lines are remembered, by the XDG Base Directory Specification.
+/// Where typed lines are remembered.
 fn history_file() -> Option<PathBuf> {
-    let folder = |key| env::var_os(key).map(PathBuf::from).filter(|path| path.is_absolute());
-    let state = folder("XDG_STATE_HOME").or_else(|| Some(folder("HOME")?.join(".local/state")))?;
+    let variable = env::var_os;
+    let state = xdg::folder(variable("XDG_STATE_HOME"), variable("HOME"), ".local/state")?;
     Some(state.join("udpchat").join("history"))
 }
 
@@ -241,9 +243,4 @@ fn read(talk: Option<&mut Talk>, line: &str) -> Typed {
         (None, Ok(Some(request))) => Typed::Ask(request),
         (None, Err(wrong)) => Typed::Wrong(wrong.to_string()),
     }
-}
-
-async fn give(commands: &Sender<Command>, command: Command) {
-    // A node that has ended obeys nobody.
-    let _ = commands.send(command).await;
 }

@@ -7,9 +7,9 @@ mod json;
 
 use std::net::SocketAddr;
 
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use super::local::local;
 use super::show::show;
 use crate::server::{Event, GoneReason, GroupChange, Stats};
 use crate::time::WallTime;
@@ -199,9 +199,7 @@ impl OperatorScreen {
     }
 
     fn local(&self, at: WallTime, form: &str) -> String {
-        let unix_ms = i64::try_from(at.unix_ms()).unwrap_or(i64::MAX);
-        let at = Timestamp::from_millisecond(unix_ms).unwrap_or(Timestamp::MAX);
-        at.to_zoned(self.zone.clone()).strftime(form).to_string()
+        local(at, &self.zone).strftime(form).to_string()
     }
 }
 

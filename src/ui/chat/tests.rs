@@ -3,6 +3,7 @@
 use super::*;
 use crate::client::{DetourReason, Problem};
 use crate::protocol::{CastId, GroupTag, StreamId};
+use crate::time::WallTime;
 
 const PLAIN: Look = Look { color: false, unicode: true };
 
