@@ -104,13 +104,15 @@ impl<P: Plant> Server<P> {
         // All copies of a name share its letters.
         let to = self.record.accounts.get_key_value(&to).map_or(to, |(known, _)| known.clone());
         self.counters.stored += 1;
-        let (number, body) = (self.next_letter, body.into_boxed_slice());
-        let (from, stored_at) = (from.clone(), now.wall);
-        let stored_after_ms = whole_ms(self.uptime(now));
-        let group = group.map(Box::new);
-        let from_name = from.clone();
-        let letter =
-            Letter { number, id, from: from_name, stored_at, stored_after_ms, group, body };
+        let letter = Letter {
+            number: self.next_letter,
+            id,
+            from: from.clone(),
+            stored_at: now.wall,
+            stored_after_ms: whole_ms(self.uptime(now)),
+            group: group.map(Box::new),
+            body: body.into_boxed_slice(),
+        };
         self.next_letter += 1;
         if self.record.stream(&letter.key()).is_none()
             && self.record.streams().len() >= MAIL_STREAMS_MAX
@@ -121,7 +123,7 @@ impl<P: Plant> Server<P> {
         let ticket = self.change(Change::Stored { to: to.clone(), letter });
         self.undurable.insert((from.clone(), id), (ticket, to.clone()));
         self.wait_for_expiry(now.time);
-        self.journal.event_durably(Event::Stored { id, from, to });
+        self.journal.event_durably(Event::Stored { id, from: from.clone(), to });
     }
 
     /// A commit has ended: what it made durable may be handed over.

@@ -312,8 +312,7 @@ impl Record for ServerRecord {
             }
             Change::Told { key, standing } => self.set_standing(key.clone(), standing.clone(), 0),
             Change::Forgotten { key } => {
-                self.idle.remove(&(false, key.clone()));
-                self.idle.remove(&(true, key.clone()));
+                self.is_idle_no_more(key);
                 self.streams.remove(key);
             }
             Change::Ran { uptime } => self.uptime = *uptime,
@@ -327,8 +326,7 @@ impl Record for ServerRecord {
 impl ServerRecord {
     pub(super) fn keep(&mut self, to: &Name, letter: Letter) {
         let (key, seq) = (letter.key(), letter.id.seq);
-        self.idle.remove(&(false, key.clone()));
-        self.idle.remove(&(true, key.clone()));
+        self.is_idle_no_more(&key);
         let progress = self.streams.entry(key).or_insert_with(|| {
             let (settled, untold) = (seq - 1, Vec::new());
             let standing = Standing { to: to.clone(), settled, told: settled, untold };
@@ -370,9 +368,16 @@ impl ServerRecord {
         progress.standing = standing;
         progress.next = progress.next.max(progress.standing.settled + 1);
         progress.waiting -= u32::try_from(gone).unwrap_or(u32::MAX).min(progress.waiting);
-        self.idle.remove(&(!untold, key.clone()));
-        if progress.waiting == 0 {
+        let is_idle = progress.waiting == 0;
+        self.is_idle_no_more(&key);
+        if is_idle {
             self.idle.insert((untold, key));
+        }
+    }
+
+    fn is_idle_no_more(&mut self, key: &StreamKey) {
+        for untold in [false, true] {
+            self.idle.remove(&(untold, key.clone()));
         }
     }
 }

@@ -60,11 +60,7 @@ fn killed_between_showing_and_knowing_that_it_is_shown_again_and_marked() {
 #[test]
 fn killed_between_showing_and_acknowledging_it_is_acknowledged_and_not_shown_again() {
     let mut world = World::with(&["alice", "bob"]);
-    world.rule(
-        |_, sight| {
-            if sight.identity.kind == Kind::Ack { Verdict::Lose } else { Verdict::Pass }
-        },
-    );
+    world.loses_every(Kind::Ack);
     world.types("alice", "send bob one");
     world.run(Duration::from_millis(400));
     world.restart("bob");

@@ -166,11 +166,7 @@ fn a_server_without_room_takes_nothing_new_and_hands_over_what_it_has() {
     world.run(seconds(1));
     assert_eq!(unsent(&world, "alice"), [UnsentReason::DiskFull]);
     assert_eq!(problems(&world, "carol"), [Problem::ServerDiskFull]);
-    world.rule(
-        |_, sight| {
-            if sight.identity.kind == Kind::Message { Verdict::Lose } else { Verdict::Pass }
-        },
-    );
+    world.loses_every(Kind::Message);
     world.types("bob", "reg bob");
     world.run(seconds(3));
     assert_eq!(world.texts("bob"), ["one"]);

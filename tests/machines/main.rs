@@ -263,11 +263,7 @@ fn a_server_restart_is_noticed_and_nothing_saved_is_lost() {
 #[test]
 fn a_sender_that_restarts_goes_on_with_its_outbox() {
     let mut world = World::with(&["alice", "bob"]);
-    world.rule(
-        |_, sight| {
-            if sight.identity.kind == Kind::Message { Verdict::Lose } else { Verdict::Pass }
-        },
-    );
+    world.loses_every(Kind::Message);
     world.types("alice", "send bob one");
     world.types("alice", "send bob two");
     world.run(seconds(1));
@@ -282,11 +278,7 @@ fn a_sender_that_restarts_goes_on_with_its_outbox() {
 #[test]
 fn a_reader_that_restarts_shows_nothing_again() {
     let mut world = World::with(&["alice", "bob"]);
-    world.rule(
-        |_, sight| {
-            if sight.identity.kind == Kind::Ack { Verdict::Lose } else { Verdict::Pass }
-        },
-    );
+    world.loses_every(Kind::Ack);
     world.types("alice", "send bob one");
     world.run(Duration::from_millis(600));
     assert_eq!(world.texts("bob"), ["one"]);

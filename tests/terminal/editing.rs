@@ -3,17 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::common::{Process, Scratch, registered, server, texts};
-use crate::pty::{CTRL_L, CTRL_R, ENTER, LEFT, TAB, Terminal, UP, udpchat};
-
-/// A server, alice at a terminal and bob at a pipe.
-fn alice_and_bob() -> (Process, Terminal, Process) {
-    let (server, port) = server();
-    let alice = Terminal::registered("alice", port);
-    let bob = registered("bob", port);
-    alice.shows("bob is here");
-    (server, alice, bob)
-}
+use crate::common::{Scratch, registered, server, texts};
+use crate::pty::{CTRL_L, CTRL_R, ENTER, LEFT, TAB, Terminal, UP, alice_and_bob, udpchat};
 
 #[test]
 fn a_half_typed_line_and_its_cursor_survive_messages() {

@@ -9,18 +9,11 @@ use tokio::sync::mpsc;
 use udpchat::ui::Mode;
 use udpchat::ui::front::{self, Wishes};
 
-use crate::common::{Process, registered, server};
-use crate::pty::{CTRL_C, CTRL_D, CTRL_Z, Terminal, surround};
+use crate::common::{Process, server};
+use crate::pty::{CTRL_C, CTRL_D, CTRL_Z, Terminal, alice_and_bob, surround};
 
 /// Tells a copy of this program to panic.
 const PANICS: &str = "UDPCHAT_TEST_PANICS";
-
-fn alice_and_bob() -> (Process, Terminal, Process) {
-    let (server, port) = server();
-    let bob = registered("bob", port);
-    let alice = Terminal::registered("alice", port);
-    (server, alice, bob)
-}
 
 /// Bob learns it before a lease could have expired: it was said.
 fn is_gone(bob: &mut Process) {

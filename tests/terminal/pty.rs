@@ -11,7 +11,7 @@ use std::thread;
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{LocalModes, Termios, Winsize, tcgetattr, tcsetwinsize};
 
-use crate::common::{DEADLINE, Scratch, now};
+use crate::common::{DEADLINE, Process, Scratch, now, registered, server};
 
 /// Rows and columns, before anybody resizes it; those of a new emulator too.
 const SIZE: (u16, u16) = (24, 80);
@@ -48,6 +48,15 @@ struct Shown {
     screen: vt100::Parser,
     /// Everything that was ever written.
     bytes: Vec<u8>,
+}
+
+/// A server, alice at a terminal and bob at a pipe, who have both been told of each other.
+pub(crate) fn alice_and_bob() -> (Process, Terminal, Process) {
+    let (server, port) = server();
+    let alice = Terminal::registered("alice", port);
+    let bob = registered("bob", port);
+    alice.shows("bob is here");
+    (server, alice, bob)
 }
 
 impl Terminal {

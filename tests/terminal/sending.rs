@@ -1,15 +1,7 @@
 //! What becomes of a message is seen at its line, and who lines are for in the prompt.
 
-use crate::common::{Process, registered, server};
-use crate::pty::Terminal;
-
-fn alice_and_bob() -> (Process, Terminal, Process) {
-    let (server, port) = server();
-    let alice = Terminal::registered("alice", port);
-    let bob = registered("bob", port);
-    alice.shows("bob is here");
-    (server, alice, bob)
-}
+use crate::common::{registered, server};
+use crate::pty::{Terminal, alice_and_bob};
 
 #[test]
 fn a_line_is_marked_when_it_has_been_received() {

@@ -160,6 +160,15 @@ impl World {
         self.rule = Box::new(rule);
     }
 
+    /// A rule that loses every packet of a kind, and no other.
+    pub(crate) fn loses_every(&mut self, kind: PacketKind) {
+        self.rule(
+            move |_, sight| {
+                if sight.identity.kind == kind { Verdict::Lose } else { Verdict::Pass }
+            },
+        );
+    }
+
     /// A rule for the datagrams of all nodes, after the other rule has let them pass.
     pub(crate) fn wire_rule(&mut self, rule: impl FnMut(&Wire) -> Verdict + 'static) {
         self.wire_rule = Box::new(rule);
