@@ -88,7 +88,9 @@ pub(crate) fn run(options: &DemoOptions) -> anyhow::Result<bool> {
         tokio::select! {
             biased;
             never = give_once(interrupted, &user_sender, Command::Quit) => match never {},
-            Err(error) = front.obey(input, &typed_sender, &verdict.understood) => return Err(error.into()),
+            Err(error) = front.obey(input, &typed_sender, &verdict.understood) => {
+                return Err(error.into());
+            }
             never = pace.keep(typed, &user_sender, &courses) => match never {},
             result = run_server(&server.0, &clock, &mut server_commands) => result?,
             result = run_client(ECHO, &echo, server_addr, &clock, &mut echo_commands, on_echo_event)

@@ -78,7 +78,9 @@ fn run_client(options: ClientOptions) -> anyhow::Result<bool> {
         tokio::select! {
             biased;
             never = give_once(interrupted, &sender, client::Command::Quit) => match never {},
-            Err(error) = front.obey(input, &sender, &verdict.understood) => return Err(error.into()),
+            Err(error) = front.obey(input, &sender, &verdict.understood) => {
+                return Err(error.into());
+            }
             result = driven => result?,
         };
         front.end()?;
