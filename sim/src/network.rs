@@ -9,17 +9,16 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use udpchat::client::Wish;
+use udpchat::client::{self, Wish};
 use udpchat::fault::Fate;
 use udpchat::load::Load;
 use udpchat::machine::{Identity, Transmit};
 use udpchat::protocol::{GroupTag, MessageId, PacketKind};
 use udpchat::server::Snapshot;
-use udpchat::{client, server};
 
 use crate::fate::{Fates, FaultPlan, together};
 use crate::label::{Audience, HostName, Label, Labels};
-use crate::log::{Durable, Entry, Log, Miss, What};
+use crate::log::{Entry, Log, Miss, What};
 
 /// What is sent for ever.
 pub const KEEP_ALIVE: [PacketKind; 2] = [PacketKind::Ping, PacketKind::Pong];
@@ -42,8 +41,6 @@ struct State {
     on_their_way: BTreeMap<Flight, Identity>,
     next_flight: BTreeMap<HostName, u64>,
     last_talk: Duration,
-    /// What the disk of each host has that it may not have shown, by line.
-    remembered: BTreeMap<HostName, BTreeMap<u64, Label>>,
     load: BTreeMap<HostName, HostLoad>,
     disk_operations: BTreeMap<HostName, u64>,
 }
@@ -100,7 +97,6 @@ impl Network {
             on_their_way: BTreeMap::new(),
             next_flight: BTreeMap::new(),
             last_talk: Duration::ZERO,
-            remembered: BTreeMap::new(),
             load: BTreeMap::new(),
             disk_operations: BTreeMap::new(),
         };
@@ -145,55 +141,6 @@ impl Network {
             self.state.borrow_mut().labels.accepted(host, *id, (to, group), None);
         }
         self.record(at, host, What::Client(event));
-    }
-
-    /// These changes are durable on a client's disk.
-    pub fn client_has(&self, at: Duration, host: &HostName, changes: &[client::Change]) {
-        for change in changes {
-            match change {
-                client::Change::Line { number, line } if line.is_incoming() => {
-                    let Some(label) = self.label(line.id) else { continue };
-                    let mut state = self.state.borrow_mut();
-                    let remembered = state.remembered.entry(host.clone()).or_default();
-                    remembered.insert(*number, label.clone());
-                    drop(state);
-                    self.record(at, host, What::Durable(Durable::Remembered(label)));
-                }
-                client::Change::Displayed { next } => {
-                    let mut state = self.state.borrow_mut();
-                    let remembered = state.remembered.entry(host.clone()).or_default();
-                    let later = remembered.split_off(next);
-                    let displayed = std::mem::replace(remembered, later);
-                    drop(state);
-                    for label in displayed.into_values() {
-                        self.record(at, host, What::Durable(Durable::Displayed(label)));
-                    }
-                }
-                _ => {}
-            }
-        }
-    }
-
-    /// These changes are durable on the server's disk.
-    pub fn server_has(&self, at: Duration, host: &HostName, changes: &[server::Change]) {
-        for change in changes {
-            match change {
-                server::Change::Stored { letter, .. } => {
-                    if let Some(label) = self.label(letter.id) {
-                        self.record(at, host, What::Durable(Durable::Stored(label)));
-                    }
-                }
-                server::Change::Joined { group, member } => {
-                    let (group, member) = (group.clone(), member.clone());
-                    self.record(at, host, What::Durable(Durable::Joined { group, member }));
-                }
-                server::Change::Left { group, member } => {
-                    let (group, member) = (group.clone(), member.clone());
-                    self.record(at, host, What::Durable(Durable::Left { group, member }));
-                }
-                _ => {}
-            }
-        }
     }
 
     /// What this message is called.

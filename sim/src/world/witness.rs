@@ -30,6 +30,8 @@ pub(super) struct OnClient {
     host: HostName,
     /// The stream to each recipient, as it was written last.
     streams: RefCell<BTreeMap<Name, StreamId>>,
+    /// What it remembers and does not know to have shown, by the number of its line.
+    remembered: RefCell<BTreeMap<u64, Label>>,
 }
 
 impl OnServer {
@@ -40,7 +42,7 @@ impl OnServer {
 
 impl OnClient {
     pub(super) fn new(network: Rc<Network>, host: HostName) -> Self {
-        Self { network, host, streams: RefCell::default() }
+        Self { network, host, streams: RefCell::default(), remembered: RefCell::default() }
     }
 }
 
@@ -48,21 +50,32 @@ impl Witness<ServerRecord> for OnServer {
     fn writes(&self, _: &[server::Change]) {}
 
     fn has(&self, changes: &[server::Change]) {
-        self.network.server_has(elapsed(), &self.host, changes);
         for change in changes {
             match change {
-                server::Change::Settled { key, standing, letters } => {
-                    for seq in (1..=standing.settled).rev().take(letters.len()) {
-                        self.delivered(MessageId { stream: key.stream, seq });
+                server::Change::Stored { letter, .. } => {
+                    if let Some(label) = self.network.label(letter.id) {
+                        self.says(Durable::Stored(label));
                     }
                 }
                 server::Change::Joined { group, member } => {
+                    let (group, member) = (group.clone(), member.clone());
                     self.members.borrow_mut().insert((group.clone(), member.clone()));
+                    self.says(Durable::Joined { group, member });
                 }
                 server::Change::Left { group, member } => {
+                    let (group, member) = (group.clone(), member.clone());
                     self.members.borrow_mut().remove(&(group.clone(), member.clone()));
+                    self.says(Durable::Left { group, member });
                 }
                 _ => {}
+            }
+        }
+        // First what has come, then what has gone.
+        for change in changes {
+            if let server::Change::Settled { key, standing, letters } = change {
+                for seq in (1..=standing.settled).rev().take(letters.len()) {
+                    self.delivered(MessageId { stream: key.stream, seq });
+                }
             }
         }
     }
@@ -124,7 +137,23 @@ impl Witness<ClientRecord> for OnClient {
     }
 
     fn has(&self, changes: &[client::Change]) {
-        self.network.client_has(elapsed(), &self.host, changes);
+        // First what has come, then what is to go.
+        for change in changes {
+            match change {
+                client::Change::Line { number, line } if line.is_incoming() => {
+                    let Some(label) = self.network.label(line.id) else { continue };
+                    self.remembered.borrow_mut().insert(*number, label.clone());
+                    self.says(Durable::Remembered(label));
+                }
+                client::Change::Displayed { next } => {
+                    let later = self.remembered.borrow_mut().split_off(next);
+                    for label in self.remembered.replace(later).into_values() {
+                        self.says(Durable::Displayed(label));
+                    }
+                }
+                _ => {}
+            }
+        }
         for change in changes {
             let durable = match change {
                 client::Change::Typed { id, .. } => self.network.label(*id).map(Durable::Typed),
@@ -132,7 +161,7 @@ impl Witness<ClientRecord> for OnClient {
                 _ => None,
             };
             if let Some(durable) = durable {
-                self.network.record(elapsed(), &self.host, What::Durable(durable));
+                self.says(durable);
             }
         }
     }
@@ -151,6 +180,10 @@ impl Witness<ClientRecord> for OnClient {
 }
 
 impl OnClient {
+    fn says(&self, durable: Durable) {
+        self.network.record(elapsed(), &self.host, What::Durable(durable));
+    }
+
     fn label(&self, to: &Name, seq: u64) -> Option<Label> {
         let stream = self.streams.borrow().get(to).copied()?;
         self.network.label(MessageId { stream, seq })
