@@ -58,10 +58,17 @@ pub enum OpenError {
     },
     /// A row is none.
     #[error("it is damaged: {0}")]
-    Row(#[from] BadRow),
+    Row(BadRow),
     /// The medium fails.
     #[error("{0}")]
     Io(io::Error),
+}
+
+impl From<BadRow> for OpenError {
+    // It says all that the row's error says: as its source that would be told twice.
+    fn from(bad: BadRow) -> Self {
+        Self::Row(bad)
+    }
 }
 
 /// Sizes, for people.

@@ -48,7 +48,7 @@ pub enum FolderError {
     #[error("another udpchat is using it; stop that one, or give another folder with --data")]
     InUse,
     /// The file system does not let it.
-    #[error("{0}")]
+    #[error(transparent)]
     Io(#[from] io::Error),
 }
 

@@ -97,6 +97,17 @@ fn a_store_in_use_is_refused() {
 }
 
 #[test]
+fn a_folder_that_cannot_be_made_is_refused_with_its_reason_once() {
+    let scratch = Scratch::new();
+    let file = scratch.path("file");
+    fs::write(&file, "no folder").unwrap();
+    let ended = Process::start(&["-s", &free_port().to_string(), "--data", &file]).ended();
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.errors.starts_with("udpchat: cannot use the data folder "), "{ended:?}");
+    assert_eq!(ended.errors.matches("os error").count(), 1, "{ended:?}");
+}
+
+#[test]
 fn what_is_no_store_is_refused() {
     let scratch = Scratch::new();
     let missing = scratch.path("missing");
