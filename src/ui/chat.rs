@@ -188,6 +188,22 @@ impl Chat {
         self.echo = to.map(|to| Echo { to, sent: None, mark: None });
     }
 
+    /// There are no more lines to type, and what comes now stands below the last one: an outcome
+    /// that has not been drawn there is told in words.
+    pub(super) fn prompt_gone(&mut self) {
+        let Some(Echo { to, mark: Some(mark), .. }) = self.echo.take() else { return };
+        match mark {
+            Mark::Received => *self.held.received.entry(to).or_default() += 1,
+            // The first of a recipient is told in words beside its mark.
+            Mark::Saved => {
+                self.held.saved.entry(to).or_insert(1);
+            }
+            // In words in any case.
+            Mark::Pending | Mark::Unsent => {}
+        }
+        self.release();
+    }
+
     /// How many messages have no outcome yet.
     pub(super) fn pending(&self) -> usize {
         self.pending.len()

@@ -9,6 +9,7 @@
 
 use std::io::{self, Write};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use super::chat::{Chat, HOLD};
@@ -61,7 +62,7 @@ enum Editor {
     Between,
     /// A line is being edited: it writes when woken.
     Editing,
-    /// It has ended: others may write.
+    /// It writes no more: others may.
     Gone,
 }
 
@@ -122,17 +123,33 @@ impl Desk {
             .0
     }
 
-    /// Shows what is left.
+    /// Waits until the editor writes no more.
+    fn wait_for_editor<'a>(
+        &self,
+        state: MutexGuard<'a, State>,
+        limit: Duration,
+    ) -> MutexGuard<'a, State> {
+        self.changed
+            .wait_timeout_while(state, limit, |state| state.editor != Editor::Gone)
+            .unwrap_or_else(PoisonError::into_inner)
+            .0
+    }
+
+    /// Shows what is left. Nothing is written after this has returned, and no setting changed: the
+    /// editor, which may be about to begin a line, has ended. Once is enough.
     ///
     /// # Errors
     ///
     /// As for [`Self::show`].
     pub(super) fn end(&self) -> io::Result<()> {
         let mut state = self.lock();
-        state.closing = true;
+        if std::mem::replace(&mut state.closing, true) {
+            return Ok(());
+        }
         state.chat.release();
         self.changed.notify_all();
-        let mut state = self.wait_for_draw(state, LAST_LINES_WITHIN);
+        let state = self.wait_for_draw(state, LAST_LINES_WITHIN);
+        let mut state = self.wait_for_editor(state, LAST_LINES_WITHIN);
         if state.chat.ready() > 0 {
             state.write()?;
         }
@@ -162,14 +179,24 @@ impl Desk {
         complete::completions(&self.lock().talk, line, cursor)
     }
 
-    /// What the editor must write at the beginning of its row, now.
-    pub(super) fn draw(&self) -> String {
+    /// What the editor must write at the beginning of its row, now; the rest of the row it knows.
+    /// At the end all is written here, and the editor's thread kept for ever: nobody could tell
+    /// when it has written a row, and the terminal is to be left below the last one.
+    pub(super) fn draw(&self, rest: impl FnOnce() -> String) -> String {
         let mut state = self.lock();
         state.editor = Editor::Editing;
         state.draws += 1;
         state.slow = false;
         let text = state.chat.draw();
+        let closing = state.closing;
+        drop(state);
         self.changed.notify_all();
+        if closing {
+            self.editor_gone(write(&(text + &rest())).err());
+            loop {
+                thread::park();
+            }
+        }
         text
     }
 
@@ -183,6 +210,7 @@ impl Desk {
     pub(super) fn editor_gone(&self, failed: Option<io::Error>) {
         let mut state = self.lock();
         state.editor = Editor::Gone;
+        state.chat.prompt_gone();
         state.failed = state.failed.take().or(failed);
         self.changed.notify_all();
     }
@@ -233,7 +261,8 @@ impl Desk {
         let mut state = self.lock();
         loop {
             let draws = state.draws;
-            if state.editor == Editor::Editing && state.chat.ready() > 0 {
+            let awaited = state.chat.ready() > 0 || state.closing;
+            if state.editor == Editor::Editing && awaited {
                 drop(state);
                 let woken = wake(WAKE);
                 state = self.lock();
@@ -286,8 +315,12 @@ impl State {
 
     /// Writes without the editor.
     fn write(&mut self) -> io::Result<()> {
-        let mut out = io::stdout().lock();
-        out.write_all(self.chat.lines().as_bytes())?;
-        out.flush()
+        write(&self.chat.lines())
     }
+}
+
+fn write(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
 }

@@ -241,8 +241,11 @@ impl Highlighter for Face {
         prompt: &'p str,
         is_ours: bool,
     ) -> Cow<'b, str> {
-        let above = self.desk.draw();
         let prompt = if is_ours { self.desk.painted_prompt() } else { prompt.to_owned() };
+        let above = self.desk.draw(|| {
+            let line = self.line.borrow();
+            format!("{prompt}{}", self.highlight(&line, line.len()))
+        });
         Cow::Owned(above + &prompt)
     }
 

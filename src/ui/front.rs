@@ -127,6 +127,16 @@ fn history_file() -> Option<PathBuf> {
     Some(state.join("udpchat").join("history"))
 }
 
+impl Drop for Front {
+    /// After an error or a panic nobody may have said that this is the end.
+    fn drop(&mut self) {
+        if let Shown::Desk { desk, .. } = &self.0 {
+            // Whether the last lines were shown is of no interest any more.
+            let _ = desk.end();
+        }
+    }
+}
+
 impl Front {
     /// Shows an event.
     ///

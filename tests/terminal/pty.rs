@@ -68,10 +68,12 @@ impl Terminal {
         Self::start(command)
     }
 
-    /// The same, registered and at its prompt.
+    /// The same, registered, with the first table, and at its prompt.
     pub(crate) fn registered(name: &str, port: u16) -> Self {
         let terminal = Self::client(name, port);
         terminal.shows("you are now registered");
+        terminal
+            .wait("table", |screen| screen.contains("else is here") || screen.contains("here: "));
         terminal.prompts(&format!("› {name}:"));
         terminal
     }

@@ -208,6 +208,16 @@ fn a_mark_needs_its_line_directly_above_and_lately_typed() {
 }
 
 #[test]
+fn a_mark_that_comes_too_late_to_be_drawn_is_told_in_words() {
+    let mut stage = Stage::new();
+    stage.types("bob", 1);
+    stage.received(1);
+    stage.chat.prompt_gone();
+    insta::assert_snapshot!(stage.chat.lines());
+    assert_eq!(stage.chat.ready(), 0);
+}
+
+#[test]
 fn who_comes_and_goes_is_told_in_one_line_and_not_at_all_if_nothing_remains() {
     let mut stage = Stage::new();
     stage.table(&["alice", "bob"]);
