@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use udpchat::protocol::limits::SENDER_LETTERS_MAX;
 use udpchat::protocol::{
     Cookie, MessageId, Name, Nonce, Packet, SessionId, StoreId, StreamId, Token, envelope, hello,
 };
@@ -26,13 +27,18 @@ use udpchat::time::WallTime;
 
 /// As in the measurements that the engine was chosen by.
 const TEXT: [u8; 200] = [b'x'; 200];
-/// One stream each: as many can be outstanding at once.
-const READERS: usize = 1_024;
-/// Fewer than a server keeps for all of them.
-const SAVES_MAX: usize = 120_000;
+/// One stream each: more than are ever outstanding at once.
+const READERS: usize = 2_048;
+/// So many that the server refuses none of them for what it keeps already.
+const SENDERS: usize = 40;
+/// Fewer than a server keeps of all of them.
+const SAVES_MAX: usize = SENDERS * SENDER_LETTERS_MAX * 9 / 10;
 const MEASURED: Duration = Duration::from_secs(3);
 /// A datagram that has not been answered by then is taken for lost.
 const PATIENCE: Duration = Duration::from_millis(200);
+/// As the server's: more than fit a usual one may be answered at once.
+#[cfg(unix)]
+const SOCKET_BUFFER: usize = 4 << 20;
 /// The requirement of the big store.
 const MANY_LETTERS: u64 = 1_000_000;
 const MANY_READERS: u64 = 100_000;
@@ -193,37 +199,60 @@ impl Drop for Server {
     }
 }
 
-/// A client that knows no more than it must.
+/// Clients that share a socket and know no more than they must.
 struct Client {
     socket: UdpSocket,
-    session: SessionId,
+    cookie: Cookie,
+    sessions: Vec<SessionId>,
     buffer: [u8; 2_048],
 }
 
 impl Client {
     fn register(address: SocketAddr, name: &str) -> Self {
+        let mut client = Self::reach(address);
+        client.add(name);
+        client
+    }
+
+    /// Waits until the server answers.
+    fn reach(address: SocketAddr) -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.connect(address).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        let mut client = Self { socket, session: SessionId(0), buffer: [0; 2_048] };
-        let cookie = loop {
+        #[cfg(unix)]
+        rustix::net::sockopt::set_socket_recv_buffer_size(&socket, SOCKET_BUFFER).unwrap();
+        let mut client = Self { socket, cookie: Cookie(0), sessions: vec![], buffer: [0; 2_048] };
+        client.cookie = loop {
             // A server that has not started yet answers nothing.
             let _ = client.socket.send(&hello::encode(Nonce(1)));
             if let Some(Packet::Challenge { cookie, .. }) = client.receive() {
                 break cookie;
             }
         };
-        client.session = client.registered(name, cookie);
         client
     }
 
-    fn registered(&mut self, name: &str, cookie: Cookie) -> SessionId {
+    /// Registers one more name.
+    fn add(&mut self, name: &str) {
         let name: Name = name.parse().unwrap();
-        loop {
-            let (name, token) = (name.clone(), Token(7));
-            self.send(&Packet::Register { name, token, registration: 1, cookie }, b"");
+        let session = loop {
+            let (name, cookie) = (name.clone(), self.cookie);
+            let register = Packet::Register { name, token: Token(7), registration: 1, cookie };
+            self.send(&register, b"");
             if let Some(Packet::Registered { session, .. }) = self.receive() {
-                return session;
+                break session;
+            }
+        };
+        self.sessions.push(session);
+    }
+
+    /// Waits until the server has told everything that there is to tell.
+    fn settle(&mut self) {
+        while let Some(packet) = self.receive() {
+            if let Packet::Table { table, to: version, .. } = packet {
+                for session in self.sessions.clone() {
+                    self.send(&Packet::TableAck { session, table, version }, b"");
+                }
             }
         }
     }
@@ -239,7 +268,8 @@ impl Client {
     }
 
     fn save(&self, stream: u64, seq: u64) {
-        let (session, to, stream) = (self.session, name(stream), StreamId(stream));
+        let session = self.sessions[usize::try_from(stream).unwrap() % SENDERS];
+        let (to, stream) = (name(stream), StreamId(stream));
         let save =
             Packet::Save { session, to, stream, seq, base: 1, unreachable: false, group: None };
         self.send(&save, &TEXT);
@@ -248,12 +278,18 @@ impl Client {
 
 /// Saves per second with so many outstanding, each of another stream.
 fn saves(address: SocketAddr, outstanding: usize) -> f64 {
-    let mut client = Client::register(address, "sender");
+    let mut client = Client::register(address, "s0");
+    (1..SENDERS).for_each(|number| client.add(&format!("s{number}")));
+    client.settle();
     // By turns, so that no mailbox is full before all are.
     let mut idle: VecDeque<(u64, u64)> = (0..READERS as u64).map(|stream| (stream, 1)).collect();
     let mut waiting: BTreeMap<u64, u64> = idle.drain(..outstanding).collect();
     let begin = now();
-    waiting.iter().for_each(|(stream, seq)| client.save(*stream, *seq));
+    let mut sent = VecDeque::new();
+    for (stream, seq) in &waiting {
+        client.save(*stream, *seq);
+        sent.push_back((begin, *stream, *seq));
+    }
     let mut count = 0;
     while begin.elapsed() < MEASURED && count < SAVES_MAX {
         match client.receive() {
@@ -264,10 +300,21 @@ fn saves(address: SocketAddr, outstanding: usize) -> f64 {
                 let (stream, seq) = idle.pop_front().unwrap();
                 waiting.insert(stream, seq);
                 client.save(stream, seq);
+                sent.push_back((now(), stream, seq));
             }
             Some(Packet::NotSaved { reason, .. }) => panic!("not saved: {reason:?}"),
-            Some(_) => {}
-            None => waiting.iter().for_each(|(stream, seq)| client.save(*stream, *seq)),
+            _ => {}
+        }
+        while let Some((at, stream, seq)) = sent.front().copied() {
+            let answered = waiting.get(&stream) != Some(&seq);
+            if !answered && at.elapsed() < PATIENCE {
+                break;
+            }
+            sent.pop_front();
+            if !answered {
+                client.save(stream, seq);
+                sent.push_back((now(), stream, seq));
+            }
         }
     }
     per_second(count, begin)
@@ -275,7 +322,7 @@ fn saves(address: SocketAddr, outstanding: usize) -> f64 {
 
 /// What a ping takes, while `busy` holds, or a hundred times.
 fn median_ping(client: &mut Client, busy: &AtomicBool) -> Duration {
-    let ping = Packet::Ping { session: client.session };
+    let ping = Packet::Ping { session: client.sessions[0] };
     let mut times = Vec::new();
     while times.len() < 100 || busy.load(Ordering::Relaxed) {
         let begin = now();
@@ -348,4 +395,21 @@ fn big_store(folder: &Path) {
         );
         drop((database, record));
     }
+    #[cfg(target_os = "linux")]
+    memory(&path, &folder.join("empty"));
+}
+
+/// What a server needs for each stored message, by what it needs more than one without any.
+#[cfg(target_os = "linux")]
+fn memory(big: &Path, empty: &Path) {
+    let resident = |folder| {
+        let server = Server::start(folder);
+        Client::reach(server.address);
+        let status = fs::read_to_string(format!("/proc/{}/status", server.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() << 10
+    };
+    let bytes = resident(big) - resident(empty);
+    let beside = bytes / MANY_LETTERS - TEXT.len() as u64;
+    println!("\nmemory: {} MB, {beside} bytes a message beyond its text", bytes >> 20);
 }

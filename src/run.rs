@@ -59,7 +59,7 @@ fn run_client(options: ClientOptions) -> anyhow::Result<bool> {
         }
         let usual = format!("client-{}", options.name.as_str().to_ascii_lowercase());
         let (mut store, record) = Keeper::open(&options.data, &usual, fresh)?;
-        let port = transport.local_addr()?.port();
+        let port = transport.local_addr().port();
         let config = ClientConfig { name: options.name, server, port };
         let (front, input) = front::open(wishes).context("cannot use the terminal")?;
         let verdict = Verdict::new(mode);

@@ -50,7 +50,7 @@ pub(crate) fn run(options: &ServerOptions) -> anyhow::Result<()> {
         let clock = SystemClock::start();
         let screen = OperatorScreen::new(options.style, TimeZone::system(), clock.now().wall);
         let screen = RefCell::new(screen);
-        print(&screen.borrow_mut().listening(transport.local_addr()?))?;
+        print(&screen.borrow_mut().listening(transport.local_addr()))?;
         let surroundings = Surroundings {
             transport: &transport,
             store: &mut store,

@@ -10,6 +10,8 @@ pub mod folder;
 pub mod medium;
 pub(crate) mod row;
 mod rows;
+#[cfg(target_os = "linux")]
+mod solid;
 mod thread;
 
 use std::io;

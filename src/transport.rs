@@ -7,6 +7,10 @@ use tokio::net::UdpSocket;
 
 use crate::machine::{Socket, Transmit};
 
+/// How many bytes may wait to be received, if the system allows as much. Small datagrams count for
+/// more than three times what they carry: a usual buffer is full with fewer than 300 of them.
+const SOCKET_BUFFER: usize = 4 << 20;
+
 /// A way to send and receive datagrams. Faults and recording are decorators of it.
 pub trait Transport {
     /// Waits for the next datagram and puts it into `buffer`. Cancel safe.
@@ -34,8 +38,15 @@ pub struct Received {
 /// Real UDP: one socket for a client, two for a server.
 #[derive(Debug)]
 pub struct UdpTransport {
-    main: UdpSocket,
-    second: Option<UdpSocket>,
+    main: Bound,
+    second: Option<Bound>,
+}
+
+/// A socket, and where it is bound, which never changes.
+#[derive(Debug)]
+struct Bound {
+    socket: UdpSocket,
+    local: SocketAddr,
 }
 
 impl UdpTransport {
@@ -60,23 +71,26 @@ impl UdpTransport {
     }
 
     /// Where the main socket is bound.
-    ///
-    /// # Errors
-    ///
-    /// The operating system's.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.main.local_addr()
+    #[must_use]
+    pub const fn local_addr(&self) -> SocketAddr {
+        self.main.local
     }
 }
 
 impl UdpTransport {
+    fn bound(&self, socket: Socket) -> &Bound {
+        match (socket, &self.second) {
+            (Socket::Second, Some(second)) => second,
+            _ => &self.main,
+        }
+    }
+
     /// Whether a datagram claims to come from here: a forged one would make a node talk to itself
     /// (docs/original.md, failure 51).
     fn is_own(&self, from: SocketAddr) -> bool {
-        let sockets = [Some(&self.main), self.second.as_ref()].into_iter().flatten();
-        let mut own_ports = sockets.filter_map(|socket| socket.local_addr().ok());
+        let mut sockets = [Some(&self.main), self.second.as_ref()].into_iter().flatten();
         // Only an address of this machine can be bound.
-        own_ports.any(|local| local.port() == from.port())
+        sockets.any(|own| own.local.port() == from.port())
             && std::net::UdpSocket::bind((from.ip(), 0)).is_ok()
     }
 }
@@ -86,21 +100,17 @@ impl Transport for UdpTransport {
         loop {
             let ready = async {
                 match &self.second {
-                    None => self.main.readable().await.map(|()| Socket::Main),
+                    None => self.main.socket.readable().await.map(|()| Socket::Main),
                     Some(second) => tokio::select! {
                         biased;
-                        result = self.main.readable() => result.map(|()| Socket::Main),
-                        result = second.readable() => result.map(|()| Socket::Second),
+                        result = self.main.socket.readable() => result.map(|()| Socket::Main),
+                        result = second.socket.readable() => result.map(|()| Socket::Second),
                     },
                 }
             };
             let socket = ready.await?;
-            let from_socket = match (socket, &self.second) {
-                (Socket::Second, Some(second)) => second,
-                _ => &self.main,
-            };
             // An error here is the network's answer to an earlier datagram, or nothing to read.
-            if let Ok((length, from)) = from_socket.try_recv_from(buffer)
+            if let Ok((length, from)) = self.bound(socket).socket.try_recv_from(buffer)
                 && !self.is_own(canonical(from))
             {
                 return Ok(Received { socket, length, from: canonical(from) });
@@ -109,26 +119,26 @@ impl Transport for UdpTransport {
     }
 
     async fn send(&self, transmit: &Transmit) {
-        let socket = match (transmit.socket, &self.second) {
-            (Socket::Second, Some(second)) => second,
-            _ => &self.main,
-        };
-        let Ok(local) = socket.local_addr() else { return };
+        let Bound { socket, local } = self.bound(transmit.socket);
         // Unreachable, refused, too long: all of it is loss, which the protocol is made for.
-        let _ = socket.send_to(&transmit.bytes, for_family(transmit.to, local)).await;
+        let _ = socket.send_to(&transmit.bytes, for_family(transmit.to, *local)).await;
     }
 }
 
-async fn bind(ip: Option<IpAddr>, port: u16) -> io::Result<UdpSocket> {
-    match ip {
-        Some(ip) => UdpSocket::bind((ip, port)).await,
+async fn bind(ip: Option<IpAddr>, port: u16) -> io::Result<Bound> {
+    let socket = match ip {
+        Some(ip) => UdpSocket::bind((ip, port)).await?,
         None => match UdpSocket::bind((Ipv6Addr::UNSPECIFIED, port)).await {
             Err(error) if error.kind() != io::ErrorKind::AddrInUse => {
-                UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).await
+                UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).await?
             }
-            result => result,
+            result => result?,
         },
-    }
+    };
+    // A smaller buffer loses more datagrams, and is as right as this one.
+    #[cfg(unix)]
+    let _ = rustix::net::sockopt::set_socket_recv_buffer_size(&socket, SOCKET_BUFFER);
+    Ok(Bound { local: socket.local_addr()?, socket })
 }
 
 /// The address as everybody writes it: a socket for both families sees IPv4 mapped into IPv6.
@@ -157,8 +167,8 @@ mod tests {
     #[tokio::test]
     async fn nobody_talks_to_itself() {
         let transport = UdpTransport::bind(Some(Ipv4Addr::LOCALHOST.into()), 0).await.unwrap();
-        let own = transport.local_addr().unwrap();
-        transport.main.send_to(b"me", own).await.unwrap();
+        let own = transport.local_addr();
+        transport.main.socket.send_to(b"me", own).await.unwrap();
         let other = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         other.send_to(b"you", own).await.unwrap();
         let mut buffer = [0; 16];

@@ -15,7 +15,7 @@ use super::rows::{BadRow, RowChange, Rows};
 
 /// Memory for pages read and pages to be written. A record is in memory anyway, so the database
 /// is read once, at the start; afterwards this must hold what the commits touch again and again.
-const CACHE_BYTES: usize = 16 << 20;
+const CACHE_BYTES: usize = 8 << 20;
 
 /// The head: what the file says of itself. Never changed by a format.
 const HEAD: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("head");

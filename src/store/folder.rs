@@ -6,9 +6,12 @@ use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use redb::backends::FileBackend;
-
 use super::medium::{Medium, is_full};
+
+#[cfg(target_os = "linux")]
+use super::solid::SolidFile as StoreFile;
+#[cfg(not(target_os = "linux"))]
+use redb::backends::FileBackend as StoreFile;
 
 /// The database.
 const STORE: &str = "store.redb";
@@ -93,16 +96,16 @@ impl Folder {
         Ok(fs::metadata(self.path.join(STORE))?.len())
     }
 
-    fn open_for_database(&self, name: &str, options: &mut OpenOptions) -> io::Result<FileBackend> {
+    fn open_for_database(&self, name: &str, options: &mut OpenOptions) -> io::Result<StoreFile> {
         let file = options.read(true).write(true).open(self.path.join(name))?;
-        FileBackend::new(file).map_err(io::Error::other)
+        StoreFile::new(file).map_err(io::Error::other)
     }
 }
 
 impl Medium for Folder {
-    type File = FileBackend;
+    type File = StoreFile;
 
-    fn open(&mut self) -> io::Result<Option<FileBackend>> {
+    fn open(&mut self) -> io::Result<Option<StoreFile>> {
         match self.open_for_database(STORE, &mut options()) {
             Ok(file) => Ok(Some(file)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -110,7 +113,7 @@ impl Medium for Folder {
         }
     }
 
-    fn create(&mut self) -> io::Result<FileBackend> {
+    fn create(&mut self) -> io::Result<StoreFile> {
         self.open_for_database(UNPUBLISHED, options().create(true).truncate(true))
     }
 
