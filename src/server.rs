@@ -323,7 +323,10 @@ impl<P: Plant> Machine for Server<P> {
     }
 
     fn handle_committed(&mut self, now: Now, room: Room) {
-        self.room = room;
+        if self.room != room {
+            self.room = room;
+            self.journal.event_durably(Event::Room(room));
+        }
         match room {
             Room::Low => self.timers.set(Timer::Room, now.time + ROOM_AGAIN),
             Room::Plenty => self.timers.clear(&Timer::Room),

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use udpchat::fault::Damage;
 use udpchat::protocol::{Name, PacketKind};
+use udpchat::store::Room;
 use udpchat::{client, server};
 
 pub use disk::{Durable, Found};
@@ -280,6 +281,8 @@ impl Log {
             Event::HandedOver { id, to, count } => {
                 format!("* handed over to {to}: {count} up to {}", self.label(*id))
             }
+            Event::Room(Room::Low) => "* the disk is full".to_owned(),
+            Event::Room(Room::Plenty) => "* there is room on the disk again".to_owned(),
             Event::Stats(stats) => format!("* {stats:?}"),
             Event::Expired { id, to, count, .. } => {
                 format!("* expired for {to}: {count} up to {}", self.label(*id))

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io::IsTerminal;
+use std::io::{ErrorKind, IsTerminal, Write as _};
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::process::ExitCode;
@@ -24,6 +24,15 @@ use sim::scenario::Scenario;
 use sim::score::table::Scored;
 use sim::workload;
 
+/// `print!`, for an output that nobody may read any more: then there is nothing left to do.
+macro_rules! put {
+    ($($text:tt)*) => {
+        if let Err(error) = write!(std::io::stdout(), $($text)*) {
+            give_up(&error);
+        }
+    };
+}
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     ExitCode::from(match &cli.command {
@@ -38,6 +47,14 @@ fn main() -> ExitCode {
             files.iter().map(|file| u8::from(read(file).is_none()) * EXIT_USAGE).max().unwrap_or(0)
         }
     })
+}
+
+/// A broken pipe needs no words.
+fn give_up(error: &std::io::Error) -> ! {
+    if error.kind() != ErrorKind::BrokenPipe {
+        eprintln!("cannot print: {error}");
+    }
+    std::process::exit(EXIT_USAGE.into());
 }
 
 /// Prints the man page.
@@ -68,9 +85,9 @@ fn score(asked: &Score) -> u8 {
     };
     let score = sim::score::table::Score { result, canary, wall: begun.elapsed() };
     if asked.json {
-        println!("{}", score.to_json());
+        put!("{}\n", score.to_json());
     } else {
-        print!("{}", score.to_text());
+        put!("{}", score.to_text());
     }
     if score.passed() { EXIT_HELD } else { EXIT_VIOLATED }
 }
@@ -79,12 +96,12 @@ fn explore(asked: &Explore) -> u8 {
     // Any number will do; printed first, so that the run can be had again.
     let first = asked.seed.unwrap_or_else(|| RandomState::new().build_hasher().finish() >> 32);
     if !asked.json {
-        print!("{}", opening(asked, first, BUDGET));
+        put!("{}", opening(asked, first, BUDGET));
     }
     if asked.log {
         let setting = asked.setting();
         let plan = workload::plan(first, &setting.size, &setting.profile_of(first));
-        print!(
+        put!(
             "\n{}",
             sim::world::run_with(&plan, &Planted::new(setting.bug)).log.to_text(Detail::Everything)
         );
@@ -104,13 +121,13 @@ fn explore(asked: &Explore) -> u8 {
     let whole = if asked.json { keep_others(asked, &trials, &smallest) } else { BTreeMap::new() };
     let report = Report { asked, trials: &trials, smallest: &smallest, whole: &whole, wall };
     if asked.json {
-        println!("{}", report.to_json());
+        put!("{}\n", report.to_json());
     } else {
-        print!("{}", report.to_text());
+        put!("{}", report.to_text());
         for smallest in shrink_failures(asked, &trials) {
-            println!("{smallest}");
+            put!("{smallest}\n");
         }
-        print!("{}", report.closing());
+        put!("{}", report.closing());
     }
     report.exit_code()
 }
@@ -183,11 +200,11 @@ fn shrink(what: &str, into: Option<&Path>, asked: &Explore) -> u8 {
     };
     match smallest(&plan, into, asked) {
         None => {
-            println!("{what} breaks no promise; there is nothing to shrink.");
+            put!("{what} breaks no promise; there is nothing to shrink.\n");
             EXIT_HELD
         }
         Some(smallest) => {
-            println!("{smallest}");
+            put!("{smallest}\n");
             EXIT_VIOLATED
         }
     }
@@ -241,11 +258,11 @@ fn replay(file: &Path, detail: Detail) -> u8 {
     let Some(scenario) = read(file) else { return EXIT_USAGE };
     let plan = scenario.plan();
     let outcome = sim::world::run(&plan);
-    print!("{}\n\n{}", scenario.about, outcome.log.to_text(detail));
+    put!("{}\n\n{}", scenario.about, outcome.log.to_text(detail));
     let violations = sim::check::check(&plan, &outcome);
     for violation in &violations {
         let at = Duration::as_secs_f64(&violation.at);
-        println!("\nVIOLATED at {at:.3} s, {}: {}", violation.checker, violation.what);
+        put!("\nVIOLATED at {at:.3} s, {}: {}\n", violation.checker, violation.what);
     }
     if violations.is_empty() { EXIT_HELD } else { EXIT_VIOLATED }
 }

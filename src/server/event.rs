@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use super::Stats;
 use crate::protocol::{MessageId, Name};
+use crate::store::Room;
 
 /// What the operator wants of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +81,8 @@ pub enum Event {
         /// What happened.
         what: GroupChange,
     },
+    /// There is little room in the store from now on, or enough again.
+    Room(Room),
     /// The answer to [`Command::Stats`].
     Stats(Stats),
 }

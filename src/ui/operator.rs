@@ -12,6 +12,7 @@ use jiff::tz::TimeZone;
 use super::local::local;
 use super::show::show;
 use crate::server::{Event, GoneReason, GroupChange, Stats};
+use crate::store::Room;
 use crate::time::WallTime;
 use json::What;
 
@@ -113,6 +114,8 @@ impl OperatorScreen {
                 let text = self.stats(stats);
                 self.line(at, &text)
             }
+            // Somebody has to do something about it.
+            (Style::Quiet, Event::Room(_)) => Told::Beside(describe(event)),
             (Style::Quiet, _) => Told::Nothing,
             (Style::Lines, _) => self.line(at, &describe(event)),
         }
@@ -231,6 +234,12 @@ fn describe(event: &Event) -> String {
             };
             format!("{member} {verb} the group {group}")
         }
+        Event::Room(Room::Low) => {
+            "the disk is full: new messages are refused until there is room".to_owned()
+        }
+        Event::Room(Room::Plenty) => {
+            "there is room on the disk: messages are taken again".to_owned()
+        }
         Event::Stats(stats) => format!("{stats:?}"),
     }
 }
@@ -272,6 +281,8 @@ mod tests {
             Event::Gone { name: name("bob"), reason: GoneReason::Silent },
             Event::Stored { id, from: name("alice"), to: name("bob") },
             Event::HandedOver { id, to: name("bob"), count: 2 },
+            Event::Room(Room::Low),
+            Event::Room(Room::Plenty),
             Event::Stats(Stats { here: 1, known: 3, letters: 5, counters }),
         ]
     }
@@ -300,6 +311,8 @@ mod tests {
                 "13:45:42 bob is away: does not answer",
                 "13:45:42 stored 00000000000000ab-7 from alice for bob",
                 "13:45:42 handed 2 messages over to bob, up to 00000000000000ab-7",
+                "13:45:42 the disk is full: new messages are refused until there is room",
+                "13:45:42 there is room on the disk: messages are taken again",
                 "13:45:42 since 2026-01-02 13:45:41:\n         clients: 1 here, 3 known\n         \
                  messages: 5 in the store; 0 stored, 0 handed over, 0 expired\n         \
                  datagrams: 9 in, 0 out; 3 dropped (2 damaged, 1 refused); 4 duplicates suppressed",
@@ -333,7 +346,10 @@ mod tests {
         for event in &events()[..6] {
             assert_eq!(screen.event(at(1), event), Told::Nothing);
         }
-        assert!(out(screen.event(at(1), &events()[6])).contains("3 known"));
+        for event in &events()[6..8] {
+            assert!(matches!(screen.event(at(1), event), Told::Beside(_)));
+        }
+        assert!(out(screen.event(at(1), &events()[8])).contains("3 known"));
         assert!(matches!(screen.help(at(1)), Told::Out(_)));
         assert_eq!(screen.stopped(at(1)), Told::Nothing);
     }
@@ -353,6 +369,8 @@ mod tests {
             r#""event":"gone","name":"bob","reason":"silent"}"#,
             r#""event":"stored","id":"00000000000000ab-7","from":"alice","to":"bob"}"#,
             r#""event":"handed_over","id":"00000000000000ab-7","to":"bob","count":2}"#,
+            r#""event":"room","low":true}"#,
+            r#""event":"room","low":false}"#,
             concat!(
                 r#""event":"stats","since":"2026-01-02T13:45:41Z","here":1,"known":3,"#,
                 r#""in_store":5,"stored":0,"handed_over":0,"expired":0,"datagrams_in":9,"datagrams_out":0,"#,

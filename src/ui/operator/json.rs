@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::protocol::Name;
 use crate::server::{Event, GoneReason, GroupChange, Stats};
+use crate::store::Room;
 use crate::time::WallTime;
 
 /// A line, without its end.
@@ -65,6 +66,9 @@ pub(super) enum What<'a> {
         group: &'a Name,
         member: &'a Name,
         what: &'static str,
+    },
+    Room {
+        low: bool,
     },
     Stats {
         since: String,
@@ -131,6 +135,7 @@ impl<'a> What<'a> {
                     GroupChange::Left => "left",
                 },
             },
+            Event::Room(room) => Self::Room { low: *room == Room::Low },
             Event::Stats(stats) => Self::stats(stats, since),
         }
     }
