@@ -15,6 +15,8 @@ pub(crate) struct Journal<E, C> {
     /// Changes for the commit after the next: what waits for the next says of them.
     later: Vec<C>,
     waiting: Vec<Output<E, C>>,
+    /// Datagrams that wait for the commit after the next.
+    waiting_later: Vec<Output<E, C>>,
     in_flight: Option<Vec<Output<E, C>>>,
     /// Commits asked for, and ended. A change made now is part of number `asked + 1`.
     asked: u64,
@@ -33,6 +35,7 @@ impl<E, C> Journal<E, C> {
             urgent: false,
             later: Vec::new(),
             waiting: Vec::new(),
+            waiting_later: Vec::new(),
             in_flight: None,
             asked: 0,
             ended: 0,
@@ -78,8 +81,14 @@ impl<E, C> Journal<E, C> {
 
     /// Sends once everything recorded so far is durable; if too much waits for that, never.
     pub(crate) fn transmit_durably(&mut self, transmit: Transmit) {
-        if !self.is_full() {
-            self.durably(Output::Transmit(transmit));
+        if self.is_full() {
+            return;
+        }
+        let transmit = Output::Transmit(transmit);
+        if self.later.is_empty() {
+            self.durably(transmit);
+        } else {
+            self.waiting_later.push(transmit);
         }
     }
 
@@ -119,7 +128,7 @@ impl<E, C> Journal<E, C> {
     /// How many outputs wait.
     pub(crate) fn len(&self) -> usize {
         let in_flight = self.in_flight.as_ref().map_or(0, Vec::len);
-        self.ready.len() + self.waiting.len() + in_flight
+        self.ready.len() + self.waiting.len() + self.waiting_later.len() + in_flight
     }
 
     /// Whether everything has been said and is durable.
@@ -138,7 +147,8 @@ impl<E, C> Journal<E, C> {
             return None;
         }
         self.asked += 1;
-        self.in_flight = Some(std::mem::take(&mut self.waiting));
+        let later = std::mem::take(&mut self.waiting_later);
+        self.in_flight = Some(std::mem::replace(&mut self.waiting, later));
         let next = std::mem::take(&mut self.later);
         self.urgent = !next.is_empty();
         Some(Output::Commit(std::mem::replace(&mut self.changes, next)))
@@ -201,6 +211,23 @@ mod tests {
         journal.committed();
         assert_eq!(journal.poll(), Some(Output::Event("told")));
         assert_eq!(journal.poll(), Some(Output::Commit(vec![2])));
+    }
+
+    #[test]
+    fn a_datagram_waits_for_what_is_remembered_once_told() {
+        let mut journal = Outputs::new();
+        journal.record(1);
+        journal.event_durably("told");
+        journal.record_once_told(2);
+        journal.transmit_durably(pong());
+        assert_eq!(journal.poll(), Some(Output::Commit(vec![1])));
+        journal.committed();
+        assert_eq!(journal.poll(), Some(Output::Event("told")));
+        assert_eq!(journal.poll(), Some(Output::Commit(vec![2])));
+        assert_eq!(journal.poll(), None);
+        journal.committed();
+        assert_eq!(journal.poll(), Some(Output::Transmit(pong())));
+        assert!(journal.is_idle());
     }
 
     #[test]
