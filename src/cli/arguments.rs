@@ -131,7 +131,7 @@ pub(super) enum Command {
 
 #[derive(Args)]
 pub(super) struct Demo {
-    /// The share of datagrams that are lost, 0 to 1
+    /// The share of datagrams that are lost, 0 to 1; those of signing in are spared
     #[arg(long, value_name = "RATE", default_value = "0.3", value_parser = rate)]
     pub(super) drop_rate: f64,
     /// The share of datagrams that come twice, 0 to 1

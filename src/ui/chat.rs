@@ -351,13 +351,14 @@ impl Chat {
 
     /// A line, behind the time if that has not been told.
     fn line(&mut self, text: &str) {
-        let minute = local(self.now.wall, &self.zone).strftime("%H:%M").to_string();
-        let gutter = if self.minute.as_ref() == Some(&minute) {
-            GUTTER.to_owned()
-        } else {
-            self.look.quiet(&minute) + " "
+        // Before the first event nobody has said what time it is.
+        let known = self.now != Now::default();
+        let minute = known.then(|| local(self.now.wall, &self.zone).strftime("%H:%M").to_string());
+        let gutter = match &minute {
+            Some(minute) if self.minute.as_ref() != Some(minute) => self.look.quiet(minute) + " ",
+            _ => GUTTER.to_owned(),
         };
-        self.minute = Some(minute);
+        self.minute = minute;
         self.ready.push(gutter + text);
     }
 }
