@@ -4,9 +4,10 @@
 
 use std::ffi::OsString;
 use std::future::ready;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 
 use crate::cli::Data;
 use crate::store::folder::Folder;
@@ -40,7 +41,7 @@ impl<C: Send + 'static> Keeper<C> {
             Data::Folder(path) => path.clone(),
             Data::Usual => usual_folder(usual)?,
         };
-        let (database, record) = open_database(&path, fresh)
+        let (database, record) = trusting(|| open_database(&path, fresh))
             .with_context(|| format!("cannot use the data folder {}", path.display()))?;
         Ok((Self::Folder(ThreadStore::start(database, path.display().to_string())?), record))
     }
@@ -55,6 +56,22 @@ impl<C: Send + 'static> Store for Keeper<C> {
             Self::Nowhere => Box::pin(ready(Ok(Room::Plenty))),
         }
     }
+}
+
+/// Does what reads a store whose pages are as they were written. The database compares few of them
+/// with their checksums, and panics where a damaged one misleads it.
+///
+/// # Errors
+///
+/// Those of `read`, or the store is damaged.
+pub(crate) fn trusting<T>(read: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
+    let tell = panic::take_hook();
+    panic::set_hook(Box::new(|_| {}));
+    let done = panic::catch_unwind(AssertUnwindSafe(read));
+    panic::set_hook(tell);
+    done.unwrap_or_else(|_| {
+        bail!("the store is damaged; put a backup in its place, or give another folder with --data")
+    })
 }
 
 fn open_database<R: Rows>(path: &Path, fresh: R) -> anyhow::Result<(Database<R, Folder>, R)> {

@@ -3,6 +3,9 @@
 use std::fs;
 use std::io::Read;
 
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
 use crate::common::{Ended, Process, Scratch, command, free_port, json, registered, server_with};
 
 fn store(work: &str, folder: &str) -> Ended {
@@ -152,6 +155,30 @@ fn a_damaged_store_is_found_out() {
     assert_eq!((ended.code, ended.lines.len()), (Some(1), 0), "{ended:?}");
     assert!(ended.errors.contains("damaged"), "{ended:?}");
     assert_eq!(ended.errors.matches('\n').count(), 1, "{ended:?}");
+}
+
+#[test]
+fn whatever_is_damaged_is_told_in_a_line() {
+    let scratch = Scratch::new();
+    let [server, _] = chatted(&scratch);
+    let file = scratch.path("server/store.redb");
+    let bytes = fs::read(&file).unwrap();
+    let written: Vec<usize> = (0..bytes.len()).filter(|at| bytes[*at] != 0).collect();
+    let mut refused = 0;
+    for seed in 0..30 {
+        let mut random = StdRng::seed_from_u64(seed);
+        let mut damaged = bytes.clone();
+        for _ in 0..8 {
+            let at = written[random.random_range(0..written.len())];
+            let until = damaged.len().min(at + 64);
+            random.fill(&mut damaged[at..until]);
+        }
+        fs::write(&file, damaged).unwrap();
+        let ended = store("export", &server);
+        assert!(ended.code == Some(0) || ended.errors.matches('\n').count() == 1, "{ended:?}");
+        refused += usize::from(ended.code != Some(0));
+    }
+    assert!(refused > 3, "{refused}");
 }
 
 #[test]
