@@ -104,33 +104,21 @@ impl Desk {
             state = self.wait(state, SHOWN_WITHIN);
         }
         if matches!(event, Event::Message { .. }) && !state.slow {
-            state = self.wait_for_draw(state, SHOWN_WITHIN);
+            state = self.wait_while(state, SHOWN_WITHIN, |state| state.chat.ready() > 0);
             state.slow = state.chat.ready() > 0;
         }
         state.failed.take().map_or(Ok(()), Err)
     }
 
-    /// Waits until everything has been taken. Each wait counts anew after a draw.
-    fn wait_for_draw<'a>(
+    /// Waits until it is so no more.
+    fn wait_while<'a>(
         &self,
         state: MutexGuard<'a, State>,
         limit: Duration,
-    ) -> MutexGuard<'a, State> {
-        let waits = |state: &mut State| state.chat.ready() > 0 && state.failed.is_none();
-        self.changed
-            .wait_timeout_while(state, limit, waits)
-            .unwrap_or_else(PoisonError::into_inner)
-            .0
-    }
-
-    /// Waits until the editor writes no more.
-    fn wait_for_editor<'a>(
-        &self,
-        state: MutexGuard<'a, State>,
-        limit: Duration,
+        is_so: impl Fn(&State) -> bool,
     ) -> MutexGuard<'a, State> {
         self.changed
-            .wait_timeout_while(state, limit, |state| state.editor != Editor::Gone)
+            .wait_timeout_while(state, limit, |state| state.failed.is_none() && is_so(state))
             .unwrap_or_else(PoisonError::into_inner)
             .0
     }
@@ -148,8 +136,8 @@ impl Desk {
         }
         state.chat.release();
         self.changed.notify_all();
-        let state = self.wait_for_draw(state, LAST_LINES_WITHIN);
-        let mut state = self.wait_for_editor(state, LAST_LINES_WITHIN);
+        let is_edited = |state: &State| state.editor != Editor::Gone;
+        let mut state = self.wait_while(state, LAST_LINES_WITHIN, is_edited);
         if state.chat.ready() > 0 {
             state.write()?;
         }
