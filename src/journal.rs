@@ -9,18 +9,29 @@ use crate::protocol::limits::WAITING_OUTPUTS_MAX;
 #[derive(Debug)]
 pub(crate) struct Journal<E, C> {
     ready: VecDeque<Output<E, C>>,
-    changes: Vec<C>,
-    /// Whether the changes are worth a commit of their own.
+    next: Batch<E, C>,
+    /// Whether its changes are worth a commit of their own.
     urgent: bool,
-    /// Changes for the commit after the next: what waits for the next says of them.
-    later: Vec<C>,
-    waiting: Vec<Output<E, C>>,
-    /// Datagrams that wait for the commit after the next.
-    waiting_later: Vec<Output<E, C>>,
+    /// For the commit after the next: of its changes speaks what waits for the next.
+    later: Batch<E, C>,
     in_flight: Option<Vec<Output<E, C>>>,
     /// Commits asked for, and ended. A change made now is part of number `asked + 1`.
     asked: u64,
     ended: u64,
+}
+
+/// A commit that has not begun.
+#[derive(Debug)]
+struct Batch<E, C> {
+    changes: Vec<C>,
+    /// What waits for it.
+    outputs: Vec<Output<E, C>>,
+}
+
+impl<E, C> Batch<E, C> {
+    const fn new() -> Self {
+        Self { changes: Vec::new(), outputs: Vec::new() }
+    }
 }
 
 /// The commit that a change belongs to.
@@ -31,11 +42,9 @@ impl<E, C> Journal<E, C> {
     pub(crate) fn new() -> Self {
         Self {
             ready: VecDeque::new(),
-            changes: Vec::new(),
+            next: Batch::new(),
             urgent: false,
-            later: Vec::new(),
-            waiting: Vec::new(),
-            waiting_later: Vec::new(),
+            later: Batch::new(),
             in_flight: None,
             asked: 0,
             ended: 0,
@@ -49,7 +58,7 @@ impl<E, C> Journal<E, C> {
 
     /// Asks the store to keep a change.
     pub(crate) fn record(&mut self, change: C) -> Ticket {
-        self.changes.push(change);
+        self.next.changes.push(change);
         self.urgent = true;
         Ticket(self.asked + 1)
     }
@@ -57,21 +66,21 @@ impl<E, C> Journal<E, C> {
     /// Asks the store to keep a change of which the user was just told. It becomes durable only
     /// after that was said: a crash in between makes it be said again, and never not at all.
     pub(crate) fn record_once_told(&mut self, change: C) {
-        if self.waiting.is_empty() {
+        if self.next.outputs.is_empty() {
             self.record(change);
         } else {
-            self.later.push(change);
+            self.later.changes.push(change);
         }
     }
 
     /// Asks the store to keep a change with the next commit. Nothing waits for it.
     pub(crate) fn record_lazily(&mut self, change: C) {
-        self.changes.push(change);
+        self.next.changes.push(change);
     }
 
     /// What was recorded lazily is not to wait any longer.
     pub(crate) fn hurry(&mut self) {
-        self.urgent |= !self.changes.is_empty();
+        self.urgent |= !self.next.changes.is_empty();
     }
 
     /// Asks for a commit, be it an empty one: its end tells how much room there is.
@@ -85,10 +94,10 @@ impl<E, C> Journal<E, C> {
             return;
         }
         let transmit = Output::Transmit(transmit);
-        if self.later.is_empty() {
+        if self.later.changes.is_empty() {
             self.durably(transmit);
         } else {
-            self.waiting_later.push(transmit);
+            self.later.outputs.push(transmit);
         }
     }
 
@@ -99,12 +108,12 @@ impl<E, C> Journal<E, C> {
 
     /// Whether so much waits for a commit that nothing more should be taken in.
     pub(crate) fn is_full(&self) -> bool {
-        self.changes.len().max(self.len()) >= WAITING_OUTPUTS_MAX
+        self.next.changes.len().max(self.len()) >= WAITING_OUTPUTS_MAX
     }
 
     fn durably(&mut self, output: Output<E, C>) {
         if self.urgent {
-            self.waiting.push(output);
+            self.next.outputs.push(output);
         } else if let Some(waiting) = &mut self.in_flight {
             waiting.push(output);
         } else {
@@ -128,14 +137,14 @@ impl<E, C> Journal<E, C> {
     /// How many outputs wait.
     pub(crate) fn len(&self) -> usize {
         let in_flight = self.in_flight.as_ref().map_or(0, Vec::len);
-        self.ready.len() + self.waiting.len() + self.waiting_later.len() + in_flight
+        self.ready.len() + self.next.outputs.len() + self.later.outputs.len() + in_flight
     }
 
     /// Whether everything has been said and is durable.
     pub(crate) fn is_idle(&self) -> bool {
         self.ready.is_empty()
-            && self.changes.is_empty()
-            && self.later.is_empty()
+            && self.next.changes.is_empty()
+            && self.later.changes.is_empty()
             && self.in_flight.is_none()
     }
 
@@ -147,11 +156,11 @@ impl<E, C> Journal<E, C> {
             return None;
         }
         self.asked += 1;
-        let later = std::mem::take(&mut self.waiting_later);
-        self.in_flight = Some(std::mem::replace(&mut self.waiting, later));
-        let next = std::mem::take(&mut self.later);
-        self.urgent = !next.is_empty();
-        Some(Output::Commit(std::mem::replace(&mut self.changes, next)))
+        let later = std::mem::replace(&mut self.later, Batch::new());
+        self.urgent = !later.changes.is_empty();
+        let Batch { changes, outputs } = std::mem::replace(&mut self.next, later);
+        self.in_flight = Some(outputs);
+        Some(Output::Commit(changes))
     }
 }
 
