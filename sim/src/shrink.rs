@@ -4,6 +4,8 @@
 //! debugging takes away whatever is not needed: faults, mishaps, messages, clients. Knows no
 //! engine; how a plan is run is passed in.
 
+mod anchor;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -52,25 +54,62 @@ pub fn shrink(plan: &Plan, run: Run<'_>) -> Option<Shrunk> {
     let outcome = run(plan);
     let checker = check(plan, &outcome).first()?.checker;
     let frozen = freeze(plan, &outcome.log);
-    let mut runs = 1;
-    let mut fails = |plan: &Plan| {
-        runs += 1;
-        let outcome = run(plan);
-        let violations = check(plan, &outcome);
-        violations.into_iter().find(|violation| violation.checker == checker)
-    };
-    let pieces = pieces(&frozen);
-    let faults_before = pieces.iter().filter(|piece| piece.is_fault(&frozen)).count();
-    let kept = minimise(pieces, &mut |kept| fails(&only(&frozen, kept)).is_some());
-    let faults = kept.iter().filter(|piece| piece.is_fault(&frozen)).count();
-    let mut plan = only(&frozen, &kept);
+    let mut hunt = Hunt { run, checker, plan: frozen, failed: outcome.log, runs: 1 };
+    // With a disk that always takes as long, less depends on what else there is.
+    let steady = DiskSpeed { shortest: plan.disk.longest, ..plan.disk };
+    if hunt.still_fails(|plan| Plan { disk: steady, ..plan.clone() }) {
+        hunt.plan.disk = steady;
+    }
+    let pieces = pieces(&hunt.plan);
+    let faults_before = pieces.iter().filter(|piece| piece.is_fault(&hunt.plan)).count();
+    let kept = minimise(pieces, &mut |kept| hunt.still_fails(|plan| only(plan, kept)));
+    let faults = kept.iter().filter(|piece| piece.is_fault(&hunt.plan)).count();
+    let mut plan = only(&hunt.plan, &kept);
     let fast = Plan { disk: DiskSpeed::default(), ..plan.clone() };
-    if fails(&fast).is_some() {
+    if hunt.attempt(&fast).0.is_some() {
         plan = fast;
     }
-    shorten(&mut plan, &mut fails);
-    let violation = fails(&plan)?;
-    Some(Shrunk { plan, violation, faults, faults_before, runs })
+    shorten(&mut plan, &mut |plan| hunt.attempt(plan).0);
+    let violation = hunt.attempt(&plan).0?;
+    Some(Shrunk { plan, violation, faults, faults_before, runs: hunt.runs })
+}
+
+/// The search for a smaller plan that fails in the same way.
+struct Hunt<'a> {
+    run: Run<'a>,
+    /// Whose promise is broken.
+    checker: &'static str,
+    /// All that may be left out.
+    plan: Plan,
+    /// What happened when it failed last.
+    failed: Log,
+    runs: u32,
+}
+
+impl Hunt<'_> {
+    fn attempt(&mut self, plan: &Plan) -> (Option<Violation>, Log) {
+        self.runs += 1;
+        let outcome = (self.run)(plan);
+        let mut violations = check(plan, &outcome).into_iter();
+        (violations.find(|violation| violation.checker == self.checker), outcome.log)
+    }
+
+    /// Whether a part of the plan fails, perhaps with its crashes at other times.
+    fn still_fails(&mut self, part: impl Fn(&Plan) -> Plan) -> bool {
+        let (mut violation, mut log) = self.attempt(&part(&self.plan));
+        if violation.is_none()
+            && let Some(moved) = anchor::follow(&self.plan, &self.failed, &log)
+        {
+            (violation, log) = self.attempt(&part(&moved));
+            if violation.is_some() {
+                self.plan = moved;
+            }
+        }
+        if violation.is_some() {
+            self.failed = log;
+        }
+        violation.is_some()
+    }
 }
 
 /// The same run with every fate written down as a rule, and no rates.
