@@ -28,7 +28,7 @@ pub use history::{Course, History, Line, State};
 pub use record::{Change, ClientRecord, Outgoing, ShownStreams, Unsettled};
 
 use crate::holding::Holding;
-use crate::journal::Journal;
+use crate::journal::{CommitTurn, Journal};
 use crate::load::{Gauge, Load};
 use crate::machine::{Datagram, Entropy, Identity, Machine, Output, Socket, Transmit};
 use crate::plant::{Bug, Plant, Sound};
@@ -138,7 +138,7 @@ impl<P: Plant> Client<P> {
             plant,
             config,
             record,
-            journal: Journal::new(),
+            journal: Journal::new(CommitTurn::Last),
             entropy,
             timers,
             session: Session::new(),

@@ -13,6 +13,18 @@ use crate::store::{Commit, Room, Store};
 use crate::time::Now;
 use crate::transport::Transport;
 
+/// Outputs between two looks at the network: a datagram that arrives meanwhile waits for no more.
+const OUTPUTS_AT_A_TIME: usize = 8;
+
+/// Outputs between a datagram and the next, if that is there already. A message to be stored causes
+/// more: so what is answered at once does not wait in the socket behind hundreds of them, while
+/// their answers wait for their turn.
+const OUTPUTS_AFTER_DATAGRAM: usize = 1;
+
+/// After so many datagrams without a pause it is [`OUTPUTS_AT_A_TIME`]: in a flood of what is
+/// answered at once, the rest still goes out.
+const DATAGRAMS_IN_A_ROW: u32 = 16;
+
 /// What time it is, and waiting for a later one: a clock that runs fast is waited for by itself.
 pub trait Clock {
     /// Both clocks' readings.
@@ -56,22 +68,33 @@ where
     let mut buffer = vec![0; RECEIVE_BUFFER];
     let mut commit: Option<Commit> = None;
     let mut listening = true;
+    let mut row = 0; // of datagrams
     loop {
+        let now = clock.now();
         // Before waiting, so that no flood of other inputs can hold a timer up.
-        if machine.next_timeout().is_some_and(|due| due <= clock.now().time) {
-            machine.handle_timeout(clock.now());
+        if machine.next_timeout().is_some_and(|due| due <= now.time) {
+            machine.handle_timeout(now);
         }
-        while let Some(output) = machine.poll_output() {
+        let mut left = if row == 0 { OUTPUTS_AT_A_TIME } else { OUTPUTS_AFTER_DATAGRAM };
+        while left > 0
+            && let Some(output) = machine.poll_output()
+        {
+            left -= 1;
             match output {
                 Output::Transmit(transmit) => transport.send(&transmit).await,
-                Output::Event(event) => on_event(clock.now(), event, &machine)?,
+                Output::Event(event) => on_event(now, event, &machine)?,
                 Output::Commit(changes) => commit = Some(store.commit(changes)),
             }
         }
         if machine.is_finished() {
             return Ok(machine);
         }
-        let wait = machine.next_timeout().map(|due| due - clock.now().time);
+        let rest = if left == 0 {
+            Rest::ALittle
+        } else {
+            Rest::For(machine.next_timeout().map(|due| due - now.time))
+        };
+        let row_before = std::mem::take(&mut row);
         tokio::select! {
             biased;
             result = ended(&mut commit) => {
@@ -88,8 +111,9 @@ where
                 let bytes = &buffer[..received.length];
                 let datagram = Datagram { socket: received.socket, from: received.from, bytes };
                 machine.handle_datagram(clock.now(), datagram);
+                row = (row_before + 1) % DATAGRAMS_IN_A_ROW;
             }
-            () = elapsed(clock, wait) => {}
+            () = elapsed(clock, rest) => {}
         }
     }
 }
@@ -107,9 +131,144 @@ async fn ended(commit: &mut Option<Commit>) -> io::Result<Room> {
     }
 }
 
-async fn elapsed(clock: &impl Clock, wait: Option<Duration>) {
-    match wait {
-        Some(wait) => clock.sleep(wait).await,
-        None => std::future::pending().await,
+/// How long to wait for inputs.
+enum Rest {
+    /// There are more outputs: see what is there.
+    ALittle,
+    /// Until a timer is due, if there is one.
+    For(Option<Duration>),
+}
+
+async fn elapsed(clock: &impl Clock, rest: Rest) {
+    match rest {
+        Rest::ALittle => tokio::task::yield_now().await,
+        Rest::For(Some(wait)) => clock.sleep(wait).await,
+        Rest::For(None) => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::{Cell, RefCell};
+    use std::convert::Infallible;
+    use std::net::SocketAddr;
+
+    use super::*;
+    use crate::keep::Keeper;
+    use crate::machine::{Identity, Socket, Transmit};
+    use crate::protocol::PacketKind;
+    use crate::time::{Time, WallTime};
+    use crate::transport::Received;
+
+    /// Has a lot to say, and answers every datagram before that.
+    struct Talker {
+        answers: u32,
+        others: u32,
+    }
+
+    fn transmit(kind: PacketKind) -> Transmit {
+        let identity = Identity { kind, message: None, attempt: 1 };
+        let to = SocketAddr::from(([192, 0, 2, 1], 9_000));
+        Transmit { socket: Socket::Main, to, bytes: Vec::new(), identity }
+    }
+
+    impl Machine for Talker {
+        type Command = Infallible;
+        type Event = Infallible;
+        type Change = Infallible;
+
+        fn handle_datagram(&mut self, _now: Now, _datagram: Datagram<'_>) {
+            self.answers += 1;
+        }
+
+        fn handle_command(&mut self, _now: Now, command: Infallible) {
+            match command {}
+        }
+
+        fn handle_timeout(&mut self, _now: Now) {}
+
+        fn handle_committed(&mut self, _now: Now, _room: Room) {}
+
+        fn poll_output(&mut self) -> Option<Output<Infallible, Infallible>> {
+            for (count, kind) in
+                [(&mut self.answers, PacketKind::Pong), (&mut self.others, PacketKind::Saved)]
+            {
+                if *count > 0 {
+                    *count -= 1;
+                    return Some(Output::Transmit(transmit(kind)));
+                }
+            }
+            None
+        }
+
+        fn next_timeout(&self) -> Option<Time> {
+            None
+        }
+
+        fn is_finished(&self) -> bool {
+            self.others == 0
+        }
+    }
+
+    /// Remembers what is sent. A datagram is there whenever so many have been sent.
+    struct Wire {
+        sent: RefCell<Vec<PacketKind>>,
+        taken: Cell<usize>,
+        arrives: fn(sent: usize, taken: usize) -> bool,
+    }
+
+    impl Transport for Wire {
+        async fn receive(&self, _buffer: &mut [u8]) -> io::Result<Received> {
+            if !(self.arrives)(self.sent.borrow().len(), self.taken.get()) {
+                std::future::pending::<()>().await;
+            }
+            self.taken.set(self.taken.get() + 1);
+            let from = SocketAddr::from(([192, 0, 2, 1], 9_000));
+            Ok(Received { socket: Socket::Main, length: 0, from })
+        }
+
+        async fn send(&self, transmit: &Transmit) {
+            self.sent.borrow_mut().push(transmit.identity.kind);
+        }
+    }
+
+    struct Stopped;
+
+    impl Clock for Stopped {
+        fn now(&self) -> Now {
+            Now { time: Time::ZERO, wall: WallTime::from_unix_ms(0) }
+        }
+
+        async fn sleep(&self, _wait: Duration) {}
+    }
+
+    /// What is sent while a machine with so much to say gets datagrams.
+    fn sent(others: u32, arrives: fn(usize, usize) -> bool) -> Vec<PacketKind> {
+        let wire = Wire { sent: RefCell::default(), taken: Cell::default(), arrives };
+        let (_sender, mut commands) = tokio::sync::mpsc::channel(1);
+        let surroundings = Surroundings {
+            transport: &wire,
+            store: &mut Keeper::Nowhere,
+            clock: &Stopped,
+            commands: &mut commands,
+        };
+        let driven =
+            drive(Talker { answers: 0, others }, surroundings, |_, event, _| match event {});
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(driven).unwrap();
+        wire.sent.into_inner()
+    }
+
+    #[test]
+    fn a_datagram_does_not_wait_for_all_that_is_to_be_said() {
+        let sent = sent(1_000, |sent, taken| sent > 100 && taken == 0);
+        let answered = sent.iter().position(|kind| *kind == PacketKind::Pong).unwrap();
+        assert!((101..=101 + OUTPUTS_AT_A_TIME).contains(&answered), "{answered}");
+        assert_eq!(sent.len(), 1_001);
+    }
+
+    #[test]
+    fn what_is_to_be_said_is_said_in_any_flood() {
+        let sent = sent(10, |_, _| true);
+        assert_eq!(sent.iter().filter(|kind| **kind == PacketKind::Saved).count(), 10);
     }
 }

@@ -8,7 +8,11 @@ use crate::protocol::limits::WAITING_OUTPUTS_MAX;
 /// A machine's queue of outputs, with a gate that commits open.
 #[derive(Debug)]
 pub(crate) struct Journal<E, C> {
-    ready: VecDeque<Output<E, C>>,
+    turn: CommitTurn,
+    /// What waits for nothing goes first.
+    at_once: VecDeque<Transmit>,
+    /// What waits for no commit any more.
+    released: VecDeque<Output<E, C>>,
     next: Batch<E, C>,
     /// Whether its changes are worth a commit of their own.
     urgent: bool,
@@ -18,6 +22,16 @@ pub(crate) struct Journal<E, C> {
     /// Commits asked for, and ended. A change made now is part of number `asked + 1`.
     asked: u64,
     ended: u64,
+}
+
+/// When a commit begins, if what the one before it released is not said yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CommitTurn {
+    /// Once all is said, of which something may be remembered then.
+    Last,
+    /// Once as much waits for it as is still to be said. Then answers to what is said arrive while
+    /// it is under way, for the one after it, and commits do not get smaller and smaller.
+    Balanced,
 }
 
 /// A commit that has not begun.
@@ -39,9 +53,11 @@ impl<E, C> Batch<E, C> {
 pub(crate) struct Ticket(u64);
 
 impl<E, C> Journal<E, C> {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(turn: CommitTurn) -> Self {
         Self {
-            ready: VecDeque::new(),
+            turn,
+            at_once: VecDeque::new(),
+            released: VecDeque::new(),
             next: Batch::new(),
             urgent: false,
             later: Batch::new(),
@@ -53,7 +69,7 @@ impl<E, C> Journal<E, C> {
 
     /// Sends at once.
     pub(crate) fn transmit(&mut self, transmit: Transmit) {
-        self.ready.push_back(Output::Transmit(transmit));
+        self.at_once.push_back(transmit);
     }
 
     /// Asks the store to keep a change.
@@ -66,6 +82,7 @@ impl<E, C> Journal<E, C> {
     /// Asks the store to keep a change of which the user was just told. It becomes durable only
     /// after that was said: a crash in between makes it be said again, and never not at all.
     pub(crate) fn record_once_told(&mut self, change: C) {
+        debug_assert_eq!(self.turn, CommitTurn::Last, "else it might be durable before");
         if self.next.outputs.is_empty() {
             self.record(change);
         } else {
@@ -117,7 +134,7 @@ impl<E, C> Journal<E, C> {
         } else if let Some(waiting) = &mut self.in_flight {
             waiting.push(output);
         } else {
-            self.ready.push_back(output);
+            self.released.push_back(output);
         }
     }
 
@@ -130,37 +147,46 @@ impl<E, C> Journal<E, C> {
     pub(crate) fn committed(&mut self) {
         if let Some(waiting) = self.in_flight.take() {
             self.ended = self.asked;
-            self.ready.extend(waiting);
+            self.released.extend(waiting);
         }
     }
 
     /// How many outputs wait.
     pub(crate) fn len(&self) -> usize {
         let in_flight = self.in_flight.as_ref().map_or(0, Vec::len);
-        self.ready.len() + self.next.outputs.len() + self.later.outputs.len() + in_flight
+        let waiting = self.next.outputs.len() + self.later.outputs.len() + in_flight;
+        self.at_once.len() + self.released.len() + waiting
     }
 
     /// Whether everything has been said and is durable.
     pub(crate) fn is_idle(&self) -> bool {
-        self.ready.is_empty()
+        self.len() == 0
             && self.next.changes.is_empty()
             && self.later.changes.is_empty()
             && self.in_flight.is_none()
     }
 
     pub(crate) fn poll(&mut self) -> Option<Output<E, C>> {
-        if let Some(output) = self.ready.pop_front() {
-            return Some(output);
+        if let Some(transmit) = self.at_once.pop_front() {
+            return Some(Output::Transmit(transmit));
         }
-        if self.in_flight.is_some() || !self.urgent {
-            return None;
+        if !self.is_commit_due() {
+            return self.released.pop_front();
         }
         self.asked += 1;
         let later = std::mem::replace(&mut self.later, Batch::new());
         self.urgent = !later.changes.is_empty();
-        let Batch { changes, outputs } = std::mem::replace(&mut self.next, later);
+        let Batch { changes, outputs, .. } = std::mem::replace(&mut self.next, later);
         self.in_flight = Some(outputs);
         Some(Output::Commit(changes))
+    }
+
+    fn is_commit_due(&self) -> bool {
+        let is_its_turn = match self.turn {
+            CommitTurn::Last => self.released.is_empty(),
+            CommitTurn::Balanced => self.next.outputs.len() >= self.released.len(),
+        };
+        self.urgent && self.in_flight.is_none() && is_its_turn
     }
 }
 
@@ -180,7 +206,7 @@ mod tests {
 
     #[test]
     fn what_reveals_a_change_waits_for_its_commit() {
-        let mut journal = Outputs::new();
+        let mut journal = Outputs::new(CommitTurn::Last);
         let ticket = journal.record(1);
         journal.event_durably("saved");
         journal.transmit(pong());
@@ -195,7 +221,7 @@ mod tests {
 
     #[test]
     fn changes_made_during_a_commit_share_the_next() {
-        let mut journal = Outputs::new();
+        let mut journal = Outputs::new(CommitTurn::Last);
         journal.record(1);
         assert_eq!(journal.poll(), Some(Output::Commit(vec![1])));
         let (second, third) = (journal.record(2), journal.record(3));
@@ -210,8 +236,28 @@ mod tests {
     }
 
     #[test]
+    fn a_commit_begins_once_as_much_waits_for_it_as_is_to_be_said() {
+        let mut journal = Outputs::new(CommitTurn::Balanced);
+        journal.record(1);
+        for word in ["a", "b", "c"] {
+            journal.event_durably(word);
+        }
+        assert_eq!(journal.poll(), Some(Output::Commit(vec![1])));
+        journal.record(2);
+        journal.event_durably("d");
+        journal.committed();
+        assert_eq!(journal.poll(), Some(Output::Event("a")));
+        assert_eq!(journal.poll(), Some(Output::Event("b")));
+        assert_eq!(journal.poll(), Some(Output::Commit(vec![2])));
+        journal.transmit(pong());
+        assert_eq!(journal.poll(), Some(Output::Transmit(pong())));
+        assert_eq!(journal.poll(), Some(Output::Event("c")));
+        assert_eq!(journal.poll(), None);
+    }
+
+    #[test]
     fn what_is_remembered_once_told_is_not_durable_before() {
-        let mut journal = Outputs::new();
+        let mut journal = Outputs::new(CommitTurn::Last);
         journal.record(1);
         journal.event_durably("told");
         journal.record_once_told(2);
@@ -224,7 +270,7 @@ mod tests {
 
     #[test]
     fn a_datagram_waits_for_what_is_remembered_once_told() {
-        let mut journal = Outputs::new();
+        let mut journal = Outputs::new(CommitTurn::Last);
         journal.record(1);
         journal.event_durably("told");
         journal.record_once_told(2);
@@ -241,7 +287,7 @@ mod tests {
 
     #[test]
     fn a_lazy_change_waits_for_another_commit_or_until_it_hurries() {
-        let mut journal = Outputs::new();
+        let mut journal = Outputs::new(CommitTurn::Last);
         journal.record_lazily(1);
         journal.event_durably("at once");
         assert_eq!(journal.poll(), Some(Output::Event("at once")));
@@ -261,7 +307,7 @@ mod tests {
 
     #[test]
     fn while_the_disk_stands_still_datagrams_are_lost_and_events_are_not() {
-        let mut journal = Outputs::new();
+        let mut journal = Outputs::new(CommitTurn::Last);
         journal.record(1);
         assert_eq!(journal.poll(), Some(Output::Commit(vec![1])));
         for _ in 0..2 * WAITING_OUTPUTS_MAX {
@@ -278,7 +324,7 @@ mod tests {
 
     #[test]
     fn nothing_waits_when_nothing_was_recorded() {
-        let mut journal = Outputs::new();
+        let mut journal = Outputs::new(CommitTurn::Last);
         journal.event_durably("now");
         assert_eq!(journal.poll(), Some(Output::Event("now")));
     }

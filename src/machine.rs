@@ -1,7 +1,8 @@
 //! What server and client have in common: a state machine without input or output.
 //!
-//! Knows no socket, clock, disk or runtime. Whoever drives a [`Machine`] hands it one input, then
-//! drains [`Machine::poll_output`] until it is empty, then hands it the next.
+//! Knows no socket, clock, disk or runtime. Whoever drives a [`Machine`] hands it inputs one at a
+//! time, and carries out what [`Machine::poll_output`] gives: all of it before it waits, and at
+//! least one output after each input.
 
 use std::net::SocketAddr;
 

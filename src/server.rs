@@ -30,7 +30,7 @@ pub use record::{Account, Change, End, Letter, Progress, ServerRecord, Standing,
 pub use snapshot::Snapshot;
 
 use crate::holding::Holding;
-use crate::journal::{Journal, Ticket};
+use crate::journal::{CommitTurn, Journal, Ticket};
 use crate::load::{Gauge, Load};
 use crate::machine::{Datagram, Entropy, Identity, Machine, Output, Socket, Transmit};
 use crate::plant::{Bug, Plant, Sound};
@@ -140,7 +140,7 @@ impl<P: Plant> Server<P> {
             guests: BTreeMap::new(),
             guest_tables: GuestTables::default(),
             counters: Counters::default(),
-            journal: Journal::new(),
+            journal: Journal::new(CommitTurn::Balanced),
             timers: Timers::new(),
             cookies: CookieJar::new(&mut entropy),
             sessions: BTreeMap::new(),

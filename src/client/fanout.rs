@@ -121,6 +121,7 @@ impl<P: Plant> Client<P> {
 mod tests {
     use super::*;
     use crate::client::UnsentReason;
+    use crate::journal::CommitTurn;
     use crate::machine::Output;
     use crate::protocol::StreamId;
 
@@ -139,7 +140,7 @@ mod tests {
             Event::Saved { id: id(3), to: to.clone() },
             Event::Saved { id: id(2), to: to.clone() },
         ] {
-            let mut journal = Journal::new();
+            let mut journal = Journal::new(CommitTurn::Last);
             fanouts.tell(&mut journal, Some(&group), event);
             while let Some(Output::Event(event)) = journal.poll() {
                 if let Event::CastOutcome { received, saved, unsent, .. } = event {
