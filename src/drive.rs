@@ -14,7 +14,7 @@ use crate::time::Now;
 use crate::transport::Transport;
 
 /// Outputs between two looks at the network: a datagram that arrives meanwhile waits for no more.
-const OUTPUTS_AT_A_TIME: usize = 8;
+const OUTPUTS_AT_A_TIME: usize = 3;
 
 /// Outputs between a datagram and the next, if that is there already. A message to be stored causes
 /// more: so what is answered at once does not wait in the socket behind hundreds of them, while
