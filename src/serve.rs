@@ -4,7 +4,9 @@
 
 use std::cell::RefCell;
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io::{self, Write};
+use std::task::Poll;
 
 use anyhow::Context;
 use jiff::tz::TimeZone;
@@ -50,7 +52,8 @@ pub(crate) fn run(options: &ServerOptions) -> anyhow::Result<()> {
         let clock = SystemClock::start();
         let screen = OperatorScreen::new(options.style, TimeZone::system(), clock.now().wall);
         let screen = RefCell::new(screen);
-        print(&screen.borrow_mut().listening(transport.local_addr()))?;
+        let out = Out::default();
+        out.tell(&screen.borrow_mut().listening(transport.local_addr()));
         let surroundings = Surroundings {
             transport: &transport,
             store: &mut store,
@@ -58,17 +61,22 @@ pub(crate) fn run(options: &ServerOptions) -> anyhow::Result<()> {
             commands: &mut commands,
         };
         let on_event = |now: Now, event: Event, _: &Server| {
-            print(&screen.borrow_mut().event(now.wall, &event))
+            out.tell(&screen.borrow_mut().event(now.wall, &event));
+            Ok(())
         };
         let driven = drive(Server::new(config, record, entropy), surroundings, on_event);
-        tokio::select! {
+        let ended = tokio::select! {
             biased;
             never = give_once(interrupted, &sender, Command::Stop) => match never {},
-            Err(error) = obey(lines, asked, &sender, &screen, &clock) => return Err(error.into()),
-            result = driven => result?,
+            never = obey(lines, asked, &sender, &screen, &out, &clock) => match never {},
+            result = driven => result.map(drop),
+            Err(error) = out.write_at_rest() => Err(error),
         };
-        print(&screen.borrow_mut().stopped(clock.now().wall))?;
-        Ok(())
+        if ended.is_ok() {
+            out.tell(&screen.borrow_mut().stopped(clock.now().wall));
+        }
+        out.write()?;
+        Ok(ended?)
     })
 }
 
@@ -78,8 +86,9 @@ async fn obey(
     mut asked: StatsSignal,
     commands: &Sender<Command>,
     screen: &RefCell<OperatorScreen>,
+    out: &Out,
     clock: &impl Clock,
-) -> io::Result<Infallible> {
+) -> Infallible {
     let mut reading = true;
     loop {
         let line = tokio::select! {
@@ -106,25 +115,51 @@ async fn obey(
             Ok(None) => {}
             Ok(Some(Order::Stats)) => give(commands, Command::Stats).await,
             Ok(Some(Order::Quit)) => give(commands, Command::Stop).await,
-            Ok(Some(Order::Help)) => print(&screen.borrow().help(at))?,
-            Err(why) => print(&screen.borrow().wrong(at, &why))?,
+            Ok(Some(Order::Help)) => out.tell(&screen.borrow().help(at)),
+            Err(why) => out.tell(&screen.borrow().wrong(at, &why)),
         }
     }
 }
 
-/// Prints what is told. A full disk under its log must not stop a server.
-fn print(told: &Told) -> io::Result<()> {
-    let text = match told {
-        Told::Nothing => return Ok(()),
-        Told::Beside(text) => {
-            say(text);
+/// Standard output. Lines wait until there is nothing else to do at the moment, so that one write
+/// serves many.
+#[derive(Debug, Default)]
+struct Out {
+    waiting: RefCell<String>,
+}
+
+impl Out {
+    fn tell(&self, told: &Told) {
+        match told {
+            Told::Nothing => {}
+            Told::Beside(text) => say(text),
+            Told::Out(text) => {
+                let mut waiting = self.waiting.borrow_mut();
+                waiting.push_str(text);
+                waiting.push('\n');
+            }
+        }
+    }
+
+    /// Writes whenever it is polled: to be polled after whatever tells something.
+    async fn write_at_rest(&self) -> io::Result<Infallible> {
+        poll_fn(|_| match self.write() {
+            Ok(()) => Poll::Pending,
+            Err(error) => Poll::Ready(Err(error)),
+        })
+        .await
+    }
+
+    /// Writes what waits. A full disk under its log must not stop a server.
+    fn write(&self) -> io::Result<()> {
+        let text = self.waiting.take();
+        if text.is_empty() {
             return Ok(());
         }
-        Told::Out(text) => text,
-    };
-    let mut out = io::stdout().lock();
-    match out.write_all(format!("{text}\n").as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Ok(()),
-        result => result,
+        let mut out = io::stdout().lock();
+        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Ok(()),
+            result => result,
+        }
     }
 }

@@ -83,15 +83,33 @@ pub struct OperatorScreen {
     since: WallTime,
     /// The date that was told last.
     date: String,
+    /// When the last line was told: many share it.
+    last: Second,
+}
+
+/// A second, as it is told.
+#[derive(Debug)]
+struct Second {
+    /// Counted since 1970.
+    number: u64,
+    date: String,
+    time: String,
+}
+
+impl Second {
+    fn of(at: WallTime, zone: &TimeZone) -> Self {
+        let there = local(at, zone);
+        let date = there.strftime(DATE).to_string();
+        Self { number: at.unix_ms() / 1_000, date, time: there.strftime("%H:%M:%S").to_string() }
+    }
 }
 
 impl OperatorScreen {
     /// For a server that was started at `since`. Times are those of `zone`, in JSON of UTC.
     #[must_use]
     pub fn new(style: Style, zone: TimeZone, since: WallTime) -> Self {
-        let mut screen = Self { style, zone, since, date: String::new() };
-        screen.date = screen.local(since, DATE);
-        screen
+        let last = Second::of(since, &zone);
+        Self { style, zone, since, date: last.date.clone(), last }
     }
 
     /// The server listens.
@@ -152,15 +170,15 @@ impl OperatorScreen {
 
     /// A line behind its time; before it the date, if that is another one.
     fn line(&mut self, at: WallTime, text: &str) -> Told {
-        let date = self.local(at, DATE);
-        let time = self.local(at, "%H:%M:%S");
-        let line = format!("{time} {text}");
-        if date == self.date {
-            return Told::Out(line);
+        if self.last.number != at.unix_ms() / 1_000 {
+            self.last = Second::of(at, &self.zone);
         }
-        let told = Told::Out(format!("{date}\n{line}"));
-        self.date = date;
-        told
+        let Second { date, time, .. } = &self.last;
+        if *date == self.date {
+            return Told::Out(format!("{time} {text}"));
+        }
+        self.date.clone_from(date);
+        Told::Out(format!("{date}\n{time} {text}"))
     }
 
     fn stats(&self, stats: &Stats) -> String {
@@ -182,8 +200,9 @@ impl OperatorScreen {
             .collect();
         let reasons =
             if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) };
+        let since = Second::of(self.since, &self.zone);
         [
-            format!("since {}:", self.local(self.since, "%Y-%m-%d %H:%M:%S")),
+            format!("since {} {}:", since.date, since.time),
             format!("clients: {here} here, {known} known"),
             format!(
                 "messages: {letters} in the store; {} stored, {} handed over, {} expired",
@@ -199,10 +218,6 @@ impl OperatorScreen {
 
     fn json(&self, at: WallTime, what: &What<'_>) -> Told {
         Told::Out(json::line(at, what))
-    }
-
-    fn local(&self, at: WallTime, form: &str) -> String {
-        local(at, &self.zone).strftime(form).to_string()
     }
 }
 
