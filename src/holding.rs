@@ -60,6 +60,9 @@ impl<T> Holding<T> {
         if seq - next >= HELD_MAX as u64 {
             return Arrival::Early;
         }
+        if seq == next && !self.held.contains_key(key) {
+            return Arrival::Ready(vec![(seq, message)]);
+        }
         let mut held = self.take(key);
         held.insert(seq, message);
         held = held.split_off(&next);

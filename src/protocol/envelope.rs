@@ -24,6 +24,9 @@ const CHECKSUM_AT: usize = 1;
 const LENGTH_AT: usize = 5;
 const HEADER_AT: usize = 7;
 
+/// Room for most headers. What is longer is moved once while it is written.
+const HEADER_USUAL: usize = 192;
+
 #[derive(Serialize)]
 struct HeaderOut<'a> {
     v: u32,
@@ -59,14 +62,13 @@ pub enum Malformed {
 /// Puts a packet and its body into an envelope.
 #[must_use]
 pub fn encode(packet: &Packet, body: &[u8]) -> Vec<u8> {
-    let header = serde_json::to_vec(&HeaderOut { v: VERSION, packet })
-        .expect("a packet holds nothing that JSON cannot express");
-    let length = u16::try_from(header.len()).expect("headers are bounded by the limits");
-    let mut bytes = Vec::with_capacity(HEADER_AT + header.len() + body.len());
+    let mut bytes = Vec::with_capacity(HEADER_AT + HEADER_USUAL + body.len());
     bytes.push(MARK);
-    bytes.extend_from_slice(&[0; LENGTH_AT - CHECKSUM_AT]);
-    bytes.extend_from_slice(&length.to_be_bytes());
-    bytes.extend_from_slice(&header);
+    bytes.resize(HEADER_AT, 0);
+    serde_json::to_writer(&mut bytes, &HeaderOut { v: VERSION, packet })
+        .expect("a packet holds nothing that JSON cannot express");
+    let length = u16::try_from(bytes.len() - HEADER_AT).expect("headers are bounded by the limits");
+    bytes[LENGTH_AT..HEADER_AT].copy_from_slice(&length.to_be_bytes());
     bytes.extend_from_slice(body);
     let checksum = crc32fast::hash(&bytes[LENGTH_AT..]);
     bytes[CHECKSUM_AT..LENGTH_AT].copy_from_slice(&checksum.to_be_bytes());

@@ -58,6 +58,7 @@ struct LetterRow<'a> {
     stored_after_ms: u64,
     #[serde(borrow)]
     group: row::TagRow<'a>,
+    #[serde(serialize_with = "row::bytes")]
     body: &'a [u8],
 }
 

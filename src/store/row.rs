@@ -2,7 +2,7 @@
 //!
 //! Keys are put together by hand, for they are ordered as bytes; values are written by postcard.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::{BadRow, RowChange};
 use crate::protocol::{BadName, CastId, GroupTag, Name, StreamKey};
@@ -57,6 +57,15 @@ pub(crate) fn name_key(name: &Name, number: u64) -> Vec<u8> {
 /// The key of a stream.
 pub(crate) fn stream_key(key: &StreamKey) -> Vec<u8> {
     name_key(&key.from, key.stream.0)
+}
+
+/// Writes bytes in one piece: the same row as byte by byte, sooner.
+///
+/// # Errors
+///
+/// Those of the serializer.
+pub(crate) fn bytes<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_bytes(bytes)
 }
 
 /// A name as it was written.
