@@ -4,12 +4,12 @@
 
 use std::cell::RefCell;
 use std::convert::Infallible;
-use std::future::poll_fn;
 use std::io::{self, Write};
-use std::task::Poll;
+use std::time::Duration;
 
 use anyhow::Context;
 use jiff::tz::TimeZone;
+use tokio::sync::Notify;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 
 use crate::cli::{Data, ServerOptions};
@@ -23,6 +23,9 @@ use crate::server::{Command, Event, Server, ServerConfig, ServerRecord};
 use crate::time::Now;
 use crate::ui::input::{LINE_MAX, Line, stdin_lines_in_front};
 use crate::ui::operator::{self, OperatorScreen, Order, Told};
+
+/// How long a line waits for others: nobody sees it, and under load hundreds come together.
+const LINES_WAIT: Duration = Duration::from_millis(2);
 
 /// Runs a server until it is asked to end.
 ///
@@ -70,7 +73,7 @@ pub(crate) fn run(options: &ServerOptions) -> anyhow::Result<()> {
             never = give_once(interrupted, &sender, Command::Stop) => match never {},
             never = obey(lines, asked, &sender, &screen, &out, &clock) => match never {},
             result = driven => result.map(drop),
-            Err(error) = out.write_at_rest() => Err(error),
+            Err(error) = out.write_lines(&clock) => Err(error),
         };
         if ended.is_ok() {
             out.tell(&screen.borrow_mut().stopped(clock.now().wall));
@@ -121,11 +124,11 @@ async fn obey(
     }
 }
 
-/// Standard output. Lines wait until there is nothing else to do at the moment, so that one write
-/// serves many.
+/// Standard output. Lines wait a moment for others, so that one write serves many.
 #[derive(Debug, Default)]
 struct Out {
     waiting: RefCell<String>,
+    told: Notify,
 }
 
 impl Out {
@@ -137,17 +140,18 @@ impl Out {
                 let mut waiting = self.waiting.borrow_mut();
                 waiting.push_str(text);
                 waiting.push('\n');
+                self.told.notify_one();
             }
         }
     }
 
-    /// Writes whenever it is polled: to be polled after whatever tells something.
-    async fn write_at_rest(&self) -> io::Result<Infallible> {
-        poll_fn(|_| match self.write() {
-            Ok(()) => Poll::Pending,
-            Err(error) => Poll::Ready(Err(error)),
-        })
-        .await
+    /// Writes what is told, a little later.
+    async fn write_lines(&self, clock: &impl Clock) -> io::Result<Infallible> {
+        loop {
+            self.told.notified().await;
+            clock.sleep(LINES_WAIT).await;
+            self.write()?;
+        }
     }
 
     /// Writes what waits. A full disk under its log must not stop a server.
