@@ -5,13 +5,12 @@
 
 #![expect(clippy::unwrap_used, reason = "what cannot be measured has no figure to give")]
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io::Write;
 use std::net::{SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -95,8 +94,8 @@ fn open(path: &Path) -> (Database<ServerRecord, Folder>, ServerRecord) {
 /// Saves per second over UDP, and what other traffic waits meanwhile.
 fn throughput(folder: &Path) {
     println!(
-        "outstanding | saves/s | raw append/s, same batch | ratio | raw echo/s | ratio \
-        | ping idle, loaded (median)"
+        "outstanding | saves/s | to a commit | raw append/s, as many outstanding | ratio \
+        | raw append/s, as many to a sync | ratio | raw echo/s | ratio | ping idle, loaded (median)"
     );
     for outstanding in [1, 32, 64, 256, 1_024] {
         let echo = raw_echo(outstanding);
@@ -109,21 +108,21 @@ fn throughput(folder: &Path) {
         let server = Server::start(&path);
         let mut pinger = Client::register(server.address, "pinger");
         let idle = median_ping(&mut pinger, &AtomicBool::new(false));
-        let busy = Arc::new(AtomicBool::new(true));
-        let (flag, address) = (Arc::clone(&busy), server.address);
-        let saving = thread::spawn(move || {
-            let rate = saves(address, outstanding);
-            flag.store(false, Ordering::Relaxed);
-            rate
+        let busy = AtomicBool::new(true);
+        let (rate, batch, loaded) = thread::scope(|scope| {
+            let pinging = scope.spawn(|| median_ping(&mut pinger, &busy));
+            let (rate, batch) = saves(&server, outstanding);
+            busy.store(false, Ordering::Relaxed);
+            (rate, batch, pinging.join().unwrap())
         });
-        let loaded = median_ping(&mut pinger, &busy);
-        let rate = saving.join().unwrap();
         drop(server);
         fs::remove_dir_all(path).unwrap();
+        let same = raw_append(&folder.join("raw"), batch);
         println!(
-            "{outstanding} | {rate:.0} | {append:.0} | {:.2} | {echo:.0} | {:.2} | {idle:.0?}, \
-            {loaded:.0?}",
+            "{outstanding} | {rate:.0} | {batch} | {append:.0} | {:.2} | {same:.0} | {:.2} \
+            | {echo:.0} | {:.2} | {idle:.0?}, {loaded:.0?}",
             rate / append,
+            rate / same,
             rate / echo
         );
     }
@@ -179,16 +178,33 @@ fn raw_append(path: &Path, batch: usize) -> f64 {
 struct Server {
     child: Child,
     address: SocketAddr,
+    /// What it prints, to nobody who would need time to read it.
+    log: PathBuf,
 }
 
 impl Server {
     fn start(folder: &Path) -> Self {
         let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let port = port.to_string();
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
         let mut command = Command::new(env!("CARGO_BIN_EXE_udpchat"));
-        command.args(["-s", &port, "--bind", "127.0.0.1", "--data"]).arg(folder);
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
-        Self { child, address: format!("127.0.0.1:{port}").parse().unwrap() }
+        command.args(["-s", &port.to_string(), "--bind", "127.0.0.1", "--data"]).arg(folder);
+        let log = folder.with_extension("log");
+        command.stdin(Stdio::piped()).stdout(File::create(&log).unwrap());
+        Self { child: command.spawn().unwrap(), address, log }
+    }
+
+    /// How many commits there were.
+    fn commits(&self) -> usize {
+        let before = fs::metadata(&self.log).unwrap().len();
+        self.child.stdin.as_ref().unwrap().write_all(b"stats\n").unwrap();
+        loop {
+            thread::park_timeout(Duration::from_millis(1));
+            let log = fs::read_to_string(&self.log).unwrap();
+            let new = &log[usize::try_from(before).unwrap()..];
+            if let Some((line, _)) = new.split_once(" commits\n") {
+                return line.rsplit(' ').next().unwrap().parse().unwrap();
+            }
+        }
     }
 }
 
@@ -196,6 +212,7 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+        fs::remove_file(&self.log).unwrap();
     }
 }
 
@@ -276,29 +293,32 @@ impl Client {
     }
 }
 
-/// Saves per second with so many outstanding, each of another stream.
-fn saves(address: SocketAddr, outstanding: usize) -> f64 {
-    let mut client = Client::register(address, "s0");
+/// Saves per second with so many outstanding, each of another stream, and how many share a commit.
+fn saves(server: &Server, outstanding: usize) -> (f64, usize) {
+    let mut client = Client::register(server.address, "s0");
     (1..SENDERS).for_each(|number| client.add(&format!("s{number}")));
     client.settle();
+    let commits = server.commits();
     // By turns, so that no mailbox is full before all are.
     let mut idle: VecDeque<(u64, u64)> = (0..READERS as u64).map(|stream| (stream, 1)).collect();
-    let mut waiting: BTreeMap<u64, u64> = idle.drain(..outstanding).collect();
+    // What each stream waits for.
+    let mut waiting = [0; READERS];
     let begin = now();
     let mut sent = VecDeque::new();
-    for (stream, seq) in &waiting {
-        client.save(*stream, *seq);
-        sent.push_back((begin, *stream, *seq));
+    for (stream, seq) in idle.drain(..outstanding) {
+        waiting[stream as usize] = seq;
+        client.save(stream, seq);
+        sent.push_back((begin, stream, seq));
     }
     let mut count = 0;
     while begin.elapsed() < MEASURED && count < SAVES_MAX {
         match client.receive() {
-            Some(Packet::Saved { stream, seq, .. }) if waiting.get(&stream.0) == Some(&seq) => {
-                waiting.remove(&stream.0);
+            Some(Packet::Saved { stream, seq, .. }) if waiting[stream.0 as usize] == seq => {
+                waiting[stream.0 as usize] = 0;
                 idle.push_back((stream.0, seq + 1));
                 count += 1;
                 let (stream, seq) = idle.pop_front().unwrap();
-                waiting.insert(stream, seq);
+                waiting[stream as usize] = seq;
                 client.save(stream, seq);
                 sent.push_back((now(), stream, seq));
             }
@@ -306,7 +326,7 @@ fn saves(address: SocketAddr, outstanding: usize) -> f64 {
             _ => {}
         }
         while let Some((at, stream, seq)) = sent.front().copied() {
-            let answered = waiting.get(&stream) != Some(&seq);
+            let answered = waiting[stream as usize] != seq;
             if !answered && at.elapsed() < PATIENCE {
                 break;
             }
@@ -317,7 +337,7 @@ fn saves(address: SocketAddr, outstanding: usize) -> f64 {
             }
         }
     }
-    per_second(count, begin)
+    (per_second(count, begin), count.div_ceil(server.commits() - commits))
 }
 
 /// What a ping takes, while `busy` holds, or a hundred times.

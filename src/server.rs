@@ -337,7 +337,11 @@ impl<P: Plant> Machine for Server<P> {
 
     fn poll_output(&mut self) -> Option<Output<Event, Change>> {
         let output = self.journal.poll();
-        self.counters.datagrams_out += u64::from(matches!(output, Some(Output::Transmit(_))));
+        match output {
+            Some(Output::Transmit(_)) => self.counters.datagrams_out += 1,
+            Some(Output::Commit(_)) => self.counters.commits += 1,
+            Some(Output::Event(_)) | None => {}
+        }
         output
     }
 

@@ -14,6 +14,8 @@ pub struct Counters {
     pub datagrams_out: u64,
     /// Messages that were stored.
     pub stored: u64,
+    /// Commits, whatever was in them: the more that happens, the more share one.
+    pub commits: u64,
     /// Stored messages that were shown to their readers.
     pub handed_over: u64,
     /// Stored messages that nobody came for in time.

@@ -205,8 +205,9 @@ impl OperatorScreen {
             format!("since {} {}:", since.date, since.time),
             format!("clients: {here} here, {known} known"),
             format!(
-                "messages: {letters} in the store; {} stored, {} handed over, {} expired",
-                counters.stored, counters.handed_over, counters.expired
+                "messages: {letters} in the store; {} stored, {} handed over, {} expired; \
+                 {} commits",
+                counters.stored, counters.handed_over, counters.expired, counters.commits
             ),
             format!(
                 "datagrams: {} in, {} out; {all} dropped{reasons}; {} duplicates suppressed",
@@ -329,7 +330,8 @@ mod tests {
                 "13:45:42 the disk is full: new messages are refused until there is room",
                 "13:45:42 there is room on the disk: messages are taken again",
                 "13:45:42 since 2026-01-02 13:45:41:\n         clients: 1 here, 3 known\n         \
-                 messages: 5 in the store; 0 stored, 0 handed over, 0 expired\n         \
+                 messages: 5 in the store; 0 stored, 0 handed over, 0 expired; \
+                 0 commits\n         \
                  datagrams: 9 in, 0 out; 3 dropped (2 damaged, 1 refused); 4 duplicates suppressed",
                 "13:45:43 stopped",
             ]
@@ -388,7 +390,8 @@ mod tests {
             r#""event":"room","low":false}"#,
             concat!(
                 r#""event":"stats","since":"2026-01-02T13:45:41Z","here":1,"known":3,"#,
-                r#""in_store":5,"stored":0,"handed_over":0,"expired":0,"datagrams_in":9,"datagrams_out":0,"#,
+                r#""in_store":5,"stored":0,"handed_over":0,"expired":0,"commits":0,"#,
+                r#""datagrams_in":9,"datagrams_out":0,"#,
                 r#""duplicates":4,"dropped":{"damaged":2,"unknown":0,"cookie":0,"refused":1,"#,
                 r#""unwanted":0,"busy":0}}"#
             ),
