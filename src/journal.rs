@@ -176,7 +176,7 @@ impl<E, C> Journal<E, C> {
         self.asked += 1;
         let later = std::mem::replace(&mut self.later, Batch::new());
         self.urgent = !later.changes.is_empty();
-        let Batch { changes, outputs, .. } = std::mem::replace(&mut self.next, later);
+        let Batch { changes, outputs } = std::mem::replace(&mut self.next, later);
         self.in_flight = Some(outputs);
         Some(Output::Commit(changes))
     }
