@@ -81,8 +81,6 @@ pub struct OperatorScreen {
     style: Style,
     zone: TimeZone,
     since: WallTime,
-    /// The date that was told last.
-    date: String,
     /// When the last line was told: many share it.
     last: Second,
 }
@@ -109,13 +107,13 @@ impl OperatorScreen {
     #[must_use]
     pub fn new(style: Style, zone: TimeZone, since: WallTime) -> Self {
         let last = Second::of(since, &zone);
-        Self { style, zone, since, date: last.date.clone(), last }
+        Self { style, zone, since, last }
     }
 
     /// The server listens.
     #[must_use]
     pub fn listening(&mut self, addr: SocketAddr) -> Told {
-        let line = format!("listening on {addr}, {}", self.date);
+        let line = format!("listening on {addr}, {}", self.last.date);
         match self.style {
             Style::Json => self.json(self.since, &What::Listening { addr }),
             Style::Quiet => Told::Beside(line),
@@ -170,15 +168,15 @@ impl OperatorScreen {
 
     /// A line behind its time; before it the date, if that is another one.
     fn line(&mut self, at: WallTime, text: &str) -> Told {
+        let mut another_day = false;
         if self.last.number != at.unix_ms() / 1_000 {
-            self.last = Second::of(at, &self.zone);
+            let second = Second::of(at, &self.zone);
+            another_day = second.date != self.last.date;
+            self.last = second;
         }
         let Second { date, time, .. } = &self.last;
-        if *date == self.date {
-            return Told::Out(format!("{time} {text}"));
-        }
-        self.date.clone_from(date);
-        Told::Out(format!("{date}\n{time} {text}"))
+        let line = format!("{time} {text}");
+        Told::Out(if another_day { format!("{date}\n{line}") } else { line })
     }
 
     fn stats(&self, stats: &Stats) -> String {
