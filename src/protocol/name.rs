@@ -33,11 +33,7 @@ impl Name {
     /// What is the same for all ways to write the name: a key that sorts as names do.
     #[must_use]
     pub fn key(&self) -> Vec<u8> {
-        self.folded().collect()
-    }
-
-    fn folded(&self) -> impl Iterator<Item = u8> + '_ {
-        self.0.bytes().map(|byte| byte.to_ascii_lowercase())
+        self.0.as_bytes().to_ascii_lowercase()
     }
 }
 
@@ -88,7 +84,15 @@ impl PartialOrd for Name {
 
 impl Ord for Name {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.folded().cmp(other.folded())
+        let (own, others) = (self.0.as_bytes(), other.0.as_bytes());
+        // Most letters are the same as they are: the rule is for those that are not.
+        for (own, other) in own.iter().zip(others).filter(|(own, other)| own != other) {
+            let order = own.to_ascii_lowercase().cmp(&other.to_ascii_lowercase());
+            if order.is_ne() {
+                return order;
+            }
+        }
+        own.len().cmp(&others.len())
     }
 }
 
@@ -104,6 +108,15 @@ mod tests {
         let too_long = "n".repeat(NAME_MAX + 1);
         for bad in ["", "2bob", "-a", "_a", "a b", "a/b", "é", "a\0", "a\n", &too_long] {
             assert_eq!(bad.parse::<Name>(), Err(BadName), "{bad}");
+        }
+    }
+
+    #[test]
+    fn names_sort_as_their_keys_do() {
+        let names = ["a", "A", "ab", "aB-", "a_", "Ab1", "b", "Z", "z9", "zA"];
+        let names = names.map(|name| name.parse::<Name>().unwrap());
+        for (one, other) in names.iter().flat_map(|one| names.iter().map(move |two| (one, two))) {
+            assert_eq!(one.cmp(other), one.key().cmp(&other.key()), "{one} {other}");
         }
     }
 

@@ -7,10 +7,14 @@ use serde::{Deserialize, Serialize, Serializer};
 use super::{BadRow, RowChange};
 use crate::protocol::{BadName, CastId, GroupTag, Name, StreamKey};
 
+/// Room for most values, in bytes. What is longer is moved while it is written.
+const VALUE_USUAL: usize = 256;
+
 /// A row with this value.
 pub(crate) fn put(table: &'static str, key: Vec<u8>, value: &impl Serialize) -> RowChange {
     // Everything that is written has a length and no map: it cannot fail.
-    RowChange::Put { table, key, value: postcard::to_allocvec(value).unwrap_or_default() }
+    let value = postcard::to_extend(value, Vec::with_capacity(VALUE_USUAL));
+    RowChange::Put { table, key, value: value.unwrap_or_default() }
 }
 
 /// No row with this key.
