@@ -313,14 +313,19 @@ fn saves(server: &Server, outstanding: usize) -> (f64, usize) {
     let mut count = 0;
     while begin.elapsed() < MEASURED && count < SAVES_MAX {
         match client.receive() {
-            Some(Packet::Saved { stream, seq, .. }) if waiting[stream.0 as usize] == seq => {
-                waiting[stream.0 as usize] = 0;
-                idle.push_back((stream.0, seq + 1));
-                count += 1;
-                let (stream, seq) = idle.pop_front().unwrap();
-                waiting[stream as usize] = seq;
-                client.save(stream, seq);
-                sent.push_back((now(), stream, seq));
+            Some(Packet::Saved { messages, .. }) => {
+                for MessageId { stream, seq } in messages {
+                    if waiting[stream.0 as usize] != seq {
+                        continue; // A copy.
+                    }
+                    waiting[stream.0 as usize] = 0;
+                    idle.push_back((stream.0, seq + 1));
+                    count += 1;
+                    let (stream, seq) = idle.pop_front().unwrap();
+                    waiting[stream as usize] = seq;
+                    client.save(stream, seq);
+                    sent.push_back((now(), stream, seq));
+                }
             }
             Some(Packet::NotSaved { reason, .. }) => panic!("not saved: {reason:?}"),
             _ => {}

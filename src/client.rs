@@ -34,7 +34,7 @@ use crate::machine::{Datagram, Entropy, Identity, Machine, Output, Socket, Trans
 use crate::plant::{Bug, Plant, Sound};
 use crate::protocol::limits::WAITING_COMMANDS_MAX;
 use crate::protocol::{MessageId, Name, Packet, envelope};
-use crate::store::{Record as _, Room};
+use crate::store::{Committed, Record as _, Room};
 use crate::time::{Now, Time};
 use crate::timers::Timers;
 use commands::WaitingFor;
@@ -237,8 +237,8 @@ impl<P: Plant> Client<P> {
                 let id = MessageId { stream, seq };
                 self.message(Source::Server(stored_at), &from, id, base, (body, group));
             }
-            Packet::Saved { store, stream, seq } => {
-                self.saved(now, store, MessageId { stream, seq });
+            Packet::Saved { store, messages } => {
+                messages.into_iter().for_each(|id| self.saved(now, store, id));
             }
             Packet::NotSaved { stream, seq, reason } => {
                 self.not_saved(now, MessageId { stream, seq }, reason);
@@ -419,7 +419,7 @@ impl<P: Plant> Machine for Client<P> {
         self.drain_loopback(now);
     }
 
-    fn handle_committed(&mut self, now: Now, room: Room) {
+    fn handle_committed(&mut self, now: Now, Committed { commits, room }: Committed) {
         self.now = now;
         self.room = room;
         match room {
@@ -429,7 +429,11 @@ impl<P: Plant> Machine for Client<P> {
                 self.full_told = false;
             }
         }
-        self.journal.committed();
+        self.journal.committed(commits);
+    }
+
+    fn poll_at_once(&mut self) -> Option<Transmit> {
+        self.journal.poll_at_once()
     }
 
     fn poll_output(&mut self) -> Option<Output<Event, Change>> {

@@ -160,7 +160,7 @@ async fn run_server(
 ) -> io::Result<()> {
     let mut entropy = entropy();
     let record = ServerRecord::new(StoreId(entropy.draw()));
-    let mut store = Keeper::Nowhere;
+    let mut store = Keeper::nowhere();
     let server = Server::new(ServerConfig { original: false, keep: None }, record, entropy);
     let surroundings = Surroundings { transport, store: &mut store, clock, commands };
     drive(server, surroundings, |_, _, _: &Server| Ok(())).await.map(|_| ())
@@ -176,7 +176,7 @@ async fn run_client(
 ) -> io::Result<()> {
     let mut entropy = entropy();
     let record = ClientRecord::new(Token(entropy.draw()));
-    let mut store = Keeper::Nowhere;
+    let mut store = Keeper::nowhere();
     let config = ClientConfig { name: name(who), server, port: addr.port() };
     let surroundings = Surroundings { transport, store: &mut store, clock, commands };
     drive(Client::new(config, record, entropy), surroundings, on_event).await.map(|_| ())

@@ -9,21 +9,19 @@ use tokio::sync::mpsc::{Receiver, Sender};
 
 use crate::machine::{Datagram, Machine, Output};
 use crate::protocol::limits::RECEIVE_BUFFER;
-use crate::store::{Commit, Room, Store};
+use crate::store::Store;
 use crate::time::Now;
 use crate::transport::Transport;
 
 /// Outputs between two looks at the network: a datagram that arrives meanwhile waits for no more.
 const OUTPUTS_AT_A_TIME: usize = 3;
 
-/// Outputs between a datagram and the next, if that is there already. A message to be stored causes
-/// more: so what is answered at once does not wait in the socket behind hundreds of them, while
-/// their answers wait for their turn.
-const OUTPUTS_AFTER_DATAGRAM: usize = 1;
+/// After so many datagrams without a pause it is the outputs' turn. Until then only what is to be
+/// sent at once goes out, so it does not wait in the socket behind a burst of what takes longer.
+const DATAGRAMS_IN_A_ROW: usize = 64;
 
-/// After so many datagrams without a pause it is [`OUTPUTS_AT_A_TIME`]: in a flood of what is
-/// answered at once, the rest still goes out.
-const DATAGRAMS_IN_A_ROW: u32 = 16;
+/// Outputs after such a row: in a flood that does not end, a machine says as much as it hears.
+const OUTPUTS_AFTER_ROW: usize = DATAGRAMS_IN_A_ROW;
 
 /// What time it is, and waiting for a later one: a clock that runs fast is waited for by itself.
 pub trait Clock {
@@ -66,7 +64,6 @@ where
 {
     let Surroundings { transport, store, clock, commands } = surroundings;
     let mut buffer = vec![0; RECEIVE_BUFFER];
-    let mut commit: Option<Commit> = None;
     let mut listening = true;
     let mut row = 0; // of datagrams
     loop {
@@ -75,7 +72,14 @@ where
         if machine.next_timeout().is_some_and(|due| due <= now.time) {
             machine.handle_timeout(now);
         }
-        let mut left = if row == 0 { OUTPUTS_AT_A_TIME } else { OUTPUTS_AFTER_DATAGRAM };
+        while let Some(transmit) = machine.poll_at_once() {
+            transport.send(&transmit).await;
+        }
+        let mut left = match row {
+            0 => OUTPUTS_AT_A_TIME,
+            DATAGRAMS_IN_A_ROW => OUTPUTS_AFTER_ROW,
+            _ => 0,
+        };
         while left > 0
             && let Some(output) = machine.poll_output()
         {
@@ -83,7 +87,7 @@ where
             match output {
                 Output::Transmit(transmit) => transport.send(&transmit).await,
                 Output::Event(event) => on_event(now, event, &machine)?,
-                Output::Commit(changes) => commit = Some(store.commit(changes)),
+                Output::Commit(changes) => store.commit(changes),
             }
         }
         if machine.is_finished() {
@@ -97,10 +101,8 @@ where
         let row_before = std::mem::take(&mut row);
         tokio::select! {
             biased;
-            result = ended(&mut commit) => {
-                let room = result?;
-                commit = None;
-                machine.handle_committed(clock.now(), room);
+            committed = store.committed() => {
+                machine.handle_committed(clock.now(), committed?);
             }
             command = commands.recv(), if listening => match command {
                 Some(command) => machine.handle_command(clock.now(), command),
@@ -111,7 +113,7 @@ where
                 let bytes = &buffer[..received.length];
                 let datagram = Datagram { socket: received.socket, from: received.from, bytes };
                 machine.handle_datagram(clock.now(), datagram);
-                row = (row_before + 1) % DATAGRAMS_IN_A_ROW;
+                row = row_before % DATAGRAMS_IN_A_ROW + 1;
             }
             () = elapsed(clock, rest) => {}
         }
@@ -122,13 +124,6 @@ where
 pub(crate) async fn give<C>(commands: &Sender<C>, command: C) {
     // A node that has ended obeys nobody.
     let _ = commands.send(command).await;
-}
-
-async fn ended(commit: &mut Option<Commit>) -> io::Result<Room> {
-    match commit {
-        Some(commit) => commit.await,
-        None => std::future::pending().await,
-    }
 }
 
 /// How long to wait for inputs.
@@ -157,6 +152,7 @@ mod tests {
     use crate::keep::Keeper;
     use crate::machine::{Identity, Socket, Transmit};
     use crate::protocol::PacketKind;
+    use crate::store::Committed;
     use crate::time::{Time, WallTime};
     use crate::transport::Received;
 
@@ -187,18 +183,20 @@ mod tests {
 
         fn handle_timeout(&mut self, _now: Now) {}
 
-        fn handle_committed(&mut self, _now: Now, _room: Room) {}
+        fn handle_committed(&mut self, _now: Now, _committed: Committed) {}
+
+        fn poll_at_once(&mut self) -> Option<Transmit> {
+            self.answers = self.answers.checked_sub(1)?;
+            Some(transmit(PacketKind::Pong))
+        }
 
         fn poll_output(&mut self) -> Option<Output<Infallible, Infallible>> {
-            for (count, kind) in
-                [(&mut self.answers, PacketKind::Pong), (&mut self.others, PacketKind::Saved)]
-            {
-                if *count > 0 {
-                    *count -= 1;
-                    return Some(Output::Transmit(transmit(kind)));
-                }
-            }
-            None
+            let answer = self.poll_at_once();
+            let transmit = answer.or_else(|| {
+                self.others = self.others.checked_sub(1)?;
+                Some(transmit(PacketKind::Saved))
+            });
+            transmit.map(Output::Transmit)
         }
 
         fn next_timeout(&self) -> Option<Time> {
@@ -248,7 +246,7 @@ mod tests {
         let (_sender, mut commands) = tokio::sync::mpsc::channel(1);
         let surroundings = Surroundings {
             transport: &wire,
-            store: &mut Keeper::Nowhere,
+            store: &mut Keeper::nowhere(),
             clock: &Stopped,
             commands: &mut commands,
         };
@@ -270,5 +268,13 @@ mod tests {
     fn what_is_to_be_said_is_said_in_any_flood() {
         let sent = sent(10, |_, _| true);
         assert_eq!(sent.iter().filter(|kind| **kind == PacketKind::Saved).count(), 10);
+    }
+
+    #[test]
+    fn a_burst_is_answered_before_anything_else_is_said_but_not_an_endless_one() {
+        let sent = sent(1_000, |_, _| true);
+        let runs: Vec<usize> = sent.chunk_by(|one, other| one == other).map(<[_]>::len).collect();
+        assert_eq!(runs[..3], [OUTPUTS_AT_A_TIME, DATAGRAMS_IN_A_ROW, OUTPUTS_AFTER_ROW]);
+        assert_eq!(runs[3], DATAGRAMS_IN_A_ROW);
     }
 }

@@ -13,55 +13,43 @@ pub(crate) struct Journal<E, C> {
     at_once: VecDeque<Transmit>,
     /// What waits for no commit any more.
     released: VecDeque<Output<E, C>>,
-    next: Batch<E, C>,
-    /// Whether its changes are worth a commit of their own.
+    /// What waits for a commit, in the order of the commits.
+    waiting: VecDeque<(Ticket, Output<E, C>)>,
+    /// The changes of the next commit.
+    next: Vec<C>,
+    /// Whether they are worth a commit of their own.
     urgent: bool,
-    /// For the commit after the next: of its changes speaks what waits for the next.
-    later: Batch<E, C>,
-    in_flight: Option<Vec<Output<E, C>>>,
-    /// Commits asked for, and ended. A change made now is part of number `asked + 1`.
+    /// The changes of the commit after the next: of them speaks what waits for the next.
+    later: Vec<C>,
+    /// Commits asked for, and ended.
     asked: u64,
     ended: u64,
 }
 
-/// When a commit begins, if what the one before it released is not said yet.
+/// When a commit begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CommitTurn {
-    /// Once all is said, of which something may be remembered then.
+    /// One after the other, each once all is said that the one before it released: of that,
+    /// something may be remembered then.
     Last,
-    /// Once as much waits for it as is still to be said. Then answers to what is said arrive while
-    /// it is under way, for the one after it, and commits do not get smaller and smaller.
-    Balanced,
+    /// As soon as there is something to commit. The store commits together what comes meanwhile.
+    First,
 }
 
-/// A commit that has not begun.
-#[derive(Debug)]
-struct Batch<E, C> {
-    changes: Vec<C>,
-    /// What waits for it.
-    outputs: Vec<Output<E, C>>,
-}
-
-impl<E, C> Batch<E, C> {
-    const fn new() -> Self {
-        Self { changes: Vec::new(), outputs: Vec::new() }
-    }
-}
-
-/// The commit that a change belongs to.
+/// The commit that a change belongs to: the first has number 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Ticket(u64);
 
 impl<E, C> Journal<E, C> {
-    pub(crate) fn new(turn: CommitTurn) -> Self {
+    pub(crate) const fn new(turn: CommitTurn) -> Self {
         Self {
             turn,
             at_once: VecDeque::new(),
             released: VecDeque::new(),
-            next: Batch::new(),
+            waiting: VecDeque::new(),
+            next: Vec::new(),
             urgent: false,
-            later: Batch::new(),
-            in_flight: None,
+            later: Vec::new(),
             asked: 0,
             ended: 0,
         }
@@ -74,34 +62,35 @@ impl<E, C> Journal<E, C> {
 
     /// Asks the store to keep a change.
     pub(crate) fn record(&mut self, change: C) -> Ticket {
-        self.next.changes.push(change);
+        self.next.push(change);
         self.urgent = true;
-        Ticket(self.asked + 1)
+        self.commit()
     }
 
     /// Asks the store to keep a change of which the user was just told. It becomes durable only
     /// after that was said: a crash in between makes it be said again, and never not at all.
     pub(crate) fn record_once_told(&mut self, change: C) {
         debug_assert_eq!(self.turn, CommitTurn::Last, "else it might be durable before");
-        if self.next.outputs.is_empty() {
-            self.record(change);
+        let next = Ticket(self.asked + 1);
+        if self.waiting.binary_search_by_key(&next, |(ticket, _)| *ticket).is_ok() {
+            self.later.push(change);
         } else {
-            self.later.changes.push(change);
+            self.record(change);
         }
     }
 
     /// Asks the store to keep a change with the next commit. Nothing waits for it.
     pub(crate) fn record_lazily(&mut self, change: C) {
-        self.next.changes.push(change);
+        self.next.push(change);
     }
 
     /// What was recorded lazily is not to wait any longer.
     pub(crate) fn hurry(&mut self) {
-        self.urgent |= !self.next.changes.is_empty();
+        self.urgent |= !self.next.is_empty();
     }
 
     /// Asks for a commit, be it an empty one: its end tells how much room there is.
-    pub(crate) fn ask(&mut self) {
+    pub(crate) const fn ask(&mut self) {
         self.urgent = true;
     }
 
@@ -110,83 +99,87 @@ impl<E, C> Journal<E, C> {
         if self.is_full() {
             return;
         }
-        let transmit = Output::Transmit(transmit);
-        if self.later.changes.is_empty() {
-            self.durably(transmit);
-        } else {
-            self.later.outputs.push(transmit);
-        }
+        let ticket = if self.later.is_empty() { self.commit() } else { Ticket(self.asked + 2) };
+        self.after(ticket, Output::Transmit(transmit));
     }
 
     /// Tells the user once everything recorded so far is durable.
     pub(crate) fn event_durably(&mut self, event: E) {
-        self.durably(Output::Event(event));
+        self.after(self.commit(), Output::Event(event));
     }
 
     /// Whether so much waits for a commit that nothing more should be taken in.
     pub(crate) fn is_full(&self) -> bool {
-        self.next.changes.len().max(self.len()) >= WAITING_OUTPUTS_MAX
+        let under_way = usize::try_from(self.asked - self.ended).unwrap_or(usize::MAX);
+        self.next.len().max(self.len()).max(under_way) >= WAITING_OUTPUTS_MAX
     }
 
-    fn durably(&mut self, output: Output<E, C>) {
-        if self.urgent {
-            self.next.outputs.push(output);
-        } else if let Some(waiting) = &mut self.in_flight {
-            waiting.push(output);
-        } else {
-            self.released.push_back(output);
+    fn after(&mut self, ticket: Ticket, output: Output<E, C>) {
+        if self.is_durable(ticket) {
+            return self.released.push_back(output);
         }
+        // Near the end: only what waits for the commit after the next comes behind it.
+        let before = self.waiting.iter().rev().take_while(|(other, _)| *other > ticket).count();
+        self.waiting.insert(self.waiting.len() - before, (ticket, output));
     }
 
-    /// Whether the commit of a change has ended.
-    pub(crate) fn is_durable(&self, ticket: Ticket) -> bool {
+    /// The commit that makes everything durable that was to be recorded so far, but for what is
+    /// recorded only once something is told.
+    pub(crate) fn commit(&self) -> Ticket {
+        Ticket(self.asked + u64::from(self.urgent))
+    }
+
+    /// Whether a commit has ended.
+    pub(crate) const fn is_durable(&self, ticket: Ticket) -> bool {
         ticket.0 <= self.ended
     }
 
-    /// The commit that was asked for has ended.
-    pub(crate) fn committed(&mut self) {
-        if let Some(waiting) = self.in_flight.take() {
-            self.ended = self.asked;
-            self.released.extend(waiting);
+    /// So many more of the commits that were asked for have ended.
+    pub(crate) fn committed(&mut self, commits: u64) {
+        self.ended = self.asked.min(self.ended + commits);
+        while let Some((ticket, output)) = self.waiting.pop_front() {
+            if !self.is_durable(ticket) {
+                self.waiting.push_front((ticket, output));
+                break;
+            }
+            self.released.push_back(output);
         }
     }
 
     /// How many outputs wait.
     pub(crate) fn len(&self) -> usize {
-        let in_flight = self.in_flight.as_ref().map_or(0, Vec::len);
-        let waiting = self.next.outputs.len() + self.later.outputs.len() + in_flight;
-        self.at_once.len() + self.released.len() + waiting
+        self.at_once.len() + self.released.len() + self.waiting.len()
     }
 
     /// Whether everything has been said and is durable.
     pub(crate) fn is_idle(&self) -> bool {
-        self.len() == 0
-            && self.next.changes.is_empty()
-            && self.later.changes.is_empty()
-            && self.in_flight.is_none()
+        let durable = self.next.is_empty() && self.later.is_empty() && self.asked == self.ended;
+        durable && self.len() == 0
+    }
+
+    pub(crate) fn poll_at_once(&mut self) -> Option<Transmit> {
+        self.at_once.pop_front()
     }
 
     pub(crate) fn poll(&mut self) -> Option<Output<E, C>> {
-        if let Some(transmit) = self.at_once.pop_front() {
+        if let Some(transmit) = self.poll_at_once() {
             return Some(Output::Transmit(transmit));
         }
         if !self.is_commit_due() {
             return self.released.pop_front();
         }
         self.asked += 1;
-        let later = std::mem::replace(&mut self.later, Batch::new());
-        self.urgent = !later.changes.is_empty();
-        let Batch { changes, outputs } = std::mem::replace(&mut self.next, later);
-        self.in_flight = Some(outputs);
-        Some(Output::Commit(changes))
+        let later = std::mem::take(&mut self.later);
+        self.urgent = !later.is_empty();
+        Some(Output::Commit(std::mem::replace(&mut self.next, later)))
     }
 
     fn is_commit_due(&self) -> bool {
         let is_its_turn = match self.turn {
-            CommitTurn::Last => self.released.is_empty(),
-            CommitTurn::Balanced => self.next.outputs.len() >= self.released.len(),
+            CommitTurn::Last => self.asked == self.ended && self.released.is_empty(),
+            CommitTurn::First => true,
         };
-        self.urgent && self.in_flight.is_none() && is_its_turn
+        self.urgent && is_its_turn
     }
 }
 
@@ -214,7 +207,7 @@ mod tests {
         assert_eq!(journal.poll(), Some(Output::Commit(vec![1])));
         assert_eq!(journal.poll(), None);
         assert!(!journal.is_durable(ticket));
-        journal.committed();
+        journal.committed(1);
         assert!(journal.is_durable(ticket));
         assert_eq!(journal.poll(), Some(Output::Event("saved")));
     }
@@ -227,32 +220,33 @@ mod tests {
         let (second, third) = (journal.record(2), journal.record(3));
         journal.event_durably("both");
         assert_eq!(journal.poll(), None);
-        journal.committed();
+        journal.committed(1);
         assert_eq!(journal.poll(), Some(Output::Commit(vec![2, 3])));
         assert!(!journal.is_durable(second));
-        journal.committed();
+        journal.committed(1);
         assert!(journal.is_durable(third));
         assert_eq!(journal.poll(), Some(Output::Event("both")));
     }
 
     #[test]
-    fn a_commit_begins_once_as_much_waits_for_it_as_is_to_be_said() {
-        let mut journal = Outputs::new(CommitTurn::Balanced);
-        journal.record(1);
-        for word in ["a", "b", "c"] {
+    fn commits_that_overlap_release_what_waits_for_each() {
+        let mut journal = Outputs::new(CommitTurn::First);
+        for (change, word) in [(1, "a"), (2, "b"), (3, "c")] {
+            journal.record(change);
             journal.event_durably(word);
+            assert_eq!(journal.poll(), Some(Output::Commit(vec![change])));
+            assert_eq!(journal.poll(), None);
         }
-        assert_eq!(journal.poll(), Some(Output::Commit(vec![1])));
-        journal.record(2);
-        journal.event_durably("d");
-        journal.committed();
+        journal.committed(2);
         assert_eq!(journal.poll(), Some(Output::Event("a")));
         assert_eq!(journal.poll(), Some(Output::Event("b")));
-        assert_eq!(journal.poll(), Some(Output::Commit(vec![2])));
-        journal.transmit(pong());
-        assert_eq!(journal.poll(), Some(Output::Transmit(pong())));
-        assert_eq!(journal.poll(), Some(Output::Event("c")));
         assert_eq!(journal.poll(), None);
+        journal.record(4);
+        assert_eq!(journal.poll(), Some(Output::Commit(vec![4])));
+        assert!(!journal.is_idle());
+        journal.committed(2);
+        assert_eq!(journal.poll(), Some(Output::Event("c")));
+        assert!(journal.is_idle());
     }
 
     #[test]
@@ -263,7 +257,7 @@ mod tests {
         journal.record_once_told(2);
         assert_eq!(journal.poll(), Some(Output::Commit(vec![1])));
         assert!(!journal.is_idle());
-        journal.committed();
+        journal.committed(1);
         assert_eq!(journal.poll(), Some(Output::Event("told")));
         assert_eq!(journal.poll(), Some(Output::Commit(vec![2])));
     }
@@ -276,11 +270,11 @@ mod tests {
         journal.record_once_told(2);
         journal.transmit_durably(pong());
         assert_eq!(journal.poll(), Some(Output::Commit(vec![1])));
-        journal.committed();
+        journal.committed(1);
         assert_eq!(journal.poll(), Some(Output::Event("told")));
         assert_eq!(journal.poll(), Some(Output::Commit(vec![2])));
         assert_eq!(journal.poll(), None);
-        journal.committed();
+        journal.committed(1);
         assert_eq!(journal.poll(), Some(Output::Transmit(pong())));
         assert!(journal.is_idle());
     }
@@ -295,11 +289,11 @@ mod tests {
         assert!(!journal.is_idle());
         journal.record(2);
         assert_eq!(journal.poll(), Some(Output::Commit(vec![1, 2])));
-        journal.committed();
+        journal.committed(1);
         journal.record_lazily(3);
         journal.hurry();
         assert_eq!(journal.poll(), Some(Output::Commit(vec![3])));
-        journal.committed();
+        journal.committed(1);
         journal.hurry();
         assert_eq!(journal.poll(), None);
         assert!(journal.is_idle());
@@ -316,7 +310,7 @@ mod tests {
         assert!(journal.is_full());
         assert_eq!(journal.len(), WAITING_OUTPUTS_MAX);
         journal.event_durably("told all the same");
-        journal.committed();
+        journal.committed(1);
         let outputs = std::iter::from_fn(|| journal.poll());
         assert_eq!(outputs.last(), Some(Output::Event("told all the same")));
         assert!(!journal.is_full());

@@ -1,13 +1,13 @@
 //! What server and client have in common: a state machine without input or output.
 //!
 //! Knows no socket, clock, disk or runtime. Whoever drives a [`Machine`] hands it inputs one at a
-//! time, and carries out what [`Machine::poll_output`] gives: all of it before it waits, and at
-//! least one output after each input.
+//! time, and carries out what [`Machine::poll_output`] gives: all of it before it waits, and after
+//! each input at least what [`Machine::poll_at_once`] gives.
 
 use std::net::SocketAddr;
 
 use crate::protocol::{MessageId, PacketKind};
-use crate::store::Room;
+use crate::store::Committed;
 use crate::time::{Now, Time};
 
 /// A protocol's state machine.
@@ -28,11 +28,15 @@ pub trait Machine {
     /// Time has passed. Early or repeated calls are harmless.
     fn handle_timeout(&mut self, now: Now);
 
-    /// The last [`Output::Commit`] is durable; what waited for it may go out. An empty commit asks
-    /// for nothing but the room that there is.
-    fn handle_committed(&mut self, now: Now, room: Room);
+    /// The oldest [`Output::Commit`]s are durable; what waited for them may go out. An empty commit
+    /// asks for nothing but the room that there is.
+    fn handle_committed(&mut self, now: Now, committed: Committed);
 
-    /// The next thing to do, in order, until there is none.
+    /// The next datagram that waits for nothing, and for which somebody else waits.
+    #[must_use]
+    fn poll_at_once(&mut self) -> Option<Transmit>;
+
+    /// The next thing to do, in order, until there is none: first what is to be done at once.
     #[must_use]
     fn poll_output(&mut self) -> Option<Output<Self::Event, Self::Change>>;
 
@@ -52,8 +56,8 @@ pub enum Output<E, C> {
     Transmit(Transmit),
     /// Tell the user.
     Event(E),
-    /// Make these changes durable, all or none, then call [`Machine::handle_committed`]. No other
-    /// commit is asked for until then: requests that arrive meanwhile share the next one.
+    /// Make these changes durable, all or none, then call [`Machine::handle_committed`]. Commits
+    /// end in the order in which they are asked for.
     Commit(Vec<C>),
 }
 

@@ -14,12 +14,13 @@ mod original;
 mod record;
 mod registration;
 mod rows;
+mod saved;
 mod session;
 mod snapshot;
 mod table;
 pub mod timing;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -37,12 +38,13 @@ use crate::plant::{Bug, Plant, Sound};
 use crate::protocol::{
     MessageId, Name, Packet, SessionId, StreamId, StreamKey, TableId, envelope, hello,
 };
-use crate::store::{Record as _, Room};
+use crate::store::{Committed, Record as _, Room};
 use crate::time::{Now, Time};
 use crate::timers::Timers;
 use cookie::CookieJar;
-use mail::Save;
+use mail::{Request, SAVES_MAX, Save};
 use original::GuestTables;
+use saved::Saved;
 use session::Session;
 use table::Table;
 use timing::ROOM_AGAIN;
@@ -74,10 +76,15 @@ pub struct Server<P = Sound> {
     guest_tables: GuestTables,
     /// Messages to be stored whose predecessors have not arrived.
     holding: Holding<Save>,
+    /// Requests to store messages, which wait until nobody waits for a quick answer.
+    saves: VecDeque<Request>,
     /// The number of the next letter.
     next_letter: u64,
-    /// Letters whose commit has not ended: nobody hears of them yet.
-    undurable: BTreeMap<(Name, MessageId), (Ticket, Name)>,
+    /// What is acknowledged when its commit has ended.
+    saved: Saved,
+    /// Letters whose commit has not ended, by rising number, and for whom they are: nobody hears of
+    /// them yet.
+    undurable: VecDeque<(Ticket, u64, Name)>,
     /// Streams whose sender does not know yet how far they were shown.
     untold: BTreeMap<Name, BTreeSet<StreamId>>,
     counters: Counters,
@@ -140,15 +147,17 @@ impl<P: Plant> Server<P> {
             guests: BTreeMap::new(),
             guest_tables: GuestTables::default(),
             counters: Counters::default(),
-            journal: Journal::new(CommitTurn::Balanced),
+            journal: Journal::new(CommitTurn::First),
             timers: Timers::new(),
             cookies: CookieJar::new(&mut entropy),
             sessions: BTreeMap::new(),
             by_session: BTreeMap::new(),
             table,
             holding: Holding::new(),
+            saves: VecDeque::new(),
             next_letter: record.next_letter(),
-            undurable: BTreeMap::new(),
+            saved: Saved::default(),
+            undurable: VecDeque::new(),
             untold,
             room: Room::Plenty,
             uptime_before: record.last_uptime(),
@@ -167,7 +176,7 @@ impl<P: Plant> Server<P> {
         let (held, held_streams) = self.holding.len();
         let flights = self.sessions.values().map(|session| session.flight.len());
         Load::from([
-            (Gauge::Outputs, self.journal.len()),
+            (Gauge::Outputs, self.journal.len() + self.saved.len() + self.saves.len()),
             (Gauge::Timers, self.timers.len()),
             (Gauge::Held, held),
             (Gauge::HeldStreams, held_streams),
@@ -214,10 +223,18 @@ impl<P: Plant> Server<P> {
             Packet::Save { session, to, stream, seq, base, unreachable, group } => {
                 if let Some(sender) = self.authenticate(now, session, from) {
                     let id = MessageId { stream, seq };
-                    let save = Save { to: to.clone(), body: body.to_vec(), group };
-                    self.save(now, (&sender, from), id, base, save);
-                    if unreachable {
-                        self.probe(now, &to, None);
+                    let save = Save { to, body: body.to_vec(), group };
+                    self.saves.push_back(Request {
+                        now,
+                        sender,
+                        from,
+                        id,
+                        base,
+                        save,
+                        unreachable,
+                    });
+                    if self.saves.len() > SAVES_MAX {
+                        self.save_first();
                     }
                 }
             }
@@ -322,7 +339,8 @@ impl<P: Plant> Machine for Server<P> {
         }
     }
 
-    fn handle_committed(&mut self, now: Now, room: Room) {
+    fn handle_committed(&mut self, now: Now, Committed { commits, room }: Committed) {
+        self.counters.commits += 1;
         if self.room != room {
             self.room = room;
             self.journal.event_durably(Event::Room(room));
@@ -331,16 +349,28 @@ impl<P: Plant> Machine for Server<P> {
             Room::Low => self.timers.set(Timer::Room, now.time + ROOM_AGAIN),
             Room::Plenty => self.timers.clear(&Timer::Room),
         }
-        self.journal.committed();
+        self.journal.committed(commits);
+        self.acknowledge_durable();
         self.release_letters(now);
     }
 
+    fn poll_at_once(&mut self) -> Option<Transmit> {
+        let transmit = self.journal.poll_at_once()?;
+        self.counters.datagrams_out += 1;
+        Some(transmit)
+    }
+
     fn poll_output(&mut self) -> Option<Output<Event, Change>> {
-        let output = self.journal.poll();
-        match output {
-            Some(Output::Transmit(_)) => self.counters.datagrams_out += 1,
-            Some(Output::Commit(_)) => self.counters.commits += 1,
-            Some(Output::Event(_)) | None => {}
+        if let Some(transmit) = self.poll_at_once() {
+            return Some(Output::Transmit(transmit));
+        }
+        self.save_first();
+        let mut output = self.journal.poll();
+        while output.is_none() && self.save_first() {
+            output = self.journal.poll();
+        }
+        if let Some(Output::Transmit(_)) = output {
+            self.counters.datagrams_out += 1;
         }
         output
     }

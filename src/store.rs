@@ -15,7 +15,6 @@ mod solid;
 mod thread;
 
 use std::io;
-use std::pin::Pin;
 
 pub use contents::{Contents, OpenError, Statistics};
 pub use database::Database;
@@ -31,8 +30,15 @@ pub trait Record: Clone {
     fn apply(&mut self, change: &Self::Change);
 }
 
-/// A commit under way. It ends with how much room there is for more.
-pub type Commit = Pin<Box<dyn Future<Output = io::Result<Room>>>>;
+/// Commits have ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// How many more, the oldest first. Those that wait while others are carried out share one
+    /// sync (group commit).
+    pub commits: u64,
+    /// How much room there is for more.
+    pub room: Room,
+}
 
 /// How much room a store has left.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,10 +55,13 @@ pub trait Store {
     /// The record's steps.
     type Change;
 
-    /// Makes the changes durable, all or none. They are so when the future ends with `Ok`.
+    /// Begins to make the changes durable, all or none, after those of all commits before.
+    fn commit(&mut self, changes: Vec<Self::Change>);
+
+    /// Waits until commits have ended, for ever if none is under way. Cancel safe.
     ///
     /// # Errors
     ///
     /// Whatever the medium reports; the node must stop, for it cannot know what was kept.
-    fn commit(&mut self, changes: Vec<Self::Change>) -> Commit;
+    fn committed(&mut self) -> impl Future<Output = io::Result<Committed>>;
 }

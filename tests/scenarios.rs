@@ -42,6 +42,7 @@ scenarios! {
     name_in_use_refusal_lost_is_told_again
     name_of_a_silent_holder_is_taken_over
     offline_messages_are_delivered_on_registration
+    one_saved_for_two_streams_lost_each_is_saved_once
     probe_and_alive_lost_is_not_taken_for_gone
     recipient_back_on_another_port_gets_the_message
     recipient_gone_without_a_word_message_is_saved

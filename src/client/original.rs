@@ -304,7 +304,10 @@ impl<P: Plant> Client<P> {
             }
             Some(Asked::Save(MessageId { stream, seq })) => {
                 // It will not say when it has handed the message over: that is all there is.
-                self.loopback.push_back(Packet::Saved { store: STORE, stream, seq });
+                self.loopback.push_back(Packet::Saved {
+                    store: STORE,
+                    messages: vec![MessageId { stream, seq }],
+                });
                 self.loopback.push_back(Packet::HandedOver { stream, seq });
             }
             None => {}

@@ -117,6 +117,9 @@ pub(crate) fn open(bytes: &[u8]) -> Result<(Packet, &[u8]), Malformed> {
 
 /// Whether places in a stream are such: everybody may count on and add one without a thought.
 fn in_range(packet: &Packet) -> bool {
+    if let Packet::Saved { messages, .. } = packet {
+        return messages.iter().all(|message| (1..SEQ_MAX).contains(&message.seq));
+    }
     let Some(MessageId { seq, .. }) = packet.message() else { return true };
     let first = match *packet {
         Packet::Message { base, .. } | Packet::Save { base, .. } | Packet::Deliver { base, .. } => {
@@ -130,9 +133,9 @@ fn in_range(packet: &Packet) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::limits::{NAMES_PER_ANSWER, TABLE_ENTRIES_BYTES_MAX};
+    use crate::protocol::limits::{NAMES_PER_ANSWER, SAVED_AT_ONCE, TABLE_ENTRIES_BYTES_MAX};
     use crate::protocol::{
-        CastId, GroupAnswer, GroupTag, NAME_MAX, SessionId, StreamId, TableEntry, TableId,
+        CastId, GroupAnswer, GroupTag, NAME_MAX, SessionId, StoreId, StreamId, TableEntry, TableId,
     };
     use crate::time::WallTime;
 
@@ -195,6 +198,17 @@ mod tests {
     }
 
     #[test]
+    fn a_place_out_of_range_is_refused_wherever_it_stands() {
+        let is_good = |seqs: &[u64]| {
+            let id = |seq: &u64| MessageId { stream: StreamId(1), seq: *seq };
+            let messages = seqs.iter().map(id).collect();
+            decode(&encode(&Packet::Saved { store: StoreId(1), messages }, b"")).is_ok()
+        };
+        assert!(is_good(&[1]) && is_good(&[1, SEQ_MAX - 1]) && is_good(&[]));
+        assert!(!is_good(&[0]) && !is_good(&[1, SEQ_MAX]) && !is_good(&[1, 0]));
+    }
+
+    #[test]
     fn the_largest_packets_fit_a_datagram() {
         let name: crate::protocol::Name = "n".repeat(NAME_MAX).parse().unwrap();
         let (stream, seq, base) = (StreamId(1), SEQ_MAX - 1, SEQ_MAX - 1);
@@ -223,6 +237,9 @@ mod tests {
         ] {
             assert!(encode(&packet, &text).len() <= DATAGRAM_MAX);
         }
+        let id = MessageId { stream, seq };
+        let saved = Packet::Saved { store: StoreId(1), messages: vec![id; SAVED_AT_ONCE] };
+        assert!(encode(&saved, b"").len() <= DATAGRAM_MAX);
         let (session, request) = (SessionId(1), u64::MAX);
         let names = vec![name.clone(); NAMES_PER_ANSWER];
         let answer = GroupAnswer::Names { names, more: false };

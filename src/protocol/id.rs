@@ -15,13 +15,13 @@ macro_rules! identifiers {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{:016x}", self.0)
+                f.write_str(hex(self.0, &mut [0; HEX_DIGITS]))
             }
         }
 
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
+                serializer.serialize_str(hex(self.0, &mut [0; HEX_DIGITS]))
             }
         }
 
@@ -53,8 +53,19 @@ identifiers! {
     CastId
 }
 
+/// Digits of 64 bits.
+const HEX_DIGITS: usize = 16;
+
+/// As `{:016x}`, for which most of the time of a packet would be needed.
+fn hex(number: u64, digits: &mut [u8; HEX_DIGITS]) -> &str {
+    for (at, digit) in digits.iter_mut().rev().enumerate() {
+        *digit = b"0123456789abcdef"[(number >> (4 * at)) as usize & 0xf];
+    }
+    std::str::from_utf8(digits).unwrap_or_default()
+}
+
 fn parse_hex(text: &str) -> Option<u64> {
-    let hex = text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let hex = text.len() == HEX_DIGITS && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     hex.then(|| u64::from_str_radix(text, 16).ok()).flatten()
 }
 
@@ -75,6 +86,22 @@ impl fmt::Display for MessageId {
     }
 }
 
+impl Serialize for MessageId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for MessageId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let parsed = text.split_once('-').and_then(|(stream, seq)| {
+            Some(Self { stream: StreamId(parse_hex(stream)?), seq: seq.parse().ok()? })
+        });
+        parsed.ok_or_else(|| de::Error::custom("not a stream and a place"))
+    }
+}
+
 /// A stream and whose it is. Ids are drawn by senders, so that nobody's id can be taken for
 /// another's only together with the name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -90,9 +117,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_message_id_is_its_stream_and_its_place_in_json() {
+        let id = MessageId { stream: StreamId(0xab), seq: 12 };
+        let json = serde_json::to_string(&id).unwrap();
+        assert_eq!(json, r#""00000000000000ab-12""#);
+        assert_eq!(serde_json::from_str::<MessageId>(&json).unwrap(), id);
+        for bad in [r#""ab-12""#, r#""00000000000000ab-""#, r#""00000000000000ab12""#, "12"] {
+            assert!(serde_json::from_str::<MessageId>(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
     fn identifiers_are_sixteen_hex_digits_in_json() {
         let json = serde_json::to_string(&Token(0xabc)).unwrap();
         assert_eq!(json, r#""0000000000000abc""#);
+        for number in [0, 0x0123_4567_89ab_cdef, u64::MAX] {
+            assert_eq!(Token(number).to_string(), format!("{number:016x}"));
+        }
         assert_eq!(serde_json::from_str::<Token>(&json).unwrap(), Token(0xabc));
         for bad in [r#""abc""#, r#""+000000000000abc""#, "12", r#""000000000000000g""#] {
             assert!(serde_json::from_str::<Token>(bad).is_err(), "{bad}");

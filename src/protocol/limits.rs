@@ -37,6 +37,10 @@ pub const STREAMS_MAX: usize = 16_384;
 /// Messages that a client keeps until they are settled.
 pub const OUTBOX_MAX: usize = 4_096;
 
+/// Messages in one `saved`, each the last of its stream: as many as fit a datagram whatever their
+/// places.
+pub const SAVED_AT_ONCE: usize = 30;
+
 /// Messages, typed and received, that a client keeps to be read again.
 pub const HISTORY_MAX: usize = 10_000;
 

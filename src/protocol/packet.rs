@@ -190,14 +190,12 @@ packets! {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         group: Option<GroupTag>,
     }
-    /// Server to client: everything of the stream up to `seq` is in the store.
+    /// Server to client: everything of these streams up to these messages is in the store.
     Saved "saved" {
         /// The life of the server's store: another store's word is worth nothing.
         store: StoreId,
-        /// The stream.
-        stream: StreamId,
-        /// The last message stored.
-        seq: u64,
+        /// The last message stored of each stream; at most [`super::limits::SAVED_AT_ONCE`].
+        messages: Vec<MessageId>,
     }
     /// Server to client: this message is not stored.
     NotSaved "not_saved" {
@@ -291,14 +289,17 @@ packets! {
 }
 
 impl Packet {
-    /// Which message it is about, or up to which.
+    /// Which message it is about, or up to which, if it is about no more than one stream.
     #[must_use]
     pub const fn message(&self) -> Option<MessageId> {
         match *self {
+            Self::Saved { ref messages, .. } => match messages.as_slice() {
+                [message] => Some(*message),
+                _ => None,
+            },
             Self::Message { stream, seq, .. }
             | Self::Ack { stream, seq }
             | Self::Save { stream, seq, .. }
-            | Self::Saved { stream, seq, .. }
             | Self::NotSaved { stream, seq, .. }
             | Self::Deliver { stream, seq, .. }
             | Self::Shown { stream, seq, .. }

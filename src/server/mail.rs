@@ -25,9 +25,38 @@ pub(super) struct Save {
     pub(super) group: Option<GroupTag>,
 }
 
+/// A registered client wants a message kept.
+#[derive(Debug)]
+pub(super) struct Request {
+    /// When it came.
+    pub(super) now: Now,
+    pub(super) sender: Name,
+    pub(super) from: SocketAddr,
+    pub(super) id: MessageId,
+    pub(super) base: u64,
+    pub(super) save: Save,
+    /// Whether the recipient did not answer the sender.
+    pub(super) unreachable: bool,
+}
+
+/// So many requests wait while others are answered at once. With more, one is carried out whenever
+/// one comes, so that no flood makes the server read without end what it will not carry out.
+pub(super) const SAVES_MAX: usize = 256;
+
 impl<P: Plant> Server<P> {
-    /// A registered client wants a message kept.
-    pub(super) fn save(
+    /// Carries out the first request that waits. Whether there was one.
+    pub(super) fn save_first(&mut self) -> bool {
+        let Some(request) = self.saves.pop_front() else { return false };
+        let Request { now, sender, from, id, base, save, unreachable } = request;
+        let to = unreachable.then(|| save.to.clone());
+        self.save(now, (&sender, from), id, base, save);
+        if let Some(to) = to {
+            self.probe(now, &to, None);
+        }
+        true
+    }
+
+    fn save(
         &mut self,
         now: Now,
         (sender, addr): (&Name, SocketAddr),
@@ -42,37 +71,64 @@ impl<P: Plant> Server<P> {
         }
         let next = progress.map(|progress| progress.next);
         let is_new = next.is_none_or(|next| next <= id.seq);
-        if is_new && let Some(reason) = self.objection(&key, &save) {
+        if is_new && let Some(reason) = self.objection(sender, progress, &save) {
             let MessageId { stream, seq } = id;
             self.counters.dropped.refused += 1;
             self.send(addr, &Packet::NotSaved { stream, seq, reason }, 1);
             return;
         }
-        match self.holding.offer(now.time, next, &key, id.seq, base, save) {
+        let last = match self.holding.offer(now.time, next, &key, id.seq, base, save) {
             Arrival::Early if self.plant.has(Bug::SavesHeld) => {
-                let saved =
-                    Packet::Saved { store: self.record.store, stream: id.stream, seq: id.seq };
-                return self.send(addr, &saved, 1);
+                return self.send_saved(addr, vec![id]);
             }
             Arrival::Early => return,
-            Arrival::Old => self.counters.duplicates += 1,
+            Arrival::Old => {
+                self.counters.duplicates += 1;
+                next.map(|next| next - 1)
+            }
             Arrival::Ready(saves) => {
+                let last = saves.last().map(|(seq, _)| *seq);
                 for (seq, save) in saves {
                     self.store(now, sender, MessageId { seq, ..id }, save);
                 }
+                last
             }
-        }
-        if let Some(progress) = self.record.stream(&key) {
-            let (store, seq) = (self.record.store, progress.next - 1);
-            let saved = Packet::Saved { store, stream: id.stream, seq };
-            if self.plant.has(Bug::AcksBeforeCommit) {
-                return self.send(addr, &saved, 1);
-            }
-            self.send_durably(addr, &saved, 1);
+        };
+        if let Some(seq) = last {
+            self.acknowledge(addr, MessageId { seq, ..id });
         }
     }
 
-    pub(super) fn objection(&self, key: &StreamKey, save: &Save) -> Option<NotSaved> {
+    /// Acknowledges once everything so far is durable.
+    fn acknowledge(&mut self, addr: SocketAddr, id: MessageId) {
+        let commit = self.journal.commit();
+        if self.journal.is_durable(commit) || self.plant.has(Bug::AcksBeforeCommit) {
+            self.send_saved(addr, vec![id]);
+        } else {
+            self.saved.add(commit, addr, id);
+        }
+    }
+
+    /// A commit has ended: what it made durable is acknowledged.
+    pub(super) fn acknowledge_durable(&mut self) {
+        let journal = &self.journal;
+        for (addr, messages) in self.saved.take(|commit| journal.is_durable(commit)) {
+            self.send_saved(addr, messages);
+        }
+    }
+
+    fn send_saved(&mut self, addr: SocketAddr, messages: Vec<MessageId>) {
+        let saved = Packet::Saved { store: self.record.store, messages };
+        self.send(addr, &saved, 1);
+    }
+
+    /// Why a new message of a stream is not stored.
+    pub(super) fn objection(
+        &self,
+        from: &Name,
+        stream: Option<&Progress>,
+        save: &Save,
+    ) -> Option<NotSaved> {
         if save.body.is_empty() {
             return Some(NotSaved::BadText);
         }
@@ -85,12 +141,11 @@ impl<P: Plant> Server<P> {
         if self.letters_for(&save.to) >= MAILBOX_MAX {
             return Some(NotSaved::MailboxFull);
         }
-        let progress = self.record.stream(key);
-        let untold = progress.map_or(0, |progress| progress.standing.untold.len());
-        if self.record.letters_of(&key.from) >= SENDER_LETTERS_MAX || untold >= UNTOLD_MAX {
+        let untold = stream.map_or(0, |progress| progress.standing.untold.len());
+        if self.record.letters_of(from) >= SENDER_LETTERS_MAX || untold >= UNTOLD_MAX {
             return Some(NotSaved::SenderFull);
         }
-        let room_for_stream = progress.is_some()
+        let room_for_stream = stream.is_some()
             || self.record.streams().len() < MAIL_STREAMS_MAX
             || self.record.idle_stream().is_some();
         if self.record.letters() >= LETTERS_MAX || !room_for_stream {
@@ -114,36 +169,43 @@ impl<P: Plant> Server<P> {
             body: body.into_boxed_slice(),
         };
         self.next_letter += 1;
-        if self.record.stream(&letter.key()).is_none()
-            && self.record.streams().len() >= MAIL_STREAMS_MAX
+        if self.record.streams().len() >= MAIL_STREAMS_MAX
+            && self.record.stream(&letter.key()).is_none()
             && let Some(key) = self.record.idle_stream().cloned()
         {
             self.change(Change::Forgotten { key });
         }
+        let number = letter.number;
         let ticket = self.change(Change::Stored { to: to.clone(), letter });
-        self.undurable.insert((from.clone(), id), (ticket, to.clone()));
+        self.undurable.push_back((ticket, number, to.clone()));
         self.wait_for_expiry(now.time);
         self.journal.event_durably(Event::Stored { id, from: from.clone(), to });
     }
 
     /// A commit has ended: what it made durable may be handed over.
     pub(super) fn release_letters(&mut self, now: Now) {
-        let journal = &self.journal;
         let mut readers = BTreeSet::new();
-        self.undurable.retain(|_, (ticket, to)| {
-            let durable = journal.is_durable(*ticket);
-            if durable {
+        while let Some((ticket, _, to)) = self.undurable.front()
+            && self.journal.is_durable(*ticket)
+        {
+            if self.sessions.contains_key(to) {
                 readers.insert(to.clone());
             }
-            !durable
-        });
+            self.undurable.pop_front();
+        }
         for reader in readers {
             self.hand_over(now, &reader);
         }
     }
 
+    /// The number of the first letter whose commit has not ended: with it all behind it.
+    pub(super) fn first_undurable(&self) -> u64 {
+        self.undurable.front().map_or(u64::MAX, |(_, number, _)| *number)
+    }
+
     /// Sends a reader what is due of the first [`WINDOW`] messages of its mailbox.
     pub(super) fn hand_over(&mut self, now: Now, reader: &Name) {
+        let first_undurable = self.first_undurable();
         let Some(session) = self.sessions.get_mut(reader).filter(|session| session.confirmed)
         else {
             return;
@@ -155,8 +217,7 @@ impl<P: Plant> Server<P> {
         let mut due = Vec::new();
         let mut wake: Option<Time> = None;
         for letter in self.record.mailbox(reader).into_iter().flatten().take(WINDOW) {
-            let flight_key = (letter.from.clone(), letter.id);
-            if self.undurable.contains_key(&flight_key) {
+            if letter.number >= first_undurable {
                 break;
             }
             let age_ms = now.wall.unix_ms().saturating_sub(letter.stored_at.unix_ms());
@@ -167,7 +228,7 @@ impl<P: Plant> Server<P> {
             let base = *first_of.entry(letter.key()).or_insert(seq);
             let flight = session
                 .flight
-                .entry(flight_key)
+                .entry((letter.from.clone(), letter.id))
                 .or_insert(Flight { attempts: 0, next_at: now.time });
             if flight.next_at <= now.time {
                 flight.attempts += 1;

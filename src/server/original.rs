@@ -247,9 +247,10 @@ impl<P: Plant> Server<P> {
         // A stream without the sender's numbers: its place is the next one, whatever it is.
         let stream = StreamId(hash(&(self.record.store.0, fold(&sender), fold(&to))));
         let key = StreamKey { from: sender.clone(), stream };
-        let seq = self.record.stream(&key).map_or(1, |progress| progress.next);
+        let progress = self.record.stream(&key);
+        let seq = progress.map_or(1, |progress| progress.next);
         let save = Save { to: to.clone(), body: text.as_bytes().to_vec(), group: None };
-        let objection = match self.objection(&key, &save) {
+        let objection = match self.objection(&sender, progress, &save) {
             None if text.len() > TEXT_MAX => Some(NotSaved::BadText),
             objection => objection,
         };
@@ -377,15 +378,16 @@ impl<P: Plant> Server<P> {
 
     /// Sends a guest its first stored message, again if it is due.
     pub(super) fn hand_over_to_guest(&mut self, now: Now, name: &Name) {
+        let first_undurable = self.first_undurable();
         let letters = self.record.mailbox(name);
         let Some(letter) = letters.and_then(|letters| letters.front()) else { return };
+        if letter.number >= first_undurable {
+            return;
+        }
         let Some(session) = self.sessions.get_mut(name) else { return };
         let (addr, spoke_lately) = (session.addr, now.time < session.heard + LATELY);
         let Some(guest) = &mut session.guest else { return };
         let (key, id) = (letter.key(), letter.id);
-        if self.undurable.contains_key(&(letter.from.clone(), id)) {
-            return;
-        }
         if guest.letter.is_none() && guest.hears_second && now.time < guest.owed.quiet_at() {
             return self.timers.set(Timer::Mail(name.clone()), guest.owed.quiet_at());
         }

@@ -326,14 +326,17 @@ impl Record for ServerRecord {
 impl ServerRecord {
     pub(super) fn keep(&mut self, to: &Name, letter: Letter) {
         let (key, seq) = (letter.key(), letter.id.seq);
-        self.is_idle_no_more(&key);
-        let progress = self.streams.entry(key).or_insert_with(|| {
+        let progress = self.streams.entry(key.clone()).or_insert_with(|| {
             let (settled, untold) = (seq - 1, Vec::new());
             let standing = Standing { to: to.clone(), settled, told: settled, untold };
             Progress { standing, next: seq, waiting: 0 }
         });
+        let was_idle = progress.waiting == 0;
         progress.next = seq + 1;
         progress.waiting += 1;
+        if was_idle {
+            self.is_idle_no_more(&key);
+        }
         self.letters += 1;
         *self.by_sender.entry(letter.from.clone()).or_default() += 1;
         let mailbox = self.mailboxes.entry(to.clone()).or_default();

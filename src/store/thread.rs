@@ -1,28 +1,26 @@
 //! A store that commits on a thread of its own, so that a slow disk holds nothing else up.
 
 use std::io;
-use std::sync::mpsc::{self, SyncSender};
+use std::sync::mpsc::{self, Sender};
 use std::thread::{self, JoinHandle};
 
-use tokio::sync::oneshot;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::medium::Medium;
-use super::{Commit, Database, Room, Rows, Store};
-
-/// One commit is under way at a time, so a sender never waits.
-const COMMITS_AHEAD: usize = 1;
+use super::{Committed, Database, Rows, Store};
 
 /// A [`Database`] on a thread. When this is dropped, the database is closed in peace.
+///
+/// What is to be committed while the thread is busy, it commits together as soon as it is free: it
+/// need not be woken for that, and nobody who is busy himself has to see to it.
 #[derive(Debug)]
 pub struct ThreadStore<C> {
-    jobs: Option<SyncSender<Job<C>>>,
+    /// A machine bounds how much it has under way.
+    jobs: Option<Sender<Vec<C>>>,
+    /// What has come of commits, and their changes: who has made them drops them, for two threads
+    /// that take and give memory to each other wait for each other.
+    ended: UnboundedReceiver<(io::Result<Committed>, Vec<C>)>,
     thread: Option<JoinHandle<()>>,
-}
-
-#[derive(Debug)]
-struct Job<C> {
-    changes: Vec<C>,
-    done: oneshot::Sender<io::Result<Room>>,
 }
 
 impl<C: Send + 'static> ThreadStore<C> {
@@ -36,16 +34,22 @@ impl<C: Send + 'static> ThreadStore<C> {
         R: Rows<Change = C> + 'static,
         M: Medium + Send + 'static,
     {
-        let (sender, jobs) = mpsc::sync_channel::<Job<C>>(COMMITS_AHEAD);
+        let (sender, jobs) = mpsc::channel::<Vec<C>>();
+        let (done, ended) = unbounded_channel();
         let work = move || {
-            while let Ok(Job { changes, done }) = jobs.recv() {
+            while let Ok(mut changes) = jobs.recv() {
+                let mut commits = 1;
+                for more in jobs.try_iter() {
+                    changes.extend(more);
+                    commits += 1;
+                }
                 let result = database.commit(&changes).map_err(|error| failure(&place, &error));
                 // Nobody waits for it if the node has ended meanwhile.
-                let _ = done.send(result);
+                let _ = done.send((result.map(|room| Committed { commits, room }), changes));
             }
         };
         let thread = thread::Builder::new().name("store".to_owned()).spawn(work)?;
-        Ok(Self { jobs: Some(sender), thread: Some(thread) })
+        Ok(Self { jobs: Some(sender), ended, thread: Some(thread) })
     }
 }
 
@@ -60,16 +64,17 @@ fn failure(place: &str, error: &io::Error) -> io::Error {
 impl<C> Store for ThreadStore<C> {
     type Change = C;
 
-    fn commit(&mut self, changes: Vec<C>) -> Commit {
-        let (done, result) = oneshot::channel();
+    fn commit(&mut self, changes: Vec<C>) {
         if let Some(jobs) = &self.jobs {
-            // To a thread that has ended: then the answer never comes, which says so.
-            let _ = jobs.send(Job { changes, done });
+            // To a thread that has ended: then nothing ends any more, which says so.
+            let _ = jobs.send(changes);
         }
-        Box::pin(async {
-            let gone = |_| io::Error::other("the thread that writes to the store has ended");
-            result.await.map_err(gone)?
-        })
+    }
+
+    async fn committed(&mut self) -> io::Result<Committed> {
+        let gone = || io::Error::other("the thread that writes to the store has ended");
+        let (result, _) = self.ended.recv().await.ok_or_else(gone)?;
+        result
     }
 }
 

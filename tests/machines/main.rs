@@ -5,6 +5,7 @@ mod groups;
 mod hostile;
 mod limits;
 mod presence;
+mod quick;
 mod rows;
 #[expect(dead_code, reason = "each test file uses its own part of the world")]
 #[path = "../world/mod.rs"]

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use udpchat::store::folder::{Folder, FolderError};
 use udpchat::store::medium::Medium;
-use udpchat::store::{Database, Room};
+use udpchat::store::{Committed, Database, Room, Store, ThreadStore};
 
 use crate::notes::{Change, Notes};
 
@@ -42,6 +42,23 @@ fn a_folder_is_made_and_keeps_what_was_committed() {
     assert_eq!(room, Room::Plenty);
     drop(database);
     assert_eq!(open(&path).1.0, [(1, b"one".to_vec())].into());
+}
+
+#[tokio::test]
+async fn commits_that_overlap_all_end_and_are_all_kept() {
+    const COMMITS: u64 = 200;
+    let place = Place::new();
+    let mut store = ThreadStore::start(open(&place.0).0, "there".to_owned()).unwrap();
+    (0..COMMITS).for_each(|number| store.commit(vec![Change::Take(number, b"one".to_vec())]));
+    let mut ended = 0;
+    while ended < COMMITS {
+        let Committed { commits, room } = store.committed().await.unwrap();
+        assert_eq!(room, Room::Plenty);
+        ended += commits;
+    }
+    assert_eq!(ended, COMMITS);
+    drop(store);
+    assert_eq!(open(&place.0).1.0.len() as u64, COMMITS);
 }
 
 #[test]

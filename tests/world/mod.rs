@@ -14,7 +14,7 @@ use udpchat::command::{self, Request};
 use udpchat::machine::{Datagram, Entropy, Identity, Machine, Output, Socket, Transmit};
 use udpchat::protocol::{PacketKind, StoreId, Token};
 use udpchat::server::{self, Server, ServerConfig, ServerRecord, Snapshot};
-use udpchat::store::{Record, Room};
+use udpchat::store::{Committed, Record, Room};
 use udpchat::time::{Now, Time, WallTime};
 
 use foreign::ForeignNode;
@@ -342,7 +342,8 @@ impl World {
                     Output::Event(event) => self.server_events.push(event),
                     Output::Commit(changes) => {
                         changes.iter().for_each(|change| self.server_record.apply(change));
-                        server.handle_committed(now, self.server_room);
+                        let room = self.server_room;
+                        server.handle_committed(now, Committed { commits: 1, room });
                     }
                 }
             }
@@ -370,7 +371,7 @@ impl World {
                     }
                     Output::Commit(changes) => {
                         changes.iter().for_each(|change| node.record.apply(change));
-                        node.machine.handle_committed(now, room);
+                        node.machine.handle_committed(now, Committed { commits: 1, room });
                     }
                 }
             }

@@ -6,11 +6,14 @@
 //! unacknowledged. When the power fails within it, the program does not take another step.
 
 use std::cell::{Cell, RefCell};
+use std::future::pending;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use udpchat::store::{Commit, Database, Rows, Store};
+use udpchat::store::{Committed, Database, Rows, Store};
 
 use super::clock::elapsed;
 use super::program::words;
@@ -109,7 +112,8 @@ impl<R: Rows + PartialEq + 'static> Disk<R> {
         let is_same_again = again.is_ok_and(|(_, again)| again == record);
         self.witness.finds(&record, is_same_again);
         let database = Rc::new(RefCell::new(database));
-        Ok((Opened { disk: self.clone(), mounted, database }, record))
+        let (disk, asked, under_way) = (self.clone(), Vec::new(), None);
+        Ok((Opened { disk, mounted, database, asked, under_way }, record))
     }
 
     /// The program is no more: what it has written stays, as far as nobody cuts the power.
@@ -138,19 +142,23 @@ pub(super) struct Opened<R: Rows> {
     disk: Disk<R>,
     mounted: Mounted,
     database: Rc<RefCell<Database<R, Mounted>>>,
+    /// Commits that wait for those under way.
+    asked: Vec<Vec<R::Change>>,
+    under_way: Option<Pin<Box<dyn Future<Output = io::Result<Committed>>>>>,
 }
 
-impl<R: Rows + PartialEq + 'static> Store for Opened<R> {
-    type Change = R::Change;
-
-    fn commit(&mut self, changes: Vec<R::Change>) -> Commit {
+impl<R: Rows + PartialEq + 'static> Opened<R> {
+    /// Commits together what was asked for, as the binary's thread does.
+    fn begin(&mut self) -> impl Future<Output = io::Result<Committed>> + use<R> {
+        let asked = std::mem::take(&mut self.asked);
+        let commits = asked.len() as u64;
+        let changes: Vec<R::Change> = asked.into_iter().flatten().collect();
         let disk = self.disk.clone();
-        disk.witness.writes(&changes);
         let DiskSpeed { shortest, longest } = disk.speed;
         let span = whole_ms(longest.saturating_sub(shortest)) + 1;
         let takes = shortest + Duration::from_millis(disk.stream.borrow_mut().below(span));
         let (mounted, database) = (self.mounted.clone(), Rc::clone(&self.database));
-        Box::pin(async move {
+        async move {
             wait(takes / 2).await;
             disk.disk.set_now(elapsed());
             let result = database.borrow_mut().commit(&changes);
@@ -162,8 +170,30 @@ impl<R: Rows + PartialEq + 'static> Store for Opened<R> {
                 disk.witness.has(&changes);
             }
             wait(takes - takes / 2 + disk.disk.take_delay()).await;
-            result
-        })
+            result.map(|room| Committed { commits, room })
+        }
+    }
+}
+
+impl<R: Rows + PartialEq + 'static> Store for Opened<R> {
+    type Change = R::Change;
+
+    fn commit(&mut self, changes: Vec<R::Change>) {
+        self.disk.witness.writes(&changes);
+        self.asked.push(changes);
+    }
+
+    async fn committed(&mut self) -> io::Result<Committed> {
+        if self.under_way.is_none() {
+            if self.asked.is_empty() {
+                pending::<()>().await;
+            }
+            self.under_way = Some(Box::pin(self.begin()));
+        }
+        let Some(under_way) = &mut self.under_way else { return pending().await };
+        let committed = under_way.await;
+        self.under_way = None;
+        committed
     }
 }
 

@@ -15,7 +15,7 @@ use udpchat::drive::{Surroundings, drive};
 use udpchat::fault::{Faulty, Policy};
 use udpchat::load::Load;
 use udpchat::machine::{Datagram, Entropy, Machine, Output, Socket, Transmit};
-use udpchat::store::{Room, Store};
+use udpchat::store::{Committed, Store};
 use udpchat::time::{Now, Time};
 use udpchat::{client, server};
 
@@ -221,6 +221,11 @@ impl<M> Shared<M> {
         (self.watch)(&machine, false);
     }
 
+    fn count_output(&self) {
+        self.outputs.set(self.outputs.get() + 1);
+        assert!(self.outputs.get() < OUTPUTS_MAX, "never comes to rest after one input");
+    }
+
     pub(super) fn look<R>(&self, at: impl FnOnce(&M) -> R) -> R {
         at(&self.machine.borrow())
     }
@@ -250,13 +255,17 @@ impl<M: Machine> Machine for Shared<M> {
         self.input(|machine| machine.handle_timeout(now));
     }
 
-    fn handle_committed(&mut self, now: Now, room: Room) {
-        self.input(|machine| machine.handle_committed(now, room));
+    fn handle_committed(&mut self, now: Now, committed: Committed) {
+        self.input(|machine| machine.handle_committed(now, committed));
+    }
+
+    fn poll_at_once(&mut self) -> Option<Transmit> {
+        self.count_output();
+        self.machine.borrow_mut().poll_at_once()
     }
 
     fn poll_output(&mut self) -> Option<Output<M::Event, M::Change>> {
-        self.outputs.set(self.outputs.get() + 1);
-        assert!(self.outputs.get() < OUTPUTS_MAX, "never comes to rest after one input");
+        self.count_output();
         let mut machine = self.machine.borrow_mut();
         let output = machine.poll_output();
         if output.is_none() {

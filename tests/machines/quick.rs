@@ -1,0 +1,143 @@
+//! What a server answers at once does not wait behind what it has to store.
+//! docs/storage.md, "A commit".
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use udpchat::machine::{Datagram, Entropy, Machine, Output, Socket};
+use udpchat::protocol::{
+    Cookie, Nonce, Packet, PacketKind as Kind, SessionId, StoreId, StreamId, Token, envelope, hello,
+};
+use udpchat::server::{Command, Server, ServerConfig, ServerRecord};
+use udpchat::store::{Committed, Room};
+use udpchat::time::{Now, Time, WallTime};
+
+/// A server, and a client that is no more than an address.
+struct Wire {
+    server: Server,
+    from: SocketAddr,
+    session: SessionId,
+}
+
+fn now() -> Now {
+    Now { time: Time::ZERO, wall: WallTime::from_unix_ms(0) }
+}
+
+impl Wire {
+    /// With bob and alice signed in, who share an address and alice's session counts.
+    fn new() -> Self {
+        let mut draws = 0;
+        let entropy = Entropy::new(move || {
+            draws += 1;
+            draws
+        });
+        let config = ServerConfig { original: false, keep: Some(Duration::from_secs(3_600)) };
+        let server = Server::new(config, ServerRecord::new(StoreId(1)), entropy);
+        let from = ([192, 0, 2, 1], 5_000).into();
+        let mut wire = Self { server, from, session: SessionId(0) };
+        let cookie = match &wire.answers(&hello::encode(Nonce(1)))[..] {
+            [Packet::Challenge { cookie, .. }] => *cookie,
+            other => panic!("{other:?}"),
+        };
+        for name in ["bob", "alice"] {
+            wire.session = wire.register(name, cookie);
+            let ping = Packet::Ping { session: wire.session };
+            wire.answers(&envelope::encode(&ping, b""));
+        }
+        wire
+    }
+
+    fn register(&mut self, name: &str, cookie: Cookie) -> SessionId {
+        let name = name.parse().expect("a name");
+        let register = Packet::Register { name, token: Token(1), registration: 1, cookie };
+        match &self.answers(&envelope::encode(&register, b""))[..] {
+            [Packet::Registered { session, .. }, ..] => *session,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn hears(&mut self, bytes: &[u8]) {
+        let datagram = Datagram { socket: Socket::Main, from: self.from, bytes };
+        self.server.handle_datagram(now(), datagram);
+    }
+
+    fn hears_save(&mut self, seq: u64) {
+        let to = "bob".parse().expect("a name");
+        let (session, stream) = (self.session, StreamId(7));
+        let unreachable = false;
+        let save = Packet::Save { session, to, stream, seq, base: 1, unreachable, group: None };
+        self.hears(&envelope::encode(&save, b"hello"));
+    }
+
+    /// What it answers, whatever it has to commit for that.
+    fn answers(&mut self, bytes: &[u8]) -> Vec<Packet> {
+        self.hears(bytes);
+        let mut packets = Vec::new();
+        while let Some(output) = self.server.poll_output() {
+            match output {
+                Output::Transmit(transmit) => {
+                    packets.push(envelope::decode(&transmit.bytes).expect("a packet").0);
+                }
+                Output::Commit(_) => {
+                    let committed = Committed { commits: 1, room: Room::Plenty };
+                    self.server.handle_committed(now(), committed);
+                }
+                Output::Event(_) => {}
+            }
+        }
+        packets
+    }
+
+    fn at_once(&mut self) -> Option<Kind> {
+        self.server.poll_at_once().map(|transmit| transmit.identity.kind)
+    }
+}
+
+#[test]
+fn a_ping_overtakes_what_is_to_be_stored() {
+    let mut wire = Wire::new();
+    (1..=3).for_each(|seq| wire.hears_save(seq));
+    let ping = Packet::Ping { session: wire.session };
+    wire.hears(&envelope::encode(&ping, b""));
+    assert_eq!(wire.at_once(), Some(Kind::Pong));
+    assert_eq!(wire.at_once(), None);
+    let mut stored = 0;
+    while let Some(output) = wire.server.poll_output() {
+        if let Output::Commit(changes) = output {
+            stored += changes.len();
+        }
+    }
+    assert_eq!(stored, 3, "and it is stored all the same");
+}
+
+#[test]
+fn saves_that_share_a_commit_share_an_answer() {
+    let mut wire = Wire::new();
+    (1..=3).for_each(|seq| wire.hears_save(seq));
+    let outputs = std::iter::from_fn(|| wire.server.poll_output());
+    let commits = outputs.filter(|output| matches!(output, Output::Commit(_))).count();
+    assert_eq!(commits, 3);
+    assert_eq!(wire.at_once(), None, "not before it is durable");
+    // The first one ends, then the others together.
+    for (commits, deliveries) in [(1, 1), (2, 2)] {
+        wire.server.handle_committed(now(), Committed { commits, room: Room::Plenty });
+        assert_eq!(wire.at_once(), Some(Kind::Saved));
+        for _ in 0..deliveries {
+            assert_eq!(wire.at_once(), Some(Kind::Deliver), "to bob");
+        }
+        assert_eq!(wire.at_once(), None, "bob gets nothing that is not durable");
+    }
+}
+
+#[test]
+fn a_flood_of_saves_is_carried_out_as_it_comes() {
+    let mut wire = Wire::new();
+    (1..=1_000).for_each(|seq| wire.hears_save(seq));
+    wire.server.handle_command(now(), Command::Stop);
+    let committed =
+        std::iter::from_fn(|| wire.server.poll_output()).find_map(|output| match output {
+            Output::Commit(changes) => Some(changes.len()),
+            _ => None,
+        });
+    assert!(committed.is_some_and(|changes| changes > 700), "{committed:?}");
+}
