@@ -11,6 +11,8 @@ pub(crate) struct Journal<E, C> {
     turn: CommitTurn,
     /// What waits for nothing goes first.
     at_once: VecDeque<Transmit>,
+    /// What waits for nothing either, but there may be a lot of it.
+    soon: VecDeque<Transmit>,
     /// What waits for no commit any more.
     released: VecDeque<Output<E, C>>,
     /// What waits for a commit, in the order of the commits.
@@ -45,6 +47,7 @@ impl<E, C> Journal<E, C> {
         Self {
             turn,
             at_once: VecDeque::new(),
+            soon: VecDeque::new(),
             released: VecDeque::new(),
             waiting: VecDeque::new(),
             next: Vec::new(),
@@ -58,6 +61,11 @@ impl<E, C> Journal<E, C> {
     /// Sends at once.
     pub(crate) fn transmit(&mut self, transmit: Transmit) {
         self.at_once.push_back(transmit);
+    }
+
+    /// Sends before anything that is not to be sent at once.
+    pub(crate) fn transmit_soon(&mut self, transmit: Transmit) {
+        self.soon.push_back(transmit);
     }
 
     /// Asks the store to keep a change.
@@ -148,7 +156,7 @@ impl<E, C> Journal<E, C> {
 
     /// How many outputs wait.
     pub(crate) fn len(&self) -> usize {
-        self.at_once.len() + self.released.len() + self.waiting.len()
+        self.at_once.len() + self.soon.len() + self.released.len() + self.waiting.len()
     }
 
     /// Whether everything has been said and is durable.
@@ -161,8 +169,13 @@ impl<E, C> Journal<E, C> {
         self.at_once.pop_front()
     }
 
+    /// What waits for no commit.
+    pub(crate) fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.poll_at_once().or_else(|| self.soon.pop_front())
+    }
+
     pub(crate) fn poll(&mut self) -> Option<Output<E, C>> {
-        if let Some(transmit) = self.poll_at_once() {
+        if let Some(transmit) = self.poll_transmit() {
             return Some(Output::Transmit(transmit));
         }
         if !self.is_commit_due() {

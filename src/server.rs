@@ -361,11 +361,11 @@ impl<P: Plant> Machine for Server<P> {
     }
 
     fn poll_output(&mut self) -> Option<Output<Event, Change>> {
-        if let Some(transmit) = self.poll_at_once() {
-            return Some(Output::Transmit(transmit));
+        let mut output = self.journal.poll_transmit().map(Output::Transmit);
+        if output.is_none() {
+            self.save_first();
+            output = self.journal.poll();
         }
-        self.save_first();
-        let mut output = self.journal.poll();
         while output.is_none() && self.save_first() {
             output = self.journal.poll();
         }

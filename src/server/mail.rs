@@ -111,9 +111,10 @@ impl<P: Plant> Server<P> {
 
     /// A commit has ended: what it made durable is acknowledged.
     pub(super) fn acknowledge_durable(&mut self) {
-        let journal = &self.journal;
+        let (store, journal) = (self.record.store, &self.journal);
         for (addr, messages) in self.saved.take(|commit| journal.is_durable(commit)) {
-            self.send_saved(addr, messages);
+            let saved = Packet::Saved { store, messages };
+            self.journal.transmit_soon(super::transmit(addr, &saved, b"", 1));
         }
     }
 
