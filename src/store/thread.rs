@@ -9,6 +9,11 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use super::medium::Medium;
 use super::{Committed, Database, Rows, Store};
 
+/// By how much the thread stands back, on the scale of setpriority(2): it gets a tenth of a processor
+/// that others want all of, and whoever answers datagrams need not wait until it is done.
+#[cfg(target_os = "linux")]
+const NICE: i32 = 10;
+
 /// A [`Database`] on a thread. When this is dropped, the database is closed in peace.
 ///
 /// What is to be committed while the thread is busy, it commits together as soon as it is free: it
@@ -37,6 +42,7 @@ impl<C: Send + 'static> ThreadStore<C> {
         let (sender, jobs) = mpsc::channel::<Vec<C>>();
         let (done, ended) = unbounded_channel();
         let work = move || {
+            stand_back();
             while let Ok(mut changes) = jobs.recv() {
                 let mut commits = 1;
                 for more in jobs.try_iter() {
@@ -51,6 +57,13 @@ impl<C: Send + 'static> ThreadStore<C> {
         let thread = thread::Builder::new().name("store".to_owned()).spawn(work)?;
         Ok(Self { jobs: Some(sender), ended, thread: Some(thread) })
     }
+}
+
+/// Lets everybody else go first: a commit waits for the disk most of the time anyway.
+fn stand_back() {
+    // Where priorities are of processes, all would stand back; where they cannot be changed, nobody.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::setpriority_process(None, NICE);
 }
 
 /// Never of a kind that means something else to whoever drives the node.
