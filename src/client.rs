@@ -233,7 +233,9 @@ impl<P: Plant> Client<P> {
             Packet::Table { table, from, to, latest, entries } if own.is_some() => {
                 self.table_part(now, Part { table, from, to, latest, entries });
             }
-            Packet::Deliver { from, stream, seq, base, stored_at, group } if own.is_some() => {
+            Packet::Deliver { session, from, stream, seq, base, stored_at, group }
+                if own == Some(session) =>
+            {
                 let id = MessageId { stream, seq };
                 self.message(Source::Server(stored_at), &from, id, base, (body, group));
             }
@@ -265,14 +267,16 @@ impl<P: Plant> Client<P> {
 
     fn handle_peer_packet(&mut self, now: Now, from: SocketAddr, packet: Packet, body: &[u8]) {
         match packet {
-            Packet::Message { from: name, stream, seq, base, group } => {
+            Packet::Message { from: name, to, stream, seq, base, group }
+                if to == self.config.name =>
+            {
                 let id = MessageId { stream, seq };
                 self.message_from_peer(from, &name, id, base, (body, group));
             }
             Packet::Ack { stream, seq } => self.acknowledged(now, from, MessageId { stream, seq }),
             Packet::Knock { nonce } => self.knocked(from, nonce),
             Packet::KnockAnswer { nonce } => self.knock_answered(now, from, nonce),
-            // Not from a peer.
+            // Not from a peer, or for whoever was here before.
             _ => {}
         }
     }

@@ -297,7 +297,7 @@ impl<P: Plant> Client<P> {
         let Some(outgoing) = self.record.outgoing.get(to) else { return };
         let Some(message) = outgoing.unsettled.get(&seq).cloned() else { return };
         let (from, stream, group) = (self.config.name.clone(), outgoing.stream, message.group);
-        let packet = Packet::Message { from, stream, seq, base, group };
+        let packet = Packet::Message { from, to: to.clone(), stream, seq, base, group };
         self.send(addr, &packet, message.text.as_bytes(), attempt);
     }
 

@@ -115,10 +115,15 @@ pub(crate) fn open(bytes: &[u8]) -> Result<(Packet, &[u8]), Malformed> {
     Ok((header.packet, body))
 }
 
-/// Whether places in a stream are such: everybody may count on and add one without a thought.
+/// Whether numbers that count are such: everybody may count on and add one without a thought.
 fn in_range(packet: &Packet) -> bool {
-    if let Packet::Saved { messages, .. } = packet {
-        return messages.iter().all(|message| (1..SEQ_MAX).contains(&message.seq));
+    match packet {
+        Packet::Saved { messages, .. } => {
+            return messages.iter().all(|message| (1..SEQ_MAX).contains(&message.seq));
+        }
+        Packet::Register { registration: number, .. }
+        | Packet::GroupAsk { request: number, .. } => return *number < SEQ_MAX,
+        _ => {}
     }
     let Some(MessageId { seq, .. }) = packet.message() else { return true };
     let first = match *packet {
@@ -147,6 +152,7 @@ mod tests {
     fn a_packet_comes_out_as_it_went_in() {
         let packet = Packet::Message {
             from: "Alice".parse().unwrap(),
+            to: "bob".parse().unwrap(),
             stream: StreamId(u64::MAX),
             seq: 1,
             base: 1,
@@ -216,8 +222,16 @@ mod tests {
         let stored_at = WallTime::from_unix_ms(u64::MAX);
         let group = Some(GroupTag { cast: CastId(1), name: Some(name.clone()) });
         for packet in [
-            Packet::Message { from: name.clone(), stream, seq, base, group: group.clone() },
+            Packet::Message {
+                from: name.clone(),
+                to: name.clone(),
+                stream,
+                seq,
+                base,
+                group: group.clone(),
+            },
             Packet::Deliver {
+                session: SessionId(1),
                 from: name.clone(),
                 stream,
                 seq,

@@ -19,7 +19,8 @@ pub const RECEIVE_BUFFER: usize = 65_536;
 /// ours (RFC 9000, section 8: an address not validated is no target worth attacking).
 pub const AMPLIFICATION_MAX: usize = 3;
 
-/// The last place in a stream: JSON numbers are exact up to here in every language (2^53 - 1).
+/// The last place in a stream, and bound of every other number that counts: JSON numbers are exact
+/// up to here in every language (2^53 - 1).
 pub const SEQ_MAX: u64 = (1 << 53) - 1;
 
 /// Messages of one stream that a receiver keeps while an earlier one is missing. More than any

@@ -155,6 +155,8 @@ packets! {
     Message "message" {
         /// Who says so; the table must agree.
         from: Name,
+        /// For whom: the address may have become somebody else's.
+        to: Name,
         /// The stream of this sender to this recipient.
         stream: StreamId,
         /// Its place in the stream.
@@ -208,6 +210,8 @@ packets! {
     }
     /// Server to client: a stored text, beside as the body.
     Deliver "deliver" {
+        /// For whom: the address may have become somebody else's.
+        session: SessionId,
         /// Who sent it.
         from: Name,
         /// As in `message`.

@@ -236,7 +236,9 @@ impl<P: Plant> Server<P> {
                 flight.next_at = now.time + backoff(flight.attempts);
                 let (from, stored_at) = (letter.from.clone(), letter.stored_at);
                 let group = letter.group.as_deref().cloned();
-                let packet = Packet::Deliver { from, stream, seq, base, stored_at, group };
+                let id = session.id;
+                let packet =
+                    Packet::Deliver { session: id, from, stream, seq, base, stored_at, group };
                 let transmit =
                     super::transmit(session.addr, &packet, &letter.body, flight.attempts);
                 due.push((transmit, letter.key(), seq));

@@ -38,7 +38,11 @@ impl<P: Plant> Server<P> {
         let holder = self.sessions.get(&name);
         let contender = Contender { name: name.clone(), addr: from, account };
         match self.record.accounts.get(&name) {
-            Some(known) if known.token == account.token => {
+            // A guest's token says where it is, which is no secret: none of ours has one like it.
+            Some(known)
+                if known.token == account.token
+                    && (known.original.is_none() || account.original.is_some()) =>
+            {
                 let is_late = account.registration <= known.registration && holder.is_none();
                 if account.registration > known.registration
                     || is_late && self.plant.has(Bug::OldRegistrationCounts)

@@ -1,9 +1,13 @@
 //! Forged, damaged and misplaced datagrams change nothing. docs/protocol.md, "The promises", 8.
 
+use std::hash::{Hash as _, Hasher as _};
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use siphasher::sip::SipHasher24;
+
 use crate::world::{self, World};
-use udpchat::protocol::{Packet, SessionId, StreamId, envelope};
+use udpchat::protocol::{Nonce, Packet, PacketKind, SessionId, StreamId, Token, envelope, hello};
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -75,6 +79,7 @@ fn peers_are_believed_only_at_their_address() {
     let mallory = "203.0.113.9:4000".parse().unwrap();
     let forged = Packet::Message {
         from: "alice".parse().unwrap(),
+        to: "bob".parse().unwrap(),
         stream: StreamId(77),
         seq: 1,
         base: 1,
@@ -83,6 +88,75 @@ fn peers_are_believed_only_at_their_address() {
     world.inject(mallory, bob, envelope::encode(&forged, b"I am alice"));
     world.run(seconds(1));
     assert_eq!(world.texts("bob"), Vec::<String>::new());
+}
+
+#[test]
+fn whoever_takes_over_an_address_reads_nothing_of_who_had_it() {
+    for direct in [true, false] {
+        let mut world = World::with(&["alice", "bob"]);
+        if !direct {
+            world.loses_every(PacketKind::Message);
+        }
+        let port = world.addr("bob").port();
+        world.kill("bob");
+        world.start("carol", port, 0);
+        world.run(seconds(1));
+        world.types("alice", "send bob for bob");
+        world.run(seconds(10));
+        assert_eq!(world.texts("carol"), Vec::<String>::new());
+        world.start("bob", port + 10, 0);
+        world.run(seconds(20));
+        assert_eq!(world.texts("bob"), ["for bob"]);
+    }
+}
+
+/// Somebody registers under a name with the token that the server makes for a guest at an address.
+fn registers_with_token_of(
+    world: &mut World,
+    from: SocketAddr,
+    (name, guest): (&str, SocketAddr),
+    registration: u64,
+) {
+    world.inject(from, world::server_addr(), hello::encode(Nonce(1)));
+    world.run(Duration::from_millis(100));
+    let cookie = overheard(world, "server", |packet| match packet {
+        Packet::Challenge { cookie, .. } => Some(cookie),
+        _ => None,
+    });
+    let mut token = SipHasher24::new();
+    guest.hash(&mut token);
+    let (name, token) = (name.parse().unwrap(), Token(token.finish()));
+    let register = Packet::Register { name, token, registration, cookie };
+    world.inject(from, world::server_addr(), envelope::encode(&register, b""));
+    world.run(Duration::from_millis(100));
+}
+
+#[test]
+fn no_number_is_too_high_to_be_counted_on() {
+    let mut world = World::with(&["alice"]);
+    let mallory = "203.0.113.9:4000".parse().unwrap();
+    // As a guest it is the same user then, one registration later.
+    registers_with_token_of(&mut world, mallory, ("mallory", mallory), u64::MAX);
+    let as_guest = br#"{"message": "[REQUEST:REG] mallory"}"#.to_vec();
+    world.inject(mallory, world::server_addr(), as_guest);
+    world.run(seconds(1));
+    world.types("alice", "send alice still there?");
+    world.run(seconds(1));
+    assert_eq!(world.texts("alice"), ["still there?"]);
+}
+
+#[test]
+fn a_guest_keeps_its_name_from_who_knows_its_address() {
+    let mut world = World::with(&["alice"]);
+    let guest: SocketAddr = "203.0.113.8:4000".parse().unwrap();
+    let as_guest = br#"{"message": "[REQUEST:REG] gus"}"#.to_vec();
+    world.inject(guest, world::server_addr(), as_guest);
+    world.run(Duration::from_millis(100));
+    let mallory = "203.0.113.9:4000".parse().unwrap();
+    registers_with_token_of(&mut world, mallory, ("gus", guest), 7);
+    let here = guest.to_string();
+    let clients = world.snapshot().clients;
+    assert!(clients.iter().any(|line| line.contains(&here)), "{clients:?}");
 }
 
 #[test]

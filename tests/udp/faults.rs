@@ -162,6 +162,7 @@ fn strangers_are_not_believed() {
     let here = stranger.local_addr().unwrap().port();
     let packet = Packet::Message {
         from: "bob".parse().unwrap(),
+        to: "alice".parse().unwrap(),
         stream: StreamId(1),
         seq: 1,
         base: 1,
