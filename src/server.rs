@@ -296,7 +296,7 @@ impl<P: Plant> Machine for Server<P> {
     fn handle_datagram(&mut self, now: Now, datagram: Datagram<'_>) {
         let Datagram { socket, from, bytes } = datagram;
         self.counters.datagrams_in += 1;
-        if self.journal.is_full() {
+        if self.stopped || self.journal.is_full() {
             self.counters.dropped.busy += 1;
             return; // As good as lost on the way: its sender has, and repeats, what matters.
         }

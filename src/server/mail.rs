@@ -86,17 +86,30 @@ impl<P: Plant> Server<P> {
                 self.counters.duplicates += 1;
                 next.map(|next| next - 1)
             }
-            Arrival::Ready(saves) => {
-                let last = saves.last().map(|(seq, _)| *seq);
-                for (seq, save) in saves {
-                    self.store(now, sender, MessageId { seq, ..id }, save);
-                }
-                last
-            }
+            Arrival::Ready(saves) => self.store_in_order(now, &key, saves),
         };
         if let Some(seq) = last {
             self.acknowledge(addr, MessageId { seq, ..id });
         }
+    }
+
+    /// Stores messages of a stream up to the first that is for somebody else than those before it.
+    /// The place of the last.
+    fn store_in_order(
+        &mut self,
+        now: Now,
+        key: &StreamKey,
+        saves: Vec<(u64, Save)>,
+    ) -> Option<u64> {
+        let mut last = None;
+        for (seq, save) in saves {
+            if self.record.stream(key).is_some_and(|known| known.standing.to != save.to) {
+                break;
+            }
+            self.store(now, &key.from, MessageId { stream: key.stream, seq }, save);
+            last = Some(seq);
+        }
+        last
     }
 
     /// Acknowledges once everything so far is durable.
@@ -174,13 +187,19 @@ impl<P: Plant> Server<P> {
             && self.record.stream(&letter.key()).is_none()
             && let Some(key) = self.record.idle_stream().cloned()
         {
-            self.change(Change::Forgotten { key });
+            self.forget(key);
         }
         let number = letter.number;
         let ticket = self.change(Change::Stored { to: to.clone(), letter });
         self.undurable.push_back((ticket, number, to.clone()));
         self.wait_for_expiry(now.time);
         self.journal.event_durably(Event::Stored { id, from: from.clone(), to });
+    }
+
+    /// Lets go of a stream, and of all that its sender was still to be told.
+    fn forget(&mut self, key: StreamKey) {
+        self.is_told(&key);
+        self.change(Change::Forgotten { key });
     }
 
     /// A commit has ended: what it made durable may be handed over.
@@ -343,9 +362,13 @@ impl<P: Plant> Server<P> {
     fn consider_told(&mut self, key: &StreamKey, seq: u64) {
         self.change_if_any(self.record.telling(key, seq));
         let Some(progress) = self.record.stream(key) else { return };
-        if progress.standing.told < progress.standing.settled {
-            return;
+        if progress.standing.told >= progress.standing.settled {
+            self.is_told(key);
         }
+    }
+
+    /// There is no more to tell of a stream.
+    fn is_told(&mut self, key: &StreamKey) {
         self.timers.clear(&Timer::Told(key.clone()));
         if let Some(session) = self.sessions.get_mut(&key.from) {
             session.tells.remove(&key.stream);

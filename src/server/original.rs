@@ -37,6 +37,11 @@ const GUEST_PING_RETRY: Duration = Duration::from_millis(500);
 /// not said anything for so long.
 const UNHEARD_LEASE: Duration = Duration::from_secs(600);
 
+/// The bits of a guest's stream that tell it from one that was forgotten: a stream is forgotten so
+/// rarely that the same ones are hardly ever drawn again, and the other bits are enough to know it
+/// by.
+const GUEST_STREAM_DRAWN: u64 = u32::MAX as u64;
+
 /// Before a guest's table is sent again: nobody acknowledges tables.
 const TABLE_REPEAT: Duration = Duration::from_secs(1);
 
@@ -245,8 +250,8 @@ impl<P: Plant> Server<P> {
             return self.refuse_save(&sender, from, "[Not saved: no such user]\n");
         };
         // A stream without the sender's numbers: its place is the next one, whatever it is.
-        let stream = StreamId(hash(&(self.record.store.0, fold(&sender), fold(&to))));
-        let key = StreamKey { from: sender.clone(), stream };
+        let key = self.guest_stream(&sender, &to);
+        let stream = key.stream;
         let progress = self.record.stream(&key);
         let seq = progress.map_or(1, |progress| progress.next);
         let save = Save { to: to.clone(), body: text.as_bytes().to_vec(), group: None };
@@ -268,6 +273,18 @@ impl<P: Plant> Server<P> {
             Some(NotSaved::BadText) => format!("[Not saved: 1 to {TEXT_MAX} bytes of text]\n"),
         };
         self.refuse_save(&sender, from, &refusal);
+    }
+
+    /// A guest's stream to a reader. One that was forgotten is not begun again, for its reader
+    /// knows places of it: half of the id says whose it is and for whom, the rest is drawn.
+    fn guest_stream(&mut self, from: &Name, to: &Name) -> StreamKey {
+        let first = hash(&(self.record.store.0, fold(from), fold(to))) & !GUEST_STREAM_DRAWN;
+        let ids = StreamId(first)..=StreamId(first | GUEST_STREAM_DRAWN);
+        let known = self.record.stream_among(from, ids).cloned();
+        known.unwrap_or_else(|| {
+            let stream = StreamId(first | (self.entropy.draw() & GUEST_STREAM_DRAWN));
+            StreamKey { from: from.clone(), stream }
+        })
     }
 
     fn refuse_save(&mut self, sender: &Name, from: SocketAddr, why: &str) {

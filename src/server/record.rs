@@ -4,12 +4,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::membership::{Answered, Membership};
-use crate::protocol::{GroupTag, MessageId, Name, StoreId, StreamKey, Token};
+use crate::protocol::{GroupTag, MessageId, Name, StoreId, StreamId, StreamKey, Token};
 use crate::store::Record;
 use crate::time::WallTime;
 
@@ -247,6 +248,14 @@ impl ServerRecord {
     #[must_use]
     pub fn stream(&self, key: &StreamKey) -> Option<&Progress> {
         self.streams.get(key)
+    }
+
+    /// The first stream of a sender whose id is one of these.
+    #[must_use]
+    pub fn stream_among(&self, from: &Name, ids: RangeInclusive<StreamId>) -> Option<&StreamKey> {
+        let key = |stream: &StreamId| StreamKey { from: from.clone(), stream: *stream };
+        let among = self.streams.range(key(ids.start())..=key(ids.end()));
+        among.map(|(key, _)| key).next()
     }
 
     /// All streams that ever went over the server and are not forgotten, sorted by sender.

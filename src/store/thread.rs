@@ -9,8 +9,8 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use super::medium::Medium;
 use super::{Committed, Database, Rows, Store};
 
-/// By how much the thread stands back, on the scale of setpriority(2): it gets a tenth of a processor
-/// that others want all of, and whoever answers datagrams need not wait until it is done.
+/// By how much the thread stands back, on the scale of setpriority(2): it gets a tenth of a
+/// processor that others want all of, and who answers datagrams need not wait until it is done.
 #[cfg(target_os = "linux")]
 const NICE: i32 = 10;
 
@@ -61,7 +61,7 @@ impl<C: Send + 'static> ThreadStore<C> {
 
 /// Lets everybody else go first: a commit waits for the disk most of the time anyway.
 fn stand_back() {
-    // Where priorities are of processes, all would stand back; where they cannot be changed, nobody.
+    // Where priorities are of processes, everybody would stand back.
     #[cfg(target_os = "linux")]
     let _ = rustix::process::setpriority_process(None, NICE);
 }

@@ -125,7 +125,7 @@ fn registers_with_token_of(
     });
     let mut token = SipHasher24::new();
     guest.hash(&mut token);
-    let (name, token) = (name.parse().unwrap(), Token(token.finish()));
+    let (name, token) = (name.parse().expect("a name"), Token(token.finish()));
     let register = Packet::Register { name, token, registration, cookie };
     world.inject(from, world::server_addr(), envelope::encode(&register, b""));
     world.run(Duration::from_millis(100));
@@ -157,6 +157,29 @@ fn a_guest_keeps_its_name_from_who_knows_its_address() {
     let here = guest.to_string();
     let clients = world.snapshot().clients;
     assert!(clients.iter().any(|line| line.contains(&here)), "{clients:?}");
+}
+
+#[test]
+fn a_stream_to_two_readers_blocks_the_mailbox_of_neither() {
+    let mut world = World::with(&["alice", "bob", "carol", "mallory"]);
+    world.types("bob", "dereg bob");
+    world.run(seconds(1));
+    let session = session_of(&world, "mallory");
+    let (mallory, server) = (world.addr("mallory"), world::server_addr());
+    // The first comes last, and is for somebody else.
+    for seq in (2..=17).chain([1]) {
+        let to = if seq == 1 { "carol" } else { "bob" }.parse().unwrap();
+        let (stream, base, unreachable) = (StreamId(77), 1, false);
+        let save = Packet::Save { session, to, stream, seq, base, unreachable, group: None };
+        world.inject(mallory, server, envelope::encode(&save, b"spam"));
+        world.run(Duration::from_millis(20));
+    }
+    world.types("alice", "send bob hello");
+    world.run(seconds(5));
+    world.types("bob", "reg bob");
+    world.run(seconds(5));
+    assert_eq!(world.texts("bob"), ["hello"]);
+    assert_eq!(world.texts("carol"), ["spam"]);
 }
 
 #[test]

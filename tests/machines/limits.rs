@@ -4,12 +4,13 @@
 use std::time::Duration;
 
 use udpchat::client::{Event, Problem, State, UnsentReason};
-use udpchat::protocol::PacketKind as Kind;
-use udpchat::protocol::limits::{MAILBOX_MAX, SENDER_LETTERS_MAX};
-use udpchat::server;
-use udpchat::store::Room;
+use udpchat::load::Gauge;
+use udpchat::protocol::limits::{MAIL_STREAMS_MAX, MAILBOX_MAX, SENDER_LETTERS_MAX};
+use udpchat::protocol::{Name, PacketKind as Kind, StreamId, StreamKey};
+use udpchat::server::{self, Change, End, Standing, Turn};
+use udpchat::store::{Record as _, Room};
 
-use crate::world::{Verdict, World};
+use crate::world::{self, Verdict, World};
 use crate::{is_saved, seconds};
 
 fn is_expired(event: &Event) -> bool {
@@ -197,4 +198,53 @@ fn a_client_without_room_accepts_nothing_and_takes_nothing_in() {
     world.types("alice", "send bob four");
     world.run(seconds(10));
     assert_eq!(world.texts("bob"), ["one", "four"]);
+}
+
+/// A server that remembers so many streams, all of one sender and shown to bob; alice and bob.
+fn with_streams(streams: usize, is_told: bool) -> World {
+    let mut world = World::without_server();
+    let to: Name = "bob".parse().expect("a name");
+    for stream in 0..streams as u64 {
+        let key = StreamKey { from: "zed".parse().expect("a name"), stream: StreamId(stream) };
+        let (told, end) = (u64::from(is_told), End::Shown);
+        let untold = if is_told { Vec::new() } else { vec![Turn { upto: 1, end }] };
+        let standing = Standing { to: to.clone(), settled: 1, told, untold };
+        let letters = Vec::new();
+        world.server_record.apply(&Change::Settled { key, standing, letters });
+    }
+    world.start_server();
+    world.start("alice", 5_000, 0);
+    world.start("bob", 5_001, 0);
+    world.loses_every(Kind::Message);
+    world.run(seconds(1));
+    world
+}
+
+#[test]
+fn what_a_sender_was_to_be_told_of_a_stream_is_forgotten_with_the_stream() {
+    let mut world = with_streams(MAIL_STREAMS_MAX, false);
+    let untold = |world: &World| world.server.as_ref().expect("a server").load()[&Gauge::Untold];
+    assert_eq!(untold(&world), MAIL_STREAMS_MAX);
+    world.types("alice", "send bob hello");
+    world.run(seconds(10));
+    assert_eq!(world.texts("bob"), ["hello"]);
+    assert_eq!(untold(&world), MAIL_STREAMS_MAX - 1, "one had to go");
+}
+
+#[test]
+fn a_guest_whose_stream_was_forgotten_is_read_all_the_same() {
+    let mut world = with_streams(MAIL_STREAMS_MAX - 1, true);
+    let guest = "203.0.113.8:4000".parse().expect("an address");
+    let says = |world: &mut World, request: &str| {
+        let bytes = format!(r#"{{"message": "[REQUEST:{request}"}}"#).into_bytes();
+        world.inject(guest, world::server_addr(), bytes);
+        world.run(seconds(5));
+    };
+    says(&mut world, "REG] gus");
+    says(&mut world, "SAVE] gus bob one");
+    says(&mut world, "SAVE] gus bob two");
+    world.types("alice", "send bob hello");
+    world.run(seconds(10));
+    says(&mut world, "SAVE] gus bob three");
+    assert_eq!(world.texts("bob"), ["one", "two", "hello", "three"]);
 }

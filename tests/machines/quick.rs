@@ -150,3 +150,21 @@ fn a_flood_of_saves_is_carried_out_as_it_comes() {
         });
     assert!(committed.is_some_and(|changes| changes > 700), "{committed:?}");
 }
+
+#[test]
+fn a_server_that_was_told_to_stop_ends_under_any_load() {
+    let mut wire = Wire::new();
+    wire.hears_save(1);
+    wire.server.handle_command(now(), Command::Stop);
+    let mut under_way = 0;
+    for seq in 2..10 {
+        // One more comes, then what was under way ends.
+        let commits = under_way;
+        wire.hears_save(seq);
+        let outputs = std::iter::from_fn(|| wire.server.poll_output());
+        under_way = outputs.filter(|output| matches!(output, Output::Commit(_))).count() as u64;
+        wire.server.handle_committed(now(), Committed { commits, room: Room::Plenty });
+        while wire.server.poll_output().is_some() {}
+    }
+    assert!(wire.server.is_finished());
+}

@@ -94,8 +94,8 @@ pub(crate) enum Moment {
 /// One server, some clients, perhaps foreign nodes, and the network between them.
 pub(crate) struct World {
     pub(crate) now: Time,
-    server: Option<Server>,
-    server_record: ServerRecord,
+    pub(crate) server: Option<Server>,
+    pub(crate) server_record: ServerRecord,
     /// How long the server keeps messages, from its next start on.
     pub(crate) keep: Duration,
     /// How much room the server's disk has, and the clients whose disks have little.
