@@ -3,12 +3,16 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use udpchat::store::folder::{Folder, FolderError};
 use udpchat::store::medium::Medium;
 use udpchat::store::{Committed, Database, Room, Store, ThreadStore};
 
 use crate::notes::{Change, Notes};
+
+/// Only a commit whose end is never told takes longer.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A folder's path that nobody has; what is there in the end is removed.
 struct Place(PathBuf);
@@ -50,13 +54,17 @@ async fn commits_that_overlap_all_end_and_are_all_kept() {
     let place = Place::new();
     let mut store = ThreadStore::start(open(&place.0).0, "there".to_owned()).unwrap();
     (0..COMMITS).for_each(|number| store.commit(vec![Change::Take(number, b"one".to_vec())]));
-    let mut ended = 0;
-    while ended < COMMITS {
-        let Committed { commits, room } = store.committed().await.unwrap();
-        assert_eq!(room, Room::Plenty);
-        ended += commits;
-    }
-    assert_eq!(ended, COMMITS);
+    let count = async {
+        let mut ended = 0;
+        while ended < COMMITS {
+            let Committed { commits, room } = store.committed().await.unwrap();
+            assert_eq!(room, Room::Plenty);
+            ended += commits;
+        }
+        ended
+    };
+    let ended = tokio::time::timeout(PATIENCE, count).await;
+    assert_eq!(ended, Ok(COMMITS));
     drop(store);
     assert_eq!(open(&place.0).1.0.len() as u64, COMMITS);
 }
