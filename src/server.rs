@@ -87,6 +87,8 @@ pub struct Server<P = Sound> {
     undurable: VecDeque<(Ticket, u64, Name)>,
     /// Streams whose sender does not know yet how far they were shown.
     untold: BTreeMap<Name, BTreeSet<StreamId>>,
+    /// Who was refused what about groups, and has no row of it: at most one for each account.
+    refused: BTreeMap<Name, Answered>,
     counters: Counters,
     /// How much room the store has.
     room: Room,
@@ -159,6 +161,7 @@ impl<P: Plant> Server<P> {
             saved: Saved::default(),
             undurable: VecDeque::new(),
             untold,
+            refused: BTreeMap::new(),
             room: Room::Plenty,
             uptime_before: record.last_uptime(),
             stopped: false,

@@ -337,6 +337,9 @@ pub enum Problem {
     /// The group has no room.
     #[error("Group {0} is full: it has {MEMBERS_MAX} members")]
     GroupFull(Name),
+    /// The server's disk has no room for what was wanted of the group.
+    #[error("Group {0} not changed: the server's disk is full; try again later")]
+    ServerDiskFullForGroup(Name),
     /// A text to many, and nobody else is there.
     #[error("Message to {0} not sent: nobody else is there")]
     NobodyElse(GroupTag),

@@ -328,5 +328,6 @@ fn refused(refusal: GroupRefusal, wants: &Wants) -> Problem {
         GroupRefusal::NotMember => Problem::NotMember(group),
         GroupRefusal::TooManyGroups => Problem::TooManyGroups(group),
         GroupRefusal::GroupFull => Problem::GroupFull(group),
+        GroupRefusal::DiskFull => Problem::ServerDiskFullForGroup(group),
     }
 }

@@ -99,4 +99,6 @@ pub enum GroupRefusal {
     TooManyGroups,
     /// The group has [`super::limits::MEMBERS_MAX`] members.
     GroupFull,
+    /// The server's disk has no room for more. Later it may have.
+    DiskFull,
 }

@@ -6,12 +6,11 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
-use super::membership::Answered;
-use super::{Change, Event, GroupChange, Server};
+use super::{Answered, Change, Event, GroupChange, Server};
 use crate::plant::{Bug, Plant};
 use crate::protocol::limits::{GROUPS_MAX, MEMBERS_MAX, NAMES_PER_ANSWER};
 use crate::protocol::{GroupAnswer, GroupAsk, GroupRefusal, Name, Packet, SessionId};
-use crate::store::Record as _;
+use crate::store::{Record as _, Room};
 
 impl<P: Plant> Server<P> {
     /// A registered client asks something about groups.
@@ -51,20 +50,31 @@ impl<P: Plant> Server<P> {
         act: impl FnOnce(&mut Self) -> Result<(), GroupRefusal>,
     ) -> Option<GroupAnswer> {
         let token = self.record.accounts.get(name)?.token;
-        let last = self.record.membership.answered(name).filter(|last| last.token == token);
-        let refused = match last {
+        let written = self.record.membership.answered(name);
+        let mut known = self.refused.get(name).into_iter().chain(written);
+        let refused = match known.find(|last| last.token == token) {
             Some(last) if request < last.request => return Some(GroupAnswer::Old),
             Some(last) if request == last.request && !self.plant.has(Bug::AsksTwice) => {
                 last.refused
             }
             _ => {
                 let refused = act(self).err();
-                let answered = Answered { token, request, refused };
-                self.change(Change::GroupAnswered { name: name.clone(), answered });
+                self.remember(name, Answered { token, request, refused });
                 refused
             }
         };
         Some(refused.map_or(GroupAnswer::Done, GroupAnswer::Refused))
+    }
+
+    /// While there is little room a refusal gets no row. To forget it with the sessions is safe: no
+    /// late copy of the request counts then, and whoever asks anew is told what came of it.
+    fn remember(&mut self, name: &Name, answered: Answered) {
+        if answered.refused.is_some() && self.room == Room::Low {
+            self.refused.insert(name.clone(), answered);
+        } else {
+            self.refused.remove(name);
+            self.change(Change::GroupAnswered { name: name.clone(), answered });
+        }
     }
 
     fn create_group(&mut self, name: &Name, group: &Name) -> Result<(), GroupRefusal> {
@@ -74,6 +84,7 @@ impl<P: Plant> Server<P> {
         if self.record.membership.count() >= GROUPS_MAX {
             return Err(GroupRefusal::TooManyGroups);
         }
+        self.needs_room()?;
         self.change_membership(name, group, GroupChange::Created);
         Ok(())
     }
@@ -88,8 +99,14 @@ impl<P: Plant> Server<P> {
         if members.len() >= MEMBERS_MAX {
             return Err(GroupRefusal::GroupFull);
         }
+        self.needs_room()?;
         self.change_membership(name, group, GroupChange::Joined);
         Ok(())
+    }
+
+    /// The room that is left on a full disk is for what must not be refused, such as deliveries.
+    fn needs_room(&self) -> Result<(), GroupRefusal> {
+        if self.room == Room::Low { Err(GroupRefusal::DiskFull) } else { Ok(()) }
     }
 
     fn leave_group(&mut self, name: &Name, group: &Name) -> Result<(), GroupRefusal> {

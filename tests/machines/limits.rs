@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use udpchat::client::{Event, Problem, State, UnsentReason};
+use udpchat::client::{Event, GroupDone, Problem, State, UnsentReason};
 use udpchat::load::Gauge;
 use udpchat::protocol::limits::{MAIL_STREAMS_MAX, MAILBOX_MAX, SENDER_LETTERS_MAX};
 use udpchat::protocol::{Name, PacketKind as Kind, StreamId, StreamKey};
@@ -11,7 +11,7 @@ use udpchat::server::{self, Change, End, Standing, Turn};
 use udpchat::store::{Record as _, Room};
 
 use crate::world::{self, Verdict, World};
-use crate::{is_saved, seconds};
+use crate::{is_saved, lose_first, seconds};
 
 fn is_expired(event: &Event) -> bool {
     matches!(event, Event::Expired { .. })
@@ -176,6 +176,85 @@ fn a_server_without_room_takes_nothing_new_and_hands_over_what_it_has() {
     assert_eq!(world.texts("bob"), ["one", "two"], "it recovers by itself");
     let stored = |e: &&server::Event| matches!(e, server::Event::Stored { .. });
     assert_eq!(world.server_events.iter().filter(stored).count(), 2);
+}
+
+/// A server whose disk is full, as it knows; alice, bob and carol, and a group of alice's and bob's.
+fn full_with_a_group() -> World {
+    let mut world = World::with(&["alice", "bob", "carol"]);
+    for (name, line) in [("alice", "create_group team"), ("bob", "join_group team")] {
+        world.types(name, line);
+        world.run(seconds(1));
+    }
+    world.server_room = Room::Low;
+    world.types("bob", "dereg bob");
+    world.types("alice", "send bob one");
+    world.run(seconds(1));
+    world.types("bob", "reg bob");
+    world.run(seconds(1));
+    world
+}
+
+#[test]
+fn a_server_without_room_changes_groups_only_to_let_members_leave() {
+    let mut world = full_with_a_group();
+    let before = world.server_record.membership.clone();
+    let group = |name: &str| name.parse().expect("a name");
+    for (name, line) in [
+        ("alice", "create_group other"),
+        ("carol", "create_group other"),
+        ("carol", "join_group team"),
+        ("carol", "join_group none"),
+        ("carol", "leave_group team"),
+    ] {
+        world.types(name, line);
+        world.run(seconds(1));
+    }
+    let full = |name| Problem::ServerDiskFullForGroup(group(name));
+    assert_eq!(problems(&world, "alice"), [full("other")]);
+    let (unknown, stranger) =
+        (Problem::NoSuchGroup(group("none")), Problem::NotMember(group("team")));
+    assert_eq!(problems(&world, "carol"), [full("other"), full("team"), unknown, stranger]);
+    assert_eq!(world.server_record.membership, before, "a refusal takes no room");
+
+    world.types("bob", "send_group team hello");
+    world.types("alice", "join_group team");
+    world.run(seconds(1));
+    assert_eq!(world.texts("alice"), ["hello"]);
+    world.types("alice", "leave_group team");
+    world.run(seconds(1));
+    assert_eq!(world.snapshot().groups, ["team: bob"]);
+    world.server_room = Room::Plenty;
+    world.run(seconds(2));
+    world.types("carol", "join_group team");
+    world.run(seconds(1));
+    assert_eq!(world.snapshot().groups, ["team: bob, carol"]);
+    let joined = |event: &Event| matches!(event, Event::Group { what: GroupDone::Joined, .. });
+    assert_eq!(world.count("carol", joined), 1);
+}
+
+#[test]
+fn what_a_full_disk_refused_is_answered_again_and_not_done_later() {
+    let mut world = full_with_a_group();
+    let mut answers = lose_first(1, "server", Kind::GroupAnswer, "carol").into_rule();
+    let mut late = true;
+    world.rule(move |now, sight| {
+        // Another copy of the first request comes when there is room.
+        if sight.is("carol", Kind::GroupAsk, "server") && std::mem::take(&mut late) {
+            return Verdict::Twice(seconds(10));
+        }
+        answers(now, sight)
+    });
+    world.types("carol", "join_group team");
+    world.run(Duration::from_millis(100));
+    world.server_room = Room::Plenty;
+    world.run(seconds(5));
+    let refused = Problem::ServerDiskFullForGroup("team".parse().expect("a name"));
+    assert_eq!(problems(&world, "carol"), [refused]);
+    world.run(seconds(10));
+    assert_eq!(world.snapshot().groups, ["team: alice, bob"]);
+    world.types("carol", "join_group team");
+    world.run(seconds(1));
+    assert_eq!(world.snapshot().groups, ["team: alice, bob, carol"]);
 }
 
 #[test]

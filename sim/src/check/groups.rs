@@ -106,7 +106,8 @@ impl<'a> Model<'a> {
                 | Problem::NoSuchGroup(_)
                 | Problem::NotMember(_)
                 | Problem::TooManyGroups(_)
-                | Problem::GroupFull(_)),
+                | Problem::GroupFull(_)
+                | Problem::ServerDiskFullForGroup(_)),
             ) if self.unanswered.remove(user) => {
                 let what = format!("{user} is told {:?}, but it was done", problem.to_string());
                 self.violate(*at, what);
