@@ -7,12 +7,13 @@ use std::future::pending;
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
+use std::thread;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 
 use crate::cli::Data;
 use crate::store::folder::Folder;
-use crate::store::{Committed, Database, Room, Rows, Store, ThreadStore};
+use crate::store::{Committed, Database, OpenError, Room, Rows, Store, THREAD, ThreadStore};
 use crate::xdg;
 
 /// The folder of all nodes' folders, in the user's data folder.
@@ -47,6 +48,7 @@ impl<C: Send + 'static> Keeper<C> {
         };
         let (database, record) = trusting(|| open_database(&path, fresh))
             .with_context(|| format!("cannot use the data folder {}", path.display()))?;
+        silence_the_thread();
         Ok((Self::Folder(ThreadStore::start(database, path.display().to_string())?), record))
     }
 }
@@ -78,8 +80,7 @@ impl<C: Send + 'static> Store for Keeper<C> {
     }
 }
 
-/// Does what reads a store whose pages are as they were written. The database compares few of them
-/// with their checksums, and panics where a damaged one misleads it.
+/// Does what reads a store whose pages are as they were written ([`OpenError::Misled`]).
 ///
 /// # Errors
 ///
@@ -89,9 +90,18 @@ pub(crate) fn trusting<T>(read: impl FnOnce() -> anyhow::Result<T>) -> anyhow::R
     panic::set_hook(Box::new(|_| {}));
     let done = panic::catch_unwind(AssertUnwindSafe(read));
     panic::set_hook(tell);
-    done.unwrap_or_else(|_| {
-        bail!("the store is damaged; put a backup in its place, or give another folder with --data")
-    })
+    done.unwrap_or_else(|_| Err(OpenError::Misled.into()))
+}
+
+/// Leaves it to a commit's error to tell of a panic on the store's thread: it says where, and what
+/// to do.
+fn silence_the_thread() {
+    let tell = panic::take_hook();
+    panic::set_hook(Box::new(move |why| {
+        if thread::current().name() != Some(THREAD) {
+            tell(why);
+        }
+    }));
 }
 
 fn open_database<R: Rows>(path: &Path, fresh: R) -> anyhow::Result<(Database<R, Folder>, R)> {

@@ -19,7 +19,7 @@ use std::io;
 pub use contents::{Contents, OpenError, Statistics};
 pub use database::Database;
 pub use rows::{BadRow, RowChange, Rows};
-pub use thread::ThreadStore;
+pub use thread::{THREAD, ThreadStore};
 
 /// State that outlives a crash.
 pub trait Record: Clone {

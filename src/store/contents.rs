@@ -24,6 +24,9 @@ const KIND: &str = "kind";
 /// Of [`HEAD`]: [`Rows::FORMAT`], four bytes, big-endian.
 const FORMAT: &str = "format";
 
+/// What whoever keeps a damaged store can do.
+const REMEDY: &str = "put a backup in its place, or give another folder with --data";
+
 /// An open database.
 #[derive(Debug)]
 pub struct Contents {
@@ -36,7 +39,7 @@ pub struct Contents {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Another program wrote the file, or part of it is gone.
-    #[error("it holds no store of udpchat, or a damaged one: {0}")]
+    #[error("it holds no store of udpchat, or a damaged one: {0}; {REMEDY}")]
     Damaged(String),
     /// The store is of another kind.
     #[error("it belongs to a {found}, not to a {wanted}; give each its own with --data")]
@@ -57,10 +60,14 @@ pub enum OpenError {
         known: u32,
     },
     /// A row is none.
-    #[error("it is damaged: {0}")]
+    #[error("it is damaged: {0}; {REMEDY}")]
     Row(BadRow),
+    /// The database compares few pages with their checksums, and panics where a damaged one
+    /// misleads it.
+    #[error("the store is damaged; {REMEDY}")]
+    Misled,
     /// The medium fails.
-    #[error("{0}")]
+    #[error("{0}; see to the disk, or give another folder with --data")]
     Io(io::Error),
 }
 
@@ -68,6 +75,15 @@ impl From<BadRow> for OpenError {
     // It says all that the row's error says: as its source that would be told twice.
     fn from(bad: BadRow) -> Self {
         Self::Row(bad)
+    }
+}
+
+impl From<OpenError> for io::Error {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Io(error) => error,
+            damage => Self::new(io::ErrorKind::InvalidData, damage),
+        }
     }
 }
 
@@ -326,10 +342,11 @@ fn change_rows(
     Ok(())
 }
 
-/// An error of the medium as it was; anything else with its kind lost.
+/// An error of the medium as it was; damage as such; anything else with its kind lost.
 fn io_error(error: impl Into<redb::Error>) -> io::Error {
     match error.into() {
         redb::Error::Io(error) => error,
+        damage @ redb::Error::Corrupted(_) => OpenError::Damaged(damage.to_string()).into(),
         other => io::Error::other(other),
     }
 }

@@ -56,7 +56,7 @@ impl<R: Rows, M: Medium> Database<R, M> {
             match self.write(&rows) {
                 Err(error) if is_full(&error) => {
                     self.medium.free_reserve()?;
-                    self.contents = open_file(&mut self.medium).map_err(io_error)?;
+                    self.contents = open_file(&mut self.medium)?;
                     self.write(&rows)?;
                 }
                 result => result?,
@@ -67,11 +67,13 @@ impl<R: Rows, M: Medium> Database<R, M> {
 
     /// After an error the contents are gone: redb answers nothing but that there was one.
     fn write(&mut self, rows: &[RowChange]) -> io::Result<()> {
-        let contents = self.contents.take();
+        let contents = self.contents.as_ref();
         let contents = contents.ok_or_else(|| io::Error::other("it failed before"))?;
-        contents.write(rows)?;
-        self.contents = Some(contents);
-        Ok(())
+        let written = contents.write(rows);
+        if written.is_err() {
+            self.contents = None;
+        }
+        written
     }
 }
 
@@ -84,11 +86,4 @@ fn open_file(medium: &mut impl Medium) -> Result<Option<Contents>, OpenError> {
     }
     medium.free_reserve().map_err(OpenError::Io)?;
     medium.open().map_err(OpenError::Io)?.map(Contents::open).transpose()
-}
-
-fn io_error(error: OpenError) -> io::Error {
-    match error {
-        OpenError::Io(error) => error,
-        other => io::Error::other(other),
-    }
 }

@@ -51,8 +51,15 @@ pub enum FolderError {
     #[error("another udpchat is using it; stop that one, or give another folder with --data")]
     InUse,
     /// The file system does not let it.
-    #[error(transparent)]
-    Io(#[from] io::Error),
+    #[error("{0}; make it possible, or give another folder with --data")]
+    Io(io::Error),
+}
+
+impl From<io::Error> for FolderError {
+    // It says all that the system's error says: as its source that would be told twice.
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
 }
 
 impl Folder {

@@ -1,13 +1,17 @@
 //! A store that commits on a thread of its own, so that a slow disk holds nothing else up.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{self, Sender};
 use std::thread::{self, JoinHandle};
 
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::medium::Medium;
-use super::{Committed, Database, Rows, Store};
+use super::{Committed, Database, OpenError, Rows, Store};
+
+/// The name of the thread. When it panics, a commit's error says so.
+pub const THREAD: &str = "store";
 
 /// By how much the thread stands back, on the scale of setpriority(2): it gets a tenth of a
 /// processor that others want all of, and who answers datagrams need not wait until it is done.
@@ -26,6 +30,7 @@ pub struct ThreadStore<C> {
     /// that take and give memory to each other wait for each other.
     ended: UnboundedReceiver<(io::Result<Committed>, Vec<C>)>,
     thread: Option<JoinHandle<()>>,
+    place: String,
 }
 
 impl<C: Send + 'static> ThreadStore<C> {
@@ -41,6 +46,7 @@ impl<C: Send + 'static> ThreadStore<C> {
     {
         let (sender, jobs) = mpsc::channel::<Vec<C>>();
         let (done, ended) = unbounded_channel();
+        let there = place.clone();
         let work = move || {
             stand_back();
             while let Ok(mut changes) = jobs.recv() {
@@ -49,13 +55,19 @@ impl<C: Send + 'static> ThreadStore<C> {
                     changes.extend(more);
                     commits += 1;
                 }
-                let result = database.commit(&changes).map_err(|error| failure(&place, &error));
+                let committed = catch_unwind(AssertUnwindSafe(|| database.commit(&changes)));
+                let Ok(result) = committed else {
+                    let _ = done.send((Err(failure(&there, &OpenError::Misled.into())), changes));
+                    // What has misled the database does so again, and worse, when it is closed.
+                    return std::mem::forget(database);
+                };
+                let result = result.map_err(|error| failure(&there, &error));
                 // Nobody waits for it if the node has ended meanwhile.
                 let _ = done.send((result.map(|room| Committed { commits, room }), changes));
             }
         };
-        let thread = thread::Builder::new().name("store".to_owned()).spawn(work)?;
-        Ok(Self { jobs: Some(sender), ended, thread: Some(thread) })
+        let thread = thread::Builder::new().name(THREAD.to_owned()).spawn(work)?;
+        Ok(Self { jobs: Some(sender), ended, thread: Some(thread), place })
     }
 }
 
@@ -68,10 +80,12 @@ fn stand_back() {
 
 /// Never of a kind that means something else to whoever drives the node.
 fn failure(place: &str, error: &io::Error) -> io::Error {
-    io::Error::other(format!(
-        "cannot write to the store in {place}: {error}; what was acknowledged is in it: \
-         see to the disk, then start again"
-    ))
+    let remedy = match error.kind() {
+        // It says what to do.
+        io::ErrorKind::InvalidData => "",
+        _ => "; what was acknowledged is in it: see to the disk, then start again",
+    };
+    io::Error::other(format!("cannot write to the store in {place}: {error}{remedy}"))
 }
 
 impl<C> Store for ThreadStore<C> {
@@ -85,7 +99,8 @@ impl<C> Store for ThreadStore<C> {
     }
 
     async fn committed(&mut self) -> io::Result<Committed> {
-        let gone = || io::Error::other("the thread that writes to the store has ended");
+        let place = &self.place;
+        let gone = || failure(place, &io::Error::other("the thread for it has ended"));
         let (result, _) = self.ended.recv().await.ok_or_else(gone)?;
         result
     }
@@ -95,7 +110,7 @@ impl<C> Drop for ThreadStore<C> {
     fn drop(&mut self) {
         self.jobs = None;
         if let Some(thread) = self.thread.take() {
-            // It has said why, if it panicked.
+            // What was committed is safe, even if closing made it panic.
             let _ = thread.join();
         }
     }

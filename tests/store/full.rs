@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 
-use udpchat::store::{Database, Room};
+use udpchat::store::{Database, Room, Store, ThreadStore};
 
 use crate::notes::{Change, Notes};
 use crate::ram::Ram;
@@ -142,4 +142,35 @@ fn a_creation_that_fails_anywhere_leaves_nothing_or_all() {
         let (_, notes) = Database::open(disk.clone(), again).unwrap();
         assert_eq!(notes.0.len(), 1, "at {at}: {notes:?}");
     }
+}
+
+/// What is said of a commit that fails in the folder `/there`.
+async fn told(fails: impl FnOnce(&Ram)) -> [String; 2] {
+    let disk = Ram::default();
+    let mut store = ThreadStore::start(open(&disk).0, "/there".to_owned()).unwrap();
+    fails(&disk);
+    store.commit(take(1));
+    let first = store.committed().await.unwrap_err().to_string();
+    store.commit(take(2));
+    [first, store.committed().await.unwrap_err().to_string()]
+}
+
+#[tokio::test]
+async fn a_commit_that_fails_says_where_and_what_to_do() {
+    let fails = |disk: &Ram| disk.state().fails_after = Some((0, ErrorKind::Other));
+    for error in told(fails).await {
+        assert!(error.starts_with("cannot write to the store in /there: "), "{error}");
+        assert!(error.ends_with("see to the disk, then start again"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_misleads_its_database_is_told_as_any_other_damage() {
+    let [first, second] = told(|disk| disk.state().misleads = true).await;
+    assert_eq!(
+        first,
+        "cannot write to the store in /there: the store is damaged; put a backup in its place, or \
+         give another folder with --data"
+    );
+    assert!(second.starts_with("cannot write to the store in /there: "), "{second}");
 }

@@ -24,6 +24,8 @@ pub(crate) struct State {
     pub(crate) blocks_max: Option<usize>,
     /// After so many more operations that change something each one fails like this.
     pub(crate) fails_after: Option<(u32, ErrorKind)>,
+    /// Whether the next write finds what cannot be, and panics.
+    pub(crate) misleads: bool,
     /// Operations that changed something so far.
     pub(crate) operations: u32,
 }
@@ -157,6 +159,8 @@ impl StorageBackend for RamFile {
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        let misled = std::mem::take(&mut self.disk.state().misleads);
+        assert!(!misled, "a page is not what it was");
         let mut state = self.disk.state();
         state.operate()?;
         let mut done = 0;

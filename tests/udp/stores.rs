@@ -26,6 +26,9 @@ fn refused(work: &str, folder: &str, says: &str) {
     assert_eq!(ended.errors.matches('\n').count(), 1, "{work}: {ended:?}");
 }
 
+/// What to do about a damaged store, whoever notices it.
+const REMEDY: &str = "put a backup in its place, or give another folder with --data";
+
 const WORKS: [&str; 4] = ["check", "stats", "compact", "export"];
 
 /// The folders of a server and of the client alice after a little chat; all have ended.
@@ -108,6 +111,7 @@ fn a_folder_that_cannot_be_made_is_refused_with_its_reason_once() {
     assert_eq!(ended.code, Some(1), "{ended:?}");
     assert!(ended.errors.starts_with("udpchat: cannot use the data folder "), "{ended:?}");
     assert_eq!(ended.errors.matches("os error").count(), 1, "{ended:?}");
+    assert!(ended.errors.ends_with("give another folder with --data\n"), "{ended:?}");
 }
 
 #[test]
@@ -123,7 +127,12 @@ fn what_is_no_store_is_refused() {
         refused(work, &missing, "there is no store in it");
         refused(work, &empty, "there is no store in it");
         refused(work, &other, "it holds no store of udpchat, or a damaged one");
+        refused(work, &other, REMEDY);
     }
+    let ended = Process::start(&["-s", &free_port().to_string(), "--data", &other]).ended();
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.errors.contains(REMEDY) && ended.errors.contains(&other), "{ended:?}");
+    assert_eq!(ended.errors.matches('\n').count(), 1, "{ended:?}");
 }
 
 #[test]
@@ -154,6 +163,7 @@ fn a_damaged_store_is_found_out() {
     let ended = store("check", &server);
     assert_eq!((ended.code, ended.lines.len()), (Some(1), 0), "{ended:?}");
     assert!(ended.errors.contains("damaged"), "{ended:?}");
+    assert!(ended.errors.contains(REMEDY), "{ended:?}");
     assert_eq!(ended.errors.matches('\n').count(), 1, "{ended:?}");
 }
 
@@ -175,7 +185,8 @@ fn whatever_is_damaged_is_told_in_a_line() {
         }
         fs::write(&file, damaged).unwrap();
         let ended = store("export", &server);
-        assert!(ended.code == Some(0) || ended.errors.matches('\n').count() == 1, "{ended:?}");
+        let told = ended.errors.matches('\n').count() == 1 && ended.errors.contains(REMEDY);
+        assert!(ended.code == Some(0) || told, "{ended:?}");
         refused += usize::from(ended.code != Some(0));
     }
     assert!(refused > 3, "{refused}");
