@@ -34,11 +34,13 @@ const LINES_WAIT: Duration = Duration::from_millis(2);
 /// It could not begin, or not go on. [`io::ErrorKind::BrokenPipe`]: nobody reads what it prints.
 pub(crate) fn run(options: &ServerOptions) -> anyhow::Result<()> {
     runtime()?.block_on(async {
-        let transport = bind(options.bind, options.port).await?;
-        let transport = transport
-            .with_second(options.bind)
-            .await
-            .context("cannot open a second port for answers to the original's clients")?;
+        let mut transport = bind(options.bind, options.port).await?;
+        if options.original {
+            transport = transport
+                .with_second(options.bind)
+                .await
+                .context("cannot open a second port for answers to the original's clients")?;
+        }
         let (sender, mut commands) = mpsc::channel(COMMANDS_AHEAD);
         let interrupted = first_interrupt(HangUp::AsUsual).context("cannot wait for Ctrl-C")?;
         let asked = StatsSignal::new().context("cannot wait for the signal USR1")?;

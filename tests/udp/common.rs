@@ -175,6 +175,10 @@ impl Process {
         assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Where its data folder would be.
     pub(crate) fn home(&self) -> &Path {
         &self.home.0

@@ -10,6 +10,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::common::{DEADLINE, client, now, registered, server, texts};
+#[cfg(target_os = "linux")]
+use crate::common::{Process, free_port, server_with};
 
 /// The original's: between two transmissions, and how many there are.
 const RETRY: Duration = Duration::from_millis(500);
@@ -304,4 +306,33 @@ fn our_clients_are_at_home_at_an_original_server() {
     }
     olga.sees("alice", false);
     assert_eq!(olga.count("to the other one"), 1);
+}
+
+/// How many UDP ports a process has open.
+#[cfg(target_os = "linux")]
+fn ports(process: &Process) -> usize {
+    use std::fs;
+    let sockets: Vec<String> = fs::read_dir(format!("/proc/{}/fd", process.id()))
+        .unwrap()
+        .filter_map(|file| fs::read_link(file.unwrap().path()).ok())
+        .filter_map(|to| Some(to.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned()))
+        .collect();
+    let tables = ["udp", "udp6"].map(|name| fs::read_to_string(format!("/proc/net/{name}")));
+    // A machine without IPv6 has no table of it.
+    let lines = tables.iter().flatten().flat_map(|table| table.lines().skip(1));
+    let inodes = lines.filter_map(|line| line.split_whitespace().nth(9));
+    inodes.filter(|inode| sockets.iter().any(|socket| socket == inode)).count()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_server_opens_a_second_port_only_for_the_original() {
+    assert_eq!(ports(&server().0), 2);
+    let alone = loop {
+        // Only a search of another test for a free port may hold it a moment.
+        if let Some(server) = server_with(free_port(), &["--original", "off"]) {
+            break server;
+        }
+    };
+    assert_eq!(ports(&alone), 1);
 }
