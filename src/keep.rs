@@ -9,7 +9,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::thread;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 
 use crate::cli::Data;
 use crate::store::folder::Folder;
@@ -105,7 +105,12 @@ fn silence_the_thread() {
 }
 
 fn open_database<R: Rows>(path: &Path, fresh: R) -> anyhow::Result<(Database<R, Folder>, R)> {
-    Ok(Database::open(Folder::take(path)?, || fresh)?)
+    Database::open(Folder::take(path)?, || fresh).map_err(|error| match error {
+        OpenError::Io(error) => {
+            anyhow!("{error}; see to the disk, or give another folder with --data")
+        }
+        says_what_to_do => says_what_to_do.into(),
+    })
 }
 
 fn usual_folder(name: &str) -> anyhow::Result<PathBuf> {

@@ -67,7 +67,7 @@ pub enum OpenError {
     #[error("the store is damaged; {REMEDY}")]
     Misled,
     /// The medium fails.
-    #[error("{0}; see to the disk, or give another folder with --data")]
+    #[error("{0}")]
     Io(io::Error),
 }
 

@@ -178,7 +178,7 @@ fn a_server_without_room_takes_nothing_new_and_hands_over_what_it_has() {
     assert_eq!(world.server_events.iter().filter(stored).count(), 2);
 }
 
-/// A server whose disk is full, as it knows; alice, bob and carol, and a group of alice's and bob's.
+/// A server that knows its disk to be full; alice, bob and carol, the first two in a group.
 fn full_with_a_group() -> World {
     let mut world = World::with(&["alice", "bob", "carol"]);
     for (name, line) in [("alice", "create_group team"), ("bob", "join_group team")] {

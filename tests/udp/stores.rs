@@ -115,6 +115,18 @@ fn a_folder_that_cannot_be_made_is_refused_with_its_reason_once() {
 }
 
 #[test]
+fn a_store_that_cannot_be_opened_is_refused_with_what_to_do() {
+    let scratch = Scratch::new();
+    let folder = scratch.path("server");
+    fs::create_dir_all(scratch.path("server/store.redb")).unwrap();
+    let ended = Process::start(&["-s", &free_port().to_string(), "--data", &folder]).ended();
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.errors.contains(&folder), "{ended:?}");
+    assert_eq!(ended.errors.matches("os error").count(), 1, "{ended:?}");
+    assert!(ended.errors.ends_with("give another folder with --data\n"), "{ended:?}");
+}
+
+#[test]
 fn what_is_no_store_is_refused() {
     let scratch = Scratch::new();
     let missing = scratch.path("missing");
