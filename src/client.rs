@@ -288,6 +288,7 @@ impl<P: Plant> Client<P> {
         if !applied {
             return;
         }
+        self.originals.forget_absent(&self.roster);
         if self.roster.is_whole() {
             let listing = self.roster.listing();
             if self.listed.as_ref() != Some(&listing) {

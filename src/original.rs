@@ -6,10 +6,12 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::hash::{Hash, Hasher};
 use std::net::{Ipv4Addr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use siphasher::sip::SipHasher24;
 
 use crate::protocol::limits::ORIGINAL_DATAGRAM_MAX;
 use crate::protocol::{Name, TableEntry};
@@ -220,11 +222,20 @@ pub fn printable(text: &str) -> String {
     text.chars().map(|char| if char.is_control() { '?' } else { char }).collect()
 }
 
+/// A number for anything, the same over restarts: unkeyed on purpose, for nothing in this dialect
+/// is secret anyway.
+pub(crate) fn hash(value: &(impl Hash + ?Sized)) -> u64 {
+    let mut hasher = SipHasher24::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}
+
 /// Tells a retransmission from a new message of the same text, by its distance from the copy
 /// before: the original's routine sends again after 0.50 to 0.51 s, at most three times.
 #[derive(Debug, Default)]
 pub(crate) struct Repeats {
-    last: Vec<u8>,
+    /// The hash of the copy before: its bytes would be as many as a stranger likes.
+    last: Option<u64>,
     at: crate::time::Time,
     copies: u32,
 }
@@ -240,11 +251,12 @@ impl Repeats {
     /// Whether these bytes are the last ones again.
     pub(crate) fn is_repeat(&mut self, now: crate::time::Time, bytes: &[u8]) -> bool {
         let spacing = now - self.at;
-        let repeat = self.last == bytes
+        let heard = Some(hash(bytes));
+        let repeat = self.last == heard
             && (Self::EARLIEST..=Self::LATEST).contains(&spacing)
             && self.copies < Self::COPIES_MAX;
         self.copies = if repeat { self.copies + 1 } else { 1 };
-        self.last = bytes.to_vec();
+        self.last = heard;
         self.at = now;
         repeat
     }

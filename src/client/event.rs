@@ -305,7 +305,10 @@ pub enum Problem {
     #[error("Username {0} already in use")]
     NameInUse(Name),
     /// The server takes no more names.
-    #[error("The server knows too many names; try again later")]
+    #[error(
+        "The server takes no new names; take one that it knows, such as an earlier one of yours, \
+         or ask who runs it"
+    )]
     ServerFull,
     /// The server's disk is full, and the name is new to it.
     #[error("The server's disk is full; try again later")]
@@ -340,12 +343,21 @@ pub enum Problem {
     /// The server's disk has no room for what was wanted of the group.
     #[error("Group {0} not changed: the server's disk is full; try again later")]
     ServerDiskFullForGroup(Name),
+    /// A text to all, who are so many.
+    #[error(
+        "Message not sent: {0} others are known here, and one to all may have {OUTBOX_MAX} \
+         recipients; send it to a group"
+    )]
+    TooManyForAll(usize),
     /// A text to many, and nobody else is there.
     #[error("Message to {0} not sent: nobody else is there")]
     NobodyElse(GroupTag),
     /// The server has not told yet who is in a group. Kept.
     #[error("Message to {0} not sent: {why}", why = UnsentReason::ServerNotResponding)]
     GroupWaits(Name),
+    /// The outbox has no room for the copies of a text to a group. Kept.
+    #[error("Message to {0} not sent: {OUTBOX_MAX} messages are waiting already; it waits too")]
+    GroupWaitsForRoom(Name),
     /// The server has not answered yet. It is asked on.
     #[error("Not done yet: server not responding; it is done when the server is back")]
     RequestWaits,

@@ -93,18 +93,30 @@ impl<P: Plant> Client<P> {
         let Listing { online, offline } = self.listed.clone().unwrap_or_default();
         let mut everybody: Vec<Name> = online.into_iter().chain(offline).collect();
         everybody.sort();
-        self.fan_out(now, &group, everybody, text);
+        let others = self.others(everybody);
+        if others.is_empty() {
+            self.fail(Problem::NobodyElse(group));
+        } else if others.len() > OUTBOX_MAX {
+            self.fail(Problem::TooManyForAll(others.len()));
+        } else if !self.has_room_for(&others) {
+            self.fail(Problem::OutboxFull);
+        } else {
+            self.fan_out(now, &group, others, text);
+        }
     }
 
-    /// Makes a copy of a text for each of these but the user.
-    pub(super) fn fan_out(&mut self, now: Now, group: &GroupTag, to: Vec<Name>, text: &str) {
-        let others: Vec<Name> = to.into_iter().filter(|to| *to != self.config.name).collect();
-        if others.is_empty() {
-            return self.fail(Problem::NobodyElse(group.clone()));
-        }
-        if self.waiting_messages() + others.len() > OUTBOX_MAX {
-            return self.fail(Problem::OutboxFull);
-        }
+    /// These but the user.
+    pub(super) fn others(&self, names: Vec<Name>) -> Vec<Name> {
+        names.into_iter().filter(|name| *name != self.config.name).collect()
+    }
+
+    /// Whether the outbox has room for a copy for each.
+    pub(super) fn has_room_for(&self, others: &[Name]) -> bool {
+        self.waiting_messages() + others.len() <= OUTBOX_MAX
+    }
+
+    /// Makes a copy of a text for each of these, for whom there is room.
+    pub(super) fn fan_out(&mut self, now: Now, group: &GroupTag, others: Vec<Name>, text: &str) {
         // It waits for the commit that keeps the copies, though it is said before they are made.
         self.journal.ask();
         self.journal.event_durably(Event::SendingMany { group: group.clone(), to: others.clone() });

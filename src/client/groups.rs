@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use super::timing::UNSENT_AFTER;
+use super::timing::{OUTBOX_AGAIN, UNSENT_AFTER};
 use super::{Change, Client, Event, GroupDone, Problem, Timer};
 use crate::plant::{Bug, Plant};
 use crate::protocol::limits::GROUP_REQUESTS_MAX;
@@ -252,22 +252,57 @@ impl<P: Plant> Client<P> {
     /// All the names that the first request wanted have come.
     fn listed(&mut self, now: Now) {
         let names = std::mem::take(&mut self.groups.names);
+        if self.is_say() && !self.has_room_for(&self.others(names.clone())) {
+            return self.ask_again_later(now);
+        }
         let Some(Request { number, wants, .. }) = self.take_first() else { return };
         match wants {
             Wants::Groups => self.journal.event_durably(Event::Groups(names)),
             Wants::Members(group) => {
                 self.journal.event_durably(Event::Members { group, members: names });
             }
-            Wants::Wish(wish) => {
-                // In one commit with the copies: never without them, and they never twice.
-                if !self.plant.has(Bug::CastsAgain) {
-                    self.change(Change::WishEnded { number });
-                }
-                if let Wish::Say { group, cast, text } = wish {
-                    let members = self.perhaps_stale(&group, names);
-                    self.fan_out(now, &GroupTag { cast, name: Some(group) }, members, &text);
-                }
+            Wants::Wish(Wish::Say { group, cast, text }) => {
+                let members = self.perhaps_stale(&group, names);
+                let group = GroupTag { cast, name: Some(group) };
+                self.say(now, number, &group, members, &text);
             }
+            // No server of ours answers such a wish with names.
+            Wants::Wish(_) => self.change(Change::WishEnded { number }),
+        }
+    }
+
+    /// A text goes to the members of a group, as was wished.
+    fn say(&mut self, now: Now, number: u64, group: &GroupTag, members: Vec<Name>, text: &str) {
+        let others = self.others(members);
+        if others.is_empty() {
+            self.fail(Problem::NobodyElse(group.clone()));
+            return self.change_once_told(Change::WishEnded { number });
+        }
+        // In one commit with the copies: never without them, and they never twice.
+        if !self.plant.has(Bug::CastsAgain) {
+            self.change(Change::WishEnded { number });
+        }
+        self.fan_out(now, group, others, text);
+    }
+
+    /// Whether the first request is a text to a group.
+    fn is_say(&self) -> bool {
+        let first = self.groups.queue.front();
+        first.is_some_and(|first| matches!(first.wants, Wants::Wish(Wish::Say { .. })))
+    }
+
+    /// The outbox has no room for a text to a group: it stays a wish until there is.
+    fn ask_again_later(&mut self, now: Now) {
+        let number = self.groups.next_number;
+        self.groups.next_number += 1;
+        let next_at = now.time + OUTBOX_AGAIN;
+        self.groups.asked = Some(Question { number, attempts: 0, next_at });
+        let Some(first) = self.groups.queue.front_mut() else { return };
+        if let Wants::Wish(Wish::Say { group, .. }) = &first.wants
+            && !std::mem::replace(&mut first.told, true)
+        {
+            let problem = Problem::GroupWaitsForRoom(group.clone());
+            self.problem(problem);
         }
     }
 

@@ -9,11 +9,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::inbox::Source;
+use super::roster::Roster;
 use super::session::Phase;
 use super::{Client, Now};
 use crate::machine::{Identity, Socket, Transmit};
 use crate::original::{self, Owed, Repeats, Word};
 use crate::plant::Plant;
+use crate::protocol::limits::{NAMES_MAX, ORIGINAL_DATAGRAM_MAX, TEXT_MAX};
 use crate::protocol::{
     Cookie, MessageId, Name, Nonce, NotSaved, Packet, Refusal, SessionId, StoreId, StreamId,
     TableEntry, TableId,
@@ -93,6 +95,14 @@ impl Originals {
     /// Whether the server speaks the dialect.
     pub(super) const fn is_at_server(&self) -> bool {
         self.server.is_some()
+    }
+
+    /// Forgets the peers that are in the table no more: whoever comes and goes from port after
+    /// port is not to fill the memory. Half a table does not tell who is gone.
+    pub(super) fn forget_absent(&mut self, roster: &Roster) {
+        if roster.is_whole() || self.peers.len() > NAMES_MAX {
+            self.peers.retain(|addr, _| roster.at(*addr).is_some_and(|entry| entry.original));
+        }
     }
 }
 
@@ -208,6 +218,9 @@ impl<P: Plant> Client<P> {
         };
         if claimed.parse().as_ref() != Ok(name) {
             return;
+        }
+        if text.len() > TEXT_MAX {
+            return; // Unheard, so its sender turns to the server, which says why it is too long.
         }
         let peer = self.peer(addr);
         if !peer.repeats.is_repeat(now.time, bytes) {
@@ -382,6 +395,9 @@ impl<P: Plant> Client<P> {
 fn stored_line(line: &str) -> Option<(Name, WallTime, &str)> {
     let (name, rest) = line.strip_prefix(">>> ")?.split_once(": <")?;
     let (stamp, text) = rest.split_once("> ")?;
+    if text.len() > ORIGINAL_DATAGRAM_MAX {
+        return None; // No original server can have received it.
+    }
     let time = humantime::parse_rfc3339_weak(stamp).ok()?;
     let since_epoch = time.duration_since(std::time::UNIX_EPOCH).ok()?;
     let unix_ms = u64::try_from(since_epoch.as_millis()).ok()?;
@@ -391,6 +407,10 @@ fn stored_line(line: &str) -> Option<(Name, WallTime, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::roster::Part;
+    use crate::client::{ClientConfig, ClientRecord};
+    use crate::machine::Entropy;
+    use crate::protocol::Token;
 
     #[test]
     fn stored_lines_are_read() {
@@ -401,5 +421,33 @@ mod tests {
         for other in ["[You have messages]", "[No new messages]", ">>> a: <x> y", ""] {
             assert_eq!(stored_line(other), None);
         }
+        let line = |length| format!("{}{}", &line[..31], "x".repeat(length));
+        assert!(stored_line(&line(ORIGINAL_DATAGRAM_MAX)).is_some());
+        assert_eq!(stored_line(&line(ORIGINAL_DATAGRAM_MAX + 1)), None);
+    }
+
+    #[test]
+    fn peers_that_are_gone_are_forgotten() {
+        let config = ClientConfig { name: "bob".parse().unwrap(), server: at(9_000), port: 5_000 };
+        let mut client = Client::new(config, ClientRecord::new(Token(1)), Entropy::new(|| 1));
+        for n in 1..=100_u16 {
+            let addr = at(10_000 + n);
+            let comes = [(u64::from(2 * n - 2), Some(addr)), (u64::from(2 * n - 1), None)];
+            for (from, addr) in comes {
+                let name = "guest".parse().unwrap();
+                let entries = vec![TableEntry { name, addr, original: true }];
+                let (to, latest) = (from + 1, from + 1);
+                client.table_part(Now::default(), Part { table: TABLE, from, to, latest, entries });
+                if let Some(addr) = addr {
+                    let text = original::text("guest: hello");
+                    client.handle_original(Now::default(), addr, &text);
+                }
+                assert_eq!(client.originals.peers.len(), usize::from(addr.is_some()));
+            }
+        }
+    }
+
+    fn at(port: u16) -> SocketAddr {
+        SocketAddr::from(([192, 0, 2, 1], port))
     }
 }

@@ -41,6 +41,10 @@ pub const GIVE_UP: Duration = Duration::from_secs(10);
 /// While the disk is full, between two empty commits that ask for room.
 pub const ROOM_AGAIN: Duration = Duration::from_secs(1);
 
+/// While the outbox has no room for the copies of a text to a group, before the server is asked
+/// again who is to have one.
+pub const OUTBOX_AGAIN: Duration = Duration::from_secs(4);
+
 /// How long what need not be durable waits for a commit that takes it along. After a crash within
 /// this time a message is shown again.
 pub const LAZY_COMMIT: Duration = Duration::from_millis(250);

@@ -321,7 +321,7 @@ impl Packet {
 pub enum Refusal {
     /// Its holder is there and answers.
     NameInUse,
-    /// The server knows [`super::limits::NAMES_MAX`] names and all of them are in use.
+    /// The server knows [`super::limits::NAMES_MAX`] names, and forgets none.
     ServerFull,
     /// The server's disk has no room for another name.
     DiskFull,

@@ -6,18 +6,15 @@
 //! socket, because an original client acknowledges everything but its server's texts.
 
 use std::collections::BTreeMap;
-use std::hash::{Hash, Hasher};
 use std::net::SocketAddr;
 use std::time::Duration;
-
-use siphasher::sip::SipHasher24;
 
 use super::mail::Save;
 use super::session::{Guest, OnItsWay, Session};
 use super::timing::{LEASE, RESEND_MIN};
 use super::{Account, Event, GoneReason, Server, Timer};
 use crate::machine::{Identity, Socket, Transmit};
-use crate::original::{self, Request, Word};
+use crate::original::{self, Request, Word, hash};
 use crate::plant::Plant;
 use crate::protocol::limits::{NAMES_MAX, TEXT_MAX};
 use crate::protocol::{
@@ -189,7 +186,7 @@ impl<P: Plant> Server<P> {
     pub(super) fn refuse_guest(&mut self, addr: SocketAddr, name: &Name, reason: Refusal) {
         let text = match reason {
             Refusal::NameInUse => format!("[Username {name} already in use.]\n"),
-            Refusal::ServerFull => "[The server knows too many names.]\n".to_owned(),
+            Refusal::ServerFull => "[The server takes no new names.]\n".to_owned(),
             Refusal::DiskFull => "[The server's disk is full.]\n".to_owned(),
         };
         self.tell_guest(addr, PacketKind::Refused, &text);
@@ -466,13 +463,6 @@ impl<P: Plant> Server<P> {
 
 fn guest_is_proven(session: &Session) -> bool {
     session.guest.as_ref().is_some_and(|guest| guest.hears_second)
-}
-
-fn hash(value: &impl Hash) -> u64 {
-    // Unkeyed on purpose: the same over restarts. Nothing in this dialect is secret anyway.
-    let mut hasher = SipHasher24::new();
-    value.hash(&mut hasher);
-    hasher.finish()
 }
 
 fn fold(name: &Name) -> String {

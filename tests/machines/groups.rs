@@ -4,10 +4,12 @@
 use std::time::Duration;
 
 use udpchat::client::{Event, GroupDone, Problem};
-use udpchat::protocol::PacketKind as Kind;
-use udpchat::protocol::limits::{GROUP_REQUESTS_MAX, MEMBERS_MAX};
+use udpchat::protocol::limits::{GROUP_REQUESTS_MAX, MEMBERS_MAX, OUTBOX_MAX};
+use udpchat::protocol::{Name, PacketKind as Kind, Token};
+use udpchat::server::{Account, Change};
+use udpchat::store::Record as _;
 
-use super::world::World;
+use super::world::{Verdict, World};
 use super::{is_received, is_saved, lose_first, seconds};
 
 /// A world in which these are in the group `team`.
@@ -259,4 +261,44 @@ fn requests_are_bounded_and_refused_offline() {
     world.run(seconds(1));
     world.types("alice", "create_group team");
     assert_eq!(error(&world, "alice"), Some(Problem::OfflineForGroups));
+}
+
+#[test]
+fn a_text_to_a_group_waits_for_room_in_the_outbox() {
+    let mut world = team(&["alice", "bob"]);
+    world.rule(|_, sight| match sight.identity.kind {
+        Kind::Message | Kind::Save => Verdict::Lose,
+        _ => Verdict::Pass,
+    });
+    for number in 0..OUTBOX_MAX {
+        world.types("alice", &format!("send bob {number}"));
+    }
+    world.types("alice", "send_group team to all");
+    world.run(seconds(10));
+    let team: Name = "team".parse().unwrap();
+    assert_eq!(error(&world, "alice"), Some(Problem::GroupWaitsForRoom(team)));
+    // It is kept over a restart, and the user told again.
+    world.restart("alice");
+    world.rule(|_, _| Verdict::Pass);
+    world.run(seconds(120));
+    let texts = world.texts("bob");
+    assert_eq!((texts.len(), texts.last().unwrap().as_str()), (OUTBOX_MAX + 1, "to all"));
+    assert_eq!(outcomes(&world, "alice"), [(1, 0, 0)]);
+}
+
+#[test]
+fn a_text_to_more_than_an_outbox_holds_is_refused_with_their_number() {
+    let mut world = World::without_server();
+    let others = OUTBOX_MAX + 1;
+    for number in 0..others {
+        let name = format!("n{number}").parse().unwrap();
+        let account = Account { token: Token(7), registration: 1, original: None };
+        world.server_record.apply(&Change::Registered { name, account });
+    }
+    world.start_server();
+    world.start("alice", 5_000, 0);
+    world.run(seconds(20));
+    world.types("alice", "send_all hello");
+    world.run(seconds(1));
+    assert_eq!(error(&world, "alice"), Some(Problem::TooManyForAll(others)));
 }

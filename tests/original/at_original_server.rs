@@ -179,6 +179,21 @@ fn a_silent_peers_messages_are_saved() {
 }
 
 #[test]
+fn a_peers_text_that_is_too_long_for_us_comes_over_the_server() {
+    let mut stage = Stage::at_the_original().with(&["bob"], &["alice"]);
+    let text = "x".repeat(701);
+    stage.says("bob", &format!("send alice {text}"));
+    stage.run_ms(5_000);
+    assert_eq!(stage.shows("bob", "[No ACK from alice, message sent to server.]"), 1);
+    assert_eq!(stage.texts("alice").len(), 0);
+    stage.says("alice", "dereg alice");
+    stage.run_ms(3_000);
+    stage.says("alice", "reg alice");
+    stage.run_ms(3_000);
+    assert_eq!(stage.texts("alice"), [text]);
+}
+
+#[test]
 fn an_unknown_name_is_answered() {
     let mut stage = Stage::at_the_original().with(&["alice"], &["bob"]);
     stage.says("bob", "send nobody hello");

@@ -232,6 +232,21 @@ fn what_is_not_saved_is_never_said_to_be() {
 }
 
 #[test]
+fn an_originals_text_that_is_too_long_is_not_shown_and_its_sender_is_told() {
+    let mut stage = Stage::at_ours().with(&["alice"], &["bob"]);
+    for length in [700, 701] {
+        stage.says("alice", &format!("send bob {}", "x".repeat(length)));
+        stage.run_ms(4_000);
+    }
+    assert_eq!(stage.texts("bob"), ["x".repeat(700)]);
+    assert_eq!(stage.shows("alice", "[No ACK from bob, message sent to server.]"), 1);
+    assert_eq!(stage.client("alice").screen().matches("[Not saved: 1 to 700 ").count(), 1);
+    stage.says("alice", "send bob short");
+    stage.run_ms(1_000);
+    assert_eq!(stage.texts("bob").len(), 2);
+}
+
+#[test]
 fn an_unacknowledged_message_is_kept_for_the_original() {
     let mut stage = Stage::at_ours().with(&["alice"], &["bob"]);
     stage.says("alice", "dereg alice");
