@@ -160,12 +160,11 @@ impl Labels {
             }
         };
         if let Some(label) = label {
-            // The last time counts: an id that a crash took back may be given again, to another.
-            if self.by_id.get(&id) != Some(&label) {
-                self.given += 1;
-                self.places.insert(label.clone(), self.given);
-                self.by_id.insert(id, label);
-            }
+            // The last time counts: an id that a crash took back may be given again, to another, or
+            // to the same one in another place.
+            self.given += 1;
+            self.places.insert(label.clone(), self.given);
+            self.by_id.insert(id, label);
         }
     }
 
@@ -243,6 +242,23 @@ mod tests {
         }
         assert_eq!(labels.of_cast(CastId(1)), Some(&label("alice#1")));
         assert!(labels.place(&label("alice#1@bob")) < labels.place(&label("alice#1@carol")));
+    }
+
+    #[test]
+    fn a_copy_that_a_crash_took_back_has_its_place_anew() {
+        let alice: HostName = "alice".into();
+        let bob: Name = "bob".parse().unwrap();
+        let team = GroupTag { cast: CastId(1), name: Some("team".parse().unwrap()) };
+        let id = |seq| MessageId { stream: StreamId(7), seq };
+        let mut labels = Labels::default();
+        let to_team = Audience::of(&bob, Some(&team));
+        labels.typed(Label::new(alice.clone(), 1), to_team, "hi".to_owned());
+        labels.accepted(&alice, id(2), (&bob, Some(&team)), Some("hi"));
+        labels.ended(&alice);
+        labels.typed(Label::new(alice.clone(), 2), Audience::One(bob.clone()), "one".to_owned());
+        labels.accepted(&alice, id(1), (&bob, None), Some("one"));
+        labels.accepted(&alice, id(2), (&bob, Some(&team)), Some("hi"));
+        assert!(labels.place(&label("alice#2")) < labels.place(&label("alice#1@bob")));
     }
 
     #[test]
