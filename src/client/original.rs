@@ -421,7 +421,8 @@ mod tests {
         for other in ["[You have messages]", "[No new messages]", ">>> a: <x> y", ""] {
             assert_eq!(stored_line(other), None);
         }
-        let line = |length| format!("{}{}", &line[..31], "x".repeat(length));
+        let head = line.strip_suffix(text).unwrap();
+        let line = |length| format!("{head}{}", "x".repeat(length));
         assert!(stored_line(&line(ORIGINAL_DATAGRAM_MAX)).is_some());
         assert_eq!(stored_line(&line(ORIGINAL_DATAGRAM_MAX + 1)), None);
     }
