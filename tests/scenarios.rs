@@ -65,6 +65,7 @@ scenarios! {
     server_disk_full_hand_over_goes_on
     server_disk_full_message_is_unsent_and_saved_when_there_is_room
     server_disk_slow_holds_up_nothing_else
+    server_killed_and_loses_power_while_it_repairs_nothing_is_lost
     server_killed_before_the_commit_message_is_saved_later
     server_killed_between_a_join_and_its_answer_keeps_the_member
     server_killed_between_commit_and_saved_is_saved_once

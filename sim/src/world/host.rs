@@ -2,7 +2,7 @@
 //!
 //! One future for everything, so that the order within a millisecond is always the same: first
 //! what the plan does, then the program. Killing the program drops its future and nothing else;
-//! none of its destructors reaches the network.
+//! none of its destructors reaches the network or the disk.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -202,6 +202,8 @@ impl Place {
             Act::Start { port } => self.start(port),
             Act::Crash => {
                 if self.program.is_some() {
+                    // First of all: the database would close its file in peace when it is dropped.
+                    self.kept.close();
                     self.stop();
                     self.record(What::Crashed);
                 }
