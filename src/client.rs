@@ -86,8 +86,6 @@ pub struct Client<P = Sound> {
     waiting_for: Option<WaitingFor>,
     /// Some send has failed for good.
     incomplete: bool,
-    /// The message that was given to the user last and is not known to be on their screen.
-    showing: Option<(Name, MessageId)>,
     /// How much room the store has.
     room: Room,
     /// The user knows that what comes cannot be kept.
@@ -154,7 +152,6 @@ impl<P: Plant> Client<P> {
             commands: VecDeque::new(),
             waiting_for: Some(WaitingFor::Arrival),
             incomplete: false,
-            showing: None,
             room: Room::Plenty,
             full_told: false,
             invalid_datagrams: 0,
@@ -442,8 +439,6 @@ impl<P: Plant> Machine for Client<P> {
     }
 
     fn poll_output(&mut self) -> Option<Output<Event, Change>> {
-        // Whoever asks on has carried out what came before.
-        self.displayed();
         if self.ended {
             self.journal.hurry();
         }

@@ -39,6 +39,8 @@ pub enum Bug {
     ShowsAgainUnmarked,
     /// Client: what may not have been shown before a crash is not shown after it.
     NeverShowsAgain,
+    /// Client: that a message was displayed is not remembered over a restart.
+    ForgetsDisplayed,
     /// Client: what was typed is not remembered over a restart.
     ForgetsOutbox,
     /// Client: the server is asked four times to save a message, and never again.

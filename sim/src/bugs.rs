@@ -17,6 +17,7 @@ pub const BUGS: &[(Bug, &str)] = &[
     (Bug::ForgetsShown, "forgets-shown"),
     (Bug::ShowsAgainUnmarked, "shows-again-unmarked"),
     (Bug::NeverShowsAgain, "never-shows-again"),
+    (Bug::ForgetsDisplayed, "forgets-displayed"),
     (Bug::ForgetsOutbox, "forgets-outbox"),
     (Bug::GivesUpSaving, "gives-up-saving"),
     (Bug::NeverDetours, "never-detours"),

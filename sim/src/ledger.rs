@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use udpchat::client::Event;
-use udpchat::protocol::{MessageId, Name};
+use udpchat::protocol::{MessageId, Name, PacketKind};
 use udpchat::server;
 
+use crate::fate::Key;
 use crate::label::{Audience, HostName, Label};
 use crate::log::{Durable, Entry, Log, What};
 use crate::plan;
@@ -98,6 +99,8 @@ pub struct Shown {
     pub life: u32,
     /// Whether its host's disk had that it was shown when that program was started.
     pub known: bool,
+    /// Whether a program of its host had acknowledged it before.
+    pub acknowledged: bool,
 }
 
 /// A line on a screen.
@@ -121,6 +124,8 @@ struct HostSoFar {
     /// What its disk has as shown, and had when the last program was started.
     displayed: BTreeSet<Label>,
     displayed_at_start: BTreeSet<Label>,
+    /// What it has told others that it has shown.
+    acknowledged: BTreeSet<Label>,
 }
 
 impl Message {
@@ -169,6 +174,15 @@ impl Ledger {
                 }
                 What::Server(server::Event::Expired { id, count, .. }) => {
                     ledger.server_dropped(log, entry.at, *id, *count);
+                }
+                What::Sent {
+                    key:
+                        Key {
+                            packet: PacketKind::Ack | PacketKind::Shown, message: Some(label), ..
+                        },
+                    ..
+                } => {
+                    host.acknowledged.insert(label.clone());
                 }
                 What::Started { .. } => {
                     host.lives += 1;
@@ -231,7 +245,12 @@ impl Ledger {
                 let (again, life) = (*again, so_far.lives);
                 let label = log.labels.get(*id).cloned();
                 let known = label.as_ref().is_some_and(|it| so_far.displayed_at_start.contains(it));
-                let shown = Shown { at, host: host.clone(), from, text, again, life, known };
+                let acknowledged =
+                    label.as_ref().is_some_and(|it| so_far.acknowledged.contains(it));
+                let shown = {
+                    let host = host.clone();
+                    Shown { at, host, from, text, again, life, known, acknowledged }
+                };
                 let Some(label) = label else { return self.strays.push(shown) };
                 if let Some(message) = self.message(log, *id) {
                     message.shown.push(shown);

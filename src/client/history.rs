@@ -148,13 +148,15 @@ impl State {
 }
 
 impl<P: Plant> Client<P> {
-    /// Keeps a message that was typed or came, and makes room for it.
-    pub(super) fn keep_line(&mut self, line: Line) {
-        if let Some(number) = self.record.history.in_the_way() {
-            self.change(Change::LineDropped { number });
+    /// Keeps a message that was typed or came, and makes room for it. Its number.
+    pub(super) fn keep_line(&mut self, line: Line) -> u64 {
+        while let Some(number) = self.record.history.in_the_way() {
+            // It may be told only now: it is not to be gone before that is remembered.
+            self.change_once_told(Change::LineDropped { number });
         }
         let number = self.record.history.next_number();
         self.change(Change::Line { number, line });
+        number
     }
 
     /// Keeps what has become of a message, with the next commit.
@@ -171,30 +173,32 @@ impl<P: Plant> Client<P> {
             return;
         }
         let again = !(any && self.plant.has(Bug::ShowsAgainUnmarked));
-        for (_, line) in self.record.history.undisplayed() {
+        let mut last = None;
+        for (number, line) in self.record.history.undisplayed() {
             if let Some(event) = line.showing(again) {
                 self.journal.event_durably(event);
+                last = Some(number);
             }
+        }
+        if let Some(number) = last {
+            self.displays(number);
+        }
+    }
+
+    /// All lines up to this one are to be displayed: once they are, that is remembered. What is
+    /// sent from now on waits for that, acknowledgements above all.
+    pub(super) fn displays(&mut self, number: u64) {
+        if !self.plant.has(Bug::ForgetsDisplayed) {
+            self.change_once_told(Change::Displayed { next: number + 1 });
         }
     }
 
     /// The user is given an event.
     pub(super) fn telling(&mut self, event: &Event) {
         match event.plain() {
-            Event::Message { from, id, .. } => self.showing = Some((from.clone(), *id)),
             Event::Saved { id, .. } => self.keep_outcome(*id, State::Saved),
             Event::Unsent { id, .. } => self.keep_outcome(*id, State::Unsent),
             _ => {}
-        }
-    }
-
-    /// What the user was given before is on their screen now.
-    pub(super) fn displayed(&mut self) {
-        let Some((from, id)) = self.showing.take() else { return };
-        let shown = |line: &Line| line.id == id && line.with == from;
-        let line = self.record.history.undisplayed().find(|(_, line)| shown(line));
-        if let Some(next) = line.map(|(number, _)| number + 1) {
-            self.change_lazily(Change::Displayed { next });
         }
     }
 

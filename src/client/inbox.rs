@@ -97,14 +97,14 @@ impl<P: Plant> Client<P> {
         self.acknowledge(source, from, MessageId { stream: id.stream, seq: next - 1 });
     }
 
-    /// Remembers a message, then shows it.
+    /// Remembers a message, then shows it, then remembers that it was shown.
     fn show(&mut self, key: &StreamKey, seq: u64, incoming: Incoming) {
         let Incoming { text, stored_at, group } = incoming;
         let (with, at, id) =
             (key.from.clone(), self.now.wall, MessageId { stream: key.stream, seq });
         let course = Course::In { stored_at };
         let line = Line { with, at, id, text: text.clone(), group: group.clone(), course };
-        self.keep_line(line);
+        let number = self.keep_line(line);
         if let Some(key) = self.record.shown.in_the_way_of(key).cloned() {
             self.change(Change::Forgotten { key });
         }
@@ -112,6 +112,7 @@ impl<P: Plant> Client<P> {
         self.change(Change::Shown { key: key.clone(), next: seq + 1, used });
         let (from, again) = (key.from.clone(), false);
         self.journal.event_durably(Event::Message { id, from, text, stored_at, group, again });
+        self.displays(number);
     }
 
     fn acknowledge(&mut self, source: Source, from: &Name, MessageId { stream, seq }: MessageId) {

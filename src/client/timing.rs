@@ -46,7 +46,7 @@ pub const ROOM_AGAIN: Duration = Duration::from_secs(1);
 pub const OUTBOX_AGAIN: Duration = Duration::from_secs(4);
 
 /// How long what need not be durable waits for a commit that takes it along. After a crash within
-/// this time a message is shown again.
+/// this time a history does not tell what became of a message.
 pub const LAZY_COMMIT: Duration = Duration::from_millis(250);
 
 /// Between two knocks at a peer that did not answer directly.

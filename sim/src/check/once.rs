@@ -9,7 +9,8 @@ use crate::ledger::Shown;
 pub(super) const CHECKER: Checker = Checker {
     name: "shown once",
     promise: "nobody is shown a message twice, whatever way it came and however often; but after \
-              a crash once more, marked, what may not have been shown before it",
+              a crash once more, marked, what may not have been shown before it, and never what was \
+              acknowledged",
     when: When::Always,
     check,
 };
@@ -37,6 +38,7 @@ fn wrong(before: Option<&Shown>, shown: &Shown) -> Option<&'static str> {
         true if shown.life <= 1 => Some("as if it had been before, by the first program there is"),
         true if same_life => Some("again by the same program, marked though it is"),
         true if shown.known => Some("again, marked, though its disk had that it was shown"),
+        true if shown.acknowledged => Some("again, marked, though it was acknowledged"),
         true => None,
     }
 }

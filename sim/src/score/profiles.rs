@@ -101,6 +101,7 @@ pub const CASES: &[Case] = &[
     case(Bug::ForgetsShown, ALL, 40),
     case(Bug::ShowsAgainUnmarked, DISK, 40),
     case(Bug::NeverShowsAgain, DISK_OFTEN, 40),
+    case(Bug::ForgetsDisplayed, CRASH, 20),
     case(Bug::ForgetsOutbox, CRASH, 40),
     case(Bug::GivesUpSaving, DROP_5, 40),
     case(Bug::NeverDetours, DROP_3, 20),
