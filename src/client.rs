@@ -25,7 +25,7 @@ use std::net::SocketAddr;
 pub use event::{Command, DetourReason, Event, GroupDone, Listing, Problem, UnsentReason};
 pub use groups::Wish;
 pub use history::{Course, History, Line, State};
-pub use record::{Change, ClientRecord, Outgoing, ShownStreams, Unsettled};
+pub use record::{Change, ClientRecord, Home, Outgoing, ShownStreams, Unsettled};
 
 use crate::holding::Holding;
 use crate::journal::{CommitTurn, Journal};

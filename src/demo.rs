@@ -175,7 +175,7 @@ async fn run_client(
     on_event: impl FnMut(Now, Event, &Client) -> io::Result<()>,
 ) -> io::Result<()> {
     let mut entropy = entropy();
-    let record = ClientRecord::new(Token(entropy.draw()));
+    let record = ClientRecord::new(name(who), Token(entropy.draw()));
     let mut store = Keeper::nowhere();
     let config = ClientConfig { name: name(who), server, port: addr.port() };
     let surroundings = Surroundings { transport, store: &mut store, clock, commands };

@@ -53,12 +53,18 @@ fn run_client(options: ClientOptions) -> anyhow::Result<bool> {
         let interrupted = first_interrupt(hang_up).context("cannot wait for Ctrl-C")?;
 
         let mut entropy = entropy();
-        let fresh = ClientRecord::new(Token(entropy.draw()));
+        let fresh = ClientRecord::new(options.name.clone(), Token(entropy.draw()));
         if options.data == Data::Nowhere {
             say("--no-store: when this client ends, it forgets its name, what is unsent and shown");
         }
         let usual = format!("client-{}", options.name.as_str().to_ascii_lowercase());
         let (mut store, record) = Keeper::open(&options.data, &usual, fresh)?;
+        if let Some(name) = record.name.as_ref().filter(|name| **name != options.name) {
+            bail!(
+                "the data folder is {name}'s, not {}'s; give each name its own with --data",
+                options.name
+            );
+        }
         let port = transport.local_addr().port();
         let config = ClientConfig { name: options.name, server, port };
         let (front, input) = front::open(wishes).context("cannot use the terminal")?;

@@ -1,5 +1,7 @@
 //! What a client is told, and what it tells.
 
+use std::net::SocketAddr;
+
 use super::history::Line;
 use crate::protocol::limits::{
     GROUP_REQUESTS_MAX, GROUPS_MAX, MEMBERS_MAX, OUTBOX_MAX, WAITING_COMMANDS_MAX,
@@ -304,6 +306,12 @@ pub enum Problem {
     /// The name has a holder who answers.
     #[error("Username {0} already in use")]
     NameInUse(Name),
+    /// What is kept is for people at another server.
+    #[error(
+        "What you have written before waits for the server at {0}; connect to that one, or give \
+         another folder with --data"
+    )]
+    KeptForAnother(SocketAddr),
     /// The server takes no more names.
     #[error(
         "The server takes no new names; take one that it knows, such as an earlier one of yours, \

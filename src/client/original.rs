@@ -430,7 +430,8 @@ mod tests {
     #[test]
     fn peers_that_are_gone_are_forgotten() {
         let config = ClientConfig { name: "bob".parse().unwrap(), server: at(9_000), port: 5_000 };
-        let mut client = Client::new(config, ClientRecord::new(Token(1)), Entropy::new(|| 1));
+        let record = ClientRecord::new(config.name.clone(), Token(1));
+        let mut client = Client::new(config, record, Entropy::new(|| 1));
         for n in 1..=100_u16 {
             let addr = at(10_000 + n);
             let comes = [(u64::from(2 * n - 2), Some(addr)), (u64::from(2 * n - 1), None)];

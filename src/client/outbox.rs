@@ -93,12 +93,22 @@ impl<P: Plant> Client<P> {
                 if let Some(group) = group.as_ref().filter(|_| !message.saved) {
                     self.fanouts.add(group, MessageId { stream: outgoing.stream, seq: *seq });
                 }
-                let told = if message.saved { Told::Saved } else { Told::Nothing };
-                let entry = Entry { way: Way::Queued, typed_at: Time::ZERO, told, group };
-                entries.insert(*seq, entry);
+                // What the server may have does not go another way, for it would overtake it.
+                let (told, way) = match message.saved {
+                    true => (Told::Saved, Way::Server { attempts: 0, next_at: Time::ZERO }),
+                    false => (Told::Nothing, Way::Queued),
+                };
+                entries.insert(*seq, Entry { way, typed_at: Time::ZERO, told, group });
             }
-            self.lanes.insert(to.clone(), Lane { entries, ..Lane::default() });
+            // Somebody whom a server did not know would have been refused in the life before.
+            let known = !entries.is_empty();
+            self.lanes.insert(to.clone(), Lane { entries, known, ..Lane::default() });
         }
+    }
+
+    /// Whether there is anything that a server is to hear of.
+    pub(super) fn has_kept_anything(&self) -> bool {
+        self.waiting_messages() > 0 || !self.record.wishes.is_empty()
     }
 
     /// How many messages are not settled.

@@ -1,19 +1,24 @@
 //! What a client keeps over a crash: who it is, what it still has to send, what it has shown.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use super::groups::Wish;
 use super::history::{History, Line, State};
 use crate::protocol::limits::STREAMS_MAX;
-use crate::protocol::{GroupTag, MessageId, Name, StreamId, StreamKey, Token};
+use crate::protocol::{GroupTag, MessageId, Name, StoreId, StreamId, StreamKey, Token};
 use crate::store::Record;
 use crate::time::WallTime;
 
 /// The durable state of a client.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClientRecord {
+    /// Whose it is.
+    pub name: Option<Name>,
     /// Shown to the server to have the name back.
     pub token: Token,
+    /// The server that it registered with last.
+    pub home: Option<Home>,
     /// How often this client has registered.
     pub registrations: u64,
     /// What was typed and is not settled, by recipient.
@@ -26,6 +31,23 @@ pub struct ClientRecord {
     pub next_wish: u64,
     /// What was written.
     pub history: History,
+}
+
+/// A server, by where it is and by its store's life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Home {
+    /// Where it is.
+    pub server: SocketAddr,
+    /// Its store.
+    pub store: StoreId,
+}
+
+impl Home {
+    /// Whether that is another server: one that has moved has its store, and one that has lost its
+    /// store is where it was.
+    pub(super) fn is_another_than(self, other: Self) -> bool {
+        self.server != other.server && self.store != other.store
+    }
 }
 
 /// One stream of messages to one recipient.
@@ -71,6 +93,11 @@ struct Reading {
 /// One step of a [`ClientRecord`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
+    /// The client is registered with a server, perhaps another one than before.
+    Arrived {
+        /// Which.
+        home: Home,
+    },
     /// A registration begins.
     Registering {
         /// Its number.
@@ -158,8 +185,8 @@ pub enum Change {
 impl ClientRecord {
     /// A client that has never run.
     #[must_use]
-    pub fn new(token: Token) -> Self {
-        Self { token, ..Self::default() }
+    pub fn new(name: Name, token: Token) -> Self {
+        Self { name: Some(name), token, ..Self::default() }
     }
 }
 
@@ -207,6 +234,7 @@ impl Record for ClientRecord {
 
     fn apply(&mut self, change: &Change) {
         match change {
+            Change::Arrived { home } => self.home = Some(*home),
             Change::Registering { registration } => self.registrations = *registration,
             Change::Typed { to, id, text, typed_at, group } => {
                 let outgoing = self.outgoing.entry(to.clone()).or_insert_with(|| Outgoing {

@@ -1,13 +1,14 @@
 //! A client's record row by row.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
 use super::groups::Wish;
 use super::history::{Course, Line, State};
-use super::record::{Change, ClientRecord, Outgoing, Unsettled};
-use crate::protocol::{CastId, MessageId, StreamId, StreamKey, Token};
+use super::record::{Change, ClientRecord, Home, Outgoing, Unsettled};
+use crate::protocol::{CastId, MessageId, StoreId, StreamId, StreamKey, Token};
 use crate::store::{BadRow, RowChange, Rows, row};
 use crate::time::WallTime;
 
@@ -20,12 +21,20 @@ const WISHES: &str = "wishes";
 const LINES: &str = "lines";
 const OUTCOMES: &str = "outcomes";
 
-/// The keys of the table `client`: the token, how often the client has registered, the number of
-/// its next wish, and before which line everything was shown.
+/// The keys of the table `client`: whose it is, the token, the server, how often the client has
+/// registered, the number of its next wish, and before which line everything was shown.
+const NAME: &[u8] = b"name";
 const TOKEN: &[u8] = b"token";
+const HOME: &[u8] = b"home";
 const REGISTRATIONS: &[u8] = b"registrations";
 const NEXT_WISH: &[u8] = b"next wish";
 const DISPLAYED: &[u8] = b"displayed";
+
+#[derive(Serialize, Deserialize)]
+struct HomeRow {
+    server: SocketAddr,
+    store: u64,
+}
 
 /// Keyed by the recipient's name.
 #[derive(Serialize, Deserialize)]
@@ -94,7 +103,9 @@ enum CourseRow {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum ToldRow<'a> {
+    Name { name: &'a str },
     Token {},
+    Home { server: SocketAddr, store: StoreId },
     Registrations { registrations: u64 },
     Outgoing { to: &'a str, stream: StreamId, next_seq: u64 },
     NextWish { next_wish: u64 },
@@ -116,11 +127,16 @@ impl Rows for ClientRecord {
         &[CLIENT, OUTGOING, UNSETTLED, SAVED, READING, WISHES, LINES, OUTCOMES];
 
     fn first_rows(&self) -> Vec<RowChange> {
-        vec![row::put(CLIENT, TOKEN.to_vec(), &self.token.0)]
+        let name = self.name.iter().map(|name| row::put(CLIENT, NAME.to_vec(), &name.as_str()));
+        name.chain([row::put(CLIENT, TOKEN.to_vec(), &self.token.0)]).collect()
     }
 
     fn row_changes(change: &Change) -> Vec<RowChange> {
         match change {
+            Change::Arrived { home: Home { server, store } } => {
+                let row = HomeRow { server: *server, store: store.0 };
+                vec![row::put(CLIENT, HOME.to_vec(), &row)]
+            }
             Change::Registering { registration } => {
                 vec![row::put(CLIENT, REGISTRATIONS.to_vec(), registration)]
             }
@@ -180,7 +196,12 @@ impl Rows for ClientRecord {
 
 fn told_row<'a>(table: &str, key: &[u8], value: &'a [u8]) -> Result<ToldRow<'a>, String> {
     Ok(match table {
+        CLIENT if key == NAME => ToldRow::Name { name: row::get(value)? },
         CLIENT if key == TOKEN => ToldRow::Token {},
+        CLIENT if key == HOME => {
+            let HomeRow { server, store } = row::get(value)?;
+            ToldRow::Home { server, store: StoreId(store) }
+        }
         CLIENT if key == REGISTRATIONS => {
             ToldRow::Registrations { registrations: row::get(value)? }
         }
@@ -257,7 +278,12 @@ fn line_row(line: &Line) -> LineRow<'_> {
 impl ClientRecord {
     fn take(&mut self, table: &str, key: &[u8], value: &[u8]) -> Result<(), String> {
         match table {
+            CLIENT if key == NAME => self.name = Some(row::name(row::get(value)?)?),
             CLIENT if key == TOKEN => self.token = Token(row::get(value)?),
+            CLIENT if key == HOME => {
+                let HomeRow { server, store } = row::get(value)?;
+                self.home = Some(Home { server, store: StoreId(store) });
+            }
             CLIENT if key == REGISTRATIONS => {
                 self.registrations = row::get(value)?;
             }

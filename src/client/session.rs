@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use super::commands::WaitingFor;
+use super::record::Home;
 use super::timing::{BACKOFF_MAX, GIVE_UP, PING, PING_RETRY, RETRY, SERVER_LOST, SERVER_SILENT};
 use super::{Change, Client, Event, Problem, Timer};
 use crate::machine::{Identity, Socket, Transmit};
@@ -219,6 +220,16 @@ impl<P: Plant> Client<P> {
             return;
         }
         self.server_answers();
+        let here = Home { server: self.config.server, store };
+        match self.record.home {
+            Some(home) if home.is_another_than(here) && self.has_kept_anything() => {
+                self.send_to_server(&Packet::Deregister { session: granted }, b"", 1);
+                return self.is_elsewhere(home);
+            }
+            Some(home) if home == here => {}
+            // With what is typed next, at the latest: nothing is sent before that is durable.
+            _ => self.change_lazily(Change::Arrived { home: here }),
+        }
         self.session.ever_registered = true;
         self.session.phase = Phase::Online { session: granted, attempts: 0 };
         let name = self.config.name.clone();
@@ -229,6 +240,14 @@ impl<P: Plant> Client<P> {
             self.forget_what_was_saved();
         }
         self.resume(now);
+    }
+
+    /// What is kept here is another server's users' business: nobody here is to get it.
+    fn is_elsewhere(&mut self, home: Home) {
+        self.journal.event_durably(Event::Error(Problem::KeptForAnother(home.server)));
+        self.signed_out();
+        self.drop_commands();
+        self.leave(false);
     }
 
     pub(super) fn refused(&mut self, reason: Refusal) {

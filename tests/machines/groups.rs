@@ -10,7 +10,7 @@ use udpchat::server::{Account, Change};
 use udpchat::store::Record as _;
 
 use super::world::{Verdict, World};
-use super::{is_received, is_saved, lose_first, seconds};
+use super::{is_read_later, is_received, is_saved, lose_first, seconds};
 
 /// A world in which these are in the group `team`.
 fn team(names: &[&str]) -> World {
@@ -40,10 +40,6 @@ fn outcomes(world: &World, name: &str) -> Vec<(usize, usize, usize)> {
         _ => None,
     };
     world.events(name).iter().filter_map(outcome).collect()
-}
-
-fn is_read_later(event: &Event) -> bool {
-    matches!(event.plain(), Event::ReadLater { .. })
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod again;
 mod groups;
+mod home;
 mod hostile;
 mod limits;
 mod presence;
@@ -27,6 +28,11 @@ fn is_received(event: &Event) -> bool {
 
 fn is_saved(event: &Event) -> bool {
     matches!(event, Event::Saved { .. })
+}
+
+/// A message that was saved has been read.
+fn is_read_later(event: &Event) -> bool {
+    matches!(event.plain(), Event::ReadLater { .. })
 }
 
 fn is_unsent(event: &Event) -> bool {
@@ -303,21 +309,27 @@ fn after_quiet_only_keep_alives_pass() {
 
 #[test]
 fn a_server_without_memory_takes_what_was_kept_once_the_recipient_is_back() {
-    let mut world = World::with(&["alice", "bob"]);
-    world.kill_server();
-    world.lose_server_memory();
-    world.rule(|now, sight| {
-        // Bob comes back long after alice.
-        let cut = sight.from == "bob" && now.since_start() < seconds(40);
-        if cut || sight.is("alice", Kind::Message, "bob") { Verdict::Lose } else { Verdict::Pass }
-    });
-    world.types("alice", "send bob hello");
-    world.run(seconds(10));
-    world.start_server();
-    world.run(seconds(70));
-    let is_final = |e: &Event| matches!(e, Event::Unsent { reason, .. } if reason.is_final());
-    assert_eq!(world.count("alice", is_final), 0);
-    assert_eq!(world.texts("bob"), ["hello"]);
+    for sender_restarts in [false, true] {
+        let mut world = World::with(&["alice", "bob"]);
+        world.kill_server();
+        world.lose_server_memory();
+        world.rule(|now, sight| {
+            // Bob comes back long after alice.
+            let cut = sight.from == "bob" && now.since_start() < seconds(40);
+            let is_lost = cut || sight.is("alice", Kind::Message, "bob");
+            if is_lost { Verdict::Lose } else { Verdict::Pass }
+        });
+        world.types("alice", "send bob hello");
+        world.run(seconds(10));
+        if sender_restarts {
+            world.restart("alice");
+        }
+        world.start_server();
+        world.run(seconds(70));
+        let is_final = |e: &Event| matches!(e, Event::Unsent { reason, .. } if reason.is_final());
+        assert_eq!(world.count("alice", is_final), 0, "restarts: {sender_restarts}");
+        assert_eq!(world.texts("bob"), ["hello"], "restarts: {sender_restarts}");
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use udpchat::client::{self, ClientRecord, Course, Line, State, Wish};
+use udpchat::client::{self, ClientRecord, Course, Home, Line, State, Wish};
 use udpchat::protocol::{
     CastId, GroupRefusal, GroupTag, MessageId, Name, StoreId, StreamId, StreamKey, Token,
 };
@@ -147,7 +147,12 @@ fn a_server_comes_back_from_its_rows_as_it_was() {
 fn client_change(record: &ClientRecord, random: &mut StdRng) -> Option<client::Change> {
     let to = name(random);
     let outgoing = record.outgoing.get(&to);
-    match random.random_range(0..16) {
+    match random.random_range(0..17) {
+        16 => {
+            let server = ([192, 0, 2, 1], random.random()).into();
+            let home = Home { server, store: StoreId(random.random()) };
+            Some(client::Change::Arrived { home })
+        }
         12 => {
             let unsettled = outgoing?.unsettled.keys().next_back().copied()?;
             Some(client::Change::Saved { to, seq: unsettled })
@@ -224,7 +229,8 @@ fn history_change(
 #[test]
 fn a_client_comes_back_from_its_rows_as_it_was() {
     for seed in 0..SEEDS {
-        comes_back(ClientRecord::new(Token(seed + 1)), seed, client_change);
+        let first = ClientRecord::new("alice".parse().unwrap(), Token(seed + 1));
+        comes_back(first, seed, client_change);
     }
 }
 

@@ -157,6 +157,17 @@ fn a_server_does_not_take_the_folder_of_a_client() {
 }
 
 #[test]
+fn a_client_does_not_take_the_folder_of_another_name() {
+    let scratch = Scratch::new();
+    let [_, alice] = chatted(&scratch);
+    let port = free_port().to_string();
+    let ended = Process::start(&["-c", "carol", "127.0.0.1", &port, "0", "--data", &alice]).ended();
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.errors.contains("the data folder is alice's, not carol's"), "{ended:?}");
+    assert_eq!(ended.errors.matches('\n').count(), 1, "{ended:?}");
+}
+
+#[test]
 fn a_damaged_store_is_found_out() {
     let scratch = Scratch::new();
     let [server, _] = chatted(&scratch);

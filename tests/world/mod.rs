@@ -4,6 +4,7 @@
 //! decides by the identity of what our machines send, the other by the bytes of anything.
 
 mod foreign;
+mod sight;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -11,14 +12,15 @@ use std::time::Duration;
 
 use udpchat::client::{Client, ClientConfig, ClientRecord, Command, Event};
 use udpchat::command::{self, Request};
-use udpchat::machine::{Datagram, Entropy, Identity, Machine, Output, Socket, Transmit};
-use udpchat::protocol::{PacketKind, StoreId, Token};
+use udpchat::machine::{Datagram, Entropy, Machine, Output, Socket, Transmit};
+use udpchat::protocol::{Name, PacketKind, StoreId, Token};
 use udpchat::server::{self, Server, ServerConfig, ServerRecord, Snapshot};
 use udpchat::store::{Committed, Record, Room};
 use udpchat::time::{Now, Time, WallTime};
 
 use foreign::ForeignNode;
 pub(crate) use foreign::{Foreign, Shared, Wire};
+pub(crate) use sight::{Sight, Verdict};
 
 /// What every datagram takes from node to node.
 pub(crate) const LATENCY: Duration = Duration::from_millis(10);
@@ -39,30 +41,9 @@ pub(crate) fn second_addr() -> SocketAddr {
 /// The day on which every world begins.
 const EPOCH_UNIX_MS: u64 = 1_767_361_500_000;
 
-/// A datagram as a rule sees it.
-#[derive(Clone, Debug)]
-pub(crate) struct Sight {
-    pub(crate) from: String,
-    pub(crate) to: String,
-    pub(crate) identity: Identity,
-}
-
-impl Sight {
-    /// Whether it is such a packet on such a way.
-    pub(crate) fn is(&self, from: &str, kind: PacketKind, to: &str) -> bool {
-        self.from == from && self.to == to && self.identity.kind == kind
-    }
-}
-
-/// What becomes of a datagram.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    Pass,
-    Lose,
-    /// Arrives so much later.
-    Delay(Duration),
-    /// Arrives, and once more so much later.
-    Twice(Duration),
+/// Whom a node is: several may have the same name, as "alice" and "alice.2".
+fn label(node: &str) -> Name {
+    node.split('.').next().unwrap_or(node).parse().expect("a name")
 }
 
 type Rule = Box<dyn FnMut(Time, &Sight) -> Verdict>;
@@ -184,25 +165,26 @@ impl World {
     pub(crate) fn start(&mut self, name: &str, port: u16, token: u64) {
         self.lives += 1;
         let token = if token == 0 { self.lives } else { token };
-        let record = ClientRecord::new(Token(token));
+        let record = ClientRecord::new(label(name), Token(token));
         let addr = SocketAddr::from(([192, 0, 2, 2], port));
         self.place(name, addr, record);
     }
 
     /// Kills a client and starts it again with what its store holds.
     pub(crate) fn restart(&mut self, name: &str) {
+        self.restart_with(name, |_| ());
+    }
+
+    /// The same with something else in its store.
+    pub(crate) fn restart_with(&mut self, name: &str, change: impl FnOnce(&mut ClientRecord)) {
         let node = self.clients.remove(name).or_else(|| self.dead.remove(name));
-        let node = node.expect("a client that runs, or has died");
+        let mut node = node.expect("a client that runs, or has died");
+        change(&mut node.record);
         self.place(name, node.addr, node.record);
     }
 
     fn place(&mut self, name: &str, addr: SocketAddr, record: ClientRecord) {
-        let label = name.split('.').next().unwrap_or(name);
-        let config = ClientConfig {
-            name: label.parse().expect("a name"),
-            server: server_addr(),
-            port: addr.port(),
-        };
+        let config = ClientConfig { name: label(name), server: server_addr(), port: addr.port() };
         let machine = Client::new(config, record.clone(), self.entropy());
         let (events, dies) = (Vec::new(), None);
         self.clients.insert(name.to_owned(), ClientNode { machine, record, addr, events, dies });

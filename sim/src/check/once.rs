@@ -9,8 +9,8 @@ use crate::ledger::Shown;
 pub(super) const CHECKER: Checker = Checker {
     name: "shown once",
     promise: "nobody is shown a message twice, whatever way it came and however often; but after \
-              a crash once more, marked, what may not have been shown before it, and never what was \
-              acknowledged",
+              a crash once more, marked, what may not have been shown before it, and never what \
+              was acknowledged",
     when: When::Always,
     check,
 };

@@ -132,7 +132,7 @@ impl Kept {
             Role::Client { user } => {
                 let token = Token(Stream::new(seed, &["disk", name]).draw());
                 let witness = OnClient::new(Rc::clone(network), name.clone());
-                let fresh = ClientRecord::new(token);
+                let fresh = ClientRecord::new(user.clone(), token);
                 let disk = Disk::new(fresh, disk, (seed, name), network, Rc::new(witness));
                 Self::Client(user.clone(), disk)
             }

@@ -1,0 +1,32 @@
+//! What a rule of a world sees of a datagram, and says of it.
+
+use std::time::Duration;
+
+use udpchat::machine::Identity;
+use udpchat::protocol::PacketKind;
+
+/// A datagram as a rule sees it.
+#[derive(Clone, Debug)]
+pub(crate) struct Sight {
+    pub(crate) from: String,
+    pub(crate) to: String,
+    pub(crate) identity: Identity,
+}
+
+impl Sight {
+    /// Whether it is such a packet on such a way.
+    pub(crate) fn is(&self, from: &str, kind: PacketKind, to: &str) -> bool {
+        self.from == from && self.to == to && self.identity.kind == kind
+    }
+}
+
+/// What becomes of a datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Pass,
+    Lose,
+    /// Arrives so much later.
+    Delay(Duration),
+    /// Arrives, and once more so much later.
+    Twice(Duration),
+}
