@@ -227,7 +227,7 @@ impl<P: Plant> Client<P> {
                     self.send_to_server(&Packet::Alive { session, nonce }, b"", 1);
                 }
             }
-            Packet::Table { table, from, to, latest, entries } if own.is_some() => {
+            Packet::Table { session, table, from, to, latest, entries } if own == Some(session) => {
                 self.table_part(now, Part { table, from, to, latest, entries });
             }
             Packet::Deliver { session, from, stream, seq, base, stored_at, group }

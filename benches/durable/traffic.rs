@@ -126,10 +126,8 @@ impl Client {
     /// Waits until the server has told everything that there is to tell.
     pub(crate) fn settle(&mut self) {
         while let Some(packet) = self.receive() {
-            if let Packet::Table { table, to: version, .. } = packet {
-                for session in self.sessions.clone() {
-                    self.send(&Packet::TableAck { session, table, version }, b"");
-                }
+            if let Packet::Table { session, table, to: version, .. } = packet {
+                self.send(&Packet::TableAck { session, table, version }, b"");
             }
         }
     }

@@ -366,7 +366,8 @@ impl<P: Plant> Client<P> {
         let (table, at) = self.roster.position();
         let from = if table == TABLE { at } else { 0 };
         let (to, latest) = (from + 1, from + 1);
-        self.loopback.push_back(Packet::Table { table: TABLE, from, to, latest, entries });
+        let (session, table) = (SESSION, TABLE);
+        self.loopback.push_back(Packet::Table { session, table, from, to, latest, entries });
     }
 
     /// The answer to a fetch: all stored messages in one text.

@@ -264,7 +264,7 @@ mod tests {
         let length = serde_json::to_vec(&entry).unwrap().len() + 1;
         let entries = vec![entry; TABLE_ENTRIES_BYTES_MAX / length];
         let (from, to, latest) = (u64::MAX, u64::MAX, u64::MAX);
-        let part = Packet::Table { table: TableId(1), from, to, latest, entries };
+        let part = Packet::Table { session, table: TableId(1), from, to, latest, entries };
         assert!(encode(&part, b"").len() <= DATAGRAM_MAX);
     }
 }

@@ -131,6 +131,8 @@ packets! {
     }
     /// Server to client: what changed in the table after version `from`, up to version `to`.
     Table "table" {
+        /// For whom it is: a late part of an earlier one must not replace a newer table.
+        session: SessionId,
         /// The table's life.
         table: TableId,
         /// Applies only to a client that stands exactly here; 0 replaces everything.

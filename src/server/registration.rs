@@ -297,7 +297,7 @@ impl<P: Plant> Server<P> {
         let (addr, attempt) = (session.addr, session.table_attempts);
         let mut parts = Vec::new();
         while parts.len() < TABLE_WINDOW && at < self.table.latest() {
-            let (part, to) = self.table.part(at);
+            let (part, to) = self.table.part(session.id, at);
             parts.push(part);
             at = to;
         }

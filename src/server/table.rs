@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use crate::protocol::limits::TABLE_ENTRIES_BYTES_MAX;
-use crate::protocol::{Name, Packet, TableEntry, TableId};
+use crate::protocol::{Name, Packet, SessionId, TableEntry, TableId};
 
 #[derive(Debug)]
 pub(super) struct Table {
@@ -53,7 +53,7 @@ impl Table {
     }
 
     /// The part that brings a client from version `from` onwards, and where it stands then.
-    pub(super) fn part(&self, from: u64) -> (Packet, u64) {
+    pub(super) fn part(&self, session: SessionId, from: u64) -> (Packet, u64) {
         let mut entries = Vec::new();
         let mut bytes = 0;
         let mut to = from;
@@ -67,7 +67,7 @@ impl Table {
             to = *version;
         }
         let latest = self.latest;
-        (Packet::Table { table: self.id, from, to, latest, entries }, to)
+        (Packet::Table { session, table: self.id, from, to, latest, entries }, to)
     }
 }
 
@@ -94,7 +94,7 @@ mod tests {
         }
         let (mut at, mut seen, mut parts) = (0, 0, 0);
         while at < table.latest() {
-            let (part, to) = table.part(at);
+            let (part, to) = table.part(SessionId(1), at);
             assert!(encode(&part, b"").len() <= DATAGRAM_MAX);
             let Packet::Table { entries, .. } = part else { unreachable!() };
             (at, seen, parts) = (to, seen + entries.len(), parts + 1);
@@ -109,9 +109,10 @@ mod tests {
         let (alice, bob) = ("alice".parse().unwrap(), "bob".parse().unwrap());
         table.set(&alice, addr(1), false);
         table.set(&bob, addr(2), false);
-        let (_, at) = table.part(0);
+        let (_, at) = table.part(SessionId(1), 0);
         table.set(&alice, None, false);
-        let (Packet::Table { from, to, latest, entries, .. }, _) = table.part(at) else {
+        let (Packet::Table { from, to, latest, entries, .. }, _) = table.part(SessionId(1), at)
+        else {
             unreachable!()
         };
         assert_eq!((from, to, latest), (2, 3, 3));

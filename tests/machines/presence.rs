@@ -185,3 +185,24 @@ fn a_registration_granted_after_the_user_left_leaves_no_ghost() {
     world.run(seconds(3));
     assert_eq!(world.snapshot().clients, ["alice: offline"]);
 }
+
+#[test]
+fn a_late_part_of_an_earlier_table_replaces_no_newer_one() {
+    let mut world = World::new();
+    world.rule(|_, sight| match sight.is("server", Kind::Table, "alice") {
+        true => Verdict::Twice(seconds(20)),
+        false => Verdict::Pass,
+    });
+    world.start("alice", 5_000, 0);
+    world.start("bob", 5_001, 0);
+    world.run(seconds(2));
+    world.rule(|_, _| Verdict::Pass);
+    world.kill("bob");
+    world.kill_server();
+    world.start_server();
+    world.run(seconds(15));
+    let tables = |world: &World| world.count("alice", |event| matches!(event, Event::Table(_)));
+    let before = tables(&world);
+    world.run(seconds(20));
+    assert_eq!(tables(&world), before);
+}
