@@ -38,6 +38,10 @@ struct Tally {
     accepted: BTreeSet<String>,
     /// Ids that a sender was told are received or saved.
     settled: BTreeSet<String>,
+    /// Ids that a sender was told their reader has seen, and the reader.
+    read: BTreeMap<String, String>,
+    /// Those of which that was told before their reader was killed: never to be shown again.
+    sealed: BTreeSet<String>,
     /// How often each id was shown.
     shown: BTreeMap<String, usize>,
     /// The last number shown, by sender and reader.
@@ -58,9 +62,12 @@ impl Tally {
             "sending" => {
                 self.accepted.insert(id());
             }
-            "received" | "saved" => {
+            what @ ("received" | "saved" | "read_later") => {
                 self.settled.insert(id());
                 self.progress += 1;
+                if what != "saved" {
+                    self.read.insert(id(), event["to"].as_str().unwrap().to_owned());
+                }
             }
             "message" => {
                 self.progress += 1;
@@ -72,7 +79,16 @@ impl Tally {
         }
     }
 
+    /// A reader is dead, and everything is known that it said.
+    fn seal(&mut self, reader: &str) {
+        let read = self.read.iter().filter(|(_, by)| *by == reader);
+        self.sealed.extend(read.map(|(id, _)| id.clone()));
+    }
+
     fn show(&mut self, reader: &str, id: String, event: &Value) {
+        if self.sealed.contains(&id) {
+            self.wrong.push(format!("acknowledged, and shown again: {event}"));
+        }
         let times = self.shown.entry(id).or_default();
         *times += 1;
         if *times > 1 {
@@ -146,6 +162,7 @@ impl Town {
             for line in process.kill_and_read() {
                 self.tally.note(name, &line);
             }
+            self.tally.seal(name);
             self.kills += 1;
         }
     }
