@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 
 use super::session::Flight;
 use super::timing::backoff;
-use super::{Change, End, Event, Letter, Progress, Server, Timer, Turn};
+use super::{Change, End, Event, Letter, Progress, Server, Standing, Timer, Turn};
 use crate::holding::Arrival;
 use crate::plant::{Bug, Plant};
 use crate::protocol::limits::{
@@ -334,7 +334,13 @@ impl<P: Plant> Server<P> {
         };
         let stream = key.stream;
         if session.guest.is_some() {
-            return self.consider_told(key, progress.standing.settled);
+            // The name may have been a client's of ours, and may be again: what that one sent, it
+            // is told then.
+            let Standing { to, settled, .. } = &progress.standing;
+            if self.is_guest_stream(key, to) {
+                self.consider_told(key, *settled);
+            }
+            return;
         }
         let attempt = session.tells.entry(stream).or_insert(0);
         *attempt += 1;

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::mail::Save;
@@ -275,13 +276,24 @@ impl<P: Plant> Server<P> {
     /// A guest's stream to a reader. One that was forgotten is not begun again, for its reader
     /// knows places of it: half of the id says whose it is and for whom, the rest is drawn.
     fn guest_stream(&mut self, from: &Name, to: &Name) -> StreamKey {
-        let first = hash(&(self.record.store.0, fold(from), fold(to))) & !GUEST_STREAM_DRAWN;
-        let ids = StreamId(first)..=StreamId(first | GUEST_STREAM_DRAWN);
+        let ids = self.guest_streams(from, to);
+        let StreamId(first) = *ids.start();
         let known = self.record.stream_among(from, ids).cloned();
         known.unwrap_or_else(|| {
             let stream = StreamId(first | (self.entropy.draw() & GUEST_STREAM_DRAWN));
             StreamKey { from: from.clone(), stream }
         })
+    }
+
+    /// What a guest's streams to a reader may be called.
+    fn guest_streams(&self, from: &Name, to: &Name) -> RangeInclusive<StreamId> {
+        let first = hash(&(self.record.store.0, fold(from), fold(to))) & !GUEST_STREAM_DRAWN;
+        StreamId(first)..=StreamId(first | GUEST_STREAM_DRAWN)
+    }
+
+    /// Whether a guest sent this stream: then nobody waits for a word of what became of it.
+    pub(super) fn is_guest_stream(&self, key: &StreamKey, to: &Name) -> bool {
+        self.guest_streams(&key.from, to).contains(&key.stream)
     }
 
     fn refuse_save(&mut self, sender: &Name, from: SocketAddr, why: &str) {

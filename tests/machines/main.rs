@@ -7,6 +7,7 @@ mod hostile;
 mod limits;
 mod presence;
 mod quick;
+mod receipts;
 mod rows;
 #[expect(dead_code, reason = "each test file uses its own part of the world")]
 #[path = "../world/mod.rs"]
