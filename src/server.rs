@@ -343,7 +343,7 @@ impl<P: Plant> Machine for Server<P> {
     }
 
     fn handle_committed(&mut self, now: Now, Committed { commits, room }: Committed) {
-        self.counters.commits += 1;
+        self.counters.commits += u64::from(commits > 0);
         if self.room != room {
             self.room = room;
             self.journal.event_durably(Event::Room(room));

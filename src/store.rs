@@ -30,7 +30,7 @@ pub trait Record: Clone {
     fn apply(&mut self, change: &Self::Change);
 }
 
-/// Commits have ended.
+/// Commits have ended, or there is news of the room alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Committed {
     /// How many more, the oldest first. Those that wait while others are carried out share one
@@ -38,6 +38,11 @@ pub struct Committed {
     pub commits: u64,
     /// How much room there is for more.
     pub room: Room,
+}
+
+impl Committed {
+    /// There is little room, and no commit has ended.
+    pub const LITTLE_ROOM: Self = Self { commits: 0, room: Room::Low };
 }
 
 /// How much room a store has left.

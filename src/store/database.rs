@@ -17,6 +17,8 @@ pub struct Database<R, M> {
     medium: M,
     /// None after an error.
     contents: Option<Contents>,
+    /// How much room there was last.
+    room: Room,
     record: PhantomData<fn() -> R>,
 }
 
@@ -39,8 +41,15 @@ impl<R: Rows, M: Medium> Database<R, M> {
         };
         contents.bring_up_to_date::<R>()?;
         let record = contents.read()?;
-        medium.hold_reserve().map_err(OpenError::Io)?;
-        Ok((Self { medium, contents: Some(contents), record: PhantomData }, record))
+        let room = hold_reserve(&mut medium).map_err(OpenError::Io)?;
+        let contents = Some(contents);
+        Ok((Self { medium, contents, room, record: PhantomData }, record))
+    }
+
+    /// How much room there was when it was opened, or at the end of the last commit.
+    #[must_use]
+    pub const fn room(&self) -> Room {
+        self.room
     }
 
     /// Makes the changes durable, all or none. If the medium is full, the room held in reserve is
@@ -62,7 +71,8 @@ impl<R: Rows, M: Medium> Database<R, M> {
                 result => result?,
             }
         }
-        Ok(if self.medium.hold_reserve()? { Room::Plenty } else { Room::Low })
+        self.room = hold_reserve(&mut self.medium)?;
+        Ok(self.room)
     }
 
     /// After an error the contents are gone: redb answers nothing but that there was one.
@@ -75,6 +85,10 @@ impl<R: Rows, M: Medium> Database<R, M> {
         }
         written
     }
+}
+
+fn hold_reserve(medium: &mut impl Medium) -> io::Result<Room> {
+    Ok(if medium.hold_reserve()? { Room::Plenty } else { Room::Low })
 }
 
 /// What is on the medium. To open it costs room as well: after a crash there is something to write.

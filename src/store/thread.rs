@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::medium::Medium;
-use super::{Committed, Database, OpenError, Rows, Store};
+use super::{Committed, Database, OpenError, Room, Rows, Store};
 
 /// The name of the thread. When it panics, a commit's error says so.
 pub const THREAD: &str = "store";
@@ -46,6 +46,10 @@ impl<C: Send + 'static> ThreadStore<C> {
     {
         let (sender, jobs) = mpsc::channel::<Vec<C>>();
         let (done, ended) = unbounded_channel();
+        if database.room() == Room::Low {
+            // Before the first commit is asked for.
+            let _ = done.send((Ok(Committed::LITTLE_ROOM), Vec::new()));
+        }
         let there = place.clone();
         let work = move || {
             stand_back();

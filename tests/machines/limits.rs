@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use udpchat::client::{Event, GroupDone, Problem, State, UnsentReason};
 use udpchat::load::Gauge;
+use udpchat::machine::Machine as _;
 use udpchat::protocol::limits::{MAIL_STREAMS_MAX, MAILBOX_MAX, SENDER_LETTERS_MAX};
 use udpchat::protocol::{Name, PacketKind as Kind, StreamId, StreamKey};
 use udpchat::server::{self, Change, End, Standing, Turn};
-use udpchat::store::{Record as _, Room};
+use udpchat::store::{Committed, Record as _, Room};
 
 use crate::world::{self, Verdict, World};
 use crate::{is_saved, lose_first, seconds};
@@ -151,6 +152,24 @@ fn a_full_mailbox_and_too_many_of_one_sender_are_refused_with_their_reasons() {
     world.types("r0", "reg r0");
     world.run(seconds(60));
     assert_eq!(world.texts("r0").len(), MAILBOX_MAX + 1, "carol's goes out when there is room");
+}
+
+#[test]
+fn a_server_that_starts_without_room_takes_nothing_new() {
+    let mut world = World::new();
+    world.server_room = Room::Low;
+    let now = world.reading();
+    let server = world.server.as_mut().expect("a server");
+    server.handle_committed(now, Committed::LITTLE_ROOM);
+    world.start("carol", 6_000, 0);
+    world.run(seconds(1));
+    assert_eq!(problems(&world, "carol"), [Problem::ServerDiskFull]);
+    assert!(world.server_record.accounts.is_empty());
+    world.server_room = Room::Plenty;
+    world.run(seconds(2));
+    world.start("dave", 6_001, 0);
+    world.run(seconds(1));
+    assert_eq!(world.server_record.accounts.len(), 1, "it has asked for room, and got it");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 
-use udpchat::store::{Database, Room, Store, ThreadStore};
+use udpchat::store::{Committed, Database, Room, Store, ThreadStore};
 
 use crate::notes::{Change, Notes};
 use crate::ram::Ram;
@@ -96,6 +96,20 @@ fn a_disk_that_is_full_even_without_the_reserve_ends_it() {
     drop(database);
     disk.state().blocks_max = None;
     assert!(open(&disk).1.0.contains_key(&0));
+}
+
+#[tokio::test]
+async fn that_there_is_little_room_is_told_before_anything_is_committed() {
+    let disk = Ram::default();
+    drop(open(&disk));
+    disk.state().blocks_max = Some(0);
+    disk.state().lose_reserve();
+    let mut store = ThreadStore::start(open(&disk).0, "/there".to_owned()).unwrap();
+    store.commit(Vec::new());
+    for commits in [0, 1] {
+        let told = Committed { commits, room: Room::Low };
+        assert_eq!(store.committed().await.unwrap(), told);
+    }
 }
 
 #[test]

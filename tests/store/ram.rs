@@ -47,6 +47,11 @@ impl State {
         self.reserve > 0
     }
 
+    /// Somebody else takes it.
+    pub(crate) fn lose_reserve(&mut self) {
+        self.reserve = 0;
+    }
+
     fn has_room_for(&self, blocks: usize) -> bool {
         self.blocks_max.is_none_or(|max| self.blocks_used() + blocks <= max)
     }

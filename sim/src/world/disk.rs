@@ -13,7 +13,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use udpchat::store::{Committed, Database, Rows, Store};
+use udpchat::store::{Committed, Database, Room, Rows, Store};
 
 use super::clock::elapsed;
 use super::program::words;
@@ -111,9 +111,10 @@ impl<R: Rows + PartialEq + 'static> Disk<R> {
         let again = Database::open(self.disk.copy().mount(), R::default);
         let is_same_again = again.is_ok_and(|(_, again)| again == record);
         self.witness.finds(&record, is_same_again);
+        let is_low = database.room() == Room::Low;
         let database = Rc::new(RefCell::new(database));
         let (disk, asked, under_way) = (self.clone(), Vec::new(), None);
-        Ok((Opened { disk, mounted, database, asked, under_way }, record))
+        Ok((Opened { disk, mounted, database, asked, under_way, is_low }, record))
     }
 
     /// The program is no more: what it has written stays, as far as nobody cuts the power.
@@ -145,6 +146,8 @@ pub(super) struct Opened<R: Rows> {
     /// Commits that wait for those under way.
     asked: Vec<Vec<R::Change>>,
     under_way: Option<Pin<Box<dyn Future<Output = io::Result<Committed>>>>>,
+    /// Whether the program is still to be told that there is little room.
+    is_low: bool,
 }
 
 impl<R: Rows + PartialEq + 'static> Opened<R> {
@@ -184,6 +187,9 @@ impl<R: Rows + PartialEq + 'static> Store for Opened<R> {
     }
 
     async fn committed(&mut self) -> io::Result<Committed> {
+        if std::mem::take(&mut self.is_low) {
+            return Ok(Committed::LITTLE_ROOM);
+        }
         if self.under_way.is_none() {
             if self.asked.is_empty() {
                 pending::<()>().await;
