@@ -111,6 +111,11 @@ impl<E, C> Journal<E, C> {
         self.after(ticket, Output::Transmit(transmit));
     }
 
+    /// Tells the user what is so whatever becomes of what was recorded.
+    pub(crate) fn event(&mut self, event: E) {
+        self.released.push_back(Output::Event(event));
+    }
+
     /// Tells the user once everything recorded so far is durable.
     pub(crate) fn event_durably(&mut self, event: E) {
         self.after(self.commit(), Output::Event(event));

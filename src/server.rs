@@ -92,6 +92,8 @@ pub struct Server<P = Sound> {
     counters: Counters,
     /// How much room the store has.
     room: Room,
+    /// Whether a commit may wait for room.
+    waits_for_room: bool,
     /// How long the lives before this one have run.
     uptime_before: Duration,
     stopped: bool,
@@ -163,6 +165,7 @@ impl<P: Plant> Server<P> {
             untold,
             refused: BTreeMap::new(),
             room: Room::Plenty,
+            waits_for_room: false,
             uptime_before: record.last_uptime(),
             stopped: false,
             record,
@@ -344,15 +347,16 @@ impl<P: Plant> Machine for Server<P> {
 
     fn handle_committed(&mut self, now: Now, Committed { commits, room }: Committed) {
         self.counters.commits += u64::from(commits > 0);
-        if self.room != room {
-            self.room = room;
-            self.journal.event_durably(Event::Room(room));
-        }
+        self.waits_for_room = commits == 0;
         match room {
             Room::Low => self.timers.set(Timer::Room, now.time + ROOM_AGAIN),
             Room::Plenty => self.timers.clear(&Timer::Room),
         }
         self.journal.committed(commits);
+        if self.room != room {
+            self.room = room;
+            self.journal.event(Event::Room(room));
+        }
         self.acknowledge_durable();
         self.release_letters(now);
     }
@@ -383,6 +387,7 @@ impl<P: Plant> Machine for Server<P> {
     }
 
     fn is_finished(&self) -> bool {
-        self.stopped && self.journal.is_idle()
+        // What waits for room, nobody was told of: there may be none for days.
+        self.stopped && (self.journal.is_idle() || self.waits_for_room)
     }
 }

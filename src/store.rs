@@ -15,6 +15,7 @@ mod solid;
 mod thread;
 
 use std::io;
+use std::time::Duration;
 
 pub use contents::{Contents, OpenError, Statistics};
 pub use database::Database;
@@ -30,6 +31,10 @@ pub trait Record: Clone {
     fn apply(&mut self, change: &Self::Change);
 }
 
+/// Between two attempts at a commit for which there is no room: soon enough for whoever makes room,
+/// and seldom enough for a file that is opened each time.
+pub const ROOM_RETRY: Duration = Duration::from_secs(1);
+
 /// Commits have ended, or there is news of the room alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Committed {
@@ -41,7 +46,7 @@ pub struct Committed {
 }
 
 impl Committed {
-    /// There is little room, and no commit has ended.
+    /// There is little room: at the start, or for a commit, which waits for more.
     pub const LITTLE_ROOM: Self = Self { commits: 0, room: Room::Low };
 }
 
@@ -60,7 +65,8 @@ pub trait Store {
     /// The record's steps.
     type Change;
 
-    /// Begins to make the changes durable, all or none, after those of all commits before.
+    /// Begins to make the changes durable, all or none, after those of all commits before. Want
+    /// of room is told ([`Committed::LITTLE_ROOM`]), and they wait until there is some.
     fn commit(&mut self, changes: Vec<Self::Change>);
 
     /// Waits until commits have ended, for ever if none is under way. Cancel safe.

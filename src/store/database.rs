@@ -17,6 +17,8 @@ pub struct Database<R, M> {
     medium: M,
     /// None after an error.
     contents: Option<Contents>,
+    /// Whether the error was another one than want of room.
+    has_failed: bool,
     /// How much room there was last.
     room: Room,
     record: PhantomData<fn() -> R>,
@@ -43,7 +45,7 @@ impl<R: Rows, M: Medium> Database<R, M> {
         let record = contents.read()?;
         let room = hold_reserve(&mut medium).map_err(OpenError::Io)?;
         let contents = Some(contents);
-        Ok((Self { medium, contents, room, record: PhantomData }, record))
+        Ok((Self { medium, contents, has_failed: false, room, record: PhantomData }, record))
     }
 
     /// How much room there was when it was opened, or at the end of the last commit.
@@ -57,15 +59,15 @@ impl<R: Rows, M: Medium> Database<R, M> {
     ///
     /// # Errors
     ///
-    /// Whatever the medium reports. Whether the changes were kept is unknown, and this is of no
-    /// use any more.
+    /// Whatever the medium reports. Whether the changes were kept is unknown. If it is full even so
+    /// ([`is_full`]), the same changes may be tried again, and nothing else before them; after any
+    /// other error this is of no use any more.
     pub fn commit(&mut self, changes: &[R::Change]) -> io::Result<Room> {
         let rows: Vec<RowChange> = changes.iter().flat_map(R::row_changes).collect();
         if !rows.is_empty() {
             match self.write(&rows) {
                 Err(error) if is_full(&error) => {
                     self.medium.free_reserve()?;
-                    self.contents = open_file(&mut self.medium)?;
                     self.write(&rows)?;
                 }
                 result => result?,
@@ -77,13 +79,23 @@ impl<R: Rows, M: Medium> Database<R, M> {
 
     /// After an error the contents are gone: redb answers nothing but that there was one.
     fn write(&mut self, rows: &[RowChange]) -> io::Result<()> {
-        let contents = self.contents.as_ref();
-        let contents = contents.ok_or_else(|| io::Error::other("it failed before"))?;
-        let written = contents.write(rows);
-        if written.is_err() {
+        if self.has_failed {
+            return Err(io::Error::other("it failed before"));
+        }
+        let written = self.try_to_write(rows);
+        if let Err(error) = &written {
             self.contents = None;
+            self.has_failed = !is_full(error);
         }
         written
+    }
+
+    fn try_to_write(&mut self, rows: &[RowChange]) -> io::Result<()> {
+        if self.contents.is_none() {
+            self.contents = open_file(&mut self.medium)?;
+        }
+        let contents = self.contents.as_ref().ok_or_else(|| io::Error::other("it is gone"))?;
+        contents.write(rows)
     }
 }
 

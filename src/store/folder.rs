@@ -149,7 +149,8 @@ impl Medium for Folder {
                 Ok(true)
             }
             Err(error) if is_full(&error) => {
-                fs::remove_file(&path)?;
+                // It may not even have been made.
+                self.free_reserve()?;
                 Ok(false)
             }
             Err(error) => Err(error),

@@ -54,6 +54,7 @@ pub trait Medium {
 }
 
 /// Whether an error goes away once somebody makes room.
-pub(super) fn is_full(error: &io::Error) -> bool {
+#[must_use]
+pub fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }

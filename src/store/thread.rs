@@ -1,14 +1,15 @@
 //! A store that commits on a thread of its own, so that a slow disk holds nothing else up.
 
+use std::convert::Infallible;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{self, Sender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use super::medium::Medium;
-use super::{Committed, Database, OpenError, Room, Rows, Store};
+use super::medium::{Medium, is_full};
+use super::{Committed, Database, OpenError, ROOM_RETRY, Room, Rows, Store};
 
 /// The name of the thread. When it panics, a commit's error says so.
 pub const THREAD: &str = "store";
@@ -26,6 +27,8 @@ const NICE: i32 = 10;
 pub struct ThreadStore<C> {
     /// A machine bounds how much it has under way.
     jobs: Option<Sender<Vec<C>>>,
+    /// Says that it is closed by being dropped.
+    open: Option<Sender<Infallible>>,
     /// What has come of commits, and their changes: who has made them drops them, for two threads
     /// that take and give memory to each other wait for each other.
     ended: UnboundedReceiver<(io::Result<Committed>, Vec<C>)>,
@@ -45,6 +48,7 @@ impl<C: Send + 'static> ThreadStore<C> {
         M: Medium + Send + 'static,
     {
         let (sender, jobs) = mpsc::channel::<Vec<C>>();
+        let (open, closed) = mpsc::channel();
         let (done, ended) = unbounded_channel();
         if database.room() == Room::Low {
             // Before the first commit is asked for.
@@ -59,19 +63,49 @@ impl<C: Send + 'static> ThreadStore<C> {
                     changes.extend(more);
                     commits += 1;
                 }
-                let committed = catch_unwind(AssertUnwindSafe(|| database.commit(&changes)));
+                let commit = || database.commit(&changes);
+                let tell = |news| drop(done.send((Ok(news), Vec::new())));
+                let committed = catch_unwind(AssertUnwindSafe(|| persist(commit, tell, &closed)));
                 let Ok(result) = committed else {
                     let _ = done.send((Err(failure(&there, &OpenError::Misled.into())), changes));
                     // What has misled the database does so again, and worse, when it is closed.
                     return std::mem::forget(database);
                 };
                 let result = result.map_err(|error| failure(&there, &error));
+                let is_over = result.is_err();
                 // Nobody waits for it if the node has ended meanwhile.
                 let _ = done.send((result.map(|room| Committed { commits, room }), changes));
+                if is_over {
+                    return; // What comes after it may rest on it.
+                }
             }
         };
         let thread = thread::Builder::new().name(THREAD.to_owned()).spawn(work)?;
-        Ok(Self { jobs: Some(sender), ended, thread: Some(thread), place })
+        let (jobs, open) = (Some(sender), Some(open));
+        Ok(Self { jobs, open, ended, thread: Some(thread), place })
+    }
+}
+
+/// Commits, and as long as there is no room for it tries again, unless the store is closed. Tells
+/// of the first time.
+fn persist(
+    mut commit: impl FnMut() -> io::Result<Room>,
+    tell: impl FnOnce(Committed),
+    closed: &Receiver<Infallible>,
+) -> io::Result<Room> {
+    let mut tell = Some(tell);
+    loop {
+        match commit() {
+            Err(error) if is_full(&error) => {
+                if let Some(tell) = tell.take() {
+                    tell(Committed::LITTLE_ROOM);
+                }
+                if closed.recv_timeout(ROOM_RETRY) != Err(RecvTimeoutError::Timeout) {
+                    return Err(error);
+                }
+            }
+            result => return result,
+        }
     }
 }
 
@@ -112,7 +146,7 @@ impl<C> Store for ThreadStore<C> {
 
 impl<C> Drop for ThreadStore<C> {
     fn drop(&mut self) {
-        self.jobs = None;
+        (self.jobs, self.open) = (None, None);
         if let Some(thread) = self.thread.take() {
             // What was committed is safe, even if closing made it panic.
             let _ = thread.join();

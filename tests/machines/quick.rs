@@ -8,7 +8,7 @@ use udpchat::machine::{Datagram, Entropy, Machine, Output, Socket};
 use udpchat::protocol::{
     Cookie, Nonce, Packet, PacketKind as Kind, SessionId, StoreId, StreamId, Token, envelope, hello,
 };
-use udpchat::server::{Command, Server, ServerConfig, ServerRecord};
+use udpchat::server::{Command, Event, Server, ServerConfig, ServerRecord};
 use udpchat::store::{Committed, Room};
 use udpchat::time::{Now, Time, WallTime};
 
@@ -166,5 +166,33 @@ fn a_server_that_was_told_to_stop_ends_under_any_load() {
         wire.server.handle_committed(now(), Committed { commits, room: Room::Plenty });
         while wire.server.poll_output().is_some() {}
     }
+    assert!(wire.server.is_finished());
+}
+
+#[test]
+fn a_commit_that_finds_no_room_is_known_before_it_ends() {
+    let mut wire = Wire::new();
+    wire.hears_save(1);
+    while wire.server.poll_output().is_some() {}
+    wire.server.handle_committed(now(), Committed::LITTLE_ROOM);
+    let told = wire.server.poll_output();
+    assert_eq!(told, Some(Output::Event(Event::Room(Room::Low))));
+    wire.hears_save(2);
+    assert_eq!(wire.server.poll_output().and_then(kind), Some(Kind::NotSaved));
+    assert!(wire.server.poll_output().is_none(), "nothing of the first one yet");
+    wire.server.handle_committed(now(), Committed { commits: 1, room: Room::Plenty });
+    let said = std::iter::from_fn(|| wire.server.poll_output());
+    let kinds: Vec<Kind> = said.filter_map(kind).collect();
+    assert_eq!(kinds, [Kind::Deliver, Kind::Saved]);
+}
+
+#[test]
+fn a_server_that_was_told_to_stop_does_not_wait_for_room() {
+    let mut wire = Wire::new();
+    wire.hears_save(1);
+    while wire.server.poll_output().is_some() {}
+    wire.server.handle_command(now(), Command::Stop);
+    assert!(!wire.server.is_finished());
+    wire.server.handle_committed(now(), Committed::LITTLE_ROOM);
     assert!(wire.server.is_finished());
 }

@@ -84,18 +84,62 @@ fn room_made_by_others_is_noticed_without_a_restart() {
     assert!(disk.state().is_reserve_held());
 }
 
-#[test]
-fn a_disk_that_is_full_even_without_the_reserve_ends_it() {
+/// A store with a note on a disk that has no room any more, not even a reserve.
+fn without_any_room() -> (Ram, Database<Notes, Ram>) {
     let disk = Ram::default();
     let (mut database, _) = open(&disk);
     database.commit(&take(0)).unwrap();
     disk.state().blocks_max = Some(0);
-    let error = (1..1_000).find_map(|number| database.commit(&take(number)).err()).unwrap();
-    assert_eq!(error.kind(), ErrorKind::StorageFull);
-    assert!(database.commit(&[Change::ThrowAway(0)]).is_err());
-    drop(database);
+    (disk, database)
+}
+
+/// More notes than there is room for, whatever is free in the file.
+fn take_many() -> Vec<Change> {
+    (1..200).flat_map(take).collect()
+}
+
+#[test]
+fn what_finds_no_room_even_in_the_reserve_can_be_committed_again() {
+    let (disk, mut database) = without_any_room();
+    for _ in 0..2 {
+        let error = database.commit(&take_many()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::StorageFull);
+    }
     disk.state().blocks_max = None;
-    assert!(open(&disk).1.0.contains_key(&0));
+    assert_eq!(database.commit(&take_many()).unwrap(), Room::Plenty);
+    drop(database);
+    assert_eq!(open(&disk).1.0.len(), 200);
+}
+
+#[tokio::test]
+async fn a_commit_that_finds_no_room_is_told_and_made_when_there_is_some() {
+    let (disk, database) = without_any_room();
+    let mut store = ThreadStore::start(database, "/there".to_owned()).unwrap();
+    store.commit(take_many());
+    assert_eq!(store.committed().await.unwrap(), Committed::LITTLE_ROOM);
+    store.commit(take(200));
+    disk.state().blocks_max = None;
+    let mut ended = 0;
+    while ended < 2 {
+        let Committed { commits, room } = store.committed().await.unwrap();
+        assert_eq!(room, Room::Plenty);
+        ended += commits;
+    }
+    drop(store);
+    assert_eq!(open(&disk).1.0.len(), 201);
+}
+
+#[tokio::test]
+async fn a_store_that_waits_for_room_can_be_closed_and_nothing_overtakes_what_waits() {
+    let (disk, database) = without_any_room();
+    let mut store = ThreadStore::start(database, "/there".to_owned()).unwrap();
+    store.commit(take_many());
+    assert_eq!(store.committed().await.unwrap(), Committed::LITTLE_ROOM);
+    store.commit(take(200));
+    disk.state().blocks_max = None;
+    drop(store);
+    let Notes(notes) = open(&disk).1;
+    assert_eq!(notes.contains_key(&200), notes.contains_key(&1));
 }
 
 #[tokio::test]

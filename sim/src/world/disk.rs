@@ -13,7 +13,8 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use udpchat::store::{Committed, Database, Room, Rows, Store};
+use udpchat::store::medium::is_full;
+use udpchat::store::{Committed, Database, ROOM_RETRY, Room, Rows, Store};
 
 use super::clock::elapsed;
 use super::program::words;
@@ -113,8 +114,8 @@ impl<R: Rows + PartialEq + 'static> Disk<R> {
         self.witness.finds(&record, is_same_again);
         let is_low = database.room() == Room::Low;
         let database = Rc::new(RefCell::new(database));
-        let (disk, asked, under_way) = (self.clone(), Vec::new(), None);
-        Ok((Opened { disk, mounted, database, asked, under_way, is_low }, record))
+        let (disk, asked, under_way, stuck) = (self.clone(), Vec::new(), None, Rc::default());
+        Ok((Opened { disk, mounted, database, asked, under_way, stuck, is_low }, record))
     }
 
     /// The program is no more: what it has written stays, as far as nobody cuts the power.
@@ -125,6 +126,28 @@ impl<R: Rows + PartialEq + 'static> Disk<R> {
     /// How long it takes until a program that the disk ended is started again, if it is.
     pub(super) fn restart_after(&self) -> Option<Duration> {
         self.restart_after.take()
+    }
+
+    /// Writes changes, which takes so long.
+    async fn write(
+        &self,
+        mounted: &Mounted,
+        database: &RefCell<Database<R, Mounted>>,
+        changes: &[R::Change],
+        takes: Duration,
+    ) -> io::Result<Room> {
+        wait(takes / 2).await;
+        self.disk.set_now(elapsed());
+        let result = database.borrow_mut().commit(changes);
+        self.tell_events();
+        if mounted.is_cut_off() {
+            resume_unwind(Box::new(PowerCut));
+        }
+        if result.is_ok() {
+            self.witness.has(changes);
+        }
+        wait(takes - takes / 2 + self.disk.take_delay()).await;
+        result
     }
 
     fn tell_events(&self) {
@@ -138,6 +161,8 @@ impl<R: Rows + PartialEq + 'static> Disk<R> {
     }
 }
 
+type Stuck<C> = Rc<RefCell<Option<(u64, Vec<C>)>>>;
+
 /// The store of one program.
 pub(super) struct Opened<R: Rows> {
     disk: Disk<R>,
@@ -146,34 +171,42 @@ pub(super) struct Opened<R: Rows> {
     /// Commits that wait for those under way.
     asked: Vec<Vec<R::Change>>,
     under_way: Option<Pin<Box<dyn Future<Output = io::Result<Committed>>>>>,
+    /// What found no room: how many commits, and their changes.
+    stuck: Stuck<R::Change>,
     /// Whether the program is still to be told that there is little room.
     is_low: bool,
 }
 
 impl<R: Rows + PartialEq + 'static> Opened<R> {
-    /// Commits together what was asked for, as the binary's thread does.
+    /// Commits together what was asked for, as the binary's thread does: while there is no room for
+    /// it, which is told once, again and again.
     fn begin(&mut self) -> impl Future<Output = io::Result<Committed>> + use<R> {
-        let asked = std::mem::take(&mut self.asked);
-        let commits = asked.len() as u64;
-        let changes: Vec<R::Change> = asked.into_iter().flatten().collect();
+        let stuck = self.stuck.take();
+        let is_again = stuck.is_some();
+        let (commits, changes) = stuck.unwrap_or_else(|| {
+            let asked = std::mem::take(&mut self.asked);
+            (asked.len() as u64, asked.into_iter().flatten().collect())
+        });
         let disk = self.disk.clone();
         let DiskSpeed { shortest, longest } = disk.speed;
         let span = whole_ms(longest.saturating_sub(shortest)) + 1;
         let takes = shortest + Duration::from_millis(disk.stream.borrow_mut().below(span));
         let (mounted, database) = (self.mounted.clone(), Rc::clone(&self.database));
+        let stuck = Rc::clone(&self.stuck);
         async move {
-            wait(takes / 2).await;
-            disk.disk.set_now(elapsed());
-            let result = database.borrow_mut().commit(&changes);
-            disk.tell_events();
-            if mounted.is_cut_off() {
-                resume_unwind(Box::new(PowerCut));
+            if is_again {
+                wait(ROOM_RETRY).await;
             }
-            if result.is_ok() {
-                disk.witness.has(&changes);
+            loop {
+                match disk.write(&mounted, &database, &changes, takes).await {
+                    Err(error) if is_full(&error) && is_again => wait(ROOM_RETRY).await,
+                    Err(error) if is_full(&error) => {
+                        *stuck.borrow_mut() = Some((commits, changes));
+                        return Ok(Committed::LITTLE_ROOM);
+                    }
+                    result => return result.map(|room| Committed { commits, room }),
+                }
             }
-            wait(takes - takes / 2 + disk.disk.take_delay()).await;
-            result.map(|room| Committed { commits, room })
         }
     }
 }
@@ -191,7 +224,7 @@ impl<R: Rows + PartialEq + 'static> Store for Opened<R> {
             return Ok(Committed::LITTLE_ROOM);
         }
         if self.under_way.is_none() {
-            if self.asked.is_empty() {
+            if self.asked.is_empty() && self.stuck.borrow().is_none() {
                 pending::<()>().await;
             }
             self.under_way = Some(Box::pin(self.begin()));
