@@ -289,6 +289,12 @@ impl<P: Plant> Server<P> {
     }
 }
 
+/// Whether no disk need keep what comes of a packet: then whoever is here stays here while the disk
+/// stands still.
+const fn changes_nothing(packet: &Packet) -> bool {
+    matches!(packet, Packet::Ping { .. } | Packet::Alive { .. } | Packet::TableAck { .. })
+}
+
 fn transmit(to: SocketAddr, packet: &Packet, body: &[u8], attempt: u32) -> Transmit {
     let identity = Identity { kind: packet.kind(), message: packet.message(), attempt };
     Transmit { socket: Socket::Main, to, bytes: envelope::encode(packet, body), identity }
@@ -302,21 +308,30 @@ impl<P: Plant> Machine for Server<P> {
     fn handle_datagram(&mut self, now: Now, datagram: Datagram<'_>) {
         let Datagram { socket, from, bytes } = datagram;
         self.counters.datagrams_in += 1;
-        if self.stopped || self.journal.is_full() {
+        if self.stopped {
             self.counters.dropped.busy += 1;
-            return; // As good as lost on the way: its sender has, and repeats, what matters.
+            return;
         }
+        let is_full = self.journal.is_full();
         if let Some(nonce) = hello::decode(bytes) {
             let cookie = self.cookies.bake(now.time, from);
             self.send(from, &Packet::Challenge { nonce, cookie }, 1);
         } else if bytes.first() == Some(&crate::original::MARK) {
-            self.handle_original(now, socket, from, bytes);
+            if is_full {
+                self.counters.dropped.busy += 1;
+            } else {
+                self.handle_original(now, socket, from, bytes);
+            }
         } else {
             let decoded = match envelope::decode(bytes) {
                 Err(_) if self.plant.has(Bug::NoChecksum) => envelope::open(bytes),
                 decoded => decoded,
             };
             match decoded {
+                // As good as lost on the way: its sender has, and repeats, what matters.
+                Ok((packet, _)) if is_full && !changes_nothing(&packet) => {
+                    self.counters.dropped.busy += 1;
+                }
                 Ok((packet, body)) => self.handle_packet(now, from, packet, body),
                 Err(_) => self.counters.dropped.damaged += 1,
             }

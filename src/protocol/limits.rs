@@ -50,7 +50,8 @@ pub const WAITING_COMMANDS_MAX: usize = 4_096;
 
 /// Outputs that wait for a commit, more than anything asked of a machine causes while a disk is
 /// slow ([`OUTBOX_MAX`], four times over). While a disk stands still so long that there are more,
-/// datagrams are lost, in both directions: that is survived, and memory stays bounded.
+/// datagrams are lost, in both directions: that is survived, and memory stays bounded. What a
+/// server can answer without a disk it goes on to answer.
 pub const WAITING_OUTPUTS_MAX: usize = 16_384;
 
 /// Messages that the server keeps for one reader.

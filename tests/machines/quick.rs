@@ -4,7 +4,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use udpchat::load::Gauge;
 use udpchat::machine::{Datagram, Entropy, Machine, Output, Socket};
+use udpchat::protocol::limits::WAITING_OUTPUTS_MAX;
 use udpchat::protocol::{
     Cookie, Nonce, Packet, PacketKind as Kind, SessionId, StoreId, StreamId, Token, envelope, hello,
 };
@@ -23,6 +25,13 @@ fn now() -> Now {
     Now { time: Time::ZERO, wall: WallTime::from_unix_ms(0) }
 }
 
+/// Asks for a name, the same way each time.
+fn registration(name: &str, cookie: Cookie) -> Vec<u8> {
+    let name = name.parse().expect("a name");
+    let register = Packet::Register { name, token: Token(1), registration: 1, cookie };
+    envelope::encode(&register, b"")
+}
+
 impl Wire {
     /// With bob and alice signed in, who share an address and alice's session counts.
     fn new() -> Self {
@@ -35,10 +44,7 @@ impl Wire {
         let server = Server::new(config, ServerRecord::new(StoreId(1)), entropy);
         let from = ([192, 0, 2, 1], 5_000).into();
         let mut wire = Self { server, from, session: SessionId(0) };
-        let cookie = match &wire.answers(&hello::encode(Nonce(1)))[..] {
-            [Packet::Challenge { cookie, .. }] => *cookie,
-            other => panic!("{other:?}"),
-        };
+        let cookie = wire.cookie();
         for name in ["bob", "alice"] {
             wire.session = wire.register(name, cookie);
             let ping = Packet::Ping { session: wire.session };
@@ -47,10 +53,15 @@ impl Wire {
         wire
     }
 
+    fn cookie(&mut self) -> Cookie {
+        match &self.answers(&hello::encode(Nonce(1)))[..] {
+            [Packet::Challenge { cookie, .. }] => *cookie,
+            other => panic!("{other:?}"),
+        }
+    }
+
     fn register(&mut self, name: &str, cookie: Cookie) -> SessionId {
-        let name = name.parse().expect("a name");
-        let register = Packet::Register { name, token: Token(1), registration: 1, cookie };
-        match &self.answers(&envelope::encode(&register, b""))[..] {
+        match &self.answers(&registration(name, cookie))[..] {
             [Packet::Registered { session, .. }, ..] => *session,
             other => panic!("{other:?}"),
         }
@@ -167,6 +178,33 @@ fn a_server_that_was_told_to_stop_ends_under_any_load() {
         while wire.server.poll_output().is_some() {}
     }
     assert!(wire.server.is_finished());
+}
+
+#[test]
+fn a_disk_that_stands_still_stops_no_keep_alive() {
+    let mut wire = Wire::new();
+    let again = registration("alice", wire.cookie());
+    wire.hears_save(1);
+    while wire.server.poll_output().is_some() {} // The commit does not end.
+    for _ in 0..2 * WAITING_OUTPUTS_MAX {
+        wire.hears(&again); // Answered once it has.
+    }
+    let waiting = wire.server.load()[&Gauge::Outputs];
+    assert!(waiting >= WAITING_OUTPUTS_MAX, "{waiting}");
+    let session = wire.session;
+    for (bytes, answer) in [
+        (hello::encode(Nonce(1)), Kind::Challenge),
+        (envelope::encode(&Packet::Ping { session }, b""), Kind::Pong),
+        (envelope::encode(&Packet::Ping { session: SessionId(0) }, b""), Kind::Unknown),
+    ] {
+        wire.hears(&bytes);
+        assert_eq!(wire.at_once(), Some(answer));
+        while wire.at_once().is_some() {}
+    }
+    wire.hears_save(2);
+    wire.hears(&envelope::encode(&Packet::Deregister { session }, b""));
+    assert!(wire.server.poll_output().is_none(), "nothing more is to be stored");
+    assert_eq!(wire.server.load()[&Gauge::Outputs], waiting);
 }
 
 #[test]
