@@ -93,8 +93,9 @@ impl<P: Plant> Server<P> {
         }
     }
 
-    /// Stores messages of a stream up to the first that is for somebody else than those before it.
-    /// The place of the last.
+    /// Stores messages of a stream up to the first that is for somebody else than those before it,
+    /// or that there is no room for any more: its sender repeats it, and is told why. The place of
+    /// the last.
     fn store_in_order(
         &mut self,
         now: Now,
@@ -103,7 +104,9 @@ impl<P: Plant> Server<P> {
     ) -> Option<u64> {
         let mut last = None;
         for (seq, save) in saves {
-            if self.record.stream(key).is_some_and(|known| known.standing.to != save.to) {
+            let progress = self.record.stream(key);
+            let is_astray = progress.is_some_and(|known| known.standing.to != save.to);
+            if is_astray || self.objection(&key.from, progress, &save).is_some() {
                 break;
             }
             self.store(now, &key.from, MessageId { stream: key.stream, seq }, save);

@@ -7,9 +7,10 @@ use udpchat::client::{Event, GroupDone, Problem, State, UnsentReason};
 use udpchat::load::Gauge;
 use udpchat::machine::Machine as _;
 use udpchat::protocol::limits::{MAIL_STREAMS_MAX, MAILBOX_MAX, SENDER_LETTERS_MAX};
-use udpchat::protocol::{Name, PacketKind as Kind, StreamId, StreamKey};
-use udpchat::server::{self, Change, End, Standing, Turn};
+use udpchat::protocol::{MessageId, Name, PacketKind as Kind, StreamId, StreamKey, Token};
+use udpchat::server::{self, Account, Change, End, Letter, Standing, Turn};
 use udpchat::store::{Committed, Record as _, Room};
+use udpchat::time::WallTime;
 
 use crate::world::{self, Verdict, World};
 use crate::{is_saved, lose_first, seconds};
@@ -152,6 +153,34 @@ fn a_full_mailbox_and_too_many_of_one_sender_are_refused_with_their_reasons() {
     world.types("r0", "reg r0");
     world.run(seconds(60));
     assert_eq!(world.texts("r0").len(), MAILBOX_MAX + 1, "carol's goes out when there is room");
+}
+
+#[test]
+fn what_waited_for_an_earlier_message_is_stored_within_the_limits() {
+    let (left, more) = (5, 12);
+    let mut world = World::without_server();
+    let to: Name = "bob".parse().expect("a name");
+    let from: Name = "zed".parse().expect("a name");
+    for number in 0..MAILBOX_MAX as u64 - left {
+        let id = MessageId { stream: StreamId(1), seq: number + 1 };
+        let (stored_at, body) = (WallTime::from_unix_ms(0), b"x"[..].into());
+        let (from, group) = (from.clone(), None);
+        let letter = Letter { number, id, from, stored_at, stored_after_ms: 0, group, body };
+        world.server_record.apply(&Change::Stored { to: to.clone(), letter });
+    }
+    let account = Account { token: Token(1), registration: 1, original: None };
+    world.server_record.apply(&Change::Registered { name: to, account });
+    world.start_server();
+    world.start("alice", 5_000, 0);
+    world.run(seconds(1));
+    world.rule(lose_first(1, "alice", Kind::Save, "server").into_rule());
+    for n in 0..more {
+        world.types("alice", &format!("send bob {n}"));
+    }
+    world.run(seconds(5));
+    assert_eq!(world.snapshot().mail.len(), MAILBOX_MAX);
+    assert_eq!(world.count("alice", is_saved) as u64, left);
+    assert_eq!(unsent(&world, "alice")[0], UnsentReason::MailboxFull);
 }
 
 #[test]
