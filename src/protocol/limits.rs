@@ -73,6 +73,10 @@ pub const MAIL_STREAMS_MAX: usize = 250_000;
 /// messages that have expired: a sender that never comes back is not to fill the memory.
 pub const UNTOLD_MAX: usize = 64;
 
+/// Streams of which a sender is told at a time what has become of their messages, the next once it
+/// has answered: as many as people write to, and no flood at whoever answers nothing.
+pub const TELLS_AT_ONCE: usize = 64;
+
 /// Names that a server knows: the largest table it keeps in step everywhere.
 pub const NAMES_MAX: usize = 10_000;
 

@@ -11,7 +11,8 @@ use super::{Change, End, Event, Letter, Progress, Server, Standing, Timer, Turn}
 use crate::holding::Arrival;
 use crate::plant::{Bug, Plant};
 use crate::protocol::limits::{
-    LETTERS_MAX, MAIL_STREAMS_MAX, MAILBOX_MAX, SENDER_LETTERS_MAX, UNTOLD_MAX, WINDOW,
+    LETTERS_MAX, MAIL_STREAMS_MAX, MAILBOX_MAX, SENDER_LETTERS_MAX, TELLS_AT_ONCE, UNTOLD_MAX,
+    WINDOW,
 };
 use crate::protocol::{GroupTag, MessageId, Name, NotSaved, Packet, StreamKey};
 use crate::store::Room;
@@ -190,7 +191,7 @@ impl<P: Plant> Server<P> {
             && self.record.stream(&letter.key()).is_none()
             && let Some(key) = self.record.idle_stream().cloned()
         {
-            self.forget(key);
+            self.forget(now, &key);
         }
         let number = letter.number;
         let ticket = self.change(Change::Stored { to: to.clone(), letter });
@@ -200,9 +201,12 @@ impl<P: Plant> Server<P> {
     }
 
     /// Lets go of a stream, and of all that its sender was still to be told.
-    fn forget(&mut self, key: StreamKey) {
-        self.is_told(&key);
-        self.change(Change::Forgotten { key });
+    fn forget(&mut self, now: Now, key: &StreamKey) {
+        let made_room = self.is_told(key);
+        self.change(Change::Forgotten { key: key.clone() });
+        if made_room {
+            self.tell_more(now, &key.from);
+        }
     }
 
     /// A commit has ended: what it made durable may be handed over.
@@ -345,6 +349,9 @@ impl<P: Plant> Server<P> {
             }
             return;
         }
+        if session.tells.len() >= TELLS_AT_ONCE && !session.tells.contains_key(&stream) {
+            return; // When it has answered of another.
+        }
         let attempt = session.tells.entry(stream).or_insert(0);
         *attempt += 1;
         let (addr, attempt) = (session.addr, *attempt);
@@ -356,6 +363,23 @@ impl<P: Plant> Server<P> {
         self.timers.set(Timer::Told(key.clone()), now.time + backoff(attempt));
     }
 
+    /// Tells a sender of further streams, as many as it is told of at a time.
+    pub(super) fn tell_more(&mut self, now: Now, name: &Name) {
+        let (Some(session), Some(streams)) = (self.sessions.get(name), self.untold.get(name))
+        else {
+            return;
+        };
+        let room = match session.guest {
+            // It is sent nothing.
+            Some(_) => usize::MAX,
+            None => TELLS_AT_ONCE.saturating_sub(session.tells.len()),
+        };
+        let waiting = streams.iter().filter(|stream| !session.tells.contains_key(stream));
+        for stream in waiting.take(room).copied().collect::<Vec<_>>() {
+            self.tell(now, &StreamKey { from: name.clone(), stream });
+        }
+    }
+
     /// A sender knows what has become of its messages up to a place.
     pub(super) fn told(&mut self, now: Now, key: &StreamKey, seq: u64) {
         let Some(Progress { standing, .. }) = self.record.stream(key) else { return };
@@ -364,6 +388,7 @@ impl<P: Plant> Server<P> {
             self.consider_told(key, seq);
             if seq == asked {
                 self.tell(now, key); // What came after that.
+                self.tell_more(now, &key.from);
             }
         }
     }
@@ -376,17 +401,17 @@ impl<P: Plant> Server<P> {
         }
     }
 
-    /// There is no more to tell of a stream.
-    fn is_told(&mut self, key: &StreamKey) {
+    /// There is no more to tell of a stream. Whether its sender was just being told.
+    fn is_told(&mut self, key: &StreamKey) -> bool {
         self.timers.clear(&Timer::Told(key.clone()));
-        if let Some(session) = self.sessions.get_mut(&key.from) {
-            session.tells.remove(&key.stream);
-        }
+        let session = self.sessions.get_mut(&key.from);
+        let told = session.and_then(|session| session.tells.remove(&key.stream));
         if let Some(streams) = self.untold.get_mut(&key.from) {
             streams.remove(&key.stream);
             if streams.is_empty() {
                 self.untold.remove(&key.from);
             }
         }
+        told.is_some()
     }
 }

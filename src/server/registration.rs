@@ -153,9 +153,7 @@ impl<P: Plant> Server<P> {
         }
         self.sync_table(now, name);
         self.hand_over(now, name);
-        for stream in self.untold.get(name).cloned().unwrap_or_default() {
-            self.tell(now, &StreamKey { from: name.clone(), stream });
-        }
+        self.tell_more(now, name);
     }
 
     pub(super) fn check_lease(&mut self, now: Now, name: &Name) {
@@ -192,9 +190,8 @@ impl<P: Plant> Server<P> {
         for timer in [Timer::Lease, Timer::Probe, Timer::Table, Timer::Mail] {
             self.timers.clear(&timer(name.clone()));
         }
-        for stream in self.untold.get(name).into_iter().flatten() {
-            let key = StreamKey { from: name.clone(), stream: *stream };
-            self.timers.clear(&Timer::Told(key));
+        for stream in session.tells.into_keys() {
+            self.timers.clear(&Timer::Told(StreamKey { from: name.clone(), stream }));
         }
         // In its next session it may have another way for what was missing here.
         self.holding.forget_sender(name);

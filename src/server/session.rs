@@ -24,7 +24,8 @@ pub(super) struct Session {
     pub(super) probe: Option<Probe>,
     /// Stored messages on their way to it.
     pub(super) flight: BTreeMap<(Name, MessageId), Flight>,
-    /// How often it was told how far a stream of its own was shown.
+    /// How often it was told how far a stream of its own was shown, of those of which it is told
+    /// now.
     pub(super) tells: BTreeMap<StreamId, u32>,
     /// What else there is to know if it speaks the original's dialect.
     pub(super) guest: Option<Guest>,

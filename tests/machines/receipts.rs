@@ -1,8 +1,14 @@
 //! What senders are told of the messages that a server kept for them.
 //! docs/protocol.md, "Stored messages".
 
+use std::collections::BTreeSet;
+
 use udpchat::client::Event;
 use udpchat::load::Gauge;
+use udpchat::protocol::limits::TELLS_AT_ONCE;
+use udpchat::protocol::{Name, PacketKind as Kind, StreamId, StreamKey};
+use udpchat::server::{Change, End, Standing, Turn};
+use udpchat::store::Record as _;
 
 use crate::seconds;
 use crate::world::{self, World};
@@ -36,4 +42,43 @@ fn a_sender_whose_name_an_original_had_meanwhile_is_told_what_was_read() {
     assert_eq!(world.count("alice", is_read_later), 1);
     let untold = world.server.as_ref().expect("a server").load()[&Gauge::Untold];
     assert_eq!(untold, 0, "of what the original sent nobody waits for a word");
+}
+
+/// A server that knows what has become of messages of so many streams, and does not know whether
+/// alice knows.
+fn with_news(streams: u64) -> World {
+    let mut world = World::without_server();
+    let alice: Name = "alice".parse().expect("a name");
+    let to: Name = "bob".parse().expect("a name");
+    for stream in 0..streams {
+        let key = StreamKey { from: alice.clone(), stream: StreamId(stream) };
+        let untold = vec![Turn { upto: 1, end: End::Shown }];
+        let standing = Standing { to: to.clone(), settled: 1, told: 0, untold };
+        let letters = Vec::new();
+        world.server_record.apply(&Change::Settled { key, standing, letters });
+    }
+    world.start_server();
+    world
+}
+
+#[test]
+fn a_sender_that_answers_nothing_is_told_of_few_streams_at_a_time() {
+    let few = TELLS_AT_ONCE as u64;
+    let mut world = with_news(10 * few);
+    world.loses_every(Kind::HandedOver);
+    world.start("alice", 5_000, 0);
+    world.run(seconds(10));
+    let told = world.log.iter().filter(|(_, sight)| sight.identity.kind == Kind::HandedOver);
+    let streams: BTreeSet<_> = told.filter_map(|(_, sight)| sight.identity.message).collect();
+    assert_eq!(streams.len() as u64, few);
+}
+
+#[test]
+fn a_sender_that_answers_is_told_of_every_stream() {
+    let streams = 10 * TELLS_AT_ONCE as u64;
+    let mut world = with_news(streams);
+    world.start("alice", 5_000, 0);
+    world.run(seconds(5));
+    assert_eq!(world.sent("server", Kind::HandedOver, "alice") as u64, streams);
+    assert_eq!(world.server.as_ref().expect("a server").load()[&Gauge::Untold], 0);
 }
