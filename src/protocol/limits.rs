@@ -66,7 +66,7 @@ pub const SENDER_LETTERS_MAX: usize = 4_000;
 pub const LETTERS_MAX: usize = 1_000_000;
 
 /// Streams that a server remembers: of everybody with everybody they write to. One of which
-/// nothing is stored or untold is forgotten first.
+/// nothing is stored or untold is forgotten first, then one of whoever leaves most untold.
 pub const MAIL_STREAMS_MAX: usize = 250_000;
 
 /// What a sender of one stream has still to be told, in turns of messages that were shown and

@@ -189,7 +189,7 @@ impl<P: Plant> Server<P> {
         self.next_letter += 1;
         if self.record.streams().len() >= MAIL_STREAMS_MAX
             && self.record.stream(&letter.key()).is_none()
-            && let Some(key) = self.record.idle_stream().cloned()
+            && let Some(key) = self.dispensable_stream().cloned()
         {
             self.forget(now, &key);
         }
@@ -198,6 +198,19 @@ impl<P: Plant> Server<P> {
         self.undurable.push_back((ticket, number, to.clone()));
         self.wait_for_expiry(now.time);
         self.journal.event_durably(Event::Stored { id, from: from.clone(), to });
+    }
+
+    /// The stream that goes to make room for another: best one whose sender knows it, else one of
+    /// whoever is still to be told most, so that nobody is told less because of what others leave
+    /// untold.
+    fn dispensable_stream(&self) -> Option<&StreamKey> {
+        let first = self.record.idle_stream()?;
+        let untold = self.untold.get(&first.from);
+        if !untold.is_some_and(|streams| streams.contains(&first.stream)) {
+            return Some(first);
+        }
+        let most = self.untold.iter().max_by_key(|(_, streams)| streams.len());
+        most.and_then(|(name, _)| self.record.untold_idle_stream_of(name)).or(Some(first))
     }
 
     /// Lets go of a stream, and of all that its sender was still to be told.

@@ -269,6 +269,15 @@ impl ServerRecord {
         self.idle.first().map(|(_, key)| key)
     }
 
+    /// The first stream of a sender of which nothing is stored, and of which its sender does not
+    /// know all.
+    #[must_use]
+    pub fn untold_idle_stream_of(&self, from: &Name) -> Option<&StreamKey> {
+        let first = (true, StreamKey { from: from.clone(), stream: StreamId(0) });
+        let (_, key) = self.idle.range(first..).next()?;
+        (key.from == *from).then_some(key)
+    }
+
     /// A number that is higher than that of any letter.
     #[must_use]
     pub fn next_letter(&self) -> u64 {
