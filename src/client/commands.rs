@@ -201,6 +201,7 @@ impl<P: Plant> Client<P> {
                 self.go_on(now);
             }
             Some(WaitingFor::LastDeparture) => {
+                self.drop_commands(); // Those that came after it.
                 let complete = self.session.ever_registered && !self.incomplete;
                 self.leave(complete);
             }

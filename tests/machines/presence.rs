@@ -157,6 +157,19 @@ fn sends_that_had_not_begun_are_spoken_of_when_the_user_leaves() {
 }
 
 #[test]
+fn what_is_typed_behind_quit_is_not_done_and_spoken_of() {
+    let mut world = World::with(&["alice", "bob"]);
+    for line in ["send bob before", "quit", "send bob behind"] {
+        world.types("alice", line);
+    }
+    world.run(seconds(1));
+    assert_eq!(world.texts("bob"), ["before"]);
+    let left = |e: &Event| matches!(e, Event::Error(Problem::LeftBefore(_)));
+    assert_eq!(world.count("alice", left), 1);
+    assert_eq!(world.events("alice").last(), Some(&Event::Left { complete: false }));
+}
+
+#[test]
 fn a_refused_registration_lets_later_commands_go_on() {
     let mut world = World::with(&["alice", "bob"]);
     world.types("bob", "dereg bob");
