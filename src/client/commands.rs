@@ -66,8 +66,6 @@ impl<P: Plant> Client<P> {
             }
             Command::Quit => {
                 self.drop_commands();
-                self.abandon_sends();
-                self.abandon_requests();
                 match self.waiting_for.replace(WaitingFor::LastDeparture) {
                     Some(WaitingFor::LastDeparture) => self.signed_out(),
                     _ => self.sign_out(now),
@@ -181,10 +179,6 @@ impl<P: Plant> Client<P> {
         };
         if self.every_send_has_its_outcome() && self.every_request_has_its_outcome() {
             self.waiting_for = Some(next);
-            if next == WaitingFor::LastDeparture {
-                self.abandon_sends();
-                self.abandon_requests();
-            }
             self.sign_out(now);
             self.departed(now);
         }
@@ -202,6 +196,9 @@ impl<P: Plant> Client<P> {
             }
             Some(WaitingFor::LastDeparture) => {
                 self.drop_commands(); // Those that came after it.
+                // Not earlier: an outcome that comes during the sign-off is told as it is.
+                self.abandon_sends();
+                self.abandon_requests();
                 let complete = self.session.ever_registered && !self.incomplete;
                 self.leave(complete);
             }

@@ -137,7 +137,8 @@ pub enum Event {
         /// When it was typed.
         typed_at: WallTime,
     },
-    /// The message is not sent. Unless the reason is final it is kept and goes out later.
+    /// No arrival of the message is known. Unless the reason is final it is kept and goes out
+    /// later.
     Unsent {
         /// The message.
         id: MessageId,
@@ -267,13 +268,13 @@ pub enum UnsentReason {
     #[error("the server has forgotten the recipient; it is kept and goes out when they are back")]
     Forgotten,
     /// The server knows nobody of this name. Final.
-    #[error("not known to the server")]
+    #[error("not known to the server; it is not sent again")]
     UnknownName,
     /// The server does not take the text. Final.
     #[error("the server refuses the text")]
     BadText,
-    /// The user left before it was sent. Final.
-    #[error("left before it was sent")]
+    /// The user left before anything was known of it. Final.
+    #[error("you left before its outcome was known; it may have arrived")]
     Left,
 }
 
@@ -370,7 +371,7 @@ pub enum Problem {
     #[error("Not done yet: server not responding; it is done when the server is back")]
     RequestWaits,
     /// The server had not answered when the user left.
-    #[error("Not done: left before the server answered")]
+    #[error("You left before the server answered; it may be done")]
     LeftUnanswered,
     /// A text to many that had not begun when the user left.
     #[error("Not sent to {0}: left before it could be")]

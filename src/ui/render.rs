@@ -222,7 +222,7 @@ mod tests {
             ),
             (
                 Event::Unsent { id: id(), to, reason: UnsentReason::UnknownName },
-                "[Message to bob not sent: not known to the server]",
+                "[Message to bob not sent: not known to the server; it is not sent again]",
             ),
             (
                 Event::ReadLater { id: id(), to: name("bob"), typed_at: at() },

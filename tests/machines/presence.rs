@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use udpchat::client::{Command, Event, Problem};
+use udpchat::client::{Command, Event, Problem, UnsentReason};
 use udpchat::protocol::PacketKind as Kind;
 
 use crate::world::{Verdict, World};
-use crate::{is_saved, seconds};
+use crate::{is_received, is_saved, is_unsent, seconds};
 
 #[test]
 fn clients_register_and_get_the_table() {
@@ -167,6 +167,47 @@ fn what_is_typed_behind_quit_is_not_done_and_spoken_of() {
     let left = |e: &Event| matches!(e, Event::Error(Problem::LeftBefore(_)));
     assert_eq!(world.count("alice", left), 1);
     assert_eq!(world.events("alice").last(), Some(&Event::Left { complete: false }));
+}
+
+#[test]
+fn an_outcome_that_comes_during_the_sign_off_is_told_as_it_is() {
+    for (way, outcome) in [("bob", Kind::Ack), ("server", Kind::Saved)] {
+        let mut world = World::with(&["alice", "bob"]);
+        if outcome == Kind::Saved {
+            world.types("bob", "dereg bob");
+            world.run(seconds(1));
+        }
+        world.rule(move |_, sight| match sight.identity.kind {
+            _ if sight.is(way, outcome, "alice") => Verdict::Delay(Duration::from_millis(200)),
+            Kind::Deregistered => Verdict::Delay(Duration::from_millis(400)),
+            _ => Verdict::Pass,
+        });
+        world.types("alice", "send bob hello");
+        world.run(Duration::from_millis(100));
+        world.commands("alice", Command::Quit);
+        world.run(seconds(1));
+        assert_eq!(world.count("alice", |e| is_received(e) || is_saved(e)), 1, "{outcome:?}");
+        assert_eq!(world.count("alice", is_unsent), 0, "{outcome:?}");
+        assert_eq!(world.events("alice").last(), Some(&Event::Left { complete: true }));
+    }
+}
+
+#[test]
+fn what_has_no_outcome_at_the_end_of_the_sign_off_is_unsent_and_given_up() {
+    let mut world = World::with(&["alice", "bob"]);
+    world.loses_every(Kind::Ack);
+    world.types("alice", "send bob hello");
+    world.run(Duration::from_millis(100));
+    world.commands("alice", Command::Quit);
+    world.run(seconds(1));
+    assert_eq!(world.texts("bob"), ["hello"]);
+    let left = |e: &Event| matches!(e, Event::Unsent { reason: UnsentReason::Left, .. });
+    assert_eq!(world.count("alice", left), 1);
+    assert_eq!(world.events("alice").last(), Some(&Event::Left { complete: false }));
+    world.restart("alice");
+    world.log.clear();
+    world.run(seconds(1));
+    assert_eq!(world.sent("alice", Kind::Message, "bob"), 0);
 }
 
 #[test]

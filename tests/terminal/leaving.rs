@@ -114,7 +114,7 @@ fn what_has_no_outcome_is_waited_for_and_control_c_leaves_at_once() {
     assert!(!alice.is_raw());
     // No editor any more: it is a signal now.
     alice.signal("INT");
-    alice.shows("Message to bob not sent: left before it was sent");
+    alice.shows("Message to bob not sent: you left before its outcome was known");
     alice.ends_with(1);
 }
 

@@ -55,7 +55,7 @@ fn what_is_not_sent_says_why() {
     let (_server, alice, _bob) = alice_and_bob();
     alice.enter("send nobody hello?");
     alice.shows("✗ alice: send nobody hello?");
-    alice.shows("✗ Message to nobody not sent: not known to the server");
+    alice.shows("✗ Message to nobody not sent: not known to the server; it is not sent again");
     alice.enter("quit");
     alice.ends_with(1);
 }
