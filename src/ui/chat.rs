@@ -134,9 +134,9 @@ impl Chat {
             }
             Event::Table(listing) => self.table(listing),
             Event::Message { .. } => self.message(event),
-            // One line says what has become of all copies; when a stored one is read, is news.
+            // One line says what has become of all copies.
             Event::Copy { event: about, .. } => {
-                if matches!(**about, Event::ReadLater { .. }) {
+                if render::is_news(about) {
                     return self.event(now, about);
                 }
             }

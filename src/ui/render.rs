@@ -52,10 +52,8 @@ pub(super) fn notice(event: &Event) -> Option<String> {
         | Event::Left { complete: true } => {
             return None;
         }
-        // One line says what has become of all copies; when a stored one is read, is news.
-        Event::Copy { event, .. } => {
-            return notice(event).filter(|_| matches!(**event, Event::ReadLater { .. }));
-        }
+        // One line says what has become of all copies.
+        Event::Copy { event, .. } => return notice(event).filter(|_| is_news(event)),
         Event::ReadLater { to, typed_at, .. } => {
             format!("Offline Message sent at {} received by {to}", stamp(*typed_at))
         }
@@ -93,6 +91,11 @@ pub(super) fn notice(event: &Event) -> Option<String> {
         Event::Left { complete: false } => "Exiting".to_owned(),
     };
     Some(text)
+}
+
+/// Whether it is said of a copy of a text to many: what becomes of one that was stored.
+pub(super) const fn is_news(event: &Event) -> bool {
+    matches!(event, Event::ReadLater { .. } | Event::Expired { .. })
 }
 
 /// That something, one message or more, is not sent.
@@ -183,6 +186,8 @@ mod tests {
         }
         let read = Event::ReadLater { id: id(), to: name("bob"), typed_at: at() };
         assert_eq!(renderer.lines(&copy(read)).len(), 1);
+        let expired = Event::Expired { id: id(), to: name("bob") };
+        assert_eq!(renderer.lines(&copy(expired)).len(), 1);
         let Event::Message { id, from, text, stored_at, again, .. } = message("hi", None) else {
             unreachable!()
         };

@@ -302,6 +302,15 @@ fn texts_to_many_say_to_whom_and_have_one_outcome() {
 }
 
 #[test]
+fn a_copy_that_expired_is_told_like_any_message() {
+    let mut stage = Stage::new();
+    let group = GroupTag { cast: CastId(7), name: Some(name("team")) };
+    let expired = Event::Expired { id: id(1), to: name("bob") };
+    stage.event(Event::Copy { group, event: Box::new(expired) });
+    assert!(stage.all().contains("Message to bob expired"));
+}
+
+#[test]
 fn what_waits_for_its_outcome_is_counted() {
     let mut stage = Stage::new();
     for seq in 1..=3 {
