@@ -406,6 +406,8 @@ impl<P: Plant> Machine for Client<P> {
                 Timer::Start => {
                     self.set_give_up(now);
                     self.sign_in(now);
+                    // What an earlier life left may be unsent before the server is there.
+                    self.resume(now);
                 }
                 Timer::Session => {
                     self.session_timeout(now);

@@ -15,7 +15,7 @@ mod world;
 
 use std::time::Duration;
 
-use udpchat::client::{Command, DetourReason, Event, UnsentReason};
+use udpchat::client::{Command, DetourReason, Event, Problem, UnsentReason};
 use udpchat::protocol::PacketKind as Kind;
 use world::{Verdict, World};
 
@@ -281,6 +281,24 @@ fn a_sender_that_restarts_goes_on_with_its_outbox() {
     world.types("alice", "send bob three");
     world.run(seconds(3));
     assert_eq!(world.texts("bob"), ["one", "two", "three"]);
+}
+
+#[test]
+fn a_sender_that_restarts_without_a_server_reads_that_its_outbox_is_unsent() {
+    let mut world = World::with(&["alice"]);
+    world.kill_server();
+    world.types("alice", "send bob one");
+    world.types("alice", "create_group team");
+    world.run(seconds(1));
+    world.restart("alice");
+    world.log.clear();
+    world.run(seconds(9));
+    assert_eq!(world.count("alice", is_unsent), 1);
+    let waits = |e: &Event| matches!(e, Event::Error(Problem::RequestWaits));
+    assert_eq!(world.count("alice", waits), 1);
+    assert!(world.log.iter().all(|(_, sight)| sight.identity.kind == Kind::Hello));
+    world.run(seconds(2));
+    assert!(world.is_finished("alice"), "it gives up after 10 s");
 }
 
 #[test]
