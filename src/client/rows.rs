@@ -103,19 +103,63 @@ enum CourseRow {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum ToldRow<'a> {
-    Name { name: &'a str },
+    Name {
+        name: &'a str,
+    },
     Token {},
-    Home { server: SocketAddr, store: StoreId },
-    Registrations { registrations: u64 },
-    Outgoing { to: &'a str, stream: StreamId, next_seq: u64 },
-    NextWish { next_wish: u64 },
-    Unsettled { to: &'a str, seq: u64, text: &'a str, typed_at: String },
-    Saved { to: &'a str, saved: u64 },
-    Wish { number: u64, wish: WishRow<'a> },
-    Reading { from: &'a str, stream: StreamId, next: u64 },
-    Displayed { displayed_before_line: u64 },
-    Line { line: u64, with: &'a str, at: WallTime, way: &'static str, id: String, text: &'a str },
-    Outcome { line: u64, state: &'static str },
+    Home {
+        server: SocketAddr,
+        store: StoreId,
+    },
+    Registrations {
+        registrations: u64,
+    },
+    Outgoing {
+        to: &'a str,
+        stream: StreamId,
+        next_seq: u64,
+    },
+    NextWish {
+        next_wish: u64,
+    },
+    Unsettled {
+        to: &'a str,
+        seq: u64,
+        text: &'a str,
+        typed_at: String,
+        #[serde(flatten)]
+        group: Option<row::ToldTag<'a>>,
+    },
+    Saved {
+        to: &'a str,
+        saved: u64,
+    },
+    Wish {
+        number: u64,
+        wish: WishRow<'a>,
+    },
+    Reading {
+        from: &'a str,
+        stream: StreamId,
+        next: u64,
+    },
+    Displayed {
+        displayed_before_line: u64,
+    },
+    Line {
+        line: u64,
+        with: &'a str,
+        at: WallTime,
+        way: &'static str,
+        id: String,
+        text: &'a str,
+        #[serde(flatten)]
+        group: Option<row::ToldTag<'a>>,
+    },
+    Outcome {
+        line: u64,
+        state: &'static str,
+    },
 }
 
 impl Rows for ClientRecord {
@@ -214,9 +258,9 @@ fn told_row<'a>(table: &str, key: &[u8], value: &'a [u8]) -> Result<ToldRow<'a>,
             ToldRow::Outgoing { to, stream: StreamId(stream), next_seq }
         }
         UNSETTLED => {
-            let UnsettledRow { to, seq, text, typed_at_ms, .. } = row::get(value)?;
+            let UnsettledRow { to, seq, text, typed_at_ms, group } = row::get(value)?;
             let typed_at = WallTime::from_unix_ms(typed_at_ms).to_string();
-            ToldRow::Unsettled { to, seq, text, typed_at }
+            ToldRow::Unsettled { to, seq, text, typed_at, group: row::told_tag(group) }
         }
         SAVED => {
             let SavedRow { to, seq } = row::get(value)?;
@@ -248,13 +292,14 @@ fn wish_row(wish: &Wish) -> WishRow<'_> {
 }
 
 fn told_line<'a>(line: u64, row: &LineRow<'a>) -> ToldRow<'a> {
-    let LineRow { with, at_ms, stream, seq, text, ref course, .. } = *row;
+    let LineRow { with, at_ms, stream, seq, text, group, ref course } = *row;
     let way = match course {
         CourseRow::In { .. } => "in",
         CourseRow::Out(_) => "out",
     };
     let id = MessageId { stream: StreamId(stream), seq }.to_string();
-    ToldRow::Line { line, with, at: WallTime::from_unix_ms(at_ms), way, id, text }
+    let (at, group) = (WallTime::from_unix_ms(at_ms), row::told_tag(group));
+    ToldRow::Line { line, with, at, way, id, text, group }
 }
 
 fn line_row(line: &Line) -> LineRow<'_> {

@@ -108,6 +108,8 @@ enum ToldRow<'a> {
         to: &'a str,
         stored_at: String,
         text: String,
+        #[serde(flatten)]
+        group: Option<row::ToldTag<'a>>,
     },
     Member {
         group: &'a str,
@@ -198,8 +200,8 @@ fn told_row<'a>(table: &str, key: &[u8], value: &'a [u8]) -> Result<ToldRow<'a>,
             ToldRow::Stream { from, stream: StreamId(stream), to, settled, told, untold }
         }
         LETTERS => {
-            let row: LetterRow<'_> = row::get(value)?;
-            let LetterRow { to, from, stream, seq, stored_at_ms, body, .. } = row;
+            let LetterRow { to, from, stream, seq, stored_at_ms, stored_after_ms: _, group, body } =
+                row::get(value)?;
             ToldRow::Letter {
                 number: row::number(key)?,
                 id: MessageId { stream: StreamId(stream), seq }.to_string(),
@@ -207,6 +209,7 @@ fn told_row<'a>(table: &str, key: &[u8], value: &'a [u8]) -> Result<ToldRow<'a>,
                 to,
                 stored_at: WallTime::from_unix_ms(stored_at_ms).to_string(),
                 text: String::from_utf8_lossy(body).into_owned(),
+                group: row::told_tag(group),
             }
         }
         MEMBERS => {

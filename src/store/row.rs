@@ -99,6 +99,19 @@ pub(crate) fn tag(row: TagRow<'_>) -> Result<Option<GroupTag>, String> {
     Ok(Some(GroupTag { cast: CastId(cast), name: group.map(name).transpose()? }))
 }
 
+/// What is told of a [`TagRow`], as of any copy of a text to many (docs/json.md).
+#[derive(Serialize)]
+pub(crate) struct ToldTag<'a> {
+    cast: String,
+    /// Null: everybody.
+    group: Option<&'a str>,
+}
+
+/// The tag as people read it.
+pub(crate) fn told_tag(row: TagRow<'_>) -> Option<ToldTag<'_>> {
+    row.map(|(cast, group)| ToldTag { cast: CastId(cast).to_string(), group })
+}
+
 /// The key of a pair of names: no letter of a name is 0.
 pub(crate) fn pair_key(first: &Name, second: &Name) -> Vec<u8> {
     [first.key(), vec![0], second.key()].concat()

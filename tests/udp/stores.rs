@@ -6,7 +6,10 @@ use std::io::Read;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use crate::common::{Ended, Process, Scratch, command, free_port, json, registered, server_with};
+use crate::common::{
+    Ended, Process, Scratch, client_in, command, free_port, json, registered, server_in,
+    server_with,
+};
 
 fn store(work: &str, folder: &str) -> Ended {
     Process::start(&["store", work, folder]).ended()
@@ -83,6 +86,45 @@ fn an_export_is_a_json_object_a_line_without_secrets() {
     assert!(client.iter().any(|line| line["registrations"] == 1), "{client:?}");
     for line in lines.iter().chain(&client) {
         assert!(line.get("token").is_none(), "{line}");
+    }
+}
+
+#[test]
+fn an_export_says_of_a_copy_of_a_text_to_many_which_it_is() {
+    let scratch = Scratch::new();
+    let folders = ["server", "alice", "carol"].map(|name| scratch.path(name));
+    let port = free_port();
+    let server = server_in(&folders[0], port);
+    let [mut alice, mut carol] =
+        [("alice", 1), ("carol", 2)].map(|(name, at)| client_in(&folders[at], name, port));
+    let mut bob = registered("bob", port);
+    for (client, verb) in [(&mut alice, "create"), (&mut bob, "join"), (&mut carol, "join")] {
+        client.say(&format!("{verb}_group team"));
+        client.event("group");
+    }
+    bob.kill();
+    alice.say("send_group team hello");
+    let cast = alice.event("sending_many")["cast"].clone();
+    alice.event("outcome");
+    carol.event("message");
+    for client in [alice, carol] {
+        client.signal("TERM");
+        client.ended();
+    }
+    server.signal("TERM");
+    server.ends_with(0);
+    for (folder, table, rows) in [
+        (&folders[0], "letters", 1),
+        (&folders[1], "unsettled", 1),
+        (&folders[1], "lines", 2),
+        (&folders[2], "lines", 1),
+    ] {
+        let exported = done("export", folder).iter().map(|line| json(line)).collect::<Vec<_>>();
+        let of_table: Vec<_> = exported.iter().filter(|line| line["table"] == table).collect();
+        assert_eq!(of_table.len(), rows, "{exported:?}");
+        for line in of_table {
+            assert_eq!((&line["cast"], &line["group"]), (&cast, &"team".into()), "{line}");
+        }
     }
 }
 
