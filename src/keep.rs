@@ -12,7 +12,7 @@ use std::thread;
 use anyhow::{Context, anyhow};
 
 use crate::cli::Data;
-use crate::store::folder::Folder;
+use crate::store::folder::{Folder, FolderError};
 use crate::store::{Committed, Database, OpenError, Room, Rows, Store, THREAD, ThreadStore};
 use crate::xdg;
 
@@ -105,7 +105,13 @@ fn silence_the_thread() {
 }
 
 fn open_database<R: Rows>(path: &Path, fresh: R) -> anyhow::Result<(Database<R, Folder>, R)> {
-    Database::open(Folder::take(path)?, || fresh).map_err(|error| match error {
+    let folder = Folder::take(path).map_err(|error| match error {
+        FolderError::InUse => {
+            anyhow!("{error}; stop that one, or give another folder with --data")
+        }
+        other => anyhow!("{other}; make it possible, or give another folder with --data"),
+    })?;
+    Database::open(folder, || fresh).map_err(|error| match error {
         OpenError::Io(error) => {
             anyhow!("{error}; see to the disk, or give another folder with --data")
         }

@@ -5,14 +5,14 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use serde::Serialize;
 
 use crate::cli::{StoreOptions, StoreWork};
 use crate::client::ClientRecord;
 use crate::keep::trusting;
 use crate::server::ServerRecord;
-use crate::store::folder::Folder;
+use crate::store::folder::{Folder, FolderError};
 use crate::store::medium::Medium;
 use crate::store::{Contents, OpenError, Rows};
 
@@ -29,8 +29,13 @@ pub(crate) fn run(options: &StoreOptions) -> anyhow::Result<()> {
 }
 
 fn looked_after(work: StoreWork, path: &Path) -> anyhow::Result<()> {
-    let mut folder = Folder::take_existing(path)?;
-    let file = folder.open()?.context("there is no store in it")?;
+    let mut folder = Folder::take_existing(path).map_err(|error| match error {
+        FolderError::InUse => anyhow!("{error}; stop that one first"),
+        FolderError::Io(error) => not_writable(&error),
+        says_what_to_do => says_what_to_do.into(),
+    })?;
+    let file = folder.open().map_err(|error| not_writable(&error))?;
+    let file = file.context("there is no store in it")?;
     let contents = match work {
         StoreWork::Check => Contents::open_checked(file)?,
         StoreWork::Stats | StoreWork::Compact | StoreWork::Export => Contents::open(file)?,
@@ -40,6 +45,11 @@ fn looked_after(work: StoreWork, path: &Path) -> anyhow::Result<()> {
         ClientRecord::KIND => look_after::<ClientRecord>(work, contents, &folder),
         other => bail!("it belongs to a {other}, which this udpchat does not know"),
     }
+}
+
+/// Even to look at a store it takes a lock, and repairs what a crash left.
+fn not_writable(error: &io::Error) -> anyhow::Error {
+    anyhow!("{error}; make it possible, or copy the folder to a place that you can write to")
 }
 
 fn look_after<R: Rows>(

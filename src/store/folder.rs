@@ -41,17 +41,20 @@ pub struct Folder {
     _lock: File,
 }
 
-/// Why a folder cannot be used.
+/// Why a folder cannot be used. What to do about it depends on who wanted it.
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
     /// There is none, and none was to be made.
     #[error("there is no store in it")]
     Missing,
+    /// It is something else, and none was to be made.
+    #[error("it is no folder; give the folder that the store is in")]
+    NoFolder,
     /// Somebody uses it.
-    #[error("another udpchat is using it; stop that one, or give another folder with --data")]
+    #[error("another udpchat is using it")]
     InUse,
     /// The file system does not let it.
-    #[error("{0}; make it possible, or give another folder with --data")]
+    #[error("{0}")]
     Io(io::Error),
 }
 
@@ -80,10 +83,14 @@ impl Folder {
     ///
     /// It has none, it is in use, or the file system does not let it.
     pub fn take_existing(path: &Path) -> Result<Self, FolderError> {
-        if !fs::exists(path.join(STORE))? {
-            return Err(FolderError::Missing);
+        match fs::exists(path.join(STORE)) {
+            Ok(true) => Self::take(path),
+            Ok(false) => Err(FolderError::Missing),
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+                Err(FolderError::NoFolder)
+            }
+            Err(error) => Err(error.into()),
         }
-        Self::take(path)
     }
 
     fn locked(path: &Path, lock: File) -> Result<Self, FolderError> {

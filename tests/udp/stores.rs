@@ -129,12 +129,31 @@ fn an_export_says_of_a_copy_of_a_text_to_many_which_it_is() {
 }
 
 #[test]
+fn a_store_that_cannot_be_looked_at_is_told_what_to_do_about_it() {
+    let scratch = Scratch::new();
+    let [server, alice] = chatted(&scratch);
+    let store = format!("{server}/store.redb");
+    let lock = format!("{alice}/lock");
+    fs::remove_file(&lock).unwrap();
+    // Nobody can write to that, not even root.
+    fs::create_dir(&lock).unwrap();
+    for work in WORKS {
+        refused(work, &store, "give the folder that the store is in");
+        refused(work, &alice, "copy the folder to a place that you can write to");
+        for folder in [&store, &alice] {
+            let ended = self::store(work, folder);
+            assert!(!ended.errors.contains("--data"), "{ended:?}");
+        }
+    }
+}
+
+#[test]
 fn a_store_in_use_is_refused() {
     let scratch = Scratch::new();
     let folder = scratch.path("server");
     let server = server_with(free_port(), &["--data", &folder]).unwrap();
     for work in WORKS {
-        refused(work, &folder, "another udpchat is using it");
+        refused(work, &folder, "another udpchat is using it; stop that one first");
     }
     let port = free_port().to_string();
     let second = Process::start(&["-s", &port, "--data", &folder]).ended();
