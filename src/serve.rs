@@ -2,14 +2,14 @@
 //!
 //! Knows nothing of what the server says to its clients.
 
+mod out;
+
 use std::cell::RefCell;
 use std::convert::Infallible;
-use std::io::{self, Write};
-use std::time::Duration;
+use std::io;
 
 use anyhow::Context;
 use jiff::tz::TimeZone;
-use tokio::sync::Notify;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 
 use crate::cli::{Data, ServerOptions};
@@ -20,12 +20,10 @@ use crate::protocol::StoreId;
 use crate::real::{COMMANDS_AHEAD, SystemClock, bind, entropy, give_once, runtime};
 use crate::run::say;
 use crate::server::{Command, Event, Server, ServerConfig, ServerRecord};
-use crate::time::Now;
+use crate::time::{Now, WallTime};
 use crate::ui::input::{LINE_MAX, Line, stdin_lines_in_front};
 use crate::ui::operator::{self, OperatorScreen, Order, Told};
-
-/// How long a line waits for others: nobody sees it, and under load hundreds come together.
-const LINES_WAIT: Duration = Duration::from_millis(2);
+use out::Out;
 
 /// Runs a server until it is asked to end.
 ///
@@ -57,8 +55,8 @@ pub(crate) fn run(options: &ServerOptions) -> anyhow::Result<()> {
         let clock = SystemClock::start();
         let screen = OperatorScreen::new(options.style, TimeZone::system(), clock.now().wall);
         let screen = RefCell::new(screen);
-        let out = Out::default();
-        out.tell(&screen.borrow_mut().listening(transport.local_addr()));
+        let (out, mut written) = Out::start(io::stdout()).context("cannot write")?;
+        tell(&out, &screen, clock.now().wall, |screen| screen.listening(transport.local_addr()));
         let surroundings = Surroundings {
             transport: &transport,
             store: &mut store,
@@ -66,7 +64,7 @@ pub(crate) fn run(options: &ServerOptions) -> anyhow::Result<()> {
             commands: &mut commands,
         };
         let on_event = |now: Now, event: Event, _: &Server| {
-            out.tell(&screen.borrow_mut().event(now.wall, &event));
+            tell(&out, &screen, now.wall, |screen| screen.event(now.wall, &event));
             Ok(())
         };
         let driven = drive(Server::new(config, record, entropy), surroundings, on_event);
@@ -75,12 +73,14 @@ pub(crate) fn run(options: &ServerOptions) -> anyhow::Result<()> {
             never = give_once(interrupted, &sender, Command::Stop) => match never {},
             never = obey(lines, asked, &sender, &screen, &out, &clock) => match never {},
             result = driven => result.map(drop),
-            Err(error) = out.write_lines(&clock) => Err(error),
+            Err(error) = written.failed() => Err(error),
         };
         if ended.is_ok() {
-            out.tell(&screen.borrow_mut().stopped(clock.now().wall));
+            let at = clock.now().wall;
+            tell(&out, &screen, at, |screen| screen.stopped(at));
         }
-        out.write()?;
+        drop(out);
+        written.end().await?;
         Ok(ended?)
     })
 }
@@ -120,52 +120,20 @@ async fn obey(
             Ok(None) => {}
             Ok(Some(Order::Stats)) => give(commands, Command::Stats).await,
             Ok(Some(Order::Quit)) => give(commands, Command::Stop).await,
-            Ok(Some(Order::Help)) => out.tell(&screen.borrow().help(at)),
-            Err(why) => out.tell(&screen.borrow().wrong(at, &why)),
+            Ok(Some(Order::Help)) => tell(out, screen, at, |screen| screen.help(at)),
+            Err(why) => tell(out, screen, at, |screen| screen.wrong(at, &why)),
         }
     }
 }
 
-/// Standard output. Lines wait a moment for others, so that one write serves many.
-#[derive(Debug, Default)]
-struct Out {
-    waiting: RefCell<String>,
-    told: Notify,
-}
-
-impl Out {
-    fn tell(&self, told: &Told) {
-        match told {
-            Told::Nothing => {}
-            Told::Beside(text) => say(text),
-            Told::Out(text) => {
-                let mut waiting = self.waiting.borrow_mut();
-                waiting.push_str(text);
-                waiting.push('\n');
-                self.told.notify_one();
-            }
-        }
-    }
-
-    /// Writes what is told, a little later.
-    async fn write_lines(&self, clock: &impl Clock) -> io::Result<Infallible> {
-        loop {
-            self.told.notified().await;
-            clock.sleep(LINES_WAIT).await;
-            self.write()?;
-        }
-    }
-
-    /// Writes what waits. A full disk under its log must not stop a server.
-    fn write(&self) -> io::Result<()> {
-        let text = self.waiting.take();
-        if text.is_empty() {
-            return Ok(());
-        }
-        let mut out = io::stdout().lock();
-        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Ok(()),
-            result => result,
-        }
-    }
+/// Tells something at this time.
+fn tell(
+    out: &Out,
+    screen: &RefCell<OperatorScreen>,
+    at: WallTime,
+    what: impl FnOnce(&mut OperatorScreen) -> Told,
+) {
+    let mut screen = screen.borrow_mut();
+    let told = what(&mut screen);
+    out.tell(told, |lines| screen.lost(at, lines));
 }

@@ -147,6 +147,17 @@ impl OperatorScreen {
         }
     }
 
+    /// So many lines are missing here.
+    #[must_use]
+    pub fn lost(&mut self, at: WallTime, lines: u64) -> Told {
+        let text = format!("{lines} lines are lost here: the output was stuck");
+        match self.style {
+            Style::Json => self.json(at, &What::Lost { lines }),
+            Style::Quiet => Told::Beside(text),
+            Style::Lines => self.line(at, &text),
+        }
+    }
+
     /// What was typed is not done.
     #[must_use]
     pub fn wrong(&self, at: WallTime, why: &str) -> Told {
@@ -374,6 +385,7 @@ mod tests {
         let mut screen = screen(Style::Json);
         let mut lines = vec![out(screen.listening("[::]:9000".parse().unwrap()))];
         lines.extend(events().iter().map(|event| out(screen.event(at(0), event))));
+        lines.push(out(screen.lost(at(0), 3)));
         lines.push(out(screen.wrong(at(0), "a\nb")));
         lines.push(out(screen.stopped(at(0))));
         let wanted = [
@@ -393,6 +405,7 @@ mod tests {
                 r#""duplicates":4,"dropped":{"damaged":2,"unknown":0,"cookie":0,"refused":1,"#,
                 r#""unwanted":0,"busy":0}}"#
             ),
+            r#""event":"lost","lines":3}"#,
             r#""event":"error","text":"a\nb"}"#,
             r#""event":"stopped"}"#,
         ];

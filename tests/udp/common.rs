@@ -73,12 +73,17 @@ pub(crate) struct Ended {
 impl Process {
     pub(crate) fn start(arguments: &[&str]) -> Self {
         let home = Scratch::new();
-        let mut child = command(arguments, &home).stdin(Stdio::piped()).spawn().unwrap();
-        let stdout = BufReader::new(child.stdout.take().unwrap());
+        Self::of(command(arguments, &home), home)
+    }
+
+    /// A command as [`command`] makes it, perhaps with another output, which is not read then.
+    pub(crate) fn of(mut command: Command, home: Scratch) -> Self {
+        let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+        let stdout = child.stdout.take();
         let mut stderr = child.stderr.take().unwrap();
         let (sender, lines) = mpsc::channel();
         thread::spawn(move || {
-            for line in stdout.lines() {
+            for line in stdout.into_iter().flat_map(|stdout| BufReader::new(stdout).lines()) {
                 let Ok(line) = line else { break };
                 if sender.send(line).is_err() {
                     break;

@@ -1,10 +1,14 @@
 //! A server's screen, its counters, its input and its signals.
 
+use std::io::{PipeReader, PipeWriter, Read, Write};
 use std::net::UdpSocket;
+use std::thread;
+
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
 use serde_json::Value;
 
-use crate::common::{Process, free_port, json, registered};
+use crate::common::{Process, Scratch, command, free_port, json, registered};
 
 /// A server with an input that has not ended, and its port. Unless it is quiet it listens.
 fn server(arguments: &[&str]) -> (Process, u16) {
@@ -110,4 +114,43 @@ fn a_line_that_is_no_order_is_told_what_would_be_one() {
     assert_eq!(ended.errors.lines().count(), 2, "{ended:?}");
     assert!(ended.errors.lines().all(|line| line.contains("stats, help and quit")), "{ended:?}");
     assert!(!ended.errors.contains('\u{1b}'), "{ended:?}");
+}
+
+/// A pipe in which there is no room.
+#[cfg(unix)]
+fn full_pipe() -> (PipeReader, PipeWriter) {
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    let flags = fcntl_getfl(&writer).unwrap();
+    fcntl_setfl(&writer, flags | OFlags::NONBLOCK).unwrap();
+    for size in [4_096, 1] {
+        while writer.write(&vec![b'\n'; size]).is_ok() {}
+    }
+    fcntl_setfl(&writer, flags).unwrap();
+    (reader, writer)
+}
+
+#[cfg(unix)]
+#[test]
+fn a_server_whose_output_is_stuck_serves_on_and_writes_what_waits_when_it_can() {
+    let (home, port) = (Scratch::new(), free_port());
+    let (mut reader, writer) = full_pipe();
+    let mut server = command(&["-s", &port.to_string()], &home);
+    server.stdout(writer);
+    let server = Process::of(server, home);
+    let mut alice = registered("alice", port);
+    registered("bob", port).kill();
+    alice.say("send bob hello");
+    alice.event("saved");
+    let written = thread::spawn(move || {
+        let mut written = String::new();
+        reader.read_to_string(&mut written).unwrap();
+        written
+    });
+    server.signal("TERM");
+    server.ends_with(0);
+    let written = written.join().unwrap();
+    let said: Vec<_> = written.lines().filter(|line| !line.is_empty()).map(without_time).collect();
+    assert!(said[0].starts_with("listening"), "{said:?}");
+    assert!(said[1].starts_with("alice has registered"), "{said:?}");
+    assert_eq!(said.last(), Some(&"stopped"), "{said:?}");
 }

@@ -84,6 +84,9 @@ pub(super) enum What<'a> {
         duplicates: u64,
         dropped: DroppedKeys,
     },
+    Lost {
+        lines: u64,
+    },
     Error {
         text: &'a str,
     },

@@ -1,0 +1,194 @@
+//! Standard output of a server, written by a thread of its own: a log that is stuck, at a full pipe
+//! or at a terminal after Ctrl-S, holds up nobody but itself.
+//!
+//! Knows no events. Standard error goes the same way: it may be the same terminal.
+
+use std::cell::Cell;
+use std::future::pending;
+use std::io::{self, Write};
+use std::iter;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use crate::run::say;
+use crate::ui::operator::Told;
+
+/// How long a line waits for others: nobody sees it, and under load hundreds come together.
+const LINES_WAIT: Duration = Duration::from_millis(2);
+
+/// Lines that may wait: what the busiest server says in a blink, and about a megabyte.
+const LINES_WAITING_MAX: usize = 10_000;
+
+/// How long the last lines may take, so that an output that is stuck cannot keep the process.
+const LAST_LINES_WITHIN: Duration = Duration::from_secs(1);
+
+/// Where lines are given to the thread.
+#[derive(Debug)]
+pub(super) struct Out {
+    lines: SyncSender<Told>,
+    /// Lines in a row for which there was no room.
+    lost: Cell<u64>,
+}
+
+/// The end of the writing.
+#[derive(Debug)]
+pub(super) struct Written(Option<oneshot::Receiver<io::Result<()>>>);
+
+impl Out {
+    /// Starts to write, until this is dropped.
+    pub(super) fn start(mut out: impl Write + Send + 'static) -> io::Result<(Self, Written)> {
+        let (lines, waiting) = sync_channel(LINES_WAITING_MAX);
+        let (sender, written) = oneshot::channel();
+        thread::Builder::new().name("out".to_owned()).spawn(move || {
+            // Who has stopped waiting does not want to know.
+            let _ = sender.send(write_lines(&waiting, &mut out));
+        })?;
+        Ok((Self { lines, lost: Cell::new(0) }, Written(Some(written))))
+    }
+
+    /// Has something written, a little later, and before it what `lost` says of those lines for
+    /// which there was no room. Without room for both it is lost as well.
+    pub(super) fn tell(&self, told: Told, lost: impl FnOnce(u64) -> Told) {
+        if told == Told::Nothing {
+            return;
+        }
+        let before = self.lost.take();
+        if before > 0 && !self.give(lost(before)) {
+            self.lost.set(before + 1);
+        } else if !self.give(told) {
+            self.lost.set(1);
+        }
+    }
+
+    fn give(&self, told: Told) -> bool {
+        // A thread that has ended has told why.
+        !matches!(self.lines.try_send(told), Err(TrySendError::Full(_)))
+    }
+}
+
+impl Written {
+    /// Waits, while there is an [`Out`], until nobody takes what is written.
+    ///
+    /// # Errors
+    ///
+    /// Always, with [`io::ErrorKind::BrokenPipe`].
+    pub(super) async fn failed(&mut self) -> io::Result<()> {
+        let Some(written) = &mut self.0 else { return pending().await };
+        let result = written.await;
+        self.0 = None;
+        result.unwrap_or(Ok(()))
+    }
+
+    /// Waits until everything is written, after the [`Out`] was dropped, but not for long.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::BrokenPipe`]: nobody takes it.
+    pub(super) async fn end(self) -> io::Result<()> {
+        let Some(written) = self.0 else { return Ok(()) };
+        match tokio::time::timeout(LAST_LINES_WITHIN, written).await {
+            Ok(Ok(result)) => result,
+            _ => Ok(()),
+        }
+    }
+}
+
+fn write_lines(waiting: &Receiver<Told>, out: &mut impl Write) -> io::Result<()> {
+    while let Ok(first) = waiting.recv() {
+        #[expect(clippy::disallowed_methods, reason = "a thread for real output, and no node's")]
+        thread::sleep(LINES_WAIT);
+        let mut text = String::new();
+        for told in iter::once(first).chain(waiting.try_iter().take(LINES_WAITING_MAX)) {
+            match told {
+                Told::Out(line) => {
+                    text.push_str(&line);
+                    text.push('\n');
+                }
+                Told::Beside(line) => say(&line),
+                Told::Nothing => {}
+            }
+        }
+        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+            // A full disk under its log must not stop a server.
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {}
+            result => result?,
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, Sender, channel};
+
+    use super::*;
+    use crate::real::runtime;
+
+    /// Hands over what is written, and is stuck until it is opened.
+    struct Gate {
+        opened: Receiver<()>,
+        written: Sender<Vec<u8>>,
+    }
+
+    impl Write for Gate {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.written.send(bytes.to_vec()).map_err(|_| io::ErrorKind::BrokenPipe)?;
+            // One whose other end is gone is open.
+            let _ = self.opened.recv();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn gate() -> (Gate, Sender<()>, Receiver<Vec<u8>>) {
+        let ((open, opened), (written, read)) = (channel(), channel());
+        (Gate { opened, written }, open, read)
+    }
+
+    fn tell(out: &Out, line: &str) {
+        out.tell(Told::Out(line.to_owned()), |lost| Told::Out(format!("{lost} lost")));
+    }
+
+    #[test]
+    fn what_has_no_room_is_lost_and_counted_and_the_rest_comes_in_order() {
+        let (gate, open, read) = gate();
+        let (out, written) = Out::start(gate).unwrap();
+        let next = || String::from_utf8(read.recv().unwrap()).unwrap();
+        tell(&out, "0");
+        assert_eq!(next(), "0\n");
+        (1..=LINES_WAITING_MAX + 5).for_each(|n| tell(&out, &n.to_string()));
+        drop(open);
+        let waited: String = (1..=LINES_WAITING_MAX).map(|n| format!("{n}\n")).collect();
+        assert!(next() == waited);
+        tell(&out, "on");
+        drop(out);
+        runtime().unwrap().block_on(written.end()).unwrap();
+        assert_eq!(read.iter().flatten().collect::<Vec<u8>>(), b"5 lost\non\n");
+    }
+
+    #[test]
+    fn an_output_that_stays_stuck_does_not_keep_the_end() {
+        let (gate, _open, _read) = gate();
+        let (out, written) = Out::start(gate).unwrap();
+        tell(&out, "one");
+        drop(out);
+        runtime().unwrap().block_on(written.end()).unwrap();
+    }
+
+    #[test]
+    fn an_output_that_nobody_reads_is_told() {
+        let (gate, open, read) = gate();
+        drop((open, read));
+        let (out, mut written) = Out::start(gate).unwrap();
+        tell(&out, "one");
+        let failed = runtime().unwrap().block_on(written.failed()).unwrap_err();
+        assert_eq!(failed.kind(), io::ErrorKind::BrokenPipe);
+        runtime().unwrap().block_on(written.end()).unwrap();
+    }
+}
