@@ -26,4 +26,7 @@ mod original;
 #[cfg(test)]
 mod relay;
 #[cfg(test)]
+#[cfg(target_os = "linux")]
+mod small;
+#[cfg(test)]
 mod stores;
