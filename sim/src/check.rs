@@ -1,6 +1,7 @@
 //! The promises of docs/protocol.md, each with the checker that holds a run to it.
 //!
-//! A checker sees what was planned and what happened, never a machine's inside.
+//! A checker sees what was planned, what happened and what was on disks. Of a machine's inside it
+//! sees how much it held, and the server's state in the end.
 
 mod bounds;
 mod convergence;
@@ -16,6 +17,8 @@ mod panic;
 mod presence;
 mod quiet;
 mod recovery;
+#[cfg(test)]
+mod story;
 mod truth;
 mod words;
 

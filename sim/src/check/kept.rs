@@ -27,8 +27,11 @@ fn check(evidence: Evidence<'_>) -> Vec<Violation> {
             What::Durable(Durable::Stored(label)) => {
                 owed.insert(label);
             }
-            What::Client(Event::Saved { id, .. }) => owed.extend(log.labels.get(*id)),
-            What::Client(Event::Message { id, .. }) => shown.extend(log.labels.get(*id)),
+            What::Client(event) => match event.plain() {
+                Event::Saved { id, .. } => owed.extend(log.labels.get(*id)),
+                Event::Message { id, .. } => shown.extend(log.labels.get(*id)),
+                _ => {}
+            },
             What::Found(found) if found.is_server => {
                 let found: BTreeSet<_> = found.kept.iter().flatten().collect();
                 for label in owed.iter().filter(|label| !found.contains(*label)) {
@@ -48,4 +51,28 @@ fn check(evidence: Evidence<'_>) -> Vec<Violation> {
         }
     }
     violations
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::story::{Story, id, label};
+    use super::*;
+    use crate::log::Found;
+
+    #[test]
+    fn a_copy_of_a_text_to_many_is_owed_once_it_is_said_to_be_saved() {
+        let to: udpchat::protocol::Name = "bob".parse().unwrap();
+        let saved = || Event::Saved { id: id(1), to: to.clone() };
+        let group = udpchat::protocol::GroupTag { cast: udpchat::protocol::CastId(1), name: None };
+        let copy = Event::Copy { group, event: Box::new(saved()) };
+        for event in [saved(), copy] {
+            let story = |kept| {
+                let found = What::Found(Found { is_server: true, kept, is_same_again: true });
+                let story = Story::new().types(1, "hello");
+                story.then(2, "alice", What::Client(event.clone())).then(3, "server", found)
+            };
+            assert_eq!(story(vec![Some(label(1))]).violations(&CHECKER).len(), 0);
+            assert_eq!(story(Vec::new()).violations(&CHECKER).len(), 1, "{event:?}");
+        }
+    }
 }
