@@ -53,6 +53,8 @@ pub struct Message {
     pub text: String,
     /// When the client took it on, if it did.
     pub accepted: Option<Duration>,
+    /// When its sender's disk first had it, to be sent.
+    pub on_disk: Option<Duration>,
     /// What its sender was told about it, in order.
     pub told: Vec<(Duration, Told)>,
     /// Where it was shown, in order.
@@ -130,8 +132,16 @@ struct HostSoFar {
 
 impl Message {
     fn new(to: Name, text: String) -> Self {
-        let (told, shown) = (Vec::new(), Vec::new());
-        Self { to, text, accepted: None, told, shown, settled: false, killed_giving_up: false }
+        Self {
+            to,
+            text,
+            accepted: None,
+            on_disk: None,
+            told: Vec::new(),
+            shown: Vec::new(),
+            settled: false,
+            killed_giving_up: false,
+        }
     }
 
     /// Whether its sender was ever told this.
@@ -167,6 +177,12 @@ impl Ledger {
                 What::Found(found) if found.is_server => {
                     for label in found.kept.iter().flatten() {
                         ledger.stored.entry(label.clone()).or_insert(entry.at);
+                    }
+                }
+                What::Durable(Durable::Typed(label)) => ledger.is_on_disk(entry.at, label),
+                What::Found(found) => {
+                    for label in found.kept.iter().flatten() {
+                        ledger.is_on_disk(entry.at, label);
                     }
                 }
                 What::Durable(Durable::Displayed(label)) => {
@@ -288,6 +304,14 @@ impl Ledger {
         let label = log.labels.get(id)?;
         self.know(label);
         self.messages.get_mut(label)
+    }
+
+    /// Its sender's disk has a message that is to be sent.
+    fn is_on_disk(&mut self, at: Duration, label: &Label) {
+        self.know(label);
+        if let Some(message) = self.messages.get_mut(label) {
+            message.on_disk.get_or_insert(at);
+        }
     }
 
     /// Copies are made when they are first heard of.
