@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use udpchat::client::Event;
 use udpchat::protocol::{MessageId, Name, PacketKind};
-use udpchat::server;
 
 use crate::fate::Key;
 use crate::label::{Audience, HostName, Label};
@@ -25,7 +24,7 @@ pub struct Ledger {
     pub screens: BTreeMap<HostName, Vec<OnScreen>>,
     /// When the server's disk first had what.
     pub stored: BTreeMap<Label, Duration>,
-    /// When the server said that its keeping was over because nobody had come.
+    /// When the server's disk first had it no longer because nobody had come.
     pub expired: BTreeMap<Label, Duration>,
     /// Texts to many, by their commands. Their copies are messages.
     pub casts: BTreeMap<Label, Cast>,
@@ -163,6 +162,8 @@ impl Ledger {
     pub fn new(log: &Log) -> Self {
         let mut ledger = Self::default();
         let mut hosts: BTreeMap<&HostName, HostSoFar> = BTreeMap::new();
+        // What the server has asked its disk to let expire.
+        let mut expiring: BTreeSet<&Label> = BTreeSet::new();
         for entry in &log.entries {
             let host = hosts.entry(&entry.host).or_default();
             match &entry.what {
@@ -173,10 +174,20 @@ impl Ledger {
                 What::Durable(Durable::Stored(label)) => {
                     ledger.stored.entry(label.clone()).or_insert(entry.at);
                 }
+                What::Asked(Durable::Expired(label)) => {
+                    expiring.insert(label);
+                }
+                What::Durable(Durable::Expired(label)) => {
+                    ledger.expired.entry(label.clone()).or_insert(entry.at);
+                }
                 // A commit may be durable without its program ever knowing.
                 What::Found(found) if found.is_server => {
                     for label in found.kept.iter().flatten() {
+                        expiring.remove(label);
                         ledger.stored.entry(label.clone()).or_insert(entry.at);
+                    }
+                    for label in std::mem::take(&mut expiring) {
+                        ledger.expired.entry(label.clone()).or_insert(entry.at);
                     }
                 }
                 What::Durable(Durable::Typed(label)) => ledger.is_on_disk(entry.at, label),
@@ -187,9 +198,6 @@ impl Ledger {
                 }
                 What::Durable(Durable::Displayed(label)) => {
                     host.displayed.insert(label.clone());
-                }
-                What::Server(server::Event::Expired { id, count, .. }) => {
-                    ledger.server_dropped(log, entry.at, *id, *count);
                 }
                 What::Sent {
                     key:
@@ -275,14 +283,6 @@ impl Ledger {
                 self.screens.entry(host).or_default().push(line);
             }
             _ => {}
-        }
-    }
-
-    /// The server keeps so many messages no longer, up to this one.
-    fn server_dropped(&mut self, log: &Log, at: Duration, last: MessageId, count: usize) {
-        let seqs = (1..=last.seq).rev().take(count);
-        for label in seqs.filter_map(|seq| log.labels.get(MessageId { seq, ..last })) {
-            self.expired.entry(label.clone()).or_insert(at);
         }
     }
 

@@ -76,8 +76,8 @@ pub enum What {
     Server(server::Event),
     /// A disk has it for good.
     Durable(Durable),
-    /// The client asks its disk to forget this message, which needs no further care.
-    Settles(Label),
+    /// The program asks its disk to have this for good.
+    Asked(Durable),
     /// The program starts with what its disk holds.
     Found(Found),
     /// Something is wrong with the disk.
@@ -181,7 +181,7 @@ impl Log {
             What::Client(event) => self.client_says(event),
             What::Server(event) => self.server_says(event),
             What::Durable(durable) => durable.to_string(),
-            What::Settles(label) => format!("is done with {label}"),
+            What::Asked(durable) => format!("asks for this: {durable}"),
             What::Found(found) => found.to_string(),
             What::Disk(event) => event.to_string(),
             What::Marked(name) => format!("state taken down as {name:?}"),
@@ -307,7 +307,7 @@ impl Entry {
                 key.message.is_some() || *cut || !delayed_only
             }
             What::Missed { .. } => true,
-            What::Arrived { .. } | What::Durable(_) | What::Settles(_) | What::Found(_) => false,
+            What::Arrived { .. } | What::Durable(_) | What::Asked(_) | What::Found(_) => false,
             _ => true,
         };
         story || detail == Detail::Everything

@@ -11,7 +11,7 @@ use udpchat::server;
 
 use super::{Checker, Evidence, Violation, When};
 use crate::label::{Audience, HostName, Label, Labels};
-use crate::log::What;
+use crate::log::{Durable, What};
 use crate::plan::message;
 
 pub(super) const CHECKER: Checker = Checker {
@@ -89,6 +89,8 @@ impl Model {
                 own.for_each(|(_, message)| (message.ended, message.read) = (false, false));
             }
             What::Client(event) => return self.client_says(labels, host, event),
+            // It will not be shown, and whatever is behind it may be, also before anybody is told.
+            What::Asked(Durable::Expired(label)) => self.dropped(label),
             What::Server(server::Event::Registered { name, .. }) => {
                 self.known.insert(name.clone());
             }
@@ -142,12 +144,6 @@ impl Model {
                 let Some(label) = known(id) else { return Ok(()) };
                 self.ends(&label)?;
                 self.given_up(&label, *reason)
-            }
-            // After "saved" it is the only outcome that may follow: the message will not be shown.
-            Event::Expired { id, .. } => {
-                let Some(label) = known(id) else { return Ok(()) };
-                self.dropped(&label);
-                Ok(())
             }
             Event::Message { id, .. } => known(id).map_or(Ok(()), |label| self.shown(host, &label)),
             _ => Ok(()),
@@ -221,5 +217,29 @@ impl Model {
                 Err(format!("{host} is shown {label} while {first} is still to come"))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::story::{Story, id, label};
+    use super::*;
+
+    #[test]
+    fn what_comes_behind_a_message_is_shown_before_it_only_if_that_has_expired() {
+        let sending =
+            |number| What::Client(Event::Sending { id: id(number), to: "bob".parse().unwrap() });
+        let (from, text): (Name, _) = ("alice".parse().unwrap(), "two".to_owned());
+        let (id, stored_at, group, again) = (id(2), None, None, false);
+        let second = Event::Message { id, from, text, stored_at, group, again };
+        let story = || {
+            let story = Story::new().types(1, "one").then(1, "alice", sending(1));
+            story.types(2, "two").then(2, "alice", sending(2))
+        };
+        let shown =
+            |story: Story| story.then(4, "bob", What::Client(second.clone())).violations(&CHECKER);
+        assert_eq!(shown(story()), ["bob is shown alice#2 while alice#1 is still to come"]);
+        let expired = What::Asked(Durable::Expired(label(1)));
+        assert_eq!(shown(story().then(3, "server", expired)), [""; 0]);
     }
 }

@@ -25,7 +25,7 @@ fn check(evidence: Evidence<'_>) -> Vec<Violation> {
                 unsettled.entry(host).or_default().insert(label);
                 continue;
             }
-            What::Settles(label) => {
+            What::Asked(Durable::Settled(label)) => {
                 unsettled.entry(host).or_default().remove(label);
                 continue;
             }

@@ -33,12 +33,14 @@ pub enum Durable {
     Typed(Label),
     /// A sender's: that a message needs no further care.
     Settled(Label),
-    /// The server's: that a message needs no keeping any more.
+    /// The server's: that a message needs no keeping any more, for it was shown.
     Delivered(Label),
+    /// The server's: that a message is kept no longer, for nobody has come for it.
+    Expired(Label),
 }
 
 /// What a program finds on its disk.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Found {
     /// Whether it is the server.
     pub is_server: bool,
@@ -70,6 +72,9 @@ impl fmt::Display for Durable {
             }
             Self::Delivered(label) => {
                 write!(f, "has on its disk that {label} is delivered")
+            }
+            Self::Expired(label) => {
+                write!(f, "has on its disk that {label} has expired")
             }
         }
     }

@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use udpchat::client::{self, ClientRecord};
 use udpchat::protocol::{MessageId, Name, StreamId};
-use udpchat::server::{self, ServerRecord};
+use udpchat::server::{self, End, ServerRecord, Standing};
 
 use super::clock::elapsed;
 use super::disk::Witness;
@@ -20,6 +20,8 @@ use crate::network::Network;
 pub(super) struct OnServer {
     network: Rc<Network>,
     host: HostName,
+    /// The messages that it was asked to keep, by the numbers of their letters.
+    letters: RefCell<BTreeMap<u64, MessageId>>,
     /// Who was written to be in which group.
     members: RefCell<BTreeSet<(Name, Name)>>,
 }
@@ -36,7 +38,7 @@ pub(super) struct OnClient {
 
 impl OnServer {
     pub(super) fn new(network: Rc<Network>, host: HostName) -> Self {
-        Self { network, host, members: RefCell::default() }
+        Self { network, host, letters: RefCell::default(), members: RefCell::default() }
     }
 }
 
@@ -47,7 +49,22 @@ impl OnClient {
 }
 
 impl Witness<ServerRecord> for OnServer {
-    fn writes(&self, _: &[server::Change]) {}
+    fn writes(&self, changes: &[server::Change]) {
+        for change in changes {
+            match change {
+                server::Change::Stored { letter, .. } => {
+                    self.letters.borrow_mut().insert(letter.number, letter.id);
+                }
+                server::Change::Settled { standing, letters, .. } => {
+                    let expired = |durable: &Durable| matches!(durable, Durable::Expired(_));
+                    for durable in self.ends(standing, letters).into_iter().filter(expired) {
+                        self.network.record(elapsed(), &self.host, What::Asked(durable));
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
 
     fn has(&self, changes: &[server::Change]) {
         for change in changes {
@@ -72,17 +89,19 @@ impl Witness<ServerRecord> for OnServer {
         }
         // First what has come, then what has gone.
         for change in changes {
-            if let server::Change::Settled { key, standing, letters } = change {
-                for seq in (1..=standing.settled).rev().take(letters.len()) {
-                    self.delivered(MessageId { stream: key.stream, seq });
-                }
+            if let server::Change::Settled { standing, letters, .. } = change {
+                self.ends(standing, letters).into_iter().for_each(|durable| self.says(durable));
+                self.letters.borrow_mut().retain(|number, _| !letters.contains(number));
             }
         }
     }
 
     fn finds(&self, record: &ServerRecord, is_same_again: bool) {
         let letters = record.mailboxes().flat_map(|(_, letters)| letters);
-        let kept = letters.map(|letter| self.network.label(letter.id)).collect();
+        let letters: BTreeMap<u64, MessageId> =
+            letters.map(|letter| (letter.number, letter.id)).collect();
+        let kept = letters.values().map(|id| self.network.label(*id)).collect();
+        self.letters.replace(letters);
         let found = What::Found(Found { is_server: true, kept, is_same_again });
         self.network.record(elapsed(), &self.host, found);
         self.finds_members(record);
@@ -90,10 +109,13 @@ impl Witness<ServerRecord> for OnServer {
 }
 
 impl OnServer {
-    fn delivered(&self, id: MessageId) {
-        if let Some(label) = self.network.label(id) {
-            self.says(Durable::Delivered(label));
-        }
+    /// How the keeping of these letters ends, which a stream has come past just now.
+    fn ends(&self, standing: &Standing, letters: &[u64]) -> Vec<Durable> {
+        let is_shown = standing.untold.last().is_none_or(|turn| turn.end == End::Shown);
+        let known = self.letters.borrow();
+        let ids = letters.iter().filter_map(|number| known.get(number));
+        let labels = ids.filter_map(|id| self.network.label(*id));
+        labels.map(if is_shown { Durable::Delivered } else { Durable::Expired }).collect()
     }
 
     /// A commit that the power cut short may have been durable all the same.
@@ -128,7 +150,8 @@ impl Witness<ClientRecord> for OnClient {
                 }
                 client::Change::Settled { to, seq } => {
                     if let Some(label) = self.label(to, *seq) {
-                        self.network.record(elapsed(), &self.host, What::Settles(label));
+                        let asked = What::Asked(Durable::Settled(label));
+                        self.network.record(elapsed(), &self.host, asked);
                     }
                 }
                 _ => {}
@@ -187,5 +210,50 @@ impl OnClient {
     fn label(&self, to: &Name, seq: u64) -> Option<Label> {
         let stream = self.streams.borrow().get(to).copied()?;
         self.network.label(MessageId { stream, seq })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use udpchat::protocol::StreamKey;
+    use udpchat::server::{Letter, Turn};
+    use udpchat::time::WallTime;
+
+    use super::*;
+    use crate::fate::FaultPlan;
+    use crate::label::Audience;
+
+    #[test]
+    fn what_ends_are_the_letters_that_go_and_no_place_between() {
+        let network = Rc::new(Network::new(1, FaultPlan::default(), BTreeMap::new()));
+        let (alice, bob): (HostName, Name) = ("alice".into(), "bob".parse().unwrap());
+        let id = |seq| MessageId { stream: StreamId(7), seq };
+        for (number, seq) in [(1, 1), (2, 2), (3, 3)] {
+            let (label, text) = (Label::new(alice.clone(), number), number.to_string());
+            network.typed(&label, Audience::One(bob.clone()), text.clone());
+            let (to, id, typed_at) = (bob.clone(), id(seq), WallTime::from_unix_ms(0));
+            let typed = client::Change::Typed { to, id, text, typed_at, group: None };
+            network.client_writes(&alice, &[typed]);
+        }
+        let stored = |number, seq| {
+            let (id, from, stored_at) = (id(seq), "alice".parse().unwrap(), WallTime::default());
+            let (stored_after_ms, group, body) = (0, None, Box::default());
+            let letter = Letter { number, id, from, stored_at, stored_after_ms, group, body };
+            server::Change::Stored { to: bob.clone(), letter }
+        };
+        // The second was refused.
+        let key = StreamKey { from: "alice".parse().unwrap(), stream: StreamId(7) };
+        let untold = vec![Turn { upto: 3, end: End::Expired }];
+        let standing = Standing { to: bob.clone(), settled: 3, told: 0, untold };
+        let settled = server::Change::Settled { key, standing, letters: vec![4, 5] };
+        let changes = [stored(4, 1), stored(5, 3), settled];
+        let witness = OnServer::new(Rc::clone(&network), "server".into());
+        witness.writes(&changes);
+        witness.has(&changes);
+        let said = network.so_far().entries.into_iter().filter_map(|entry| match entry.what {
+            What::Durable(Durable::Expired(label)) => Some(label.number),
+            _ => None,
+        });
+        assert_eq!(said.collect::<Vec<_>>(), [1, 3]);
     }
 }
