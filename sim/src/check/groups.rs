@@ -52,15 +52,14 @@ impl<'a> Model<'a> {
     fn step(&mut self, evidence: Evidence<'a>, entry: &'a Entry) {
         match &entry.what {
             What::Durable(Durable::Joined { group, member }) => {
-                self.members.entry(group.clone()).or_default().insert(member.clone());
                 self.changed(entry.at, group, member, true);
             }
             What::Durable(Durable::Left { group, member }) => {
-                if let Some(members) = self.members.get_mut(group) {
-                    members.remove(member);
-                }
                 self.changed(entry.at, group, member, false);
             }
+            // A commit that was cut short may be durable all the same. The checker "recovery"
+            // accepts nothing else.
+            What::Found(found) if found.is_server => self.find(entry.at, &found.members),
             What::Client(event) => {
                 if let Some(user) = user(evidence.plan, &entry.host) {
                     self.told(evidence, entry, user, event);
@@ -70,7 +69,26 @@ impl<'a> Model<'a> {
         }
     }
 
+    /// The server's disk has been looked at.
+    fn find(&mut self, at: Duration, found: &BTreeSet<(Name, Name)>) {
+        let of = |(group, members): (&Name, &BTreeSet<Name>)| {
+            let pairs = members.iter().map(|member| (group.clone(), member.clone()));
+            pairs.collect::<Vec<_>>()
+        };
+        let known: BTreeSet<(Name, Name)> = self.members.iter().flat_map(of).collect();
+        for (group, member) in found.symmetric_difference(&known) {
+            let is_in = found.contains(&(group.clone(), member.clone()));
+            self.changed(at, group, member, is_in);
+        }
+    }
+
     fn changed(&mut self, at: Duration, group: &Name, member: &Name, is_in: bool) {
+        let members = self.members.entry(group.clone()).or_default();
+        if is_in {
+            members.insert(member.clone());
+        } else {
+            members.remove(member);
+        }
         self.unanswered.insert(member.clone());
         let changes = self.changes.entry((group.clone(), member.clone())).or_default();
         changes.push((at, is_in));

@@ -133,7 +133,12 @@ mod tests {
         let copy = Event::Copy { group, event: Box::new(saved()) };
         for event in [saved(), copy] {
             let story = |kept| {
-                let found = What::Found(Found { is_server: true, kept, is_same_again: true });
+                let found = What::Found(Found {
+                    is_server: true,
+                    kept,
+                    is_same_again: true,
+                    ..Found::default()
+                });
                 let story = Story::new().types(1, "hello");
                 story.then(2, "alice", What::Client(event.clone())).then(3, "server", found)
             };
@@ -170,7 +175,9 @@ mod tests {
 
     #[test]
     fn what_expires_is_owed_until_it_has() {
-        let found = |kept| What::Found(Found { is_server: true, kept, is_same_again: true });
+        let found = |kept| {
+            What::Found(Found { is_server: true, kept, is_same_again: true, ..Found::default() })
+        };
         let story = || Story::new().types(1, "hello");
         let stored = || story().then(2, "server", What::Durable(Durable::Stored(label(1))));
         let missing = ["alice#1 was saved, but is not on the server's disk"];

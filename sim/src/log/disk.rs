@@ -1,5 +1,6 @@
 //! What programs have on their disks, as a log tells it: by labels.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use udpchat::protocol::Name;
@@ -46,6 +47,8 @@ pub struct Found {
     pub is_server: bool,
     /// The messages that it keeps, for recipients or to be sent; none for one that nobody knows.
     pub kept: Vec<Option<Label>>,
+    /// Each group with each of its members, if it is the server.
+    pub members: BTreeSet<(Name, Name)>,
     /// Whether whoever looked once more would find the same.
     pub is_same_again: bool,
 }

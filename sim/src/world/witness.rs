@@ -3,7 +3,7 @@
 //! Checkers compare what was durable with what is found. A record's inside is known only here.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use udpchat::client::{self, ClientRecord};
@@ -22,8 +22,6 @@ pub(super) struct OnServer {
     host: HostName,
     /// The messages that it was asked to keep, by the numbers of their letters.
     letters: RefCell<BTreeMap<u64, MessageId>>,
-    /// Who was written to be in which group.
-    members: RefCell<BTreeSet<(Name, Name)>>,
 }
 
 /// Looks on at a client's disk.
@@ -38,7 +36,7 @@ pub(super) struct OnClient {
 
 impl OnServer {
     pub(super) fn new(network: Rc<Network>, host: HostName) -> Self {
-        Self { network, host, letters: RefCell::default(), members: RefCell::default() }
+        Self { network, host, letters: RefCell::default() }
     }
 }
 
@@ -58,10 +56,10 @@ impl Witness<ServerRecord> for OnServer {
                 server::Change::Settled { standing, letters, .. } => {
                     let expired = |durable: &Durable| matches!(durable, Durable::Expired(_));
                     for durable in self.ends(standing, letters).into_iter().filter(expired) {
-                        self.network.record(elapsed(), &self.host, What::Asked(durable));
+                        self.asks(durable);
                     }
                 }
-                _ => {}
+                change => membership(change).into_iter().for_each(|durable| self.asks(durable)),
             }
         }
     }
@@ -74,17 +72,7 @@ impl Witness<ServerRecord> for OnServer {
                         self.says(Durable::Stored(label));
                     }
                 }
-                server::Change::Joined { group, member } => {
-                    let (group, member) = (group.clone(), member.clone());
-                    self.members.borrow_mut().insert((group.clone(), member.clone()));
-                    self.says(Durable::Joined { group, member });
-                }
-                server::Change::Left { group, member } => {
-                    let (group, member) = (group.clone(), member.clone());
-                    self.members.borrow_mut().remove(&(group.clone(), member.clone()));
-                    self.says(Durable::Left { group, member });
-                }
-                _ => {}
+                change => membership(change).into_iter().for_each(|durable| self.says(durable)),
             }
         }
         // First what has come, then what has gone.
@@ -102,9 +90,14 @@ impl Witness<ServerRecord> for OnServer {
             letters.map(|letter| (letter.number, letter.id)).collect();
         let kept = letters.values().map(|id| self.network.label(*id)).collect();
         self.letters.replace(letters);
-        let found = What::Found(Found { is_server: true, kept, is_same_again });
+        let groups = record.membership.names();
+        let members = groups.flat_map(|group| {
+            let members = record.membership.members(group).into_iter().flatten();
+            members.map(|member| (group.clone(), member.clone()))
+        });
+        let members = members.collect();
+        let found = What::Found(Found { is_server: true, kept, members, is_same_again });
         self.network.record(elapsed(), &self.host, found);
-        self.finds_members(record);
     }
 }
 
@@ -118,25 +111,21 @@ impl OnServer {
         labels.map(if is_shown { Durable::Delivered } else { Durable::Expired }).collect()
     }
 
-    /// A commit that the power cut short may have been durable all the same.
-    fn finds_members(&self, record: &ServerRecord) {
-        let groups = record.membership.names();
-        let of = |group: &Name| {
-            let members = record.membership.members(group).into_iter().flatten();
-            members.map(|member| (group.clone(), member.clone())).collect::<Vec<_>>()
-        };
-        let found: BTreeSet<(Name, Name)> = groups.flat_map(of).collect();
-        let known = self.members.replace(found.clone());
-        for (group, member) in found.difference(&known).cloned() {
-            self.says(Durable::Joined { group, member });
-        }
-        for (group, member) in known.difference(&found).cloned() {
-            self.says(Durable::Left { group, member });
-        }
+    fn asks(&self, durable: Durable) {
+        self.network.record(elapsed(), &self.host, What::Asked(durable));
     }
 
     fn says(&self, durable: Durable) {
         self.network.record(elapsed(), &self.host, What::Durable(durable));
+    }
+}
+
+/// What a change does to who belongs to which group.
+fn membership(change: &server::Change) -> Option<Durable> {
+    match change.clone() {
+        server::Change::Joined { group, member } => Some(Durable::Joined { group, member }),
+        server::Change::Left { group, member } => Some(Durable::Left { group, member }),
+        _ => None,
     }
 }
 
@@ -197,7 +186,7 @@ impl Witness<ClientRecord> for OnClient {
                 kept.push(self.network.label(MessageId { stream: outgoing.stream, seq: *seq }));
             }
         }
-        let found = What::Found(Found { is_server: false, kept, is_same_again });
+        let found = What::Found(Found { kept, is_same_again, ..Found::default() });
         self.network.record(elapsed(), &self.host, found);
     }
 }
