@@ -77,6 +77,12 @@ const DRIFT_MAX_PPM: u32 = 500;
 /// One of so many texts is long, anything up to [`TEXT_MAX`]: a limit of size lets it wait.
 const LONG_ONE_IN: u64 = 8;
 
+/// In one of so many runs the server keeps messages so briefly that some expire,
+const BRIEF_MAIL_ONE_IN: u64 = 8;
+
+/// for this at most: users stay away for longer.
+const BRIEF_MAIL_MAX_MS: u64 = 6_000;
+
 /// The first clients are called as in every textbook, the others get numbers.
 const NAMES: [&str; 8] = ["alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi"];
 
@@ -122,7 +128,13 @@ pub fn plan(seed: u64, size: &Size, profile: &Profile) -> Plan {
     let disk_faults =
         DiskFaults { rate: profile.disk_faults, rate_until: size.duration, rules: Vec::new() };
     let healed = Some(size.duration);
-    Plan { seed, hosts, faults, disk, disk_faults, mail: None, healed, until }
+    Plan { seed, hosts, faults, disk, disk_faults, mail: mail(seed), healed, until }
+}
+
+/// How long the server keeps messages, if not as the shipped one does.
+fn mail(seed: u64) -> Option<Duration> {
+    let mut stream = Stream::new(seed, &["mail"]);
+    (stream.below(BRIEF_MAIL_ONE_IN) == 0).then(|| up_to(&mut stream, BRIEF_MAIL_MAX_MS))
 }
 
 fn client_name(index: u32) -> String {
@@ -412,6 +424,14 @@ mod tests {
         let quiet = plan(5, &SIZE, &Profile::default());
         let lossy = plan(5, &SIZE, &Profile { rates: busy().rates, ..Profile::default() });
         assert_eq!(quiet.hosts, lossy.hosts);
+    }
+
+    #[test]
+    fn in_some_runs_messages_are_kept_for_less_than_users_stay_away() {
+        let plans = (0..200).map(|seed| plan(seed, &SIZE, &Profile::default()));
+        let brief: Vec<Duration> = plans.filter_map(|plan| plan.mail).collect();
+        assert!((10..50).contains(&brief.len()), "{}", brief.len());
+        assert!(brief.iter().all(|mail| *mail < Duration::from_millis(BREAK_MAX_MS)));
     }
 
     #[test]
