@@ -65,6 +65,7 @@ pub fn run_in_ticks(plan: &Plan, tick: Duration, bugs: &Planted) -> Outcome {
     let server = server.expect("the server has just got an address");
     let network = Rc::new(Network::new(plan.seed, plan.faults.clone(), names.clone()));
     let last = Rc::default();
+    let looks = host::Looks::default();
     let disk_faults = Rc::new(plan.disk_faults.clone());
     for (ip, name) in &names {
         let host = plan.host(name).expect("the names are the plan's");
@@ -76,13 +77,14 @@ pub fn run_in_ticks(plan: &Plan, tick: Duration, bugs: &Planted) -> Outcome {
             server,
             network: Rc::clone(&network),
             last: Rc::clone(&last),
+            looks: Rc::clone(&looks),
             mail: plan.mail,
             bugs: bugs.clone(),
         };
         let host = host.clone();
         sim.host(&**name, move || host::run(host.clone(), around.clone()));
     }
-    let end = run_to_the_end(&mut sim, plan, &network);
+    let end = run_to_the_end(&mut sim, plan, &network, &looks);
     let server = host::snapshot(&last);
     drop(sim);
     let load = network.load();
@@ -94,7 +96,12 @@ pub fn run_in_ticks(plan: &Plan, tick: Duration, bugs: &Planted) -> Outcome {
 }
 
 /// Steps until the plan's end, or until everything has settled; when that was.
-fn run_to_the_end(sim: &mut turmoil::Sim<'_>, plan: &Plan, network: &Network) -> Duration {
+fn run_to_the_end(
+    sim: &mut turmoil::Sim<'_>,
+    plan: &Plan,
+    network: &Network,
+    looks: &host::Looks,
+) -> Duration {
     // What happens in the last millisecond is part of the run, what one tick adds to it is not.
     while sim.elapsed() <= plan.until {
         if let Err(error) = sim.step() {
@@ -110,6 +117,8 @@ fn run_to_the_end(sim: &mut turmoil::Sim<'_>, plan: &Plan, network: &Network) ->
             && whole_second
             && is_settled(plan, &network.so_far(), &network.load(), now)
         {
+            // Not every host started again after its last commit.
+            looks.borrow().iter().for_each(|look| look(now));
             return now;
         }
     }

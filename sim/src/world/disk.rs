@@ -18,7 +18,7 @@ use udpchat::store::{Committed, Database, ROOM_RETRY, Room, Rows, Store};
 
 use super::clock::elapsed;
 use super::program::words;
-use crate::disk::{DiskFault, DiskFaults, Mounted, SimDisk};
+use crate::disk::{DiskFault, DiskFaults, Keeps, Mounted, SimDisk};
 use crate::fate::whole_ms;
 use crate::label::HostName;
 use crate::log::What;
@@ -51,7 +51,7 @@ pub(super) trait Witness<R: Rows> {
     fn has(&self, changes: &[R::Change]);
 
     /// A program that starts finds this record, and whether it would find the same once more.
-    fn finds(&self, record: &R, is_same_again: bool);
+    fn finds(&self, at: Duration, record: &R, is_same_again: bool);
 }
 
 /// The loss of power, as it ends a program: like a panic, but nobody's mistake.
@@ -109,13 +109,32 @@ impl<R: Rows + PartialEq + 'static> Disk<R> {
         }
         let result = result.map_err(|panic| Unopened::Panics(words(&*panic)))?;
         let (database, record) = result.map_err(|error| Unopened::Fails(error.to_string()))?;
-        let again = Database::open(self.disk.copy().mount(), R::default);
-        let is_same_again = again.is_ok_and(|(_, again)| again == record);
-        self.witness.finds(&record, is_same_again);
+        self.finds(elapsed(), &record, &self.disk);
         let is_low = database.room() == Room::Low;
         let database = Rc::new(RefCell::new(database));
         let (disk, asked, under_way, stuck) = (self.clone(), Vec::new(), None, Rc::default());
         Ok((Opened { disk, mounted, database, asked, under_way, stuck, is_low }, record))
+    }
+
+    /// Tells what a program would find that started now, when the power had just failed and taken
+    /// along all that is not synced. The disk stays as it is.
+    pub(super) fn look(&self, at: Duration) {
+        let disk = self.disk.copy();
+        disk.lose_power(Keeps::Nothing);
+        let open = || Database::open(disk.mount(), || self.fresh.clone());
+        let trouble = match catch_unwind(AssertUnwindSafe(open)) {
+            Ok(Ok((_database, record))) => return self.finds(at, &record, &disk),
+            Ok(Err(error)) => error.to_string(),
+            Err(panic) => words(&*panic),
+        };
+        let what = What::Panicked(format!("as it opens its store: {trouble}"));
+        self.network.record(at, &self.host, what);
+    }
+
+    fn finds(&self, at: Duration, record: &R, disk: &SimDisk) {
+        let again = Database::open(disk.copy().mount(), R::default);
+        let is_same_again = again.is_ok_and(|(_, again)| again == *record);
+        self.witness.finds(at, record, is_same_again);
     }
 
     /// The program is no more: what it has written stays, as far as nobody cuts the power.

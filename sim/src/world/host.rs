@@ -33,6 +33,9 @@ use crate::random::Stream;
 /// The running server, for whoever wants to look at it.
 pub(super) type Last = Rc<RefCell<Option<Shared<Server<Planted>>>>>;
 
+/// Looks at each host's disk, as if its program were started at this time.
+pub(super) type Looks = Rc<RefCell<Vec<Box<dyn Fn(Duration)>>>>;
+
 /// What every host is told.
 #[derive(Clone)]
 pub(super) struct Around {
@@ -44,6 +47,7 @@ pub(super) struct Around {
     pub(super) server: IpAddr,
     pub(super) network: Rc<Network>,
     pub(super) last: Last,
+    pub(super) looks: Looks,
     pub(super) bugs: Planted,
     /// How long the server keeps messages, if not as the shipped one does.
     pub(super) mail: Option<Duration>,
@@ -113,6 +117,7 @@ struct Place {
 }
 
 /// What survives the program.
+#[derive(Clone)]
 enum Kept {
     Server(Disk<ServerRecord>),
     Client(Name, Disk<ClientRecord>),
@@ -141,7 +146,16 @@ impl Kept {
         if around.disk_faults.cuts_power() && around.bugs.has(Bug::CommitsUnsynced) {
             kept.lie();
         }
+        around.looks.borrow_mut().push(kept.look());
         kept
+    }
+
+    /// See [`Disk::look`].
+    fn look(&self) -> Box<dyn Fn(Duration)> {
+        match self.clone() {
+            Self::Server(disk) => Box::new(move |at| disk.look(at)),
+            Self::Client(_, disk) => Box::new(move |at| disk.look(at)),
+        }
     }
 
     fn lie(&self) {

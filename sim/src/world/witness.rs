@@ -5,6 +5,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::time::Duration;
 
 use udpchat::client::{self, ClientRecord};
 use udpchat::protocol::{MessageId, Name, StreamId};
@@ -84,7 +85,7 @@ impl Witness<ServerRecord> for OnServer {
         }
     }
 
-    fn finds(&self, record: &ServerRecord, is_same_again: bool) {
+    fn finds(&self, at: Duration, record: &ServerRecord, is_same_again: bool) {
         let letters = record.mailboxes().flat_map(|(_, letters)| letters);
         let letters: BTreeMap<u64, MessageId> =
             letters.map(|letter| (letter.number, letter.id)).collect();
@@ -97,7 +98,7 @@ impl Witness<ServerRecord> for OnServer {
         });
         let members = members.collect();
         let found = What::Found(Found { is_server: true, kept, members, is_same_again });
-        self.network.record(elapsed(), &self.host, found);
+        self.network.record(at, &self.host, found);
     }
 }
 
@@ -178,7 +179,7 @@ impl Witness<ClientRecord> for OnClient {
         }
     }
 
-    fn finds(&self, record: &ClientRecord, is_same_again: bool) {
+    fn finds(&self, at: Duration, record: &ClientRecord, is_same_again: bool) {
         let mut kept = Vec::new();
         for (to, outgoing) in &record.outgoing {
             self.streams.borrow_mut().insert(to.clone(), outgoing.stream);
@@ -187,7 +188,7 @@ impl Witness<ClientRecord> for OnClient {
             }
         }
         let found = What::Found(Found { kept, is_same_again, ..Found::default() });
-        self.network.record(elapsed(), &self.host, found);
+        self.network.record(at, &self.host, found);
     }
 }
 
