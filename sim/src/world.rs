@@ -124,3 +124,37 @@ fn run_to_the_end(
     }
     plan.until
 }
+
+#[cfg(test)]
+mod tests {
+    use udpchat::plant::Bug;
+
+    use super::*;
+    use crate::check::check;
+    use crate::disk::{DiskFault, DiskRule, Keeps, Operation};
+    use crate::workload::{self, Profile, Size};
+
+    #[test]
+    fn disks_are_held_to_their_promises_in_the_end_though_nobody_starts_again() {
+        let size = Size { clients: 2, messages: 4, duration: Duration::from_secs(5) };
+        let mut plan = workload::plan(1, &size, &Profile::default());
+        // Never, but whoever has a disk that lies must fear it.
+        plan.disk_faults.rules.push(DiskRule {
+            host: plan.hosts[0].name.clone(),
+            since: Duration::ZERO,
+            kind: Operation::Sync,
+            nth: u64::MAX,
+            fault: DiskFault::PowerCut { keeps: Keeps::Nothing },
+            restart_after: None,
+        });
+        let sound = run(&plan);
+        let last = sound.log.entries.iter().filter(|entry| entry.at == sound.end);
+        let found = last.filter(|entry| matches!(entry.what, What::Found(_)));
+        assert_eq!((found.count(), check(&plan, &sound)), (3, Vec::new()));
+        let lying = run_with(&plan, &Planted::new(Some(Bug::CommitsUnsynced)));
+        let violations = check(&plan, &lying);
+        let caught = violations.iter().filter(|violation| violation.checker == "recovery");
+        assert!(caught.clone().count() > 0, "{violations:?}");
+        assert!(caught.into_iter().all(|violation| violation.at == lying.end));
+    }
+}

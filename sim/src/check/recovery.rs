@@ -1,9 +1,10 @@
-//! Whoever starts finds what was there: the same each time, an outbox under the same ids, and who
-//! belongs to which group.
+//! Whoever starts finds what was there: the same each time, an outbox under the same ids, who is
+//! known and belongs to which group, and of which messages a copy may still come.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use udpchat::protocol::Name;
+use udpchat::server;
 
 use super::{Checker, Evidence, Violation, When};
 use crate::label::{HostName, Label};
@@ -12,8 +13,8 @@ use crate::log::{Durable, Entry, Found, What};
 pub(super) const CHECKER: Checker = Checker {
     name: "recovery",
     promise: "a store that is opened twice is the same twice, a client finds in it every \
-              message that it has not done with, under its id, and the server who is in which \
-              group",
+              message that it has not done with, under its id, and the server everybody who was \
+              registered, and who is in which group; of whatever a disk has had, a copy is known",
     when: When::Always,
     check,
 };
@@ -25,6 +26,9 @@ fn check(evidence: Evidence<'_>) -> Vec<Violation> {
         let disk = disks.entry(host).or_default();
         match what {
             What::Durable(durable) => disk.has(durable),
+            What::Server(server::Event::Registered { name, .. }) => {
+                disk.names.insert(name);
+            }
             What::Asked(durable) => disk.is_to_have(durable),
             What::Found(found) => {
                 let wrong = disk.is_found(found).into_iter().map(|how| format!("{host} {how}"));
@@ -45,6 +49,10 @@ type Membership<'a> = (&'a Name, &'a Name, bool);
 struct Disk<'a> {
     /// What a client has to send.
     unsettled: BTreeSet<&'a Label>,
+    /// What it had from others at any time.
+    taken: BTreeSet<&'a Label>,
+    /// Who was registered at the server at any time.
+    names: BTreeSet<&'a Name>,
     /// The members of the server's groups.
     members: BTreeSet<(&'a Name, &'a Name)>,
     /// Changes of that which were asked for and may be durable or not, and how often.
@@ -70,6 +78,9 @@ impl<'a> Disk<'a> {
             Durable::Typed(label) => {
                 self.unsettled.insert(label);
             }
+            Durable::Stored(label) | Durable::Remembered(label) => {
+                self.taken.insert(label);
+            }
             durable => {
                 if let Some(change @ (group, member, is_in)) = membership(durable) {
                     if is_in {
@@ -88,6 +99,12 @@ impl<'a> Disk<'a> {
         let mut wrong = Vec::new();
         if !found.is_same_again {
             wrong.push("would find something else on its disk when it looks again".to_owned());
+        }
+        for label in self.taken.iter().filter(|label| !found.taken.contains(**label)) {
+            wrong.push(format!("would not know a copy of {label}"));
+        }
+        for name in self.names.iter().filter(|name| !found.names.contains(**name)) {
+            wrong.push(format!("does not know {name} any more"));
         }
         let members = found.members.iter().map(|(group, member)| (group, member)).collect();
         for (group, member) in self.members.symmetric_difference(&members).copied() {
@@ -122,7 +139,7 @@ fn membership(durable: &Durable) -> Option<Membership<'_>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::story::Story;
+    use super::super::story::{Story, label};
     use super::*;
 
     fn name(text: &str) -> Name {
@@ -160,5 +177,38 @@ mod tests {
         let gone = gone.then(3, "server", What::Asked(left()));
         let gone = gone.then(4, "server", What::Durable(left()));
         assert_eq!(gone.then(5, "server", finds(&bob)).violations(&CHECKER), back);
+    }
+
+    #[test]
+    fn a_copy_of_what_a_disk_had_is_known_for_good() {
+        let finds = |taken: &[Label]| {
+            let taken = taken.iter().cloned().collect();
+            What::Found(Found { taken, is_same_again: true, ..Found::default() })
+        };
+        for durable in [Durable::Stored(label(1)), Durable::Remembered(label(1))] {
+            let story =
+                || Story::new().types(1, "hello").then(2, "bob", What::Durable(durable.clone()));
+            let known = story().then(3, "bob", finds(&[label(1)]));
+            assert_eq!(known.violations(&CHECKER), [""; 0]);
+            let forgotten = ["bob would not know a copy of alice#1"];
+            assert_eq!(story().then(3, "bob", finds(&[])).violations(&CHECKER), forgotten);
+        }
+    }
+
+    #[test]
+    fn whoever_was_registered_is_known_for_good() {
+        let addr = ([192, 0, 2, 1], 5_000).into();
+        let registered =
+            server::Event::Registered { name: name("bob"), addr, back: false, original: false };
+        let story = || Story::new().then(1, "server", What::Server(registered.clone()));
+        let finds = |names: &[Name]| {
+            let (is_server, is_same_again) = (true, true);
+            let names = names.iter().cloned().collect();
+            What::Found(Found { is_server, names, is_same_again, ..Found::default() })
+        };
+        let known = story().then(2, "server", finds(&[name("bob")]));
+        assert_eq!(known.violations(&CHECKER), [""; 0]);
+        let forgotten = ["server does not know bob any more"];
+        assert_eq!(story().then(2, "server", finds(&[])).violations(&CHECKER), forgotten);
     }
 }

@@ -47,6 +47,10 @@ pub struct Found {
     pub is_server: bool,
     /// The messages that it keeps, for recipients or to be sent; none for one that nobody knows.
     pub kept: Vec<Option<Label>>,
+    /// Of the messages that its disk ever had, from others, those of which it would know a copy.
+    pub taken: BTreeSet<Label>,
+    /// Who is known to it, if it is the server.
+    pub names: BTreeSet<Name>,
     /// Each group with each of its members, if it is the server.
     pub members: BTreeSet<(Name, Name)>,
     /// Whether whoever looked once more would find the same.

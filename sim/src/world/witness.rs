@@ -3,12 +3,12 @@
 //! Checkers compare what was durable with what is found. A record's inside is known only here.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
 use udpchat::client::{self, ClientRecord};
-use udpchat::protocol::{MessageId, Name, StreamId};
+use udpchat::protocol::{MessageId, Name, StreamId, StreamKey};
 use udpchat::server::{self, End, ServerRecord, Standing};
 
 use super::clock::elapsed;
@@ -23,6 +23,8 @@ pub(super) struct OnServer {
     host: HostName,
     /// The messages that it was asked to keep, by the numbers of their letters.
     letters: RefCell<BTreeMap<u64, MessageId>>,
+    /// Every message that it ever had, and from whom.
+    taken: RefCell<BTreeMap<MessageId, Name>>,
 }
 
 /// Looks on at a client's disk.
@@ -33,17 +35,20 @@ pub(super) struct OnClient {
     streams: RefCell<BTreeMap<Name, StreamId>>,
     /// What it remembers and does not know to have shown, by the number of its line.
     remembered: RefCell<BTreeMap<u64, Label>>,
+    /// Every message that it ever remembered, and from whom.
+    taken: RefCell<BTreeMap<MessageId, Name>>,
 }
 
 impl OnServer {
     pub(super) fn new(network: Rc<Network>, host: HostName) -> Self {
-        Self { network, host, letters: RefCell::default() }
+        Self { network, host, letters: RefCell::default(), taken: RefCell::default() }
     }
 }
 
 impl OnClient {
     pub(super) fn new(network: Rc<Network>, host: HostName) -> Self {
-        Self { network, host, streams: RefCell::default(), remembered: RefCell::default() }
+        let (streams, remembered) = (RefCell::default(), RefCell::default());
+        Self { network, host, streams, remembered, taken: RefCell::default() }
     }
 }
 
@@ -69,6 +74,7 @@ impl Witness<ServerRecord> for OnServer {
         for change in changes {
             match change {
                 server::Change::Stored { letter, .. } => {
+                    self.taken.borrow_mut().insert(letter.id, letter.from.clone());
                     if let Some(label) = self.network.label(letter.id) {
                         self.says(Durable::Stored(label));
                     }
@@ -97,7 +103,12 @@ impl Witness<ServerRecord> for OnServer {
             members.map(|member| (group.clone(), member.clone()))
         });
         let members = members.collect();
-        let found = What::Found(Found { is_server: true, kept, members, is_same_again });
+        let next = |key: &StreamKey| Some(record.stream(key)?.next);
+        let taken = taken(&self.network, &self.taken.borrow(), next);
+        let names = record.accounts.keys().cloned().collect();
+        let is_server = true;
+        let found = Found { is_server, kept, taken, names, members, is_same_again };
+        let found = What::Found(found);
         self.network.record(at, &self.host, found);
     }
 }
@@ -119,6 +130,20 @@ impl OnServer {
     fn says(&self, durable: Durable) {
         self.network.record(elapsed(), &self.host, What::Durable(durable));
     }
+}
+
+/// Which of these messages would be taken for copies, with streams so far.
+fn taken(
+    network: &Network,
+    known: &BTreeMap<MessageId, Name>,
+    next: impl Fn(&StreamKey) -> Option<u64>,
+) -> BTreeSet<Label> {
+    let is_taken = |(id, from): &(&MessageId, &Name)| {
+        let key = StreamKey { from: (*from).clone(), stream: id.stream };
+        next(&key).is_some_and(|next| id.seq < next)
+    };
+    let taken = known.iter().filter(is_taken);
+    taken.filter_map(|(id, _)| network.label(*id)).collect()
 }
 
 /// What a change does to who belongs to which group.
@@ -155,6 +180,7 @@ impl Witness<ClientRecord> for OnClient {
             match change {
                 client::Change::Line { number, line } if line.is_incoming() => {
                     let Some(label) = self.network.label(line.id) else { continue };
+                    self.taken.borrow_mut().insert(line.id, line.with.clone());
                     self.remembered.borrow_mut().insert(*number, label.clone());
                     self.says(Durable::Remembered(label));
                 }
@@ -187,7 +213,9 @@ impl Witness<ClientRecord> for OnClient {
                 kept.push(self.network.label(MessageId { stream: outgoing.stream, seq: *seq }));
             }
         }
-        let found = What::Found(Found { kept, is_same_again, ..Found::default() });
+        let next = |key: &StreamKey| record.shown.next(key);
+        let taken = taken(&self.network, &self.taken.borrow(), next);
+        let found = What::Found(Found { kept, taken, is_same_again, ..Found::default() });
         self.network.record(at, &self.host, found);
     }
 }
@@ -205,7 +233,6 @@ impl OnClient {
 
 #[cfg(test)]
 mod tests {
-    use udpchat::protocol::StreamKey;
     use udpchat::server::{Letter, Turn};
     use udpchat::time::WallTime;
 
