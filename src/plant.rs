@@ -59,7 +59,8 @@ pub enum Bug {
     BaseTooHigh,
     /// Both: damaged datagrams are taken for good.
     NoChecksum,
-    /// Both: a commit ends without a sync.
+    /// Disk: a sync is said to have ended and has not. The simulator plants it in its disks, where
+    /// the power may fail.
     CommitsUnsynced,
     /// Server: a message is said to be saved before its commit has ended.
     AcksBeforeCommit,

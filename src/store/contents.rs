@@ -112,7 +112,9 @@ impl Contents {
                 transaction.open_table(table_named(table))?;
             }
             change_rows(transaction, &record.first_rows())
-        })
+        })?;
+        // Dropped, it would keep to itself what fails as it is closed.
+        file.close().map_err(io_error)
     }
 
     /// Opens a file that was created, and repairs what a crash left behind. Written by whom: see
