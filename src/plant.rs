@@ -68,6 +68,8 @@ pub enum Bug {
     SavesHeld,
     /// Server: a stored message is forgotten when it is sent, not when it was shown.
     ClearsMailboxEarly,
+    /// Server: that a stored message was shown is not remembered over a restart.
+    ForgetsHandOver,
     /// Server: who registers again loses the messages that are kept.
     RegistrationWipesMail,
     /// Server: stored messages expire by the wall clock, after an hour.

@@ -279,6 +279,9 @@ impl<P: Plant> Server<P> {
     /// Changes the durable state.
     fn change(&mut self, change: Change) -> Ticket {
         self.record.apply(&change);
+        if matches!(change, Change::Settled { .. }) && self.plant.has(Bug::ForgetsHandOver) {
+            return self.journal.commit();
+        }
         self.journal.record(change)
     }
 

@@ -31,6 +31,7 @@ pub const BUGS: &[(Bug, &str)] = &[
     (Bug::AcksBeforeCommit, "acks-before-commit"),
     (Bug::SavesHeld, "saves-held"),
     (Bug::ClearsMailboxEarly, "clears-mailbox-early"),
+    (Bug::ForgetsHandOver, "forgets-hand-over"),
     (Bug::RegistrationWipesMail, "registration-wipes-mail"),
     (Bug::ClockStepExpiresMail, "clock-step-expires-mail"),
     (Bug::OneWayIsOffline, "one-way-is-offline"),

@@ -115,6 +115,7 @@ pub const CASES: &[Case] = &[
     case(Bug::AcksBeforeCommit, DISK, 40),
     case(Bug::SavesHeld, DROP_3, 20),
     case(Bug::ClearsMailboxEarly, DROP_3, 20),
+    case(Bug::ForgetsHandOver, CRASH, 20),
     case(Bug::RegistrationWipesMail, DROP_3, 20),
     case(Bug::ClockStepExpiresMail, CLOCK, 60),
     case(Bug::OneWayIsOffline, CUT, 40),
