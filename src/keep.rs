@@ -36,8 +36,14 @@ pub(crate) enum Keeper<C> {
 
 impl<C: Send + 'static> Keeper<C> {
     /// Opens a node's store and gives what is in it; the `fresh` record if that is nothing.
-    /// `usual` is the name of the node's folder where nothing else is asked for.
-    pub(crate) fn open<R>(data: &Data, usual: &str, fresh: R) -> anyhow::Result<(Self, R)>
+    /// `usual` is the name of the node's folder where nothing else is asked for; `admit` says
+    /// whether what is in it is this node's.
+    pub(crate) fn open<R>(
+        data: &Data,
+        usual: &str,
+        fresh: R,
+        admit: impl FnOnce(&R) -> anyhow::Result<()>,
+    ) -> anyhow::Result<(Self, R)>
     where
         R: Rows<Change = C> + 'static,
     {
@@ -47,6 +53,7 @@ impl<C: Send + 'static> Keeper<C> {
             Data::Usual => usual_folder(usual)?,
         };
         let (database, record) = trusting(|| open_database(&path, fresh))
+            .and_then(|(database, record)| admit(&record).map(|()| (database, record)))
             .with_context(|| format!("cannot use the data folder {}", path.display()))?;
         silence_the_thread();
         Ok((Self::Folder(ThreadStore::start(database, path.display().to_string())?), record))

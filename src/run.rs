@@ -58,13 +58,13 @@ fn run_client(options: ClientOptions) -> anyhow::Result<bool> {
             say("--no-store: when this client ends, it forgets its name, what is unsent and shown");
         }
         let usual = format!("client-{}", options.name.as_str().to_ascii_lowercase());
-        let (mut store, record) = Keeper::open(&options.data, &usual, fresh)?;
-        if let Some(name) = record.name.as_ref().filter(|name| **name != options.name) {
-            bail!(
-                "the data folder is {name}'s, not {}'s; give each name its own with --data",
-                options.name
-            );
-        }
+        let is_own = |record: &ClientRecord| match &record.name {
+            Some(name) if *name != options.name => {
+                bail!("it is {name}'s; give each name its own with --data")
+            }
+            _ => Ok(()),
+        };
+        let (mut store, record) = Keeper::open(&options.data, &usual, fresh, is_own)?;
         let port = transport.local_addr().port();
         let config = ClientConfig { name: options.name, server, port };
         let (front, input) = front::open(wishes).context("cannot use the terminal")?;

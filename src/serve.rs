@@ -50,7 +50,7 @@ pub(crate) fn run(options: &ServerOptions) -> anyhow::Result<()> {
             say("--no-store: when this server ends, its names and stored messages are gone");
         }
         let usual = format!("server-{}", options.port);
-        let (mut store, record) = Keeper::open(&options.data, &usual, fresh)?;
+        let (mut store, record) = Keeper::open(&options.data, &usual, fresh, |_| Ok(()))?;
         let config = ServerConfig { original: options.original, keep: options.keep };
         let clock = SystemClock::start();
         let screen = OperatorScreen::new(options.style, TimeZone::system(), clock.now().wall);
