@@ -87,7 +87,7 @@ impl<P: Plant> Server<P> {
                 self.counters.duplicates += 1;
                 next.map(|next| next - 1)
             }
-            Arrival::Ready(saves) => self.store_in_order(now, &key, saves),
+            Arrival::Ready(saves) => self.store_in_order(now, &key, id.seq, saves),
         };
         if let Some(seq) = last {
             self.acknowledge(addr, MessageId { seq, ..id });
@@ -101,13 +101,16 @@ impl<P: Plant> Server<P> {
         &mut self,
         now: Now,
         key: &StreamKey,
+        arrived: u64,
         saves: Vec<(u64, Save)>,
     ) -> Option<u64> {
         let mut last = None;
         for (seq, save) in saves {
             let progress = self.record.stream(key);
             let is_astray = progress.is_some_and(|known| known.standing.to != save.to);
-            if is_astray || self.objection(&key.from, progress, &save).is_some() {
+            // Of the one that has just arrived it was asked before any of these was stored.
+            let is_asked = seq == arrived && last.is_none();
+            if is_astray || !is_asked && self.objection(&key.from, progress, &save).is_some() {
                 break;
             }
             self.store(now, &key.from, MessageId { stream: key.stream, seq }, save);
