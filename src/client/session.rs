@@ -223,8 +223,7 @@ impl<P: Plant> Client<P> {
         let here = Home { server: self.config.server, store };
         match self.record.home {
             Some(home) if home.is_another_than(here) && self.has_kept_anything() => {
-                self.send_to_server(&Packet::Deregister { session: granted }, b"", 1);
-                return self.is_elsewhere(home);
+                return self.leave_for(home, granted);
             }
             Some(home) if home == here => {}
             // With what is typed next, at the latest: nothing is sent before that is durable.
@@ -243,7 +242,8 @@ impl<P: Plant> Client<P> {
     }
 
     /// What is kept here is another server's users' business: nobody here is to get it.
-    fn is_elsewhere(&mut self, home: Home) {
+    fn leave_for(&mut self, home: Home, granted: SessionId) {
+        self.send_to_server(&Packet::Deregister { session: granted }, b"", 1);
         self.journal.event_durably(Event::Error(Problem::KeptForAnother(home.server)));
         self.signed_out();
         self.drop_commands();
