@@ -111,14 +111,20 @@ fn what_finds_no_room_even_in_the_reserve_can_be_committed_again() {
     assert_eq!(open(&disk).1.0.len(), 200);
 }
 
-#[tokio::test]
-async fn a_commit_that_finds_no_room_is_told_and_made_when_there_is_some() {
+/// A store with a commit that waits for room, and another behind it, as there is some again.
+async fn with_room_again() -> (Ram, ThreadStore<Change>) {
     let (disk, database) = without_any_room();
     let mut store = ThreadStore::start(database, "/there".to_owned()).unwrap();
     store.commit(take_many());
     assert_eq!(store.committed().await.unwrap(), Committed::LITTLE_ROOM);
     store.commit(take(200));
     disk.state().blocks_max = None;
+    (disk, store)
+}
+
+#[tokio::test]
+async fn a_commit_that_finds_no_room_is_told_and_made_when_there_is_some() {
+    let (disk, mut store) = with_room_again().await;
     let mut ended = 0;
     while ended < 2 {
         let Committed { commits, room } = store.committed().await.unwrap();
@@ -131,12 +137,7 @@ async fn a_commit_that_finds_no_room_is_told_and_made_when_there_is_some() {
 
 #[tokio::test]
 async fn a_store_that_waits_for_room_can_be_closed_and_nothing_overtakes_what_waits() {
-    let (disk, database) = without_any_room();
-    let mut store = ThreadStore::start(database, "/there".to_owned()).unwrap();
-    store.commit(take_many());
-    assert_eq!(store.committed().await.unwrap(), Committed::LITTLE_ROOM);
-    store.commit(take(200));
-    disk.state().blocks_max = None;
+    let (disk, store) = with_room_again().await;
     drop(store);
     let Notes(notes) = open(&disk).1;
     assert_eq!(notes.contains_key(&200), notes.contains_key(&1));
