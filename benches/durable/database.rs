@@ -27,7 +27,7 @@ pub(crate) fn reader(number: u64) -> Change {
     Change::Registered { name: name(number), account }
 }
 
-pub(crate) fn letter(number: u64, reader: u64, seq: u64) -> Change {
+fn letter(number: u64, reader: u64, seq: u64) -> Change {
     let id = MessageId { stream: StreamId(reader), seq };
     let from = name(0);
     let stored_at = WallTime::from_unix_ms(1_767_361_541_000);
@@ -58,7 +58,7 @@ pub(crate) fn engine(folder: &Path) {
     }
 }
 
-pub(crate) fn engine_rate(path: &Path, batch: usize) -> f64 {
+fn engine_rate(path: &Path, batch: usize) -> f64 {
     let (mut database, _) = open(path);
     let begin = now();
     let mut count = 0;
@@ -118,7 +118,7 @@ pub(crate) fn big_store(folder: &Path) {
 
 /// What a server needs for each stored message, by what it needs more than one without any.
 #[cfg(target_os = "linux")]
-pub(crate) fn memory(big: &Path, empty: &Path) {
+fn memory(big: &Path, empty: &Path) {
     let resident = |folder| {
         let server = Server::start(folder);
         Client::reach(server.address);

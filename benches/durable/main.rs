@@ -32,6 +32,7 @@ const MEASURED: Duration = Duration::from_secs(2);
 const ROUNDS: usize = 7;
 /// A datagram that has not been answered by then is taken for lost.
 const PATIENCE: Duration = Duration::from_millis(200);
+
 fn main() {
     let folder = std::env::args().skip(1).find(|word| !word.starts_with('-'));
     let folder = folder.map_or_else(std::env::temp_dir, PathBuf::from);

@@ -21,7 +21,6 @@ use crate::{MEASURED, PATIENCE, READERS, Spread, TEXT, name, now, per_second};
 const SENDERS: usize = 40;
 /// Fewer than a server keeps of all of them.
 const SAVES_MAX: usize = SENDERS * SENDER_LETTERS_MAX * 9 / 10;
-
 /// As the server's: more than fit a usual one may be answered at once.
 #[cfg(unix)]
 const SOCKET_BUFFER: usize = 4 << 20;
@@ -110,7 +109,7 @@ impl Client {
     }
 
     /// Registers one more name.
-    pub(crate) fn add(&mut self, name: &str) {
+    fn add(&mut self, name: &str) {
         let name: Name = name.parse().unwrap();
         let session = loop {
             let (name, cookie) = (name.clone(), self.cookie);
@@ -124,7 +123,7 @@ impl Client {
     }
 
     /// Waits until the server has told everything that there is to tell.
-    pub(crate) fn settle(&mut self) {
+    fn settle(&mut self) {
         while let Some(packet) = self.receive() {
             if let Packet::Table { session, table, to: version, .. } = packet {
                 self.send(&Packet::TableAck { session, table, version }, b"");
