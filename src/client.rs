@@ -32,10 +32,11 @@ use crate::journal::{CommitTurn, Journal};
 use crate::load::{Gauge, Load};
 use crate::machine::{Datagram, Entropy, Identity, Machine, Output, Socket, Transmit};
 use crate::plant::{Bug, Plant, Sound};
+use crate::protocol::envelope::{self, Stamps};
 use crate::protocol::limits::WAITING_COMMANDS_MAX;
-use crate::protocol::{MessageId, Name, Packet, envelope};
+use crate::protocol::{MessageId, Name, Packet};
 use crate::store::{Committed, Record as _, Room};
-use crate::time::{Now, Time};
+use crate::time::{Now, Time, whole_ms};
 use crate::timers::Timers;
 use commands::WaitingFor;
 use fanout::Fanouts;
@@ -82,6 +83,8 @@ pub struct Client<P = Sound> {
     loopback: VecDeque<Packet>,
     /// When the input came that is being handled.
     now: Now,
+    /// If it is a datagram that says when it was sent: where from, and when.
+    answers: Option<(SocketAddr, u64)>,
     commands: VecDeque<Command>,
     waiting_for: Option<WaitingFor>,
     /// Some send has failed for good.
@@ -149,6 +152,7 @@ impl<P: Plant> Client<P> {
             originals: Originals::default(),
             loopback: VecDeque::new(),
             now: Now::default(),
+            answers: None,
             commands: VecDeque::new(),
             waiting_for: Some(WaitingFor::Arrival),
             incomplete: false,
@@ -196,7 +200,7 @@ impl<P: Plant> Client<P> {
                 self.server_is_ours();
                 self.challenged(now, nonce, cookie);
             }
-            Packet::Wait { registration } => self.told_to_wait(registration),
+            Packet::Wait { registration } => self.told_to_wait(now, registration),
             Packet::Registered { registration, session, store, back }
                 if registration == self.record.registrations =>
             {
@@ -253,6 +257,21 @@ impl<P: Plant> Client<P> {
             }
             // Not from a server, or of a session that is over.
             _ => {}
+        }
+    }
+
+    /// Learns from an answer how long the way there and back takes, and that somebody is there.
+    fn measure(&mut self, now: Now, from: SocketAddr, packet: &Packet, stamps: Stamps) {
+        let took = stamps.round_trip(whole_ms(now.time.since_start()));
+        let measured = packet.kind().measures().zip(took);
+        if from == self.config.server {
+            if let Some((trip, took)) = measured {
+                self.session.measured(trip, took);
+            }
+        } else if let Some(peer) = self.roster.at(from)
+            && let Some(lane) = self.lanes.get_mut(&peer.name)
+        {
+            lane.heard(now.time, measured.map(|(_, took)| took));
         }
     }
 
@@ -351,8 +370,16 @@ impl<P: Plant> Client<P> {
         if self.roster.at(to).is_some_and(|entry| entry.original) {
             return self.send_to_original_peer(to, packet, body, attempt);
         }
-        let identity = Identity { kind: packet.kind(), message: packet.message(), attempt };
-        let bytes = envelope::encode(packet, body);
+        let kind = packet.kind();
+        let identity = Identity { kind, message: packet.message(), attempt };
+        let stamps = Stamps {
+            sent_ms: kind.is_timed().then(|| whole_ms(self.now.time.since_start())),
+            echo_ms: self
+                .answers
+                .filter(|(from, _)| *from == to && kind.measures().is_some())
+                .map(|(_, sent)| sent),
+        };
+        let bytes = envelope::encode_stamped(packet, stamps, body);
         self.journal.transmit_durably(Transmit { socket: Socket::Main, to, bytes, identity });
     }
 }
@@ -372,17 +399,22 @@ impl<P: Plant> Machine for Client<P> {
             self.handle_original(now, from, bytes);
             return self.drain_loopback(now);
         }
-        let decoded = match envelope::decode(bytes) {
+        let decoded = match envelope::decode_stamped(bytes) {
             Err(_) if self.plant.has(Bug::NoChecksum) => envelope::open(bytes),
             decoded => decoded,
         };
-        match decoded {
-            Ok((packet, body)) if from == self.config.server => {
-                self.handle_server_packet(now, packet, body);
-            }
-            Ok((packet, body)) => self.handle_peer_packet(now, from, packet, body),
-            Err(_) => self.invalid_datagrams += 1,
+        let Ok((packet, stamps, body)) = decoded else {
+            self.invalid_datagrams += 1;
+            return;
+        };
+        self.answers = stamps.sent_ms.map(|sent| (from, sent));
+        self.measure(now, from, &packet, stamps);
+        if from == self.config.server {
+            self.handle_server_packet(now, packet, body);
+        } else {
+            self.handle_peer_packet(now, from, packet, body);
         }
+        self.answers = None;
     }
 
     fn handle_command(&mut self, now: Now, command: Command) {

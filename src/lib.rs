@@ -30,6 +30,7 @@ pub mod original;
 pub mod plant;
 pub mod protocol;
 mod real;
+pub mod retransmission;
 pub mod run;
 mod serve;
 pub mod server;

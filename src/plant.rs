@@ -55,6 +55,8 @@ pub enum Bug {
     WrapsAround,
     /// Client: pauses double without bound.
     BackoffUnbounded,
+    /// Client: a message is repeated to its recipient after the same short pause again and again.
+    NoBackoff,
     /// Client: every message claims that all before it are settled.
     BaseTooHigh,
     /// Both: damaged datagrams are taken for good.

@@ -35,11 +35,12 @@ use crate::journal::{CommitTurn, Journal, Ticket};
 use crate::load::{Gauge, Load};
 use crate::machine::{Datagram, Entropy, Identity, Machine, Output, Socket, Transmit};
 use crate::plant::{Bug, Plant, Sound};
+use crate::protocol::envelope::{self, Stamps};
 use crate::protocol::{
-    MessageId, Name, Packet, SessionId, StreamId, StreamKey, TableId, envelope, hello,
+    MessageId, Name, Packet, PacketKind, SessionId, StreamId, StreamKey, TableId, hello,
 };
 use crate::store::{Committed, Record as _, Room};
-use crate::time::{Now, Time};
+use crate::time::{Now, Time, whole_ms};
 use crate::timers::Timers;
 use cookie::CookieJar;
 use mail::{Request, SAVES_MAX, Save};
@@ -97,6 +98,10 @@ pub struct Server<P = Sound> {
     /// How long the lives before this one have run.
     uptime_before: Duration,
     stopped: bool,
+    /// When the input came that is being handled.
+    now: Now,
+    /// The stamp of what is being handled, if that has one: whoever sent it is answered with it.
+    answers: Option<u64>,
 }
 
 /// What the server waits for.
@@ -168,6 +173,8 @@ impl<P: Plant> Server<P> {
             waits_for_room: false,
             uptime_before: record.last_uptime(),
             stopped: false,
+            now: Now::default(),
+            answers: None,
             record,
             entropy,
         };
@@ -232,6 +239,7 @@ impl<P: Plant> Server<P> {
                     let save = Save { to, body: body.to_vec(), group };
                     self.saves.push_back(Request {
                         now,
+                        stamp: self.answers,
                         sender,
                         from,
                         id,
@@ -268,12 +276,33 @@ impl<P: Plant> Server<P> {
 
     /// Sends a packet without a body.
     fn send(&mut self, to: SocketAddr, packet: &Packet, attempt: u32) {
-        self.journal.transmit(transmit(to, packet, b"", attempt));
+        let stamps = self.stamps(packet.kind());
+        self.journal.transmit(transmit(to, packet, stamps, b"", attempt));
     }
 
     /// Sends a packet once everything recorded so far is durable.
     fn send_durably(&mut self, to: SocketAddr, packet: &Packet, attempt: u32) {
-        self.journal.transmit_durably(transmit(to, packet, b"", attempt));
+        let stamps = self.stamps(packet.kind());
+        self.journal.transmit_durably(transmit(to, packet, stamps, b"", attempt));
+    }
+
+    /// What tells how long the way there and back takes.
+    fn stamps(&self, kind: PacketKind) -> Stamps {
+        Stamps {
+            sent_ms: kind.is_timed().then(|| whole_ms(self.now.time.since_start())),
+            echo_ms: self.answers.filter(|_| kind.measures().is_some()),
+        }
+    }
+
+    /// Learns from an answer how long the way to a client and back takes.
+    fn measure(&mut self, from: SocketAddr, packet: &Packet, stamps: Stamps) {
+        let Some(trip) = packet.kind().measures() else { return };
+        let Some(took) = stamps.round_trip(whole_ms(self.now.time.since_start())) else { return };
+        let name = packet.session().and_then(|session| self.by_session.get(&session));
+        let session = name.and_then(|name| self.sessions.get_mut(name));
+        if let Some(session) = session.filter(|session| session.addr == from) {
+            session.measured(trip, took);
+        }
     }
 
     /// Changes the durable state.
@@ -298,9 +327,16 @@ const fn changes_nothing(packet: &Packet) -> bool {
     matches!(packet, Packet::Ping { .. } | Packet::Alive { .. } | Packet::TableAck { .. })
 }
 
-fn transmit(to: SocketAddr, packet: &Packet, body: &[u8], attempt: u32) -> Transmit {
+fn transmit(
+    to: SocketAddr,
+    packet: &Packet,
+    stamps: Stamps,
+    body: &[u8],
+    attempt: u32,
+) -> Transmit {
     let identity = Identity { kind: packet.kind(), message: packet.message(), attempt };
-    Transmit { socket: Socket::Main, to, bytes: envelope::encode(packet, body), identity }
+    let bytes = envelope::encode_stamped(packet, stamps, body);
+    Transmit { socket: Socket::Main, to, bytes, identity }
 }
 
 impl<P: Plant> Machine for Server<P> {
@@ -310,6 +346,7 @@ impl<P: Plant> Machine for Server<P> {
 
     fn handle_datagram(&mut self, now: Now, datagram: Datagram<'_>) {
         let Datagram { socket, from, bytes } = datagram;
+        self.now = now;
         self.counters.datagrams_in += 1;
         if self.stopped {
             self.counters.dropped.busy += 1;
@@ -326,22 +363,28 @@ impl<P: Plant> Machine for Server<P> {
                 self.handle_original(now, socket, from, bytes);
             }
         } else {
-            let decoded = match envelope::decode(bytes) {
+            let decoded = match envelope::decode_stamped(bytes) {
                 Err(_) if self.plant.has(Bug::NoChecksum) => envelope::open(bytes),
                 decoded => decoded,
             };
             match decoded {
                 // As good as lost on the way: its sender has, and repeats, what matters.
-                Ok((packet, _)) if is_full && !changes_nothing(&packet) => {
+                Ok((packet, ..)) if is_full && !changes_nothing(&packet) => {
                     self.counters.dropped.busy += 1;
                 }
-                Ok((packet, body)) => self.handle_packet(now, from, packet, body),
+                Ok((packet, stamps, body)) => {
+                    self.measure(from, &packet, stamps);
+                    self.answers = stamps.sent_ms;
+                    self.handle_packet(now, from, packet, body);
+                    self.answers = None;
+                }
                 Err(_) => self.counters.dropped.damaged += 1,
             }
         }
     }
 
-    fn handle_command(&mut self, _now: Now, command: Command) {
+    fn handle_command(&mut self, now: Now, command: Command) {
+        self.now = now;
         match command {
             Command::Stats => self.journal.event_durably(Event::Stats(self.stats())),
             Command::Stop => self.stopped = true,
@@ -349,6 +392,7 @@ impl<P: Plant> Machine for Server<P> {
     }
 
     fn handle_timeout(&mut self, now: Now) {
+        self.now = now;
         self.holding.expire(now.time);
         while let Some(timer) = self.timers.pop_due(now.time) {
             match timer {
@@ -364,6 +408,7 @@ impl<P: Plant> Machine for Server<P> {
     }
 
     fn handle_committed(&mut self, now: Now, Committed { commits, room }: Committed) {
+        self.now = now;
         self.counters.commits += u64::from(commits > 0);
         self.waits_for_room = commits == 0;
         match room {

@@ -17,7 +17,7 @@ macro_rules! scenarios {
 }
 
 scenarios! {
-    ack_lost_five_times_message_comes_by_two_paths_and_is_shown_once
+    ack_lost_each_time_message_comes_by_two_paths_and_is_shown_once
     damaged_datagrams_count_as_lost
     deliver_and_shown_lost_is_delivered_again
     deregister_lost_leaves_all_the_same
@@ -35,7 +35,7 @@ scenarios! {
     member_joins_and_another_leaves_while_a_message_is_sent
     message_and_ack_twice_shown_once
     message_by_two_paths_shown_once
-    message_lost_five_times_goes_over_the_server
+    message_lost_each_time_goes_over_the_server
     message_lost_four_times_is_received_directly
     message_to_everybody_reaches_those_who_are_away_too
     messages_overtake_each_other_shown_in_order

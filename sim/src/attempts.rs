@@ -8,8 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use udpchat::client::Event;
-use udpchat::client::timing::{DIRECT_ATTEMPTS, RETRY};
+use udpchat::client::timing::DIRECT_PATIENCE;
 use udpchat::protocol::PacketKind;
+use udpchat::retransmission::attempts_within;
 
 use crate::label::{HostName, Label};
 use crate::ledger::{Ledger, Message, Told};
@@ -25,8 +26,11 @@ pub struct Attempts {
     pub tries: u64,
 }
 
-/// The time that all tries of a message take.
-const WINDOW: Duration = Duration::from_millis(RETRY.as_millis() as u64 * DIRECT_ATTEMPTS as u64);
+/// The time that practically all tries of a message take.
+const WINDOW: Duration = DIRECT_PATIENCE;
+
+/// A table that has changed has reached everybody after this.
+const TABLE_WAY: Duration = Duration::from_millis(500);
 
 impl Attempts {
     /// Counts those of a run whose random faults ended at `rates_until`.
@@ -72,9 +76,9 @@ impl Attempts {
     }
 }
 
-/// The tries a message that follow from the loss: (1-s^5)/(1-s), s = 1-(1-p)(1-q), where p and q
-/// are the shares of messages and of acknowledgements that do not arrive whole. None where more
-/// than that decides.
+/// The tries a message that follow from the loss: (1-s^9)/(1-s), s = 1-(1-p)(1-q), where p and q
+/// are the shares of messages and of acknowledgements that do not arrive whole, and 9 the tries
+/// that fit into [`DIRECT_PATIENCE`]. None where more than that decides.
 #[must_use]
 pub fn expected(profile: &Profile, swarm: bool) -> Option<f64> {
     let rates = profile.rates;
@@ -85,11 +89,12 @@ pub fn expected(profile: &Profile, swarm: bool) -> Option<f64> {
     }
     let arrives = (1.0 - rates.drop) * (1.0 - rates.corrupt) * (1.0 - rates.truncate);
     let repeated = 1.0 - arrives * arrives;
-    let all = i32::try_from(DIRECT_ATTEMPTS).unwrap_or(i32::MAX);
+    let all = attempts_within(DIRECT_PATIENCE);
     if repeated >= 1.0 {
-        return Some(f64::from(DIRECT_ATTEMPTS));
+        return Some(f64::from(all));
     }
-    Some((1.0 - repeated.powi(all)) / (1.0 - repeated))
+    let of_none = repeated.powi(i32::try_from(all).unwrap_or(i32::MAX));
+    Some((1.0 - of_none) / (1.0 - repeated))
 }
 
 /// Whether the recipient's table has the sender by then: until it has, nothing is taken from it.
@@ -148,8 +153,8 @@ fn is_there(
     let of_host = absences.iter().find(|(name, _)| &****name == host);
     let Some((_, times)) = of_host else { return false };
     // A moment after registering everybody's table says so.
-    let before = times.iter().take_while(|(time, _)| *time + RETRY <= at).last();
-    let meanwhile = times.iter().any(|(time, _)| (at..at + WINDOW).contains(&(*time + RETRY)));
+    let before = times.iter().take_while(|(time, _)| *time + TABLE_WAY <= at).last();
+    let meanwhile = times.iter().any(|(time, _)| (at..at + WINDOW).contains(&(*time + TABLE_WAY)));
     before.is_some_and(|(_, there)| *there) && !meanwhile
 }
 
@@ -159,15 +164,15 @@ mod tests {
     use crate::fate::Rates;
 
     #[test]
-    fn the_closed_form_is_that_of_five_tries() {
+    fn the_closed_form_is_that_of_nine_tries() {
         let of = |drop| {
             let rates = Rates { drop, ..Rates::default() };
             expected(&Profile { rates, ..Profile::default() }, false).unwrap()
         };
         assert!((of(0.0) - 1.0).abs() < 1e-9);
-        assert!((of(1.0) - 5.0).abs() < 1e-9);
-        // s = 0.51: 1 + s + s^2 + s^3 + s^4.
-        assert!((of(0.3) - 1.970_404_01).abs() < 1e-6, "{}", of(0.3));
+        assert!((of(1.0) - 9.0).abs() < 1e-9);
+        // s = 0.51: 1 + s + s^2 + .. + s^8.
+        assert!((of(0.3) - 2.036_053_0).abs() < 1e-6, "{}", of(0.3));
         assert_eq!(expected(&Profile::ALL, false), None);
     }
 }

@@ -25,6 +25,7 @@ pub const BUGS: &[(Bug, &str)] = &[
     (Bug::SignsInOnce, "signs-in-once"),
     (Bug::WrapsAround, "wraps-around"),
     (Bug::BackoffUnbounded, "backoff-unbounded"),
+    (Bug::NoBackoff, "no-backoff"),
     (Bug::BaseTooHigh, "base-too-high"),
     (Bug::NoChecksum, "no-checksum"),
     (Bug::CommitsUnsynced, "commits-unsynced"),

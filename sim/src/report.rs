@@ -390,7 +390,7 @@ fn write_attempts(
     match expected(profile, swarm) {
         Some(expected) => writeln!(
             out,
-            "           ({expected:.3} = (1-s^5)/(1-s), s = 1-(1-p)(1-q), for the asked loss p = q)"
+            "           ({expected:.3} = (1-s^9)/(1-s), s = 1-(1-p)(1-q), for the asked loss p = q)"
         ),
         None => writeln!(out, "           (no closed form: other faults than loss decide as well)"),
     }

@@ -9,7 +9,8 @@ use super::timing::{OUTBOX_AGAIN, UNSENT_AFTER};
 use super::{Change, Client, Event, GroupDone, Problem, Timer};
 use crate::plant::{Bug, Plant};
 use crate::protocol::limits::GROUP_REQUESTS_MAX;
-use crate::protocol::{CastId, GroupAnswer, GroupAsk, GroupRefusal, GroupTag, Name, Packet};
+use crate::protocol::{CastId, GroupAnswer, GroupAsk, GroupRefusal, GroupTag, Name, Packet, Trip};
+use crate::retransmission::Tries;
 use crate::time::{Now, Time};
 
 /// Something wanted of groups that must not be forgotten.
@@ -70,8 +71,7 @@ enum Wants {
 #[derive(Debug)]
 struct Question {
     number: u64,
-    attempts: u32,
-    next_at: Time,
+    tries: Tries,
 }
 
 impl Groups {
@@ -160,7 +160,7 @@ impl<P: Plant> Client<P> {
             self.refuse_requests(|_| Problem::NoGroups);
         }
         if let Some(question) = &mut self.groups.asked {
-            question.next_at = now.time;
+            question.tries.hurry(now.time);
         }
         self.pump_groups(now);
     }
@@ -180,7 +180,8 @@ impl<P: Plant> Client<P> {
         }
         late.into_iter().for_each(|problem| self.problem(problem));
         let can_ask = self.session.id().is_some();
-        let question = self.groups.asked.as_ref().filter(|_| can_ask).map(|asked| asked.next_at);
+        let question =
+            self.groups.asked.as_ref().filter(|_| can_ask).map(|asked| asked.tries.next_at());
         let untold = self.groups.queue.iter().find(|request| !request.told);
         let late = untold.map(|request| request.wanted_at + UNSENT_AFTER);
         match question.into_iter().chain(late).min() {
@@ -198,16 +199,16 @@ impl<P: Plant> Client<P> {
         let number = if ask.is_change() { first.number } else { self.groups.next_number };
         let question = self.groups.asked.get_or_insert_with(|| {
             self.groups.next_number = self.groups.next_number.max(number + 1);
-            Question { number, attempts: 0, next_at: now.time }
+            Question { number, tries: Tries::from(now.time) }
         });
-        if question.next_at > now.time {
+        if !question.tries.is_due(now.time) {
             return;
         }
-        question.attempts += 1;
-        let (request, attempts) = (question.number, question.attempts);
-        let pause = self.backoff(attempts - 1);
+        let attempts = question.tries.transmit(now.time);
+        let (request, elapsed) = (question.number, now.time - question.tries.first_at());
+        let pause = self.backoff(self.server_timeout(Trip::Disk), elapsed);
         if let Some(question) = &mut self.groups.asked {
-            question.next_at = now.time + pause;
+            question.tries.wait(now.time, pause);
         }
         self.send_to_server(&Packet::GroupAsk { session, request, ask }, b"", attempts);
     }
@@ -295,8 +296,8 @@ impl<P: Plant> Client<P> {
     fn ask_again_later(&mut self, now: Now) {
         let number = self.groups.next_number;
         self.groups.next_number += 1;
-        let next_at = now.time + OUTBOX_AGAIN;
-        self.groups.asked = Some(Question { number, attempts: 0, next_at });
+        let tries = Tries::from(now.time + OUTBOX_AGAIN);
+        self.groups.asked = Some(Question { number, tries });
         let Some(first) = self.groups.queue.front_mut() else { return };
         if let Wants::Wish(Wish::Say { group, .. }) = &first.wants
             && !std::mem::replace(&mut first.told, true)

@@ -5,17 +5,19 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::history::{Course, Line, State};
-use super::timing::{DIRECT_ATTEMPTS, KNOCK, RETRY, UNSENT_AFTER};
+use super::timing::{DIRECT_PATIENCE, DIRECT_PATIENCE_MAX, KNOCK, UNSENT_AFTER};
 use super::{Change, Client, DetourReason, Event, Problem, Timer, UnsentReason};
 use crate::plant::{Bug, Plant};
 use crate::protocol::limits::{OUTBOX_MAX, WINDOW};
-use crate::protocol::{GroupTag, MessageId, Name, Nonce, Packet, StreamId};
+use crate::protocol::{GroupTag, MessageId, Name, Nonce, Packet, StreamId, Trip};
+use crate::retransmission::{RTO_MAX, RoundTrip, Tries};
 use crate::time::{Now, Time};
 
 /// Longer than any run, for [`Bug::GivesUpSaving`].
-const NEVER: std::time::Duration = std::time::Duration::from_secs(1 << 32);
+const NEVER: Duration = Duration::from_secs(1 << 32);
 
 /// The messages to one recipient.
 #[derive(Debug, Default)]
@@ -25,6 +27,9 @@ pub(super) struct Lane {
     pub(super) deaf: Option<Deaf>,
     /// When anything was settled or saved last.
     pub(super) progress: Time,
+    /// When anything came from the recipient last, and how long the way there and back takes.
+    heard: Time,
+    trip: RoundTrip,
     /// The recipient has been in a table: only a server that lost its memory does not know it.
     pub(super) known: bool,
 }
@@ -53,10 +58,10 @@ pub(super) struct Entry {
 pub(super) enum Way {
     /// Behind others.
     Queued,
-    /// Sent so often to the recipient, last to this address.
-    Direct { to: SocketAddr, attempts: u32, next_at: Time },
-    /// Sent so often to the server.
-    Server { attempts: u32, next_at: Time },
+    /// Sent to the recipient, last to this address.
+    Direct { to: SocketAddr, tries: Tries },
+    /// Sent to the server.
+    Server { tries: Tries },
     /// In the server's store.
     Saved,
 }
@@ -83,6 +88,44 @@ impl Entry {
     }
 }
 
+impl Lane {
+    /// Something came from the recipient, perhaps an answer that took so long.
+    pub(super) fn heard(&mut self, now: Time, round_trip: Option<Duration>) {
+        self.heard = now;
+        if let Some(took) = round_trip {
+            self.trip.sample(took);
+        }
+    }
+
+    /// Something was answered: so may be what was sent with it.
+    pub(super) fn restart(&mut self, now: Time, direct: Duration, server: Duration) {
+        for entry in self.entries.values_mut() {
+            match &mut entry.way {
+                Way::Direct { tries, .. } => tries.restart(now, direct),
+                Way::Server { tries } => tries.restart(now, server),
+                Way::Queued | Way::Saved => {}
+            }
+        }
+    }
+
+    /// Until when a message that was sent directly may be without an acknowledgement.
+    fn patience(&self, tries: Tries) -> Time {
+        let first = tries.first_at();
+        let silent = first.max(self.heard) + DIRECT_PATIENCE;
+        silent.min(first + DIRECT_PATIENCE_MAX)
+    }
+
+    /// The address that the first message did not reach for which there is no more patience.
+    fn exhausted(&self, now: Time) -> Option<SocketAddr> {
+        self.entries.values().find_map(|entry| match entry.way {
+            Way::Direct { to, tries } if tries.attempts() > 0 && self.patience(tries) <= now => {
+                Some(to)
+            }
+            _ => None,
+        })
+    }
+}
+
 impl<P: Plant> Client<P> {
     /// Takes up what an earlier life of this client left.
     pub(super) fn restore_outbox(&mut self) {
@@ -95,7 +138,7 @@ impl<P: Plant> Client<P> {
                 }
                 // What the server may have does not go another way, for it would overtake it.
                 let (told, way) = match message.saved {
-                    true => (Told::Saved, Way::Server { attempts: 0, next_at: Time::ZERO }),
+                    true => (Told::Saved, Way::Server { tries: Tries::from(Time::ZERO) }),
                     false => (Told::Nothing, Way::Queued),
                 };
                 entries.insert(*seq, Entry { way, typed_at: Time::ZERO, told, group });
@@ -157,8 +200,8 @@ impl<P: Plant> Client<P> {
     /// The same for one recipient.
     pub(super) fn resume_lane(&mut self, now: Now, to: &Name) {
         for entry in self.lanes.get_mut(to).into_iter().flat_map(|lane| lane.entries.values_mut()) {
-            if let Way::Server { attempts, .. } = entry.way {
-                entry.way = Way::Server { attempts, next_at: now.time };
+            if let Way::Server { tries } = &mut entry.way {
+                tries.hurry(now.time);
             }
         }
         self.pump(now, to);
@@ -168,7 +211,7 @@ impl<P: Plant> Client<P> {
     pub(super) fn forget_what_was_saved(&mut self) {
         for entry in self.lanes.values_mut().flat_map(|lane| lane.entries.values_mut()) {
             if entry.is_with_server() {
-                entry.way = Way::Server { attempts: 0, next_at: Time::ZERO };
+                entry.way = Way::Server { tries: Tries::from(Time::ZERO) };
             }
         }
     }
@@ -212,15 +255,7 @@ impl<P: Plant> Client<P> {
     fn choose_ways(&mut self, now: Now, to: &Name) {
         let Some(lane) = self.lanes.get(to) else { return };
         let mut path = self.path(to, lane);
-        let exhausted = || {
-            lane.entries.values().find_map(|entry| match entry.way {
-                Way::Direct { to, attempts: DIRECT_ATTEMPTS, next_at } if next_at <= now.time => {
-                    Some(to)
-                }
-                _ => None,
-            })
-        };
-        let exhausted = exhausted().filter(|_| !self.plant.has(Bug::NeverDetours));
+        let exhausted = lane.exhausted(now.time).filter(|_| !self.plant.has(Bug::NeverDetours));
         let takes_part = self.session.takes_part();
         let window = self.window(to);
         let Some(lane) = self.lanes.get_mut(to) else { return };
@@ -240,14 +275,14 @@ impl<P: Plant> Client<P> {
             Path::Direct(to) => {
                 for entry in lane.entries.values_mut().take(window) {
                     if entry.way == Way::Queued {
-                        entry.way = Way::Direct { to, attempts: 0, next_at: now.time };
+                        entry.way = Way::Direct { to, tries: Tries::from(now.time) };
                     }
                 }
             }
             Path::Server(reason) => {
                 let others = lane.entries.iter_mut().filter(|(_, entry)| !entry.is_with_server());
                 for (seq, entry) in others {
-                    entry.way = Way::Server { attempts: 0, next_at: now.time };
+                    entry.way = Way::Server { tries: Tries::from(now.time) };
                     if let Some(reason) = reason {
                         let id = MessageId { stream, seq: *seq };
                         let detour = Event::Detour { id, to: to.clone(), reason };
@@ -272,23 +307,22 @@ impl<P: Plant> Client<P> {
         let unsaved_base = window.first().map_or(base, |(seq, _)| *seq);
         for (seq, way) in window {
             let way = match way {
-                Way::Direct { to: before, attempts, next_at } if next_at <= now.time => {
+                Way::Direct { to: before, mut tries } if tries.is_due(now.time) => {
                     let addr = here.unwrap_or(before);
+                    let attempt = tries.transmit(now.time);
+                    tries.wait(now.time, self.direct_pause(now, to, tries));
                     let base = self.claimed_base(seq, base);
-                    self.transmit_message(to, addr, seq, base, attempts + 1);
-                    Way::Direct { to: addr, attempts: attempts + 1, next_at: now.time + RETRY }
+                    self.transmit_message(to, addr, seq, base, attempt);
+                    Way::Direct { to: addr, tries }
                 }
-                Way::Server { attempts, next_at }
-                    if next_at <= now.time && self.session.id().is_some() =>
+                Way::Server { mut tries }
+                    if tries.is_due(now.time) && self.session.id().is_some() =>
                 {
+                    let attempt = tries.transmit(now.time);
+                    tries.wait(now.time, self.save_pause(now, tries));
                     let base = self.claimed_base(seq, unsaved_base);
-                    self.transmit_save(to, seq, base, attempts + 1);
-                    let pause = if attempts == 3 && self.plant.has(Bug::GivesUpSaving) {
-                        NEVER
-                    } else {
-                        self.backoff(attempts)
-                    };
-                    Way::Server { attempts: attempts + 1, next_at: now.time + pause }
+                    self.transmit_save(to, seq, base, attempt);
+                    Way::Server { tries }
                 }
                 _ => continue,
             };
@@ -297,6 +331,29 @@ impl<P: Plant> Client<P> {
                 entry.way = way;
             }
         }
+    }
+
+    /// How long an acknowledgement of a recipient is waited for before a message is sent again.
+    pub(super) fn direct_timeout(&self, to: &Name) -> Duration {
+        match self.lanes.get(to) {
+            Some(lane) if !self.goes_one_by_one(to) => lane.trip.timeout(self.session.disk_trip()),
+            // An acknowledgement that names nothing tells of no round trip.
+            _ => RTO_MAX,
+        }
+    }
+
+    fn direct_pause(&self, now: Now, to: &Name, tries: Tries) -> Duration {
+        let timeout = self.direct_timeout(to);
+        let pause = tries.pause(now.time, timeout, RTO_MAX);
+        if pause > timeout && self.plant.has(Bug::NoBackoff) { timeout } else { pause }
+    }
+
+    fn save_pause(&mut self, now: Now, tries: Tries) -> Duration {
+        if tries.attempts() == 4 && self.plant.has(Bug::GivesUpSaving) {
+            return NEVER;
+        }
+        let timeout = self.server_timeout(Trip::Disk);
+        self.backoff(timeout, now.time - tries.first_at())
     }
 
     fn claimed_base(&self, seq: u64, base: u64) -> u64 {
@@ -372,8 +429,11 @@ impl<P: Plant> Client<P> {
         let active =
             lane.entries.values().filter(|entry| entry.way != Way::Saved).take(self.window(to));
         let transmissions = active.filter_map(|entry| match entry.way {
-            Way::Direct { next_at, .. } if takes_part => Some(next_at),
-            Way::Server { next_at, .. } if can_save => Some(next_at),
+            Way::Direct { tries, .. } if takes_part => {
+                let patience = Some(lane.patience(tries)).filter(|end| *end > self.now.time);
+                patience.into_iter().chain([tries.next_at()]).min()
+            }
+            Way::Server { tries } if can_save => Some(tries.next_at()),
             _ => None,
         });
         let first_untold = lane.entries.values().find(|entry| entry.told == Told::Nothing);

@@ -9,7 +9,8 @@ use super::outbox::{Entry, Lane, Told, Way};
 use super::timing::REFUSED_RETRY;
 use super::{Change, Client, Event, UnsentReason};
 use crate::plant::{Bug, Plant};
-use crate::protocol::{MessageId, Name, NotSaved, Packet, StoreId, StreamId};
+use crate::protocol::{MessageId, Name, NotSaved, Packet, StoreId, StreamId, Trip};
+use crate::retransmission::Tries;
 use crate::time::Now;
 
 impl<P: Plant> Client<P> {
@@ -24,17 +25,20 @@ impl<P: Plant> Client<P> {
         };
         let owes_it = |lane: &Lane| {
             lane.entries.get(&id.seq).is_some_and(|entry| {
-                matches!(entry.way, Way::Direct { to, attempts, .. } if to == from && attempts > 0)
+                matches!(entry.way, Way::Direct { to, tries } if to == from && tries.attempts() > 0)
                     || (entry.is_with_server() && lane.deaf.is_some_and(|deaf| deaf.addr == from))
             })
         };
-        if self.lanes.get(&to).is_some_and(owes_it) {
+        if let Some(lane) = self.lanes.get_mut(&to).filter(|lane| owes_it(lane)) {
+            // It hears, and is heard.
+            lane.deaf.take_if(|deaf| deaf.addr == from);
             self.settle(now, &to, id.seq, State::Received);
         }
     }
 
     fn newest_sent(&self, to: &Name) -> Option<u64> {
-        let sent = |entry: &Entry| matches!(entry.way, Way::Direct { attempts: 1.., .. });
+        let sent =
+            |entry: &Entry| matches!(entry.way, Way::Direct { tries, .. } if tries.attempts() > 0);
         let entries = &self.lanes.get(to)?.entries;
         entries.iter().rev().find(|(_, entry)| sent(entry)).map(|(seq, _)| *seq)
     }
@@ -55,10 +59,12 @@ impl<P: Plant> Client<P> {
         let Some(stream) = self.record.outgoing.get(to).map(|outgoing| outgoing.stream) else {
             return;
         };
+        let (direct, server) = (self.direct_timeout(to), self.server_timeout(Trip::Disk));
         let Some(lane) = self.lanes.get_mut(to) else { return };
         let later = lane.entries.split_off(&(upto + 1));
         let settled = std::mem::replace(&mut lane.entries, later);
         lane.progress = now.time;
+        lane.restart(now.time, direct, server);
         // Told first: a crash in between makes it say so again, not never.
         for (seq, entry) in &settled {
             let (id, to) = (MessageId { stream, seq: *seq }, to.clone());
@@ -85,13 +91,14 @@ impl<P: Plant> Client<P> {
     /// The server keeps everything up to a message.
     pub(super) fn saved(&mut self, now: Now, store: StoreId, id: MessageId) {
         let Some(to) = self.recipient_of(id.stream) else { return };
+        let (direct, server) = (self.direct_timeout(&to), self.server_timeout(Trip::Disk));
         let Some(lane) = self.lanes.get_mut(&to) else { return };
         if self.session.store != Some(store) {
             return;
         }
         let mut told = Vec::new();
         for (seq, entry) in lane.entries.range_mut(..=id.seq) {
-            if matches!(entry.way, Way::Server { attempts, .. } if attempts > 0) {
+            if matches!(entry.way, Way::Server { tries } if tries.attempts() > 0) {
                 entry.way = Way::Saved;
                 lane.progress = now.time;
                 if entry.told != Told::Saved {
@@ -102,6 +109,7 @@ impl<P: Plant> Client<P> {
                 }
             }
         }
+        lane.restart(now.time, direct, server);
         for seq in told {
             self.change_once_told(Change::Saved { to: to.clone(), seq });
         }
@@ -113,7 +121,7 @@ impl<P: Plant> Client<P> {
         let Some(to) = self.recipient_of(id.stream) else { return };
         let Some(lane) = self.lanes.get_mut(&to) else { return };
         let Some(entry) = lane.entries.get_mut(&id.seq) else { return };
-        if !matches!(entry.way, Way::Server { attempts, .. } if attempts > 0) {
+        if !matches!(entry.way, Way::Server { tries } if tries.attempts() > 0) {
             return;
         }
         let reason = match reason {
@@ -141,7 +149,7 @@ impl<P: Plant> Client<P> {
             if untold {
                 entry.told = Told::Unsent;
             }
-            entry.way = Way::Server { attempts: 1, next_at: now.time + REFUSED_RETRY };
+            entry.way = Way::Server { tries: Tries::again_at(now.time + REFUSED_RETRY) };
         }
         self.pump(now, &to);
     }

@@ -6,22 +6,15 @@ use std::time::Duration;
 
 use super::commands::WaitingFor;
 use super::record::Home;
-use super::timing::{BACKOFF_MAX, GIVE_UP, PING, PING_RETRY, RETRY, SERVER_LOST, SERVER_SILENT};
+use super::timing::{BACKOFF_MAX, GIVE_UP, PING, SERVER_LOST, SERVER_SILENT, SIGN_PATIENCE};
 use super::{Change, Client, Event, Problem, Timer};
 use crate::machine::{Identity, Socket, Transmit};
 use crate::plant::{Bug, Plant};
-use crate::protocol::{Cookie, Nonce, Packet, PacketKind, Refusal, SessionId, StoreId, hello};
-use crate::time::{Now, Time};
-
-/// Transmissions of a request while signing in before starting over with a new hello: the server
-/// may have restarted, and the cookie with it.
-const REGISTER_ATTEMPTS: u32 = 5;
-
-/// Transmissions of a ping, [`PING_RETRY`] apart, before the pauses grow.
-const PING_ATTEMPTS: u32 = 10;
-
-/// Transmissions of `deregister` before leaving without an answer; the lease does the rest.
-const DEREGISTER_ATTEMPTS: u32 = 5;
+use crate::protocol::{
+    Cookie, Nonce, Packet, PacketKind, Refusal, SessionId, StoreId, Trip, hello,
+};
+use crate::retransmission::{RTO_MAX, RoundTrip, pause};
+use crate::time::{Now, Time, whole_ms};
 
 /// The standing with the server.
 #[derive(Debug)]
@@ -29,6 +22,11 @@ pub(super) struct Session {
     pub(super) phase: Phase,
     /// Since when an answer is owed.
     asking_since: Option<Time>,
+    /// When what is asked now was asked first.
+    first_try: Time,
+    /// The round trip to the server, and the same with a commit of its.
+    network: RoundTrip,
+    disk: RoundTrip,
     /// The user knows that none comes.
     silence_told: bool,
     /// Whether it was granted the name at any time.
@@ -52,10 +50,13 @@ pub(super) enum Phase {
 }
 
 impl Session {
-    pub(super) const fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             phase: Phase::Offline,
             asking_since: None,
+            first_try: Time::ZERO,
+            network: RoundTrip::default(),
+            disk: RoundTrip::default(),
             silence_told: false,
             ever_registered: false,
             store: None,
@@ -67,6 +68,19 @@ impl Session {
             Phase::Online { session, .. } => Some(session),
             _ => None,
         }
+    }
+
+    /// The server's answer took so long.
+    pub(super) fn measured(&mut self, trip: Trip, took: Duration) {
+        match trip {
+            Trip::Network => self.network.sample(took),
+            Trip::Disk => self.disk.sample(took),
+        }
+    }
+
+    /// The round trip to the server's disk.
+    pub(super) const fn disk_trip(&self) -> RoundTrip {
+        self.disk
     }
 
     /// Whether the user takes part: here, or on the way (back) in.
@@ -117,6 +131,10 @@ impl<P: Plant> Client<P> {
                 *attempts
             }
         };
+        if attempts == 1 {
+            self.session.first_try = now.time;
+        }
+        let elapsed = now.time - self.session.first_try;
         let asking_since = *self.session.asking_since.get_or_insert(now.time);
         let patience = match self.session.phase {
             Phase::Online { .. } => SERVER_LOST,
@@ -131,27 +149,24 @@ impl<P: Plant> Client<P> {
                 if attempts == 1 || !self.plant.has(Bug::SignsInOnce) {
                     self.send_hello(nonce, attempts);
                 }
-                self.backoff(attempts.saturating_sub(REGISTER_ATTEMPTS))
+                self.quick_then_slow(Trip::Network, elapsed, SIGN_PATIENCE)
             }
-            Phase::Joining { .. } if attempts > REGISTER_ATTEMPTS => return self.sign_in(now),
+            Phase::Joining { .. } if elapsed >= SIGN_PATIENCE => return self.sign_in(now),
             Phase::Joining { cookie, .. } => {
                 self.send_register(cookie, attempts);
-                RETRY
+                pause(self.server_timeout(Trip::Disk), elapsed, RTO_MAX)
             }
             Phase::Online { session, .. } => {
                 self.send_to_server(&Packet::Ping { session }, b"", attempts);
-                match attempts.checked_sub(PING_ATTEMPTS) {
-                    Some(more) => self.backoff(more),
-                    None => PING_RETRY,
-                }
+                self.quick_then_slow(Trip::Network, elapsed, SERVER_LOST)
             }
-            Phase::Leaving { .. } if attempts > DEREGISTER_ATTEMPTS => {
+            Phase::Leaving { .. } if elapsed >= SIGN_PATIENCE => {
                 self.tell_silence();
                 return self.signed_out();
             }
             Phase::Leaving { session, .. } => {
                 self.send_to_server(&Packet::Deregister { session }, b"", attempts);
-                RETRY
+                pause(self.server_timeout(Trip::Network), elapsed, RTO_MAX)
             }
         };
         self.timers.set(Timer::Session, now.time + pause);
@@ -164,14 +179,37 @@ impl<P: Plant> Client<P> {
         }
     }
 
-    /// A pause that doubles up to [`BACKOFF_MAX`], with up to a quarter of jitter, so that many
-    /// clients of a server that was away do not come back in step.
-    pub(super) fn backoff(&mut self, attempts: u32) -> Duration {
-        let doubled = RETRY * 2_u32.pow(attempts.min(8));
-        let unbounded = doubled > BACKOFF_MAX && self.plant.has(Bug::BackoffUnbounded);
-        let pause = if unbounded { doubled } else { doubled.min(BACKOFF_MAX) };
-        let jitter_ms = self.entropy.draw() % (u64::try_from(pause.as_millis()).unwrap_or(0) / 4);
-        pause.saturating_sub(Duration::from_millis(jitter_ms))
+    /// How long an answer of the server is waited for before it is asked again.
+    pub(super) fn server_timeout(&self, trip: Trip) -> Duration {
+        let Session { network, disk, .. } = self.session;
+        match trip {
+            _ if self.server_is_original() => RTO_MAX,
+            Trip::Network => network.timeout(disk),
+            Trip::Disk => disk.timeout(network),
+        }
+    }
+
+    /// The pause after a question that was asked first so long ago: short ones for a while, for
+    /// what got lost, then ever longer ones, for the server may be down.
+    fn quick_then_slow(&mut self, trip: Trip, elapsed: Duration, quick: Duration) -> Duration {
+        match elapsed.checked_sub(quick) {
+            None => pause(self.server_timeout(trip), elapsed, RTO_MAX),
+            Some(more) => self.backoff(RTO_MAX, more),
+        }
+    }
+
+    /// A pause that doubles up to [`BACKOFF_MAX`], all but the first with up to a quarter of
+    /// jitter, so that many clients of a server that was away do not come back in step.
+    pub(super) fn backoff(&mut self, timeout: Duration, elapsed: Duration) -> Duration {
+        let longest = BACKOFF_MAX.max(timeout);
+        let unbounded = elapsed + timeout > longest && self.plant.has(Bug::BackoffUnbounded);
+        let longest = if unbounded { Duration::MAX } else { longest };
+        let pause = pause(timeout, elapsed, longest);
+        if pause <= timeout {
+            return pause;
+        }
+        let jitter_ms = self.entropy.draw() % (whole_ms(pause) / 4).max(1);
+        pause.saturating_sub(Duration::from_millis(jitter_ms)).max(timeout)
     }
 
     fn send_hello(&mut self, nonce: Nonce, attempt: u32) {
@@ -194,11 +232,15 @@ impl<P: Plant> Client<P> {
     }
 
     pub(super) fn challenged(&mut self, now: Now, nonce: Nonce, cookie: Cookie) {
-        let Phase::Hello { nonce: own, .. } = self.session.phase else { return };
+        let Phase::Hello { nonce: own, attempts } = self.session.phase else { return };
         if nonce != own {
             return;
         }
         self.server_answers();
+        if attempts == 1 {
+            // Of more than one it would not be known which is answered (Karn's algorithm).
+            self.session.measured(Trip::Network, now.time - self.session.first_try);
+        }
         let registration = self.record.registrations + 1;
         self.change(Change::Registering { registration });
         self.session.phase = Phase::Joining { cookie, attempts: 0 };
@@ -206,11 +248,12 @@ impl<P: Plant> Client<P> {
     }
 
     /// The name's holder is being asked: no silence, and no reason to start over.
-    pub(super) fn told_to_wait(&mut self, registration: u64) {
+    pub(super) fn told_to_wait(&mut self, now: Now, registration: u64) {
         if let Phase::Joining { attempts, .. } = &mut self.session.phase
             && registration == self.record.registrations
         {
             *attempts = 1;
+            self.session.first_try = now.time;
             self.server_answers();
         }
     }

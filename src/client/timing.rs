@@ -2,20 +2,25 @@
 
 use std::time::Duration;
 
-/// Between two transmissions of what is not acknowledged, to a peer and while signing in or out:
-/// the original's.
-pub const RETRY: Duration = Duration::from_millis(500);
+/// Without an acknowledgement for so long, and without a word of any kind from its recipient, a
+/// message goes over the server (the original: 2.0 s).
+pub const DIRECT_PATIENCE: Duration = Duration::from_millis(2_500);
 
-/// Transmissions to a peer before a message goes over the server, after 2.5 s (the original: 4
-/// and 2.0 s).
-pub const DIRECT_ATTEMPTS: u32 = 5;
+/// The same while other things come from the recipient: it may hear nothing, and be heard. Early
+/// enough for the server's answer before [`UNSENT_AFTER`].
+pub const DIRECT_PATIENCE_MAX: Duration = Duration::from_secs(5);
+
+/// A request while signing in or out that has no answer for so long starts over with a new hello,
+/// for the server may have restarted, or is given up, for the lease does the rest. From then on
+/// the pauses between hellos grow.
+pub const SIGN_PATIENCE: Duration = Duration::from_millis(2_500);
 
 /// The longest pause between two transmissions to a server that does not answer. A server that
 /// is back is noticed about so soon.
 pub const BACKOFF_MAX: Duration = Duration::from_secs(4);
 
 /// A message without any outcome for so long is reported as unsent: 2.5 s of direct attempts and
-/// 5.5 s (4 to 5 transmissions) of asking the server.
+/// 5.5 s of asking the server.
 pub const UNSENT_AFTER: Duration = Duration::from_secs(8);
 
 /// Before a message is tried again that the server did not take, for want of room or of memory.
@@ -24,12 +29,9 @@ pub const REFUSED_RETRY: Duration = Duration::from_secs(30);
 /// Between two keep-alives.
 pub const PING: Duration = Duration::from_secs(5);
 
-/// Between two transmissions of a keep-alive that is not answered.
-pub const PING_RETRY: Duration = Duration::from_millis(500);
-
 /// Without any answer to a keep-alive for so long the user is told that the server does not
-/// respond: 10 transmissions, of which at 30 % loss both ways all go unanswered once in a thousand
-/// times.
+/// respond, and the pauses grow: after at least 10 transmissions, of which at 30 % loss both ways
+/// all go unanswered once in a thousand times.
 pub const SERVER_LOST: Duration = Duration::from_secs(5);
 
 /// The same while signing in or out, when the user waits.

@@ -6,8 +6,11 @@
 //! ```
 //!
 //! The checksum (the one of zlib and Ethernet) covers everything behind it. The header is
-//! `{"v":1,"packet":{"<kind>":{...}}}`; the body is the text of a message, else empty. A first
-//! byte `{` is the original's dialect; others are free for sealed datagrams to come.
+//! `{"v":1,"packet":{"<kind>":{...}}}`, perhaps with [`Stamps`]; the body is the text of a message,
+//! else empty. A first byte `{` is the original's dialect; others are free for sealed datagrams to
+//! come.
+
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -27,15 +30,46 @@ const HEADER_AT: usize = 7;
 /// Room for most headers. What is longer is moved once while it is written.
 const HEADER_USUAL: usize = 192;
 
+/// What measures round trips, as the time stamps of TCP do (RFC 7323, section 3): an answer echoes
+/// when the datagram was sent that it answers, so that each repetition has its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stamps {
+    /// When it was sent, in milliseconds of its sender's own clock, which nobody else can read.
+    pub sent_ms: Option<u64>,
+    /// The stamp of what it answers.
+    pub echo_ms: Option<u64>,
+}
+
+impl Stamps {
+    fn are_in_range(self) -> bool {
+        [self.sent_ms, self.echo_ms].into_iter().flatten().all(|stamp| stamp < SEQ_MAX)
+    }
+
+    /// How long the way there and back took, if this comes back at `now_ms` of the own clock. None
+    /// from somebody who echoes what was never sent.
+    #[must_use]
+    pub fn round_trip(self, now_ms: u64) -> Option<Duration> {
+        now_ms.checked_sub(self.echo_ms?).map(Duration::from_millis)
+    }
+}
+
 #[derive(Serialize)]
 struct HeaderOut<'a> {
     v: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sent: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    echo: Option<u64>,
     packet: &'a Packet,
 }
 
 #[derive(Deserialize)]
 struct HeaderIn {
     v: u32,
+    #[serde(default)]
+    sent: Option<u64>,
+    #[serde(default)]
+    echo: Option<u64>,
     packet: Packet,
 }
 
@@ -59,13 +93,20 @@ pub enum Malformed {
     Body,
 }
 
-/// Puts a packet and its body into an envelope.
+/// Puts a packet and its body into an envelope, without stamps.
 #[must_use]
 pub fn encode(packet: &Packet, body: &[u8]) -> Vec<u8> {
+    encode_stamped(packet, Stamps::default(), body)
+}
+
+/// Puts a packet and its body into an envelope.
+#[must_use]
+pub fn encode_stamped(packet: &Packet, stamps: Stamps, body: &[u8]) -> Vec<u8> {
+    let Stamps { sent_ms: sent, echo_ms: echo } = stamps;
     let mut bytes = Vec::with_capacity(HEADER_AT + HEADER_USUAL + body.len());
     bytes.push(MARK);
     bytes.resize(HEADER_AT, 0);
-    serde_json::to_writer(&mut bytes, &HeaderOut { v: VERSION, packet })
+    serde_json::to_writer(&mut bytes, &HeaderOut { v: VERSION, sent, echo, packet })
         .expect("a packet holds nothing that JSON cannot express");
     let length = u16::try_from(bytes.len() - HEADER_AT).expect("headers are bounded by the limits");
     bytes[LENGTH_AT..HEADER_AT].copy_from_slice(&length.to_be_bytes());
@@ -82,6 +123,15 @@ pub fn encode(packet: &Packet, body: &[u8]) -> Vec<u8> {
 ///
 /// [`Malformed`] for everything that [`encode`] did not make, or that was damaged since.
 pub fn decode(bytes: &[u8]) -> Result<(Packet, &[u8]), Malformed> {
+    decode_stamped(bytes).map(|(packet, _, body)| (packet, body))
+}
+
+/// Takes a packet, its stamps and its body out of an envelope.
+///
+/// # Errors
+///
+/// As [`decode`].
+pub fn decode_stamped(bytes: &[u8]) -> Result<(Packet, Stamps, &[u8]), Malformed> {
     let &[mark, c0, c1, c2, c3, ..] = bytes else { return Err(Malformed::NoEnvelope) };
     if bytes.len() > DATAGRAM_MAX {
         return Err(Malformed::TooLong);
@@ -96,13 +146,14 @@ pub fn decode(bytes: &[u8]) -> Result<(Packet, &[u8]), Malformed> {
 }
 
 /// Reads what is in an envelope without asking whether it is damaged.
-pub(crate) fn open(bytes: &[u8]) -> Result<(Packet, &[u8]), Malformed> {
+pub(crate) fn open(bytes: &[u8]) -> Result<(Packet, Stamps, &[u8]), Malformed> {
     let &[_, _, _, _, _, l0, l1, ..] = bytes else { return Err(Malformed::NoEnvelope) };
     let header_end = HEADER_AT + usize::from(u16::from_be_bytes([l0, l1]));
     let header = bytes.get(HEADER_AT..header_end).ok_or(Malformed::Header)?;
     let body = &bytes[header_end..];
     let header: HeaderIn = serde_json::from_slice(header).map_err(|_| Malformed::Header)?;
-    if header.v != VERSION || !in_range(&header.packet) {
+    let stamps = Stamps { sent_ms: header.sent, echo_ms: header.echo };
+    if header.v != VERSION || !stamps.are_in_range() || !in_range(&header.packet) {
         return Err(Malformed::Header);
     }
     let carries_text = matches!(
@@ -112,7 +163,7 @@ pub(crate) fn open(bytes: &[u8]) -> Result<(Packet, &[u8]), Malformed> {
     if body.len() > if carries_text { TEXT_MAX } else { 0 } {
         return Err(Malformed::Body);
     }
-    Ok((header.packet, body))
+    Ok((header.packet, stamps, body))
 }
 
 /// Whether numbers that count are such: everybody may count on and add one without a thought.
@@ -140,7 +191,8 @@ mod tests {
     use super::*;
     use crate::protocol::limits::{NAMES_PER_ANSWER, SAVED_AT_ONCE, TABLE_ENTRIES_BYTES_MAX};
     use crate::protocol::{
-        CastId, GroupAnswer, GroupTag, NAME_MAX, SessionId, StoreId, StreamId, TableEntry, TableId,
+        CastId, GroupAnswer, GroupTag, NAME_MAX, PacketKind, SessionId, StoreId, StreamId,
+        TableEntry, TableId,
     };
     use crate::time::WallTime;
 
@@ -169,6 +221,20 @@ mod tests {
         assert_eq!(bytes[0], b'U');
         assert_eq!(bytes[5..7], [0, u8::try_from(header.len()).unwrap()]);
         assert_eq!(&bytes[7..], header);
+    }
+
+    #[test]
+    fn stamps_come_out_as_they_went_in() {
+        let stamps = Stamps { sent_ms: Some(7), echo_ms: Some(3) };
+        let bytes = encode_stamped(&ack(), stamps, b"");
+        let header =
+            br#"{"v":1,"sent":7,"echo":3,"packet":{"ack":{"stream":"0000000000000007","seq":3}}}"#;
+        assert_eq!(&bytes[7..], header);
+        assert_eq!(decode_stamped(&bytes), Ok((ack(), stamps, &b""[..])));
+        assert_eq!(stamps.round_trip(5), Some(Duration::from_millis(2)));
+        assert_eq!(stamps.round_trip(2), None, "of what was never sent");
+        let beyond = Stamps { sent_ms: Some(SEQ_MAX), ..stamps };
+        assert_eq!(decode(&encode_stamped(&ack(), beyond, b"")), Err(Malformed::Header));
     }
 
     #[test]
@@ -216,6 +282,10 @@ mod tests {
 
     #[test]
     fn the_largest_packets_fit_a_datagram() {
+        let is_both = |kind: &PacketKind| kind.is_timed() && kind.measures().is_some();
+        assert!(!PacketKind::ALL.iter().any(is_both), "no packet has two stamps");
+        let longest = Stamps { sent_ms: Some(SEQ_MAX - 1), echo_ms: None };
+        let encode = |packet: &Packet, body: &[u8]| encode_stamped(packet, longest, body);
         let name: crate::protocol::Name = "n".repeat(NAME_MAX).parse().unwrap();
         let (stream, seq, base) = (StreamId(1), SEQ_MAX - 1, SEQ_MAX - 1);
         let text = vec![b'x'; TEXT_MAX];

@@ -294,7 +294,68 @@ packets! {
     }
 }
 
+impl PacketKind {
+    /// Whether it says when it was sent, for its answer to echo: what is repeated until it is
+    /// answered, and whose answer is not anybody's to delay.
+    #[must_use]
+    pub const fn is_timed(self) -> bool {
+        matches!(
+            self,
+            Self::Register
+                | Self::Ping
+                | Self::Deregister
+                | Self::Table
+                | Self::Message
+                | Self::Save
+                | Self::Deliver
+                | Self::HandedOver
+                | Self::Expired
+                | Self::GroupAsk
+        )
+    }
+
+    /// Which round trip it measures, if it answers what is timed.
+    #[must_use]
+    pub const fn measures(self) -> Option<Trip> {
+        match self {
+            Self::Pong | Self::Deregistered | Self::TableAck => Some(Trip::Network),
+            Self::Registered
+            | Self::Ack
+            | Self::Saved
+            | Self::Shown
+            | Self::HandedOverAck
+            | Self::GroupAnswer => Some(Trip::Disk),
+            _ => None,
+        }
+    }
+}
+
+/// What an answer has to wait for, beside the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trip {
+    /// Nothing.
+    Network,
+    /// The commits of whoever answers.
+    Disk,
+}
+
 impl Packet {
+    /// The session that a client shows in it.
+    #[must_use]
+    pub const fn session(&self) -> Option<SessionId> {
+        match *self {
+            Self::Ping { session }
+            | Self::Alive { session, .. }
+            | Self::Deregister { session }
+            | Self::TableAck { session, .. }
+            | Self::Save { session, .. }
+            | Self::Shown { session, .. }
+            | Self::HandedOverAck { session, .. }
+            | Self::GroupAsk { session, .. } => Some(session),
+            _ => None,
+        }
+    }
+
     /// Which message it is about, or up to which, if it is about no more than one stream.
     #[must_use]
     pub const fn message(&self) -> Option<MessageId> {

@@ -5,16 +5,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
-use super::session::Flight;
-use super::timing::backoff;
+use super::saved::Due;
+use super::session::Tell;
+use super::timing::RESEND_MAX;
 use super::{Change, End, Event, Letter, Progress, Server, Standing, Timer, Turn};
 use crate::holding::Arrival;
 use crate::plant::{Bug, Plant};
+use crate::protocol::envelope::Stamps;
 use crate::protocol::limits::{
     LETTERS_MAX, MAIL_STREAMS_MAX, MAILBOX_MAX, SENDER_LETTERS_MAX, TELLS_AT_ONCE, UNTOLD_MAX,
     WINDOW,
 };
-use crate::protocol::{GroupTag, MessageId, Name, NotSaved, Packet, StreamKey};
+use crate::protocol::{GroupTag, MessageId, Name, NotSaved, Packet, PacketKind, StreamKey, Trip};
+use crate::retransmission::Tries;
 use crate::store::Room;
 use crate::time::{Now, Time, whole_ms};
 
@@ -31,6 +34,8 @@ pub(super) struct Save {
 pub(super) struct Request {
     /// When it came.
     pub(super) now: Now,
+    /// The stamp that it carried.
+    pub(super) stamp: Option<u64>,
     pub(super) sender: Name,
     pub(super) from: SocketAddr,
     pub(super) id: MessageId,
@@ -48,9 +53,11 @@ impl<P: Plant> Server<P> {
     /// Carries out the first request that waits. Whether there was one.
     pub(super) fn save_first(&mut self) -> bool {
         let Some(request) = self.saves.pop_front() else { return false };
-        let Request { now, sender, from, id, base, save, unreachable } = request;
+        let Request { now, stamp, sender, from, id, base, save, unreachable } = request;
         let to = unreachable.then(|| save.to.clone());
+        self.answers = stamp;
         self.save(now, (&sender, from), id, base, save);
+        self.answers = None;
         if let Some(to) = to {
             self.probe(now, &to, None);
         }
@@ -125,16 +132,18 @@ impl<P: Plant> Server<P> {
         if self.journal.is_durable(commit) || self.plant.has(Bug::AcksBeforeCommit) {
             self.send_saved(addr, vec![id]);
         } else {
-            self.saved.add(commit, addr, id);
+            self.saved.add(commit, addr, id, self.answers);
         }
     }
 
     /// A commit has ended: what it made durable is acknowledged.
     pub(super) fn acknowledge_durable(&mut self) {
         let (store, journal) = (self.record.store, &self.journal);
-        for (addr, messages) in self.saved.take(|commit| journal.is_durable(commit)) {
+        for Due { addr, messages, echo_ms } in self.saved.take(|commit| journal.is_durable(commit))
+        {
             let saved = Packet::Saved { store, messages };
-            self.journal.transmit_soon(super::transmit(addr, &saved, b"", 1));
+            let stamps = Stamps { sent_ms: None, echo_ms };
+            self.journal.transmit_soon(super::transmit(addr, &saved, stamps, b"", 1));
         }
     }
 
@@ -249,6 +258,7 @@ impl<P: Plant> Server<P> {
     /// Sends a reader what is due of the first [`WINDOW`] messages of its mailbox.
     pub(super) fn hand_over(&mut self, now: Now, reader: &Name) {
         let first_undurable = self.first_undurable();
+        let stamps = self.stamps(PacketKind::Deliver);
         let Some(session) = self.sessions.get_mut(reader).filter(|session| session.confirmed)
         else {
             return;
@@ -256,6 +266,7 @@ impl<P: Plant> Server<P> {
         if session.guest.is_some() {
             return self.hand_over_to_guest(now, reader);
         }
+        let timeout = session.timeout(Trip::Disk);
         let mut first_of = BTreeMap::new();
         let mut due = Vec::new();
         let mut wake: Option<Time> = None;
@@ -269,23 +280,21 @@ impl<P: Plant> Server<P> {
             }
             let MessageId { stream, seq } = letter.id;
             let base = *first_of.entry(letter.key()).or_insert(seq);
-            let flight = session
-                .flight
-                .entry((letter.from.clone(), letter.id))
-                .or_insert(Flight { attempts: 0, next_at: now.time });
-            if flight.next_at <= now.time {
-                flight.attempts += 1;
-                flight.next_at = now.time + backoff(flight.attempts);
+            let key = (letter.from.clone(), letter.id);
+            let flight = session.flight.entry(key).or_insert(Tries::from(now.time));
+            if flight.is_due(now.time) {
+                let attempt = flight.transmit(now.time);
+                flight.wait(now.time, flight.pause(now.time, timeout, RESEND_MAX));
                 let (from, stored_at) = (letter.from.clone(), letter.stored_at);
                 let group = letter.group.as_deref().cloned();
                 let id = session.id;
                 let packet =
                     Packet::Deliver { session: id, from, stream, seq, base, stored_at, group };
                 let transmit =
-                    super::transmit(session.addr, &packet, &letter.body, flight.attempts);
+                    super::transmit(session.addr, &packet, stamps, &letter.body, attempt);
                 due.push((transmit, letter.key(), seq));
             }
-            wake = Some(wake.map_or(flight.next_at, |wake| wake.min(flight.next_at)));
+            wake = Some(wake.map_or(flight.next_at(), |wake| wake.min(flight.next_at())));
         }
         for (transmit, key, seq) in due {
             self.journal.transmit(transmit);
@@ -325,6 +334,8 @@ impl<P: Plant> Server<P> {
             if !(session.flight.keys().any(lands) && self.plant.has(Bug::KeepsFlights)) {
                 session.flight.retain(|flight, _| !lands(flight));
             }
+            let timeout = session.timeout(Trip::Disk);
+            session.flight.values_mut().for_each(|tries| tries.restart(now.time, timeout));
         }
         let count = before - self.letters_for(reader);
         self.counters.handed_over += count as u64;
@@ -368,15 +379,20 @@ impl<P: Plant> Server<P> {
         if session.tells.len() >= TELLS_AT_ONCE && !session.tells.contains_key(&stream) {
             return; // When it has answered of another.
         }
-        let attempt = session.tells.entry(stream).or_insert(0);
-        *attempt += 1;
-        let (addr, attempt) = (session.addr, *attempt);
+        let (addr, timeout) = (session.addr, session.timeout(Trip::Disk));
+        let fresh = Tell { upto: seq, tries: Tries::from(now.time) };
+        let tell = session.tells.entry(stream).or_insert(fresh);
+        if tell.upto != seq {
+            *tell = fresh; // Another word than the last one.
+        }
+        let attempt = tell.tries.transmit(now.time);
+        let pause = tell.tries.pause(now.time, timeout, RESEND_MAX);
         let packet = match end {
             End::Shown => Packet::HandedOver { stream, seq },
             End::Expired => Packet::Expired { stream, seq },
         };
         self.send_durably(addr, &packet, attempt);
-        self.timers.set(Timer::Told(key.clone()), now.time + backoff(attempt));
+        self.timers.set(Timer::Told(key.clone()), now.time + pause);
     }
 
     /// Tells a sender of further streams, as many as it is told of at a time.

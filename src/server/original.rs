@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::mail::Save;
 use super::session::{Guest, OnItsWay, Session};
-use super::timing::{LEASE, RESEND_MIN};
+use super::timing::{GUEST_RETRY, LEASE};
 use super::{Account, Event, GoneReason, Server, Timer};
 use crate::machine::{Identity, Socket, Transmit};
 use crate::original::{self, Request, Word, hash};
@@ -424,7 +424,7 @@ impl<P: Plant> Server<P> {
             return;
         }
         way.attempts += 1;
-        way.next_at = now.time + RESEND_MIN;
+        way.next_at = now.time + GUEST_RETRY;
         self.timers.set(Timer::Mail(name.clone()), way.next_at);
         let attempts = way.attempts;
         let text = String::from_utf8_lossy(&letter.body);

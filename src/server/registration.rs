@@ -5,11 +5,12 @@
 use std::net::SocketAddr;
 
 use super::session::{Contender, Probe, Session};
-use super::timing::{GUEST_PROBES, LEASE, PROBE_INTERVAL, PROBES, backoff};
+use super::timing::{GUEST_PROBES, LEASE, PROBE_INTERVAL, PROBES, RESEND_MAX};
 use super::{Account, Change, End, Event, GoneReason, Server, Timer};
 use crate::plant::{Bug, Plant};
 use crate::protocol::limits::{NAMES_MAX, TABLE_WINDOW};
-use crate::protocol::{Name, Nonce, Packet, Refusal, SessionId, StreamKey, TableId};
+use crate::protocol::{Name, Nonce, Packet, Refusal, SessionId, StreamKey, TableId, Trip};
+use crate::retransmission::pause;
 use crate::store::Room;
 use crate::time::Now;
 
@@ -290,8 +291,13 @@ impl<P: Plant> Server<P> {
         if at >= self.table.latest() {
             return;
         }
+        if session.table_attempts == 0 {
+            session.table_first_at = now.time;
+        }
         session.table_attempts += 1;
         let (addr, attempt) = (session.addr, session.table_attempts);
+        let elapsed = now.time - session.table_first_at;
+        let pause = pause(session.timeout(Trip::Network), elapsed, RESEND_MAX);
         let mut parts = Vec::new();
         while parts.len() < TABLE_WINDOW && at < self.table.latest() {
             let (part, to) = self.table.part(session.id, at);
@@ -305,7 +311,7 @@ impl<P: Plant> Server<P> {
         if attempt == 1 && self.plant.has(Bug::TableSentOnce) {
             return;
         }
-        self.timers.set(Timer::Table(name.clone()), now.time + backoff(attempt));
+        self.timers.set(Timer::Table(name.clone()), now.time + pause);
     }
 
     /// A client says which version of the table it has.
@@ -319,7 +325,9 @@ impl<P: Plant> Server<P> {
         if session.table_attempts > 0 && version < session.table_sent {
             if progress {
                 session.table_attempts = 1;
-                self.timers.set(Timer::Table(name.clone()), now.time + backoff(1));
+                session.table_first_at = now.time;
+                let pause = session.timeout(Trip::Network);
+                self.timers.set(Timer::Table(name.clone()), now.time + pause);
             }
             return; // The rest is on its way.
         }

@@ -9,14 +9,30 @@ use crate::protocol::limits::{SAVED_AT_ONCE, WAITING_OUTPUTS_MAX};
 
 /// How far streams are stored, with the commit that makes it durable and who wants to know.
 #[derive(Debug, Default)]
-pub(super) struct Saved(VecDeque<(Ticket, SocketAddr, MessageId)>);
+pub(super) struct Saved(VecDeque<(Ticket, SocketAddr, MessageId, Option<u64>)>);
+
+/// One datagram.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Due {
+    pub(super) addr: SocketAddr,
+    pub(super) messages: Vec<MessageId>,
+    /// The stamp of the first request that it answers: the one that waited longest (RFC 7323,
+    /// section 4.2).
+    pub(super) echo_ms: Option<u64>,
+}
 
 impl Saved {
     /// The commit is no earlier than any before. If too much waits already, nobody will hear of it:
     /// a sender repeats what is not acknowledged.
-    pub(super) fn add(&mut self, commit: Ticket, addr: SocketAddr, id: MessageId) {
+    pub(super) fn add(
+        &mut self,
+        commit: Ticket,
+        addr: SocketAddr,
+        id: MessageId,
+        stamp: Option<u64>,
+    ) {
         if self.len() < WAITING_OUTPUTS_MAX {
-            self.0.push_back((commit, addr, id));
+            self.0.push_back((commit, addr, id, stamp));
         }
     }
 
@@ -26,27 +42,32 @@ impl Saved {
 
     /// Takes out what is durable, datagram by datagram: whoever waits for several streams hears of
     /// them together, and of each once.
-    pub(super) fn take(
-        &mut self,
-        is_durable: impl Fn(Ticket) -> bool,
-    ) -> Vec<(SocketAddr, Vec<MessageId>)> {
-        let durable = self.0.partition_point(|(commit, _, _)| is_durable(*commit));
-        let mut durable: Vec<(SocketAddr, MessageId)> =
-            self.0.drain(..durable).map(|(_, addr, id)| (addr, id)).collect();
+    pub(super) fn take(&mut self, is_durable: impl Fn(Ticket) -> bool) -> Vec<Due> {
+        let durable = self.0.partition_point(|(commit, ..)| is_durable(*commit));
+        let mut durable: Vec<(SocketAddr, MessageId, Option<u64>)> =
+            self.0.drain(..durable).map(|(_, addr, id, stamp)| (addr, id, stamp)).collect();
         durable.sort_unstable();
-        let mut datagrams: Vec<(SocketAddr, Vec<MessageId>)> = Vec::new();
-        for (addr, id) in durable {
-            match datagrams.last_mut().filter(|(to, _)| *to == addr) {
-                Some((_, messages)) if messages.last().is_some_and(|l| l.stream == id.stream) => {
-                    messages.pop();
-                    messages.push(id);
+        let mut datagrams: Vec<Due> = Vec::new();
+        for (addr, id, stamp) in durable {
+            match datagrams.last_mut().filter(|due| due.addr == addr) {
+                Some(due) if due.messages.last().is_some_and(|last| last.stream == id.stream) => {
+                    due.messages.pop();
+                    due.messages.push(id);
+                    due.echo_ms = earlier(due.echo_ms, stamp);
                 }
-                Some((_, messages)) if messages.len() < SAVED_AT_ONCE => messages.push(id),
-                _ => datagrams.push((addr, vec![id])),
+                Some(due) if due.messages.len() < SAVED_AT_ONCE => {
+                    due.messages.push(id);
+                    due.echo_ms = earlier(due.echo_ms, stamp);
+                }
+                _ => datagrams.push(Due { addr, messages: vec![id], echo_ms: stamp }),
             }
         }
         datagrams
     }
+}
+
+fn earlier(one: Option<u64>, other: Option<u64>) -> Option<u64> {
+    one.into_iter().chain(other).min()
 }
 
 #[cfg(test)]
@@ -61,6 +82,10 @@ mod tests {
 
     fn addr(host: u8) -> SocketAddr {
         ([192, 0, 2, host], 9_000).into()
+    }
+
+    fn due(host: u8, messages: Vec<MessageId>, echo_ms: u64) -> Due {
+        Due { addr: addr(host), messages, echo_ms: Some(echo_ms) }
     }
 
     /// The tickets of two commits, the first of which has ended.
@@ -82,16 +107,16 @@ mod tests {
             (ended, 1, id(7, 2)),
             (other, 1, id(7, 3)),
         ] {
-            saved.add(commit, addr(host), id);
+            saved.add(commit, addr(host), id, Some(id.seq));
         }
         let datagrams = saved.take(|commit| commit == ended);
         assert_eq!(
             datagrams,
-            [(addr(1), vec![id(7, 2), id(8, 3)]), (addr(2), vec![id(7, 1)])],
+            [due(1, vec![id(7, 2), id(8, 3)], 1), due(2, vec![id(7, 1)], 1)],
             "whatever is durable, and nothing else"
         );
         assert_eq!(saved.len(), 1);
-        assert_eq!(saved.take(|_| true), [(addr(1), vec![id(7, 3)])]);
+        assert_eq!(saved.take(|_| true), [due(1, vec![id(7, 3)], 3)]);
     }
 
     #[test]
@@ -99,9 +124,9 @@ mod tests {
         let (ended, _) = tickets();
         let mut saved = Saved::default();
         let streams = 2 * SAVED_AT_ONCE + 1;
-        (0..streams as u64).for_each(|stream| saved.add(ended, addr(1), id(stream, 1)));
+        (0..streams as u64).for_each(|stream| saved.add(ended, addr(1), id(stream, 1), None));
         let datagrams = saved.take(|_| true);
-        let counts: Vec<usize> = datagrams.iter().map(|(_, messages)| messages.len()).collect();
+        let counts: Vec<usize> = datagrams.iter().map(|due| due.messages.len()).collect();
         assert_eq!(counts, [SAVED_AT_ONCE, SAVED_AT_ONCE, 1]);
     }
 
@@ -109,7 +134,8 @@ mod tests {
     fn what_waits_is_bounded() {
         let (ended, _) = tickets();
         let mut saved = Saved::default();
-        (0..=WAITING_OUTPUTS_MAX as u64).for_each(|seq| saved.add(ended, addr(1), id(1, seq)));
+        (0..=WAITING_OUTPUTS_MAX as u64)
+            .for_each(|seq| saved.add(ended, addr(1), id(1, seq), None));
         assert_eq!(saved.len(), WAITING_OUTPUTS_MAX);
     }
 }

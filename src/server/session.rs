@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::Account;
 use crate::original::{Owed, Repeats};
-use crate::protocol::{MessageId, Name, Nonce, SessionId, StreamId, StreamKey};
+use crate::protocol::{MessageId, Name, Nonce, SessionId, StreamId, StreamKey, Trip};
+use crate::retransmission::{RoundTrip, Tries};
 use crate::time::{Now, Time};
 
 /// A client that is here.
@@ -21,12 +23,16 @@ pub(super) struct Session {
     pub(super) table_at: u64,
     pub(super) table_sent: u64,
     pub(super) table_attempts: u32,
+    /// When what is on its way of it was sent first.
+    pub(super) table_first_at: Time,
     pub(super) probe: Option<Probe>,
     /// Stored messages on their way to it.
-    pub(super) flight: BTreeMap<(Name, MessageId), Flight>,
-    /// How often it was told how far a stream of its own was shown, of those of which it is told
-    /// now.
-    pub(super) tells: BTreeMap<StreamId, u32>,
+    pub(super) flight: BTreeMap<(Name, MessageId), Tries>,
+    /// The streams of its own of which it is told now how far they were shown.
+    pub(super) tells: BTreeMap<StreamId, Tell>,
+    /// The round trip to it, and the same with its commits.
+    network: RoundTrip,
+    disk: RoundTrip,
     /// What else there is to know if it speaks the original's dialect.
     pub(super) guest: Option<Guest>,
 }
@@ -41,10 +47,29 @@ impl Session {
             table_at: 0,
             table_sent: 0,
             table_attempts: 0,
+            table_first_at: Time::ZERO,
             probe: None,
             flight: BTreeMap::new(),
             tells: BTreeMap::new(),
+            network: RoundTrip::default(),
+            disk: RoundTrip::default(),
             guest: None,
+        }
+    }
+
+    /// Its answer took so long.
+    pub(super) fn measured(&mut self, trip: Trip, took: Duration) {
+        match trip {
+            Trip::Network => self.network.sample(took),
+            Trip::Disk => self.disk.sample(took),
+        }
+    }
+
+    /// How long its answer is waited for before it is sent the same again.
+    pub(super) fn timeout(&self, trip: Trip) -> Duration {
+        match trip {
+            Trip::Network => self.network.timeout(self.disk),
+            Trip::Disk => self.disk.timeout(self.network),
         }
     }
 
@@ -94,11 +119,11 @@ impl Probe {
     }
 }
 
-/// A stored message on its way to its reader.
+/// The word on its way to a sender that a stream was shown up to a place, or expired.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Flight {
-    pub(super) attempts: u32,
-    pub(super) next_at: Time,
+pub(super) struct Tell {
+    pub(super) upto: u64,
+    pub(super) tries: Tries,
 }
 
 /// What the server knows of a guest beyond its session.

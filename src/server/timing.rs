@@ -33,8 +33,8 @@ pub const EXPIRY_LOOK_MAX: Duration = Duration::from_secs(600);
 /// The shortest such time, however short messages are kept.
 pub const EXPIRY_LOOK_MIN: Duration = Duration::from_secs(1);
 
-/// Before what is not acknowledged is sent again; doubled each time up to [`RESEND_MAX`].
-pub const RESEND_MIN: Duration = Duration::from_millis(500);
+/// Between two transmissions of a message to a client of the original's dialect.
+pub const GUEST_RETRY: Duration = Duration::from_millis(500);
 
 /// The longest pause before what is not acknowledged is sent again.
 pub const RESEND_MAX: Duration = Duration::from_secs(2);
@@ -42,9 +42,3 @@ pub const RESEND_MAX: Duration = Duration::from_secs(2);
 /// How long a cookie is good for, at least; at most twice that. Long enough for a slow path,
 /// short enough that a collected cookie is soon worthless.
 pub const COOKIE_LIFE: Duration = Duration::from_secs(30);
-
-/// The pause after the `attempts`-th transmission.
-pub(super) fn backoff(attempts: u32) -> Duration {
-    let doublings = attempts.saturating_sub(1).min(8);
-    (RESEND_MIN * 2_u32.pow(doublings)).min(RESEND_MAX)
-}

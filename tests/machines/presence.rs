@@ -179,7 +179,7 @@ fn an_outcome_that_comes_during_the_sign_off_is_told_as_it_is() {
         }
         world.rule(move |_, sight| match sight.identity.kind {
             _ if sight.is(way, outcome, "alice") => Verdict::Delay(Duration::from_millis(200)),
-            Kind::Deregistered => Verdict::Delay(Duration::from_millis(400)),
+            Kind::Deregistered | Kind::Unknown => Verdict::Delay(Duration::from_millis(400)),
             _ => Verdict::Pass,
         });
         world.types("alice", "send bob hello");
@@ -234,7 +234,7 @@ fn a_registration_granted_after_the_user_left_leaves_no_ghost() {
     });
     world.log.clear();
     world.run(Duration::from_millis(4_500));
-    assert_eq!(world.sent("server", Kind::Registered, "alice"), 1);
+    assert!(world.sent("server", Kind::Registered, "alice") >= 1);
     world.types("alice", "dereg alice");
     world.run(seconds(3));
     assert_eq!(world.snapshot().clients, ["alice: offline"]);

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use udpchat::client;
-use udpchat::client::timing::{BACKOFF_MAX, DIRECT_ATTEMPTS};
+use udpchat::client::timing::{BACKOFF_MAX, DIRECT_PATIENCE, DIRECT_PATIENCE_MAX};
 use udpchat::protocol::PacketKind;
 use udpchat::protocol::limits::DATAGRAM_MAX;
+use udpchat::retransmission::attempts_within;
 
 use super::{Checker, Evidence, Violation, When};
 use crate::label::{HostName, Label};
+use crate::ledger::Ledger;
 use crate::log::{Entry, What};
 
 pub(super) const CHECKER: Checker = Checker {
@@ -24,23 +26,35 @@ pub(super) const CHECKER: Checker = Checker {
 const SLACK: Duration = Duration::from_secs(1);
 
 fn check(evidence: Evidence<'_>) -> Vec<Violation> {
-    let mut bounds = Bounds::default();
+    let mut bounds = Bounds::new(evidence.ledger);
     for entry in &evidence.log.entries {
         bounds.note(entry);
     }
     bounds.violations
 }
 
-#[derive(Default)]
 struct Bounds<'a> {
-    /// How often each message was sent directly by the program that runs now.
-    direct: BTreeMap<&'a Label, u32>,
+    ledger: &'a Ledger,
+    /// How often each message was sent directly by the program that runs now, and when first.
+    direct: BTreeMap<&'a Label, (u32, Duration)>,
+    /// When anything from the second host came to the first last.
+    heard: BTreeMap<(&'a HostName, &'a HostName), Duration>,
     /// Since when a client that wants to sign in has sent nothing to the server.
     silent: BTreeMap<&'a HostName, Duration>,
     violations: Vec<Violation>,
 }
 
 impl<'a> Bounds<'a> {
+    const fn new(ledger: &'a Ledger) -> Self {
+        Self {
+            ledger,
+            direct: BTreeMap::new(),
+            heard: BTreeMap::new(),
+            silent: BTreeMap::new(),
+            violations: Vec::new(),
+        }
+    }
+
     fn note(&mut self, entry: &'a Entry) {
         if let What::Sent { key, bytes, .. } = &entry.what
             && *bytes > DATAGRAM_MAX
@@ -58,6 +72,9 @@ impl<'a> Bounds<'a> {
                 if let Some(label) = &key.message {
                     self.sent_directly(entry.at, label);
                 }
+            }
+            What::Arrived { from, .. } => {
+                self.heard.insert((&entry.host, from), entry.at);
             }
             What::Sent { key, .. } if key.packet == PacketKind::Hello => {
                 let before = self.silent.insert(&entry.host, entry.at);
@@ -81,9 +98,18 @@ impl<'a> Bounds<'a> {
     }
 
     fn sent_directly(&mut self, at: Duration, label: &'a Label) {
-        let times = self.direct.entry(label).or_default();
+        let (times, first) = self.direct.entry(label).or_insert((0, at));
         *times += 1;
-        if *times == DIRECT_ATTEMPTS + 1 {
+        let Some(message) = self.ledger.messages.get(label) else { return };
+        // What came while the first one waited for a commit counts as well.
+        let since = message.accepted.unwrap_or(*first).min(*first);
+        let heard = self
+            .heard
+            .iter()
+            .find(|((host, from), _)| **host == label.host && ***from == *message.to.as_str());
+        let is_silent = heard.is_none_or(|(_, heard)| *heard < since);
+        let patience = if is_silent { DIRECT_PATIENCE } else { DIRECT_PATIENCE_MAX };
+        if *times == attempts_within(patience) + 1 {
             let what = format!("{label} is sent directly for the {times}th time");
             self.violate(at, what);
         }

@@ -109,6 +109,7 @@ pub const CASES: &[Case] = &[
     case(Bug::SignsInOnce, DROP_3, 20),
     case(Bug::WrapsAround, PAIR, 40),
     case(Bug::BackoffUnbounded, OUTAGE, 40),
+    case(Bug::NoBackoff, CUT, 20),
     case(Bug::BaseTooHigh, DROP_3, 20),
     case(Bug::NoChecksum, CORRUPT, 20),
     case(Bug::CommitsUnsynced, DISK_FAULTS, 20),
