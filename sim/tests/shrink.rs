@@ -34,7 +34,8 @@ fn planted_bugs_are_found_and_their_schedules_made_small() {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("kept");
         // Makes sure itself that no step can be left out.
         let kept = keep(&found, 1, &folder, &run).unwrap();
-        assert!(kept.faults <= 3, "{name}: {} of {} are left", kept.faults, found.faults_before);
+        // Not fewer than it takes to hit the moment between two commits.
+        assert!(kept.faults <= 5, "{name}: {} of {} are left", kept.faults, found.faults_before);
         let text = std::fs::read_to_string(&kept.path).unwrap();
         let again = Scenario::parse(&text).unwrap().plan();
         let violations = check(&again, &run(&again));

@@ -114,7 +114,7 @@ pub const CASES: &[Case] = &[
     case(Bug::NoChecksum, CORRUPT, 20),
     case(Bug::CommitsUnsynced, DISK_FAULTS, 20),
     case(Bug::AcksBeforeCommit, DISK, 40),
-    case(Bug::SavesHeld, DROP_3, 20),
+    case(Bug::SavesHeld, DROP_3, 60),
     case(Bug::ClearsMailboxEarly, DROP_3, 20),
     case(Bug::ForgetsHandOver, CRASH, 20),
     case(Bug::RegistrationWipesMail, DROP_3, 20),
@@ -128,7 +128,7 @@ pub const CASES: &[Case] = &[
     case(Bug::AsksTwice, DROP_3, 20),
     case(Bug::KeepsLeavers, DROP_3, 20),
     case(Bug::ReceiptAtHandOver, DROP_3, 20),
-    case(Bug::StaleMembers, DROP_3, 40),
+    case(Bug::StaleMembers, DROP_3, 80),
     case(Bug::CastsAgain, CRASH, 40),
 ];
 
