@@ -73,7 +73,7 @@ where
             machine.handle_timeout(now);
         }
         while let Some(transmit) = machine.poll_at_once() {
-            transport.send(&transmit).await;
+            transport.send(&transmit);
         }
         let mut left = match row {
             0 => OUTPUTS_AT_A_TIME,
@@ -85,7 +85,7 @@ where
         {
             left -= 1;
             match output {
-                Output::Transmit(transmit) => transport.send(&transmit).await,
+                Output::Transmit(transmit) => transport.send(&transmit),
                 Output::Event(event) => on_event(now, event, &machine)?,
                 Output::Commit(changes) => store.commit(changes),
             }
@@ -225,7 +225,7 @@ mod tests {
             Ok(Received { socket: Socket::Main, length: 0, from })
         }
 
-        async fn send(&self, transmit: &Transmit) {
+        fn send(&self, transmit: &Transmit) {
             self.sent.borrow_mut().push(transmit.identity.kind);
         }
     }

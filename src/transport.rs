@@ -20,8 +20,8 @@ pub trait Transport {
     /// Only for a transport that will never deliver again.
     fn receive(&self, buffer: &mut [u8]) -> impl Future<Output = io::Result<Received>>;
 
-    /// Sends a datagram, or loses it: whoever sends learns of neither.
-    fn send(&self, transmit: &Transmit) -> impl Future<Output = ()>;
+    /// Sends a datagram at once, or loses it: whoever sends learns of neither, and waits for nobody.
+    fn send(&self, transmit: &Transmit);
 }
 
 /// A datagram has arrived.
@@ -118,10 +118,10 @@ impl Transport for UdpTransport {
         }
     }
 
-    async fn send(&self, transmit: &Transmit) {
+    fn send(&self, transmit: &Transmit) {
         let Bound { socket, local } = self.bound(transmit.socket);
-        // Unreachable, refused, too long: all of it is loss, which the protocol is made for.
-        let _ = socket.send_to(&transmit.bytes, for_family(transmit.to, *local)).await;
+        // Unreachable, refused, too long, no room: all of it is loss, which the protocol is made for.
+        let _ = socket.try_send_to(&transmit.bytes, for_family(transmit.to, *local));
     }
 }
 

@@ -178,13 +178,13 @@ impl Transport for Plug {
         Ok(self.card.receive(&self.ports, buffer).await)
     }
 
-    async fn send(&self, transmit: &Transmit) {
-        self.send_after(Duration::ZERO, transmit).await;
+    fn send(&self, transmit: &Transmit) {
+        self.send_after(Duration::ZERO, transmit);
     }
 }
 
 impl Carrier for Plug {
-    async fn send_after(&self, delay: Duration, transmit: &Transmit) {
+    fn send_after(&self, delay: Duration, transmit: &Transmit) {
         let port = self.ports.iter().find(|(socket, _)| *socket == transmit.socket);
         if let Some((_, port)) = port.or_else(|| self.ports.first()) {
             self.card.send(*port, delay, transmit);
