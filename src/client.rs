@@ -353,7 +353,13 @@ impl<P: Plant> Client<P> {
         }
         let identity = Identity { kind: packet.kind(), message: packet.message(), attempt };
         let bytes = envelope::encode(packet, body);
-        self.journal.transmit_durably(Transmit { socket: Socket::Main, to, bytes, identity });
+        self.journal.transmit_durably(Transmit {
+            socket: Socket::Main,
+            source: None,
+            to,
+            bytes,
+            identity,
+        });
     }
 }
 

@@ -247,7 +247,8 @@ mod tests {
         for delay in [20, 0, 10] {
             let identity = Identity { kind: PacketKind::Ping, message: None, attempt: 1 };
             let to = "127.0.0.1:1".parse().unwrap();
-            let transmit = Transmit { socket: Socket::Main, to, bytes: vec![delay], identity };
+            let transmit =
+                Transmit { socket: Socket::Main, source: None, to, bytes: vec![delay], identity };
             faulty.send(&transmit);
         }
         let mut buffer = [0; 8];

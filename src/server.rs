@@ -300,7 +300,13 @@ const fn changes_nothing(packet: &Packet) -> bool {
 
 fn transmit(to: SocketAddr, packet: &Packet, body: &[u8], attempt: u32) -> Transmit {
     let identity = Identity { kind: packet.kind(), message: packet.message(), attempt };
-    Transmit { socket: Socket::Main, to, bytes: envelope::encode(packet, body), identity }
+    Transmit {
+        socket: Socket::Main,
+        source: None,
+        to,
+        bytes: envelope::encode(packet, body),
+        identity,
+    }
 }
 
 impl<P: Plant> Machine for Server<P> {
@@ -309,7 +315,7 @@ impl<P: Plant> Machine for Server<P> {
     type Change = Change;
 
     fn handle_datagram(&mut self, now: Now, datagram: Datagram<'_>) {
-        let Datagram { socket, from, bytes } = datagram;
+        let Datagram { socket, from, bytes, .. } = datagram;
         self.counters.datagrams_in += 1;
         if self.stopped {
             self.counters.dropped.busy += 1;

@@ -29,6 +29,8 @@ pub trait Transport {
 pub struct Received {
     /// On which socket.
     pub socket: Socket,
+    /// At which address of this machine, if the system says so.
+    pub local: Option<IpAddr>,
     /// How many bytes of the buffer it fills.
     pub length: usize,
     /// Where it claims to come from.
@@ -113,7 +115,7 @@ impl Transport for UdpTransport {
             if let Ok((length, from)) = self.bound(socket).socket.try_recv_from(buffer)
                 && !self.is_own(canonical(from))
             {
-                return Ok(Received { socket, length, from: canonical(from) });
+                return Ok(Received { socket, local: None, length, from: canonical(from) });
             }
         }
     }

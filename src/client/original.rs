@@ -144,7 +144,13 @@ impl<P: Plant> Client<P> {
 
     fn transmit_original(&mut self, to: SocketAddr, packet: &Packet, attempt: u32, bytes: Vec<u8>) {
         let identity = Identity { kind: packet.kind(), message: packet.message(), attempt };
-        self.journal.transmit_durably(Transmit { socket: Socket::Main, to, bytes, identity });
+        self.journal.transmit_durably(Transmit {
+            socket: Socket::Main,
+            source: None,
+            to,
+            bytes,
+            identity,
+        });
     }
 
     fn peer(&mut self, addr: SocketAddr) -> &mut OriginalPeer {

@@ -131,7 +131,7 @@ impl<P: Plant> Server<P> {
 
     fn send_to_guest(&mut self, socket: Socket, to: SocketAddr, kind: PacketKind, bytes: Vec<u8>) {
         let identity = Identity { kind, message: None, attempt: 1 };
-        self.journal.transmit_durably(Transmit { socket, to, bytes, identity });
+        self.journal.transmit_durably(Transmit { socket, source: None, to, bytes, identity });
     }
 
     fn tell_guest(&mut self, to: SocketAddr, kind: PacketKind, text: &str) {
@@ -447,7 +447,7 @@ impl<P: Plant> Server<P> {
             guest.letter = None;
             return self.shown(now, name, &key, id.seq);
         };
-        self.journal.transmit(Transmit { socket, to: addr, bytes, identity });
+        self.journal.transmit(Transmit { socket, source: None, to: addr, bytes, identity });
     }
 
     /// The guests that an earlier life of this server knew: they will not register again.

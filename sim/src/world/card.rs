@@ -79,7 +79,7 @@ impl Card {
                 if let (true, Some((socket, _))) = (reaches, socket) {
                     let length = held.bytes.len().min(buffer.len());
                     buffer[..length].copy_from_slice(&held.bytes[..length]);
-                    return Received { socket: *socket, length, from: held.from };
+                    return Received { socket: *socket, local: None, length, from: held.from };
                 }
             }
             tokio::select! {
