@@ -32,11 +32,10 @@ use out::Out;
 /// It could not begin, or not go on. [`io::ErrorKind::BrokenPipe`]: nobody reads what it prints.
 pub(crate) fn run(options: &ServerOptions) -> anyhow::Result<()> {
     runtime()?.block_on(async {
-        let mut transport = bind(options.bind, options.port).await?;
+        let mut transport = bind(options.bind, options.port)?;
         if options.original {
             transport = transport
                 .with_second(options.bind)
-                .await
                 .context("cannot open a second port for answers to the original's clients")?;
         }
         let (sender, mut commands) = mpsc::channel(COMMANDS_AHEAD);
