@@ -33,7 +33,7 @@ pub use snapshot::Snapshot;
 use crate::holding::Holding;
 use crate::journal::{CommitTurn, Journal, Ticket};
 use crate::load::{Gauge, Load};
-use crate::machine::{Datagram, Entropy, Identity, Machine, Output, Socket, Transmit};
+use crate::machine::{Datagram, Entropy, Identity, Machine, Output, Path, Socket, Transmit};
 use crate::plant::{Bug, Plant, Sound};
 use crate::protocol::{
     MessageId, Name, Packet, SessionId, StreamId, StreamKey, TableId, envelope, hello,
@@ -196,10 +196,10 @@ impl<P: Plant> Server<P> {
         ])
     }
 
-    fn handle_packet(&mut self, now: Now, from: SocketAddr, packet: Packet, body: &[u8]) {
+    fn handle_packet(&mut self, now: Now, from: Path, packet: Packet, body: &[u8]) {
         match packet {
             Packet::Register { name, token, registration, cookie }
-                if self.cookies.is_good(now.time, from, cookie) =>
+                if self.cookies.is_good(now.time, from.remote, cookie) =>
             {
                 let account = Account { token, registration, original: None };
                 self.register(now, from, name, account);
@@ -267,13 +267,21 @@ impl<P: Plant> Server<P> {
     }
 
     /// Sends a packet without a body.
-    fn send(&mut self, to: SocketAddr, packet: &Packet, attempt: u32) {
+    fn send(&mut self, to: Path, packet: &Packet, attempt: u32) {
+        let to = self.leaving_from(to);
         self.journal.transmit(transmit(to, packet, b"", attempt));
     }
 
     /// Sends a packet once everything recorded so far is durable.
-    fn send_durably(&mut self, to: SocketAddr, packet: &Packet, attempt: u32) {
+    fn send_durably(&mut self, to: Path, packet: &Packet, attempt: u32) {
+        let to = self.leaving_from(to);
         self.journal.transmit_durably(transmit(to, packet, b"", attempt));
+    }
+
+    /// What [`Bug::AnswersFromAnywhere`] does.
+    fn leaving_from(&self, to: Path) -> Path {
+        let anywhere = to.local.is_some() && self.plant.has(Bug::AnswersFromAnywhere);
+        if anywhere { to.remote.into() } else { to }
     }
 
     /// Changes the durable state.
@@ -298,15 +306,10 @@ const fn changes_nothing(packet: &Packet) -> bool {
     matches!(packet, Packet::Ping { .. } | Packet::Alive { .. } | Packet::TableAck { .. })
 }
 
-fn transmit(to: SocketAddr, packet: &Packet, body: &[u8], attempt: u32) -> Transmit {
+fn transmit(to: Path, packet: &Packet, body: &[u8], attempt: u32) -> Transmit {
     let identity = Identity { kind: packet.kind(), message: packet.message(), attempt };
-    Transmit {
-        socket: Socket::Main,
-        source: None,
-        to,
-        bytes: envelope::encode(packet, body),
-        identity,
-    }
+    let bytes = envelope::encode(packet, body);
+    Transmit { socket: Socket::Main, source: to.local, to: to.remote, bytes, identity }
 }
 
 impl<P: Plant> Machine for Server<P> {
@@ -315,7 +318,7 @@ impl<P: Plant> Machine for Server<P> {
     type Change = Change;
 
     fn handle_datagram(&mut self, now: Now, datagram: Datagram<'_>) {
-        let Datagram { socket, from, bytes, .. } = datagram;
+        let (from, Datagram { socket, bytes, .. }) = (datagram.path(), datagram);
         self.counters.datagrams_in += 1;
         if self.stopped {
             self.counters.dropped.busy += 1;
@@ -323,7 +326,7 @@ impl<P: Plant> Machine for Server<P> {
         }
         let is_full = self.journal.is_full();
         if let Some(nonce) = hello::decode(bytes) {
-            let cookie = self.cookies.bake(now.time, from);
+            let cookie = self.cookies.bake(now.time, from.remote);
             self.send(from, &Packet::Challenge { nonce, cookie }, 1);
         } else if bytes.first() == Some(&crate::original::MARK) {
             if is_full {

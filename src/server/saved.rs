@@ -1,22 +1,22 @@
 //! What is stored and is to be acknowledged once that is durable.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 
 use crate::journal::Ticket;
+use crate::machine::Path;
 use crate::protocol::MessageId;
 use crate::protocol::limits::{SAVED_AT_ONCE, WAITING_OUTPUTS_MAX};
 
 /// How far streams are stored, with the commit that makes it durable and who wants to know.
 #[derive(Debug, Default)]
-pub(super) struct Saved(VecDeque<(Ticket, SocketAddr, MessageId)>);
+pub(super) struct Saved(VecDeque<(Ticket, Path, MessageId)>);
 
 impl Saved {
     /// The commit is no earlier than any before. If too much waits already, nobody will hear of it:
     /// a sender repeats what is not acknowledged.
-    pub(super) fn add(&mut self, commit: Ticket, addr: SocketAddr, id: MessageId) {
+    pub(super) fn add(&mut self, commit: Ticket, to: Path, id: MessageId) {
         if self.len() < WAITING_OUTPUTS_MAX {
-            self.0.push_back((commit, addr, id));
+            self.0.push_back((commit, to, id));
         }
     }
 
@@ -29,20 +29,20 @@ impl Saved {
     pub(super) fn take(
         &mut self,
         is_durable: impl Fn(Ticket) -> bool,
-    ) -> Vec<(SocketAddr, Vec<MessageId>)> {
+    ) -> Vec<(Path, Vec<MessageId>)> {
         let durable = self.0.partition_point(|(commit, _, _)| is_durable(*commit));
-        let mut durable: Vec<(SocketAddr, MessageId)> =
-            self.0.drain(..durable).map(|(_, addr, id)| (addr, id)).collect();
+        let mut durable: Vec<(Path, MessageId)> =
+            self.0.drain(..durable).map(|(_, to, id)| (to, id)).collect();
         durable.sort_unstable();
-        let mut datagrams: Vec<(SocketAddr, Vec<MessageId>)> = Vec::new();
-        for (addr, id) in durable {
-            match datagrams.last_mut().filter(|(to, _)| *to == addr) {
+        let mut datagrams: Vec<(Path, Vec<MessageId>)> = Vec::new();
+        for (path, id) in durable {
+            match datagrams.last_mut().filter(|(to, _)| *to == path) {
                 Some((_, messages)) if messages.last().is_some_and(|l| l.stream == id.stream) => {
                     messages.pop();
                     messages.push(id);
                 }
                 Some((_, messages)) if messages.len() < SAVED_AT_ONCE => messages.push(id),
-                _ => datagrams.push((addr, vec![id])),
+                _ => datagrams.push((path, vec![id])),
             }
         }
         datagrams
@@ -59,8 +59,8 @@ mod tests {
         MessageId { stream: StreamId(stream), seq }
     }
 
-    fn addr(host: u8) -> SocketAddr {
-        ([192, 0, 2, host], 9_000).into()
+    fn addr(host: u8) -> Path {
+        std::net::SocketAddr::from(([192, 0, 2, host], 9_000)).into()
     }
 
     /// The tickets of two commits, the first of which has ended.

@@ -1,9 +1,9 @@
 //! What the server knows of a client that is here. Nothing of it outlives a restart.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 
 use super::Account;
+use crate::machine::Path;
 use crate::original::{Owed, Repeats};
 use crate::protocol::{MessageId, Name, Nonce, SessionId, StreamId, StreamKey};
 use crate::time::{Now, Time};
@@ -12,7 +12,8 @@ use crate::time::{Now, Time};
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) id: SessionId,
-    pub(super) addr: SocketAddr,
+    /// Where it is, and at which address of this machine it last asked.
+    pub(super) path: Path,
     /// It has shown that it knows its session: now it may be sent more than it sends.
     pub(super) confirmed: bool,
     /// When it was last heard of.
@@ -32,10 +33,10 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(id: SessionId, addr: SocketAddr, now: Now) -> Self {
+    pub(super) fn new(id: SessionId, path: Path, now: Now) -> Self {
         Self {
             id,
-            addr,
+            path,
             confirmed: false,
             heard: now.time,
             table_at: 0,
@@ -81,7 +82,7 @@ pub(super) struct Probe {
 #[derive(Clone, Debug)]
 pub(super) struct Contender {
     pub(super) name: Name,
-    pub(super) addr: SocketAddr,
+    pub(super) path: Path,
     pub(super) account: Account,
 }
 
