@@ -62,7 +62,10 @@ pub(crate) fn run(options: &ServerOptions) -> anyhow::Result<()> {
             clock: &clock,
             commands: &mut commands,
         };
-        let on_event = |now: Now, event: Event, _: &Server| {
+        let on_event = |now: Now, mut event: Event, _: &Server| {
+            if let Event::Stats(stats) = &mut event {
+                stats.counters.datagrams_lost = transport.lost();
+            }
             tell(&out, &screen, now.wall, |screen| screen.event(now.wall, &event));
             Ok(())
         };
