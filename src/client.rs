@@ -20,7 +20,7 @@ mod session;
 pub mod timing;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 pub use event::{Command, DetourReason, Event, GroupDone, Listing, Problem, UnsentReason};
 pub use groups::Wish;
@@ -30,7 +30,7 @@ pub use record::{Change, ClientRecord, Home, Outgoing, ShownStreams, Unsettled};
 use crate::holding::Holding;
 use crate::journal::{CommitTurn, Journal};
 use crate::load::{Gauge, Load};
-use crate::machine::{Datagram, Entropy, Identity, Machine, Output, Socket, Transmit};
+use crate::machine::{Datagram, Entropy, Identity, Machine, Output, Path, Socket, Transmit};
 use crate::plant::{Bug, Plant, Sound};
 use crate::protocol::envelope::{self, Stamps};
 use crate::protocol::limits::WAITING_COMMANDS_MAX;
@@ -70,6 +70,8 @@ pub struct Client<P = Sound> {
     entropy: Entropy,
     timers: Timers<Timer>,
     session: Session,
+    /// The address of this machine at which its server reaches it: peers look for it there.
+    reached_at: Option<IpAddr>,
     roster: Roster,
     /// What the user was shown of the table.
     listed: Option<Listing>,
@@ -143,6 +145,7 @@ impl<P: Plant> Client<P> {
             entropy,
             timers,
             session: Session::new(),
+            reached_at: None,
             roster: Roster::default(),
             listed: None,
             lanes: BTreeMap::new(),
@@ -275,22 +278,33 @@ impl<P: Plant> Client<P> {
         }
     }
 
+    /// Whether a packet is for nobody but this client, as nobody but its server knows.
+    fn is_of_own_session(&self, packet: &Packet) -> bool {
+        match packet {
+            Packet::Pong { session } | Packet::Table { session, .. } => {
+                self.session.id() == Some(*session)
+            }
+            _ => false,
+        }
+    }
+
     fn drain_loopback(&mut self, now: Now) {
         while let Some(packet) = self.loopback.pop_front() {
             self.handle_server_packet(now, packet, b"");
         }
     }
 
-    fn handle_peer_packet(&mut self, now: Now, from: SocketAddr, packet: Packet, body: &[u8]) {
+    fn handle_peer_packet(&mut self, now: Now, path: Path, packet: Packet, body: &[u8]) {
+        let from = path.remote;
         match packet {
             Packet::Message { from: name, to, stream, seq, base, group }
                 if to == self.config.name =>
             {
                 let id = MessageId { stream, seq };
-                self.message_from_peer(from, &name, id, base, (body, group));
+                self.message_from_peer(path, &name, id, base, (body, group));
             }
             Packet::Ack { stream, seq } => self.acknowledged(now, from, MessageId { stream, seq }),
-            Packet::Knock { nonce } => self.knocked(from, nonce),
+            Packet::Knock { nonce } => self.knocked(path, nonce),
             Packet::KnockAnswer { nonce } => self.knock_answered(now, from, nonce),
             // Not from a peer, or for whoever was here before.
             _ => {}
@@ -363,12 +377,17 @@ impl<P: Plant> Client<P> {
         self.send(self.config.server, packet, body, attempt);
     }
 
-    fn send(&mut self, to: SocketAddr, packet: &Packet, body: &[u8], attempt: u32) {
+    /// To its server a client speaks from whatever address the system chooses, and is answered
+    /// there. To peers it speaks from there as well, unless they asked at another one.
+    fn send(&mut self, to: impl Into<Path>, packet: &Packet, body: &[u8], attempt: u32) {
+        let Path { remote: to, local } = to.into();
         if to == self.config.server && self.server_is_original() {
             return self.ask_original_server(packet, body, attempt);
         }
+        let source = local.or(self.reached_at).filter(|_| to != self.config.server);
         if self.roster.at(to).is_some_and(|entry| entry.original) {
-            return self.send_to_original_peer(to, packet, body, attempt);
+            let path = Path { remote: to, local: source };
+            return self.send_to_original_peer(path, packet, body, attempt);
         }
         let kind = packet.kind();
         let identity = Identity { kind, message: packet.message(), attempt };
@@ -380,7 +399,13 @@ impl<P: Plant> Client<P> {
                 .map(|(_, sent)| sent),
         };
         let bytes = envelope::encode_stamped(packet, stamps, body);
-        self.journal.transmit_durably(Transmit { socket: Socket::Main, to, bytes, identity });
+        self.journal.transmit_durably(Transmit {
+            socket: Socket::Main,
+            source,
+            to,
+            bytes,
+            identity,
+        });
     }
 }
 
@@ -390,13 +415,16 @@ impl<P: Plant> Machine for Client<P> {
     type Change = Change;
 
     fn handle_datagram(&mut self, now: Now, datagram: Datagram<'_>) {
-        let Datagram { from, bytes, .. } = datagram;
+        let (path, Datagram { from, bytes, .. }) = (datagram.path(), datagram);
         self.now = now;
         if self.journal.is_full() {
             return; // As good as lost on the way: its sender has, and repeats, what matters.
         }
         if bytes.first() == Some(&crate::original::MARK) {
-            self.handle_original(now, from, bytes);
+            if from == self.config.server {
+                self.reached_at = path.local;
+            }
+            self.handle_original(now, path, bytes);
             return self.drain_loopback(now);
         }
         let decoded = match envelope::decode_stamped(bytes) {
@@ -410,9 +438,12 @@ impl<P: Plant> Machine for Client<P> {
         self.answers = stamps.sent_ms.map(|sent| (from, sent));
         self.measure(now, from, &packet, stamps);
         if from == self.config.server {
+            if self.is_of_own_session(&packet) {
+                self.reached_at = path.local;
+            }
             self.handle_server_packet(now, packet, body);
         } else {
-            self.handle_peer_packet(now, from, packet, body);
+            self.handle_peer_packet(now, path, packet, body);
         }
         self.answers = None;
     }

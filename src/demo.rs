@@ -59,9 +59,9 @@ pub(crate) fn run(options: &DemoOptions) -> anyhow::Result<bool> {
         let seed = options.seed.unwrap_or_else(|| u64::from(entropy().draw() as u16));
         let courses = Rc::new(RefCell::new(Courses::default()));
         let network = Network::new(seed, options.rates, &courses);
-        let server = open(&network, Host::Server, clock).await?;
-        let user = open(&network, Host::User, clock).await?;
-        let echo = open(&network, Host::Echo, clock).await?;
+        let server = open(&network, Host::Server, clock)?;
+        let user = open(&network, Host::User, clock)?;
+        let echo = open(&network, Host::Echo, clock)?;
         let (front, input) =
             front::open(wishes(options, mode)).context("cannot use the terminal")?;
         front.notice(&greeting(options, seed))?;
@@ -142,12 +142,8 @@ fn answer(commands: &Sender<Command>, event: &Event) {
 }
 
 /// A port of a host, which the network then knows.
-async fn open(
-    network: &Network,
-    host: Host,
-    clock: SystemClock,
-) -> anyhow::Result<(Wire, SocketAddr)> {
-    let transport = bind(Some(LOOPBACK), 0).await?;
+fn open(network: &Network, host: Host, clock: SystemClock) -> anyhow::Result<(Wire, SocketAddr)> {
+    let transport = bind(Some(LOOPBACK), 0)?;
     let addr = transport.local_addr();
     network.place(host, addr);
     Ok((Faulty::new(HoldBack::new(transport, clock), network.seen_from(host)), addr))

@@ -11,7 +11,7 @@ use crate::machine::{Datagram, Machine, Output};
 use crate::protocol::limits::RECEIVE_BUFFER;
 use crate::store::Store;
 use crate::time::Now;
-use crate::transport::Transport;
+use crate::transport::{Received, Transport};
 
 /// Outputs between two looks at the network: a datagram that arrives meanwhile waits for no more.
 const OUTPUTS_AT_A_TIME: usize = 3;
@@ -73,7 +73,7 @@ where
             machine.handle_timeout(now);
         }
         while let Some(transmit) = machine.poll_at_once() {
-            transport.send(&transmit).await;
+            transport.send(&transmit);
         }
         let mut left = match row {
             0 => OUTPUTS_AT_A_TIME,
@@ -85,7 +85,7 @@ where
         {
             left -= 1;
             match output {
-                Output::Transmit(transmit) => transport.send(&transmit).await,
+                Output::Transmit(transmit) => transport.send(&transmit),
                 Output::Event(event) => on_event(now, event, &machine)?,
                 Output::Commit(changes) => store.commit(changes),
             }
@@ -111,7 +111,8 @@ where
             received = transport.receive(&mut buffer) => {
                 let received = received?;
                 let bytes = &buffer[..received.length];
-                let datagram = Datagram { socket: received.socket, from: received.from, bytes };
+                let Received { socket, local, from, .. } = received;
+                let datagram = Datagram { socket, local, from, bytes };
                 machine.handle_datagram(clock.now(), datagram);
                 row = row_before % DATAGRAMS_IN_A_ROW + 1;
             }
@@ -154,7 +155,6 @@ mod tests {
     use crate::protocol::PacketKind;
     use crate::store::Committed;
     use crate::time::{Time, WallTime};
-    use crate::transport::Received;
 
     /// Has a lot to say, and answers every datagram before that.
     struct Talker {
@@ -165,7 +165,7 @@ mod tests {
     fn transmit(kind: PacketKind) -> Transmit {
         let identity = Identity { kind, message: None, attempt: 1 };
         let to = SocketAddr::from(([192, 0, 2, 1], 9_000));
-        Transmit { socket: Socket::Main, to, bytes: Vec::new(), identity }
+        Transmit { socket: Socket::Main, source: None, to, bytes: Vec::new(), identity }
     }
 
     impl Machine for Talker {
@@ -222,10 +222,10 @@ mod tests {
             }
             self.taken.set(self.taken.get() + 1);
             let from = SocketAddr::from(([192, 0, 2, 1], 9_000));
-            Ok(Received { socket: Socket::Main, length: 0, from })
+            Ok(Received { socket: Socket::Main, local: None, length: 0, from })
         }
 
-        async fn send(&self, transmit: &Transmit) {
+        fn send(&self, transmit: &Transmit) {
             self.sent.borrow_mut().push(transmit.identity.kind);
         }
     }

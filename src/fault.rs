@@ -85,7 +85,7 @@ impl<F: Fn(&Transmit) -> Fate> Policy for F {
 /// A transport that can hold a datagram back.
 pub trait Carrier: Transport {
     /// As [`Transport::send`], but `delay` later.
-    fn send_after(&self, delay: Duration, transmit: &Transmit) -> impl Future<Output = ()>;
+    fn send_after(&self, delay: Duration, transmit: &Transmit);
 }
 
 /// A transport with faults on the sending side.
@@ -107,11 +107,11 @@ impl<T: Carrier, P: Policy> Transport for Faulty<T, P> {
         self.carrier.receive(buffer).await
     }
 
-    async fn send(&self, transmit: &Transmit) {
+    fn send(&self, transmit: &Transmit) {
         let fate = self.policy.fate(transmit);
         for (delay, bytes) in fate.copies(&transmit.bytes) {
             let copy = Transmit { bytes: bytes.into_owned(), ..*transmit };
-            self.carrier.send_after(delay, &copy).await;
+            self.carrier.send_after(delay, &copy);
         }
     }
 }
@@ -152,7 +152,7 @@ impl<T: Transport, C: Clock> Transport for HoldBack<T, C> {
     async fn receive(&self, buffer: &mut [u8]) -> io::Result<Received> {
         loop {
             while let Some(transmit) = self.take_due() {
-                self.transport.send(&transmit).await;
+                self.transport.send(&transmit);
             }
             tokio::select! {
                 biased;
@@ -162,15 +162,15 @@ impl<T: Transport, C: Clock> Transport for HoldBack<T, C> {
         }
     }
 
-    async fn send(&self, transmit: &Transmit) {
-        self.transport.send(transmit).await;
+    fn send(&self, transmit: &Transmit) {
+        self.transport.send(transmit);
     }
 }
 
 impl<T: Transport, C: Clock> Carrier for HoldBack<T, C> {
-    async fn send_after(&self, delay: Duration, transmit: &Transmit) {
+    fn send_after(&self, delay: Duration, transmit: &Transmit) {
         if delay.is_zero() {
-            return self.transport.send(transmit).await;
+            return self.transport.send(transmit);
         }
         let due = self.clock.now().time + delay;
         let number = self.next.replace(self.next.get() + 1);
@@ -228,7 +228,7 @@ mod tests {
         async fn receive(&self, _buffer: &mut [u8]) -> io::Result<Received> {
             std::future::pending().await
         }
-        async fn send(&self, transmit: &Transmit) {
+        fn send(&self, transmit: &Transmit) {
             let at = self.clock.now().time.since_start().as_millis();
             self.sent.borrow_mut().push((at, transmit.bytes[0]));
         }
@@ -247,8 +247,9 @@ mod tests {
         for delay in [20, 0, 10] {
             let identity = Identity { kind: PacketKind::Ping, message: None, attempt: 1 };
             let to = "127.0.0.1:1".parse().unwrap();
-            let transmit = Transmit { socket: Socket::Main, to, bytes: vec![delay], identity };
-            faulty.send(&transmit).await;
+            let transmit =
+                Transmit { socket: Socket::Main, source: None, to, bytes: vec![delay], identity };
+            faulty.send(&transmit);
         }
         let mut buffer = [0; 8];
         let nothing = faulty.receive(&mut buffer);

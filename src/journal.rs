@@ -212,7 +212,7 @@ mod tests {
     fn pong() -> Transmit {
         let identity = Identity { kind: PacketKind::Pong, message: None, attempt: 1 };
         let to = ([192, 0, 2, 1], 9_000).into();
-        Transmit { socket: Socket::Main, to, bytes: Vec::new(), identity }
+        Transmit { socket: Socket::Main, source: None, to, bytes: Vec::new(), identity }
     }
 
     #[test]

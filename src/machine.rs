@@ -4,7 +4,7 @@
 //! time, and carries out what [`Machine::poll_output`] gives: all of it before it waits, and after
 //! each input at least what [`Machine::poll_at_once`] gives.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::protocol::{MessageId, PacketKind};
 use crate::store::Committed;
@@ -76,10 +76,36 @@ pub enum Socket {
 pub struct Datagram<'a> {
     /// On which socket.
     pub socket: Socket,
+    /// At which address of this machine, if the system says so: an answer leaves from there.
+    pub local: Option<IpAddr>,
     /// Where it claims to come from.
     pub from: SocketAddr,
     /// All of it.
     pub bytes: &'a [u8],
+}
+
+impl Datagram<'_> {
+    /// The way that an answer takes.
+    #[must_use]
+    pub const fn path(&self) -> Path {
+        Path { remote: self.from, local: self.local }
+    }
+}
+
+/// Somebody's address, and the address of this machine at which they are talked with: whoever
+/// asked at one of several takes no answer from another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Path {
+    /// Theirs.
+    pub remote: SocketAddr,
+    /// Ours; where it is not known, the system chooses.
+    pub local: Option<IpAddr>,
+}
+
+impl From<SocketAddr> for Path {
+    fn from(remote: SocketAddr) -> Self {
+        Self { remote, local: None }
+    }
 }
 
 /// A datagram to send.
@@ -87,6 +113,9 @@ pub struct Datagram<'a> {
 pub struct Transmit {
     /// From which socket.
     pub socket: Socket,
+    /// From which address of this machine. Where none is given, or that one leads nowhere, the
+    /// system chooses.
+    pub source: Option<IpAddr>,
     /// Where to.
     pub to: SocketAddr,
     /// All of it.

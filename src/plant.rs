@@ -82,6 +82,8 @@ pub enum Bug {
     OldRegistrationCounts,
     /// Server: whoever comes back from another port is still looked for at the old one.
     KeepsOldAddress,
+    /// Server: an answer leaves from whatever address the system chooses, whichever was asked.
+    AnswersFromAnywhere,
     /// Server: a change of the table is sent once.
     TableSentOnce,
     /// Server: how often a stored message was sent is remembered when nobody asks any more.

@@ -7,7 +7,7 @@ use std::io;
 use std::net::IpAddr;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
 use tokio::runtime::{self, Runtime};
 use tokio::sync::mpsc::Sender;
 use tokio::sync::oneshot;
@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use crate::drive::{Clock, give};
 use crate::machine::Entropy;
 use crate::time::{Now, Time, WallTime};
-use crate::transport::UdpTransport;
+use crate::transport::{UdpTransport, is_for_many};
 
 /// Commands on their way to a machine, which takes each at once: a few are plenty.
 pub(crate) const COMMANDS_AHEAD: usize = 16;
@@ -26,8 +26,11 @@ pub(crate) fn runtime() -> anyhow::Result<Runtime> {
 }
 
 /// Opens a port; what is wrong with it in words for whoever chose it.
-pub(crate) async fn bind(ip: Option<IpAddr>, port: u16) -> anyhow::Result<UdpTransport> {
-    UdpTransport::bind(ip, port).await.map_err(|error| match (error.kind(), ip) {
+pub(crate) fn bind(ip: Option<IpAddr>, port: u16) -> anyhow::Result<UdpTransport> {
+    if let Some(ip) = ip.filter(|ip| is_for_many(*ip)) {
+        bail!("{ip} is an address of many machines at once; choose one that is this machine's own");
+    }
+    UdpTransport::bind(ip, port).map_err(|error| match (error.kind(), ip) {
         (io::ErrorKind::AddrInUse, _) => {
             anyhow!("port {port} is taken by another program; choose another one")
         }

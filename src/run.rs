@@ -48,7 +48,7 @@ fn run_client(options: ClientOptions) -> anyhow::Result<bool> {
         partner: None,
     };
     runtime()?.block_on(async {
-        let transport = bind(None, options.port).await?;
+        let transport = bind(None, options.port)?;
         let (sender, mut commands) = mpsc::channel(COMMANDS_AHEAD);
         let interrupted = first_interrupt(hang_up).context("cannot wait for Ctrl-C")?;
 

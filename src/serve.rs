@@ -32,11 +32,10 @@ use out::Out;
 /// It could not begin, or not go on. [`io::ErrorKind::BrokenPipe`]: nobody reads what it prints.
 pub(crate) fn run(options: &ServerOptions) -> anyhow::Result<()> {
     runtime()?.block_on(async {
-        let mut transport = bind(options.bind, options.port).await?;
+        let mut transport = bind(options.bind, options.port)?;
         if options.original {
             transport = transport
                 .with_second(options.bind)
-                .await
                 .context("cannot open a second port for answers to the original's clients")?;
         }
         let (sender, mut commands) = mpsc::channel(COMMANDS_AHEAD);
@@ -63,7 +62,10 @@ pub(crate) fn run(options: &ServerOptions) -> anyhow::Result<()> {
             clock: &clock,
             commands: &mut commands,
         };
-        let on_event = |now: Now, event: Event, _: &Server| {
+        let on_event = |now: Now, mut event: Event, _: &Server| {
+            if let Event::Stats(stats) = &mut event {
+                stats.counters.datagrams_lost = transport.lost();
+            }
             tell(&out, &screen, now.wall, |screen| screen.event(now.wall, &event));
             Ok(())
         };

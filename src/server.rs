@@ -33,7 +33,7 @@ pub use snapshot::Snapshot;
 use crate::holding::Holding;
 use crate::journal::{CommitTurn, Journal, Ticket};
 use crate::load::{Gauge, Load};
-use crate::machine::{Datagram, Entropy, Identity, Machine, Output, Socket, Transmit};
+use crate::machine::{Datagram, Entropy, Identity, Machine, Output, Path, Socket, Transmit};
 use crate::plant::{Bug, Plant, Sound};
 use crate::protocol::envelope::{self, Stamps};
 use crate::protocol::{
@@ -203,10 +203,10 @@ impl<P: Plant> Server<P> {
         ])
     }
 
-    fn handle_packet(&mut self, now: Now, from: SocketAddr, packet: Packet, body: &[u8]) {
+    fn handle_packet(&mut self, now: Now, from: Path, packet: Packet, body: &[u8]) {
         match packet {
             Packet::Register { name, token, registration, cookie }
-                if self.cookies.is_good(now.time, from, cookie) =>
+                if self.cookies.is_good(now.time, from.remote, cookie) =>
             {
                 let account = Account { token, registration, original: None };
                 self.register(now, from, name, account);
@@ -275,14 +275,14 @@ impl<P: Plant> Server<P> {
     }
 
     /// Sends a packet without a body.
-    fn send(&mut self, to: SocketAddr, packet: &Packet, attempt: u32) {
-        let stamps = self.stamps(packet.kind());
+    fn send(&mut self, to: Path, packet: &Packet, attempt: u32) {
+        let (to, stamps) = (self.leaving_from(to), self.stamps(packet.kind()));
         self.journal.transmit(transmit(to, packet, stamps, b"", attempt));
     }
 
     /// Sends a packet once everything recorded so far is durable.
-    fn send_durably(&mut self, to: SocketAddr, packet: &Packet, attempt: u32) {
-        let stamps = self.stamps(packet.kind());
+    fn send_durably(&mut self, to: Path, packet: &Packet, attempt: u32) {
+        let (to, stamps) = (self.leaving_from(to), self.stamps(packet.kind()));
         self.journal.transmit_durably(transmit(to, packet, stamps, b"", attempt));
     }
 
@@ -300,9 +300,15 @@ impl<P: Plant> Server<P> {
         let Some(took) = stamps.round_trip(whole_ms(self.now.time.since_start())) else { return };
         let name = packet.session().and_then(|session| self.by_session.get(&session));
         let session = name.and_then(|name| self.sessions.get_mut(name));
-        if let Some(session) = session.filter(|session| session.addr == from) {
+        if let Some(session) = session.filter(|session| session.path.remote == from) {
             session.measured(trip, took);
         }
+    }
+
+    /// What [`Bug::AnswersFromAnywhere`] does.
+    fn leaving_from(&self, to: Path) -> Path {
+        let anywhere = to.local.is_some() && self.plant.has(Bug::AnswersFromAnywhere);
+        if anywhere { to.remote.into() } else { to }
     }
 
     /// Changes the durable state.
@@ -327,16 +333,10 @@ const fn changes_nothing(packet: &Packet) -> bool {
     matches!(packet, Packet::Ping { .. } | Packet::Alive { .. } | Packet::TableAck { .. })
 }
 
-fn transmit(
-    to: SocketAddr,
-    packet: &Packet,
-    stamps: Stamps,
-    body: &[u8],
-    attempt: u32,
-) -> Transmit {
+fn transmit(to: Path, packet: &Packet, stamps: Stamps, body: &[u8], attempt: u32) -> Transmit {
     let identity = Identity { kind: packet.kind(), message: packet.message(), attempt };
     let bytes = envelope::encode_stamped(packet, stamps, body);
-    Transmit { socket: Socket::Main, to, bytes, identity }
+    Transmit { socket: Socket::Main, source: to.local, to: to.remote, bytes, identity }
 }
 
 impl<P: Plant> Machine for Server<P> {
@@ -345,7 +345,7 @@ impl<P: Plant> Machine for Server<P> {
     type Change = Change;
 
     fn handle_datagram(&mut self, now: Now, datagram: Datagram<'_>) {
-        let Datagram { socket, from, bytes } = datagram;
+        let (from, Datagram { socket, bytes, .. }) = (datagram.path(), datagram);
         self.now = now;
         self.counters.datagrams_in += 1;
         if self.stopped {
@@ -354,7 +354,7 @@ impl<P: Plant> Machine for Server<P> {
         }
         let is_full = self.journal.is_full();
         if let Some(nonce) = hello::decode(bytes) {
-            let cookie = self.cookies.bake(now.time, from);
+            let cookie = self.cookies.bake(now.time, from.remote);
             self.send(from, &Packet::Challenge { nonce, cookie }, 1);
         } else if bytes.first() == Some(&crate::original::MARK) {
             if is_full {
@@ -373,7 +373,7 @@ impl<P: Plant> Machine for Server<P> {
                     self.counters.dropped.busy += 1;
                 }
                 Ok((packet, stamps, body)) => {
-                    self.measure(from, &packet, stamps);
+                    self.measure(from.remote, &packet, stamps);
                     self.answers = stamps.sent_ms;
                     self.handle_packet(now, from, packet, body);
                     self.answers = None;

@@ -1,15 +1,17 @@
 //! How datagrams leave and arrive: the trait, and real UDP.
 
+mod bound;
+mod own;
+mod trouble;
+
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::net::{IpAddr, SocketAddr};
 
-use tokio::net::UdpSocket;
+use crate::machine::{Path, Socket, Transmit};
+use bound::{Arrival, Bound};
 
-use crate::machine::{Socket, Transmit};
-
-/// How many bytes may wait to be received, if the system allows as much. Small datagrams count for
-/// more than three times what they carry: a usual buffer is full with fewer than 300 of them.
-const SOCKET_BUFFER: usize = 4 << 20;
+pub(crate) use bound::canonical;
+pub(crate) use own::is_for_many;
 
 /// A way to send and receive datagrams. Faults and recording are decorators of it.
 pub trait Transport {
@@ -20,8 +22,9 @@ pub trait Transport {
     /// Only for a transport that will never deliver again.
     fn receive(&self, buffer: &mut [u8]) -> impl Future<Output = io::Result<Received>>;
 
-    /// Sends a datagram, or loses it: whoever sends learns of neither.
-    fn send(&self, transmit: &Transmit) -> impl Future<Output = ()>;
+    /// Sends a datagram at once, or loses it: whoever sends learns of neither, and waits for
+    /// nobody.
+    fn send(&self, transmit: &Transmit);
 }
 
 /// A datagram has arrived.
@@ -29,6 +32,8 @@ pub trait Transport {
 pub struct Received {
     /// On which socket.
     pub socket: Socket,
+    /// At which address of this machine, if the system says so.
+    pub local: Option<IpAddr>,
     /// How many bytes of the buffer it fills.
     pub length: usize,
     /// Where it claims to come from.
@@ -42,22 +47,15 @@ pub struct UdpTransport {
     second: Option<Bound>,
 }
 
-/// A socket, and where it is bound, which never changes.
-#[derive(Debug)]
-struct Bound {
-    socket: UdpSocket,
-    local: SocketAddr,
-}
-
 impl UdpTransport {
     /// Binds `port` (0: any free one) on `ip`, or if there is none on all interfaces, for IPv4 and
-    /// IPv6 where the machine has both.
+    /// IPv6 where the machine has both. To be called within a runtime.
     ///
     /// # Errors
     ///
     /// The port is taken, or the address is not this machine's.
-    pub async fn bind(ip: Option<IpAddr>, port: u16) -> io::Result<Self> {
-        Ok(Self { main: bind(ip, port).await?, second: None })
+    pub fn bind(ip: Option<IpAddr>, port: u16) -> io::Result<Self> {
+        Ok(Self { main: Bound::open(ip, port)?, second: None })
     }
 
     /// Adds the second socket, on any free port of the same addresses.
@@ -65,8 +63,8 @@ impl UdpTransport {
     /// # Errors
     ///
     /// No port is free.
-    pub async fn with_second(mut self, ip: Option<IpAddr>) -> io::Result<Self> {
-        self.second = Some(bind(ip, 0).await?);
+    pub fn with_second(mut self, ip: Option<IpAddr>) -> io::Result<Self> {
+        self.second = Some(Bound::open(ip, 0)?);
         Ok(self)
     }
 
@@ -75,9 +73,19 @@ impl UdpTransport {
     pub const fn local_addr(&self) -> SocketAddr {
         self.main.local
     }
+
+    /// How many datagrams were lost here because too many waited to leave already.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.sockets().map(|socket| socket.lost.get()).sum()
+    }
 }
 
 impl UdpTransport {
+    fn sockets(&self) -> impl Iterator<Item = &Bound> {
+        [Some(&self.main), self.second.as_ref()].into_iter().flatten()
+    }
+
     fn bound(&self, socket: Socket) -> &Bound {
         match (socket, &self.second) {
             (Socket::Second, Some(second)) => second,
@@ -87,104 +95,102 @@ impl UdpTransport {
 
     /// Whether a datagram claims to come from here: a forged one would make a node talk to itself
     /// (docs/original.md, failure 51).
-    fn is_own(&self, from: SocketAddr) -> bool {
-        let mut sockets = [Some(&self.main), self.second.as_ref()].into_iter().flatten();
-        // Only an address of this machine can be bound.
-        sockets.any(|own| own.local.port() == from.port())
-            && std::net::UdpSocket::bind((from.ip(), 0)).is_ok()
+    fn is_own(&self, Path { remote, local }: Path) -> bool {
+        self.sockets().any(|own| own.local.port() == remote.port())
+            && (local == Some(remote.ip()) || own::is_own(remote.ip()))
+    }
+
+    async fn readable(&self) -> io::Result<Socket> {
+        match &self.second {
+            None => self.main.readable().await.map(|()| Socket::Main),
+            Some(second) => tokio::select! {
+                biased;
+                result = self.main.readable() => result.map(|()| Socket::Main),
+                result = second.readable() => result.map(|()| Socket::Second),
+            },
+        }
     }
 }
 
 impl Transport for UdpTransport {
     async fn receive(&self, buffer: &mut [u8]) -> io::Result<Received> {
         loop {
-            let ready = async {
-                match &self.second {
-                    None => self.main.socket.readable().await.map(|()| Socket::Main),
-                    Some(second) => tokio::select! {
-                        biased;
-                        result = self.main.socket.readable() => result.map(|()| Socket::Main),
-                        result = second.socket.readable() => result.map(|()| Socket::Second),
-                    },
+            let socket = self.readable().await?;
+            let bound = self.bound(socket);
+            let arrival = bound.receive(buffer).map_err(|error| {
+                let what = format!("cannot receive at {} any more: {error}", bound.local);
+                io::Error::new(error.kind(), what)
+            })?;
+            match arrival {
+                Some(Arrival { length, path }) if !self.is_own(path) => {
+                    let Path { remote: from, local } = path;
+                    return Ok(Received { socket, local, length, from });
                 }
-            };
-            let socket = ready.await?;
-            // An error here is the network's answer to an earlier datagram, or nothing to read.
-            if let Ok((length, from)) = self.bound(socket).socket.try_recv_from(buffer)
-                && !self.is_own(canonical(from))
-            {
-                return Ok(Received { socket, length, from: canonical(from) });
+                // Whatever this is, and however much of it: others have their turn as well.
+                _ => tokio::task::yield_now().await,
             }
         }
     }
 
-    async fn send(&self, transmit: &Transmit) {
-        let Bound { socket, local } = self.bound(transmit.socket);
-        // Unreachable, refused, too long: all of it is loss, which the protocol is made for.
-        let _ = socket.send_to(&transmit.bytes, for_family(transmit.to, *local)).await;
-    }
-}
-
-async fn bind(ip: Option<IpAddr>, port: u16) -> io::Result<Bound> {
-    let socket = match ip {
-        Some(ip) => UdpSocket::bind((ip, port)).await?,
-        None => match UdpSocket::bind((Ipv6Addr::UNSPECIFIED, port)).await {
-            Err(error) if error.kind() != io::ErrorKind::AddrInUse => {
-                UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).await?
-            }
-            result => result?,
-        },
-    };
-    // A smaller buffer loses more datagrams, and is as right as this one.
-    #[cfg(unix)]
-    let _ = rustix::net::sockopt::set_socket_recv_buffer_size(&socket, SOCKET_BUFFER);
-    Ok(Bound { local: socket.local_addr()?, socket })
-}
-
-/// The address as everybody writes it: a socket for both families sees IPv4 mapped into IPv6.
-/// The zone of a link-local address stays, for there is no way back without it.
-pub(crate) fn canonical(addr: SocketAddr) -> SocketAddr {
-    match addr.ip().to_canonical() {
-        IpAddr::V6(_) => addr,
-        v4 => SocketAddr::new(v4, addr.port()),
-    }
-}
-
-/// The address as a socket bound to `local` takes it.
-fn for_family(to: SocketAddr, local: SocketAddr) -> SocketAddr {
-    match (to, local) {
-        (SocketAddr::V4(v4), SocketAddr::V6(_)) => {
-            SocketAddrV6::new(v4.ip().to_ipv6_mapped(), v4.port(), 0, 0).into()
-        }
-        _ => to,
+    fn send(&self, transmit: &Transmit) {
+        self.bound(transmit.socket).send(transmit);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::{Ipv4Addr, UdpSocket};
+
     use super::*;
+    use crate::machine::Identity;
+    use crate::protocol::PacketKind;
+
+    fn transmit(source: Option<IpAddr>, to: SocketAddr) -> Transmit {
+        let identity = Identity { kind: PacketKind::Pong, message: None, attempt: 1 };
+        Transmit { socket: Socket::Main, source, to, bytes: b"answer".to_vec(), identity }
+    }
 
     #[tokio::test]
     async fn nobody_talks_to_itself() {
-        let transport = UdpTransport::bind(Some(Ipv4Addr::LOCALHOST.into()), 0).await.unwrap();
+        let transport = UdpTransport::bind(Some(Ipv4Addr::LOCALHOST.into()), 0).unwrap();
         let own = transport.local_addr();
-        transport.main.socket.send_to(b"me", own).await.unwrap();
-        let other = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        other.send_to(b"you", own).await.unwrap();
+        transport.send(&transmit(None, own));
+        let other = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        other.send_to(b"you", own).unwrap();
         let mut buffer = [0; 16];
         let received = transport.receive(&mut buffer).await.unwrap();
         assert_eq!(&buffer[..received.length], b"you");
     }
 
-    #[test]
-    fn addresses_are_the_same_on_both_kinds_of_socket() {
-        let v4: SocketAddr = "192.0.2.1:9000".parse().unwrap();
-        let dual: SocketAddr = "[::]:1".parse().unwrap();
-        let mapped = for_family(v4, dual);
-        assert_eq!(mapped.to_string(), "[::ffff:192.0.2.1]:9000");
-        assert_eq!(canonical(mapped), v4);
-        assert_eq!(for_family(v4, "0.0.0.0:1".parse().unwrap()), v4);
-        let link_local = "[fe80::1%3]:9000".parse().unwrap();
-        assert_eq!(canonical(link_local), link_local);
+    /// Only Linux has all of 127.0.0.0/8 at its loopback interface.
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn an_answer_leaves_from_the_address_that_was_asked() {
+        let second_address = Ipv4Addr::new(127, 0, 0, 2);
+        for ip in [None, Some(Ipv4Addr::UNSPECIFIED.into())] {
+            let transport = UdpTransport::bind(ip, 0).unwrap();
+            let port = transport.local_addr().port();
+            let asker = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+            asker.send_to(b"question", (second_address, port)).unwrap();
+            let mut buffer = [0; 16];
+            let received = transport.receive(&mut buffer).await.unwrap();
+            assert_eq!(received.local, Some(second_address.into()));
+            transport.send(&transmit(received.local, received.from));
+            let (_, from) = asker.recv_from(&mut buffer).unwrap();
+            assert_eq!(from, SocketAddr::from((second_address, port)));
+        }
+    }
+
+    #[tokio::test]
+    async fn an_address_that_leads_nowhere_leaves_the_choice_to_the_system() {
+        let transport = UdpTransport::bind(None, 0).unwrap();
+        let asker = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        // Of nobody, and of the other family.
+        for source in ["203.0.113.7", "2001:db8::7"] {
+            let source = source.parse().unwrap();
+            transport.send(&transmit(Some(source), asker.local_addr().unwrap()));
+            let (_, from) = asker.recv_from(&mut [0; 16]).unwrap();
+            assert_eq!(from.ip(), Ipv4Addr::LOCALHOST);
+        }
     }
 }

@@ -38,6 +38,7 @@ pub const BUGS: &[(Bug, &str)] = &[
     (Bug::OneWayIsOffline, "one-way-is-offline"),
     (Bug::OldRegistrationCounts, "old-registration-counts"),
     (Bug::KeepsOldAddress, "keeps-old-address"),
+    (Bug::AnswersFromAnywhere, "answers-from-anywhere"),
     (Bug::TableSentOnce, "table-sent-once"),
     (Bug::KeepsFlights, "keeps-flights"),
     (Bug::ForgetsMembership, "forgets-membership"),

@@ -3,6 +3,7 @@
 //! A checker sees what was planned, what happened and what was on disks. Of a machine's inside it
 //! sees how much it held, and the server's state in the end.
 
+mod addresses;
 mod bounds;
 mod convergence;
 mod delivered;
@@ -87,6 +88,7 @@ pub struct Violation {
 /// All of them.
 pub const CHECKERS: &[Checker] = &[
     panic::CHECKER,
+    addresses::CHECKER,
     once::CHECKER,
     order::CHECKER,
     words::CHECKER,

@@ -5,6 +5,7 @@
 mod disk;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use udpchat::fault::Damage;
@@ -94,6 +95,8 @@ pub enum What {
         faults: Vec<Fault>,
         /// Whether it is lost because the direction is cut.
         cut: bool,
+        /// From which address, if the host has several.
+        source: Option<IpAddr>,
     },
     /// A datagram arrives.
     Arrived {
@@ -103,6 +106,8 @@ pub enum What {
         packet: PacketKind,
         /// Which message it is about.
         message: Option<Label>,
+        /// At which address, if the host has several.
+        local: Option<IpAddr>,
     },
     /// A datagram that was on its way is lost.
     Missed {
@@ -185,9 +190,12 @@ impl Log {
             What::Found(found) => found.to_string(),
             What::Disk(event) => event.to_string(),
             What::Marked(name) => format!("state taken down as {name:?}"),
-            What::Sent { key, faults, cut, .. } => sent(key, faults, *cut),
-            What::Arrived { from, packet, message } => {
-                format!("<- {from}  {}", datagram(*packet, message.as_ref()))
+            What::Sent { key, faults, cut, source, .. } => {
+                sent(key, faults, *cut) + &of_several("from", *source)
+            }
+            What::Arrived { from, packet, message, local } => {
+                let at = of_several("at", *local);
+                format!("<- {from}  {}{at}", datagram(*packet, message.as_ref()))
             }
             What::Missed { from, packet, message, why } => {
                 let why = match why {
@@ -332,6 +340,11 @@ fn sent(key: &Key, faults: &[Fault], cut: bool) -> String {
         faults.iter().map(|fault| format!("  {fault}")).collect()
     };
     format!("-> {}  {}{attempt}{fate}", key.to, datagram(key.packet, key.message.as_ref()))
+}
+
+/// Which of its addresses a host used, if it has several.
+fn of_several(word: &str, ip: Option<IpAddr>) -> String {
+    ip.map(|ip| format!("  {word} {ip}")).unwrap_or_default()
 }
 
 fn datagram(packet: PacketKind, message: Option<&Label>) -> String {

@@ -203,7 +203,14 @@ impl Network {
     }
 
     /// A datagram is sent: decides about it and writes it down.
-    pub fn sent(&self, at: Duration, from: &HostName, transmit: &Transmit) -> Fate {
+    /// It leaves from `source`, if the host has several addresses.
+    pub fn sent(
+        &self,
+        at: Duration,
+        from: &HostName,
+        source: Option<IpAddr>,
+        transmit: &Transmit,
+    ) -> Fate {
         let to = self.host_at(transmit.to);
         let cut = self.plan.is_cut(from, &to, at);
         let mut state = self.state.borrow_mut();
@@ -217,7 +224,7 @@ impl Network {
         faults.extend(state.fates.by_size(at, bytes));
         drop(state);
         let fate = if cut { Fate { lost: true, ..Fate::default() } } else { together(&faults) };
-        self.record(at, from, What::Sent { key, bytes, faults, cut });
+        self.record(at, from, What::Sent { key, bytes, faults, cut, source });
         fate
     }
 
@@ -231,8 +238,15 @@ impl Network {
         number
     }
 
-    /// A datagram is due. Whether it reaches whoever listens, if somebody does.
-    pub fn due(&self, at: Duration, to: &HostName, flight: &Flight, listens: bool) -> bool {
+    /// A datagram is due, at `local` if the host has several addresses. Whether it reaches whoever
+    /// listens, if somebody does.
+    pub fn due(
+        &self,
+        at: Duration,
+        (to, local): (&HostName, Option<IpAddr>),
+        flight: &Flight,
+        listens: bool,
+    ) -> bool {
         let mut state = self.state.borrow_mut();
         let Some(identity) = state.on_their_way.remove(flight) else { return false };
         let message = identity.message.and_then(|id| state.labels.get(id)).cloned();
@@ -245,7 +259,7 @@ impl Network {
         };
         let what = match why {
             Some(why) => What::Missed { from, packet, message, why },
-            None => What::Arrived { from, packet, message },
+            None => What::Arrived { from, packet, message, local },
         };
         self.record(at, to, what);
         why.is_none()

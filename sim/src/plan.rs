@@ -71,6 +71,8 @@ pub struct Host {
     pub name: HostName,
     /// What runs on it.
     pub role: Role,
+    /// Whether it has a second address beside the first.
+    pub two_addresses: bool,
     /// What is done to it, in order of time.
     pub actions: Vec<Action>,
 }
@@ -145,7 +147,7 @@ impl Host {
     /// A host to which nothing is done.
     #[must_use]
     pub fn new(name: &str, role: Role) -> Self {
-        Self { name: name.into(), role, actions: Vec::new() }
+        Self { name: name.into(), role, two_addresses: false, actions: Vec::new() }
     }
 
     /// Adds what is done to it next.

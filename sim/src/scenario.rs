@@ -30,6 +30,8 @@ pub struct Scenario {
     pub mtu: Option<usize>,
     /// How long the server keeps messages, if not for 30 days.
     pub mail: Option<Duration>,
+    /// Hosts with two addresses.
+    pub two_addresses: Vec<HostName>,
     /// Whether everything must have settled in the end.
     pub settles: bool,
     /// What is done, in order of time.
@@ -157,7 +159,7 @@ impl Scenario {
     /// Where the text is no scenario, and what was expected there.
     pub fn parse(text: &str) -> Result<Self, BadScenario> {
         let (scenario, places) = form::read(text)?;
-        let step = plan::check(&scenario.steps, scenario.until);
+        let step = plan::check(&scenario);
         match step {
             Ok(()) => Ok(scenario),
             Err((index, problem)) => Err(places.bad(index, problem)),

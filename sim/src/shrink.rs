@@ -378,7 +378,9 @@ pub fn to_scenario(plan: &Plan, log: &Log, about: String) -> Scenario {
     let (settles, until) = (plan.healed.is_some(), plan.until);
     let mtu = plan.faults.size_limit.map(|limit| limit.bytes);
     let mail = plan.mail;
-    Scenario { about, seed, disk, mtu, mail, settles, steps, until }
+    let two = plan.hosts.iter().filter(|host| host.two_addresses);
+    let two_addresses = two.map(|host| host.name.clone()).collect();
+    Scenario { about, seed, disk, mtu, mail, two_addresses, settles, steps, until }
 }
 
 fn has_started(log: &Log, host: &HostName, at: Duration) -> bool {

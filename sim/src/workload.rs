@@ -83,6 +83,9 @@ const BRIEF_MAIL_ONE_IN: u64 = 8;
 /// for this at most: users stay away for longer.
 const BRIEF_MAIL_MAX_MS: u64 = 6_000;
 
+/// In one of so many runs about half of the hosts have two addresses.
+const TWO_ADDRESSES_ONE_IN: u64 = 4;
+
 /// The first clients are called as in every textbook, the others get numbers.
 const NAMES: [&str; 8] = ["alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi"];
 
@@ -110,7 +113,10 @@ pub fn plan(seed: u64, size: &Size, profile: &Profile) -> Plan {
         Some(Host::new(name, Role::Client { user }))
     });
     let mut hosts: Vec<Host> = [server].into_iter().chain(users).collect();
+    let mut addresses = Stream::new(seed, &["addresses"]);
+    let several = addresses.below(TWO_ADDRESSES_ONE_IN) == 0;
     for host in &mut hosts {
+        host.two_addresses = several && addresses.fraction() < 0.5;
         let actions = todo.remove(&*host.name).unwrap_or_default();
         write_down(seed, host, actions, size.duration);
     }

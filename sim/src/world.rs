@@ -5,6 +5,7 @@
 //! before it is due, and the host's [`card`] gives it to the program at the very millisecond: so
 //! the length of a tick has no influence on what happens (`tests/determinism.rs`).
 
+mod address;
 mod card;
 mod clock;
 mod disk;
@@ -22,7 +23,8 @@ use crate::check::{QUIET, is_settled};
 use crate::label::HostName;
 use crate::log::What;
 use crate::network::{Network, Outcome};
-use crate::plan::{EPOCH_UNIX_MS, LATENCY, Plan};
+use crate::plan::{EPOCH_UNIX_MS, Host, LATENCY, Plan};
+use address::Addresses;
 
 /// Datagrams that a socket of turmoil's buffers within one tick: more than any run sends.
 const SOCKET_CAPACITY: usize = 4_096;
@@ -58,22 +60,27 @@ pub fn run_in_ticks(plan: &Plan, tick: Duration, bugs: &Planted) -> Outcome {
         .rng_seed(plan.seed)
         .build();
     let mut names: BTreeMap<IpAddr, HostName> = BTreeMap::new();
+    let mut hosts: BTreeMap<IpAddr, &Host> = BTreeMap::new();
+    let addresses = |first, host: &Host| Addresses { first, two: host.two_addresses };
     for host in &plan.hosts {
-        names.insert(sim.lookup(&*host.name), host.name.clone());
+        let first = sim.lookup(&*host.name);
+        hosts.insert(first, host);
+        names.insert(first, host.name.clone());
+        names.extend(addresses(first, host).second().map(|second| (second, host.name.clone())));
     }
-    let server = names.iter().find(|(_, name)| ***name == *plan.hosts[0].name).map(|(ip, _)| *ip);
-    let server = server.expect("the server has just got an address");
-    let network = Rc::new(Network::new(plan.seed, plan.faults.clone(), names.clone()));
+    let server = hosts.iter().find(|(_, host)| host.name == plan.hosts[0].name);
+    let (first, server) = server.expect("the server has just got an address");
+    let server = addresses(*first, server);
+    let network = Rc::new(Network::new(plan.seed, plan.faults.clone(), names));
     let last = Rc::default();
     let looks = host::Looks::default();
     let disk_faults = Rc::new(plan.disk_faults.clone());
-    for (ip, name) in &names {
-        let host = plan.host(name).expect("the names are the plan's");
+    for (first, host) in hosts {
         let around = host::Around {
             seed: plan.seed,
             disk: plan.disk,
             disk_faults: Rc::clone(&disk_faults),
-            ip: *ip,
+            addresses: addresses(first, host),
             server,
             network: Rc::clone(&network),
             last: Rc::clone(&last),
@@ -82,7 +89,7 @@ pub fn run_in_ticks(plan: &Plan, tick: Duration, bugs: &Planted) -> Outcome {
             bugs: bugs.clone(),
         };
         let host = host.clone();
-        sim.host(&**name, move || host::run(host.clone(), around.clone()));
+        sim.host(&*host.name.clone(), move || host::run(host.clone(), around.clone()));
     }
     let end = run_to_the_end(&mut sim, plan, &network, &looks);
     let server = host::snapshot(&last);

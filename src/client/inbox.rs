@@ -2,11 +2,10 @@
 //!
 //! docs/protocol.md, "Order": remember, then show, then acknowledge.
 
-use std::net::SocketAddr;
-
 use super::history::{Course, Line};
 use super::{Change, Client, Event, Problem};
 use crate::holding::Arrival;
+use crate::machine::Path;
 use crate::plant::{Bug, Plant};
 use crate::protocol::{GroupTag, MessageId, Name, Nonce, Packet, StreamKey};
 use crate::store::Room;
@@ -26,7 +25,7 @@ pub(super) type Content<'a> = (&'a [u8], Option<GroupTag>);
 /// Where a message comes from, and so where its acknowledgement goes.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Source {
-    Peer(SocketAddr),
+    Peer(Path),
     Server(WallTime),
 }
 
@@ -34,14 +33,14 @@ impl<P: Plant> Client<P> {
     /// A peer sends a message. It counts only if the table knows this name at this address.
     pub(super) fn message_from_peer(
         &mut self,
-        addr: SocketAddr,
+        path: Path,
         from: &Name,
         id: MessageId,
         base: u64,
         content: Content<'_>,
     ) {
-        if self.roster.get(from).is_some_and(|entry| entry.addr == Some(addr)) {
-            self.message(Source::Peer(addr), from, id, base, content);
+        if self.roster.get(from).is_some_and(|entry| entry.addr == Some(path.remote)) {
+            self.message(Source::Peer(path), from, id, base, content);
         }
     }
 
@@ -117,7 +116,7 @@ impl<P: Plant> Client<P> {
 
     fn acknowledge(&mut self, source: Source, from: &Name, MessageId { stream, seq }: MessageId) {
         match (source, self.session.id()) {
-            (Source::Peer(addr), _) => self.send(addr, &Packet::Ack { stream, seq }, b"", 1),
+            (Source::Peer(path), _) => self.send(path, &Packet::Ack { stream, seq }, b"", 1),
             (Source::Server(_), Some(session)) => {
                 let from = from.clone();
                 self.send_to_server(&Packet::Shown { session, from, stream, seq }, b"", 1);
@@ -127,8 +126,8 @@ impl<P: Plant> Client<P> {
     }
 
     /// A peer asks whether it is heard.
-    pub(super) fn knocked(&mut self, from: SocketAddr, nonce: Nonce) {
-        if self.session.takes_part() && self.roster.at(from).is_some() {
+    pub(super) fn knocked(&mut self, from: Path, nonce: Nonce) {
+        if self.session.takes_part() && self.roster.at(from.remote).is_some() {
             self.send(from, &Packet::KnockAnswer { nonce }, b"", 1);
         }
     }

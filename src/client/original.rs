@@ -12,7 +12,7 @@ use super::inbox::Source;
 use super::roster::Roster;
 use super::session::Phase;
 use super::{Client, Now};
-use crate::machine::{Identity, Socket, Transmit};
+use crate::machine::{Identity, Path, Socket, Transmit};
 use crate::original::{self, Owed, Repeats, Word};
 use crate::plant::Plant;
 use crate::protocol::limits::{NAMES_MAX, ORIGINAL_DATAGRAM_MAX, TEXT_MAX};
@@ -121,7 +121,8 @@ impl<P: Plant> Client<P> {
         self.originals.server = None;
     }
 
-    pub(super) fn handle_original(&mut self, now: Now, from: SocketAddr, bytes: &[u8]) {
+    pub(super) fn handle_original(&mut self, now: Now, path: Path, bytes: &[u8]) {
+        let from = path.remote;
         let Some(word) = original::decode(bytes) else {
             self.invalid_datagrams += 1;
             return;
@@ -136,15 +137,22 @@ impl<P: Plant> Client<P> {
             let name = peer.name.clone();
             match word {
                 Word::Ack => self.original_peer_acked(now, from),
-                Word::Text(text) => self.original_message(now, from, &name, &text, bytes),
+                Word::Text(text) => self.original_message(now, path, &name, &text, bytes),
                 Word::Table(_) => {} // Only a server knows who is where.
             }
         }
     }
 
-    fn transmit_original(&mut self, to: SocketAddr, packet: &Packet, attempt: u32, bytes: Vec<u8>) {
+    fn transmit_original(&mut self, to: Path, packet: &Packet, attempt: u32, bytes: Vec<u8>) {
         let identity = Identity { kind: packet.kind(), message: packet.message(), attempt };
-        self.journal.transmit_durably(Transmit { socket: Socket::Main, to, bytes, identity });
+        let Path { remote: to, local: source } = to;
+        self.journal.transmit_durably(Transmit {
+            socket: Socket::Main,
+            source,
+            to,
+            bytes,
+            identity,
+        });
     }
 
     fn peer(&mut self, addr: SocketAddr) -> &mut OriginalPeer {
@@ -160,7 +168,7 @@ impl<P: Plant> Client<P> {
     /// Sends a packet to a peer in its dialect.
     pub(super) fn send_to_original_peer(
         &mut self,
-        to: SocketAddr,
+        to: Path,
         packet: &Packet,
         body: &[u8],
         attempt: u32,
@@ -169,7 +177,7 @@ impl<P: Plant> Client<P> {
         let bytes = match packet {
             Packet::Message { from, stream, seq, .. } => {
                 let id = MessageId { stream: *stream, seq: *seq };
-                let peer = self.peer(to);
+                let peer = self.peer(to.remote);
                 if peer.asked != Some(AskedPeer::Message(id)) {
                     if now < peer.owed.quiet_at() {
                         return; // The next ACK may be for something earlier. Another attempt comes.
@@ -182,7 +190,7 @@ impl<P: Plant> Client<P> {
                 original::text(&format!("{from}: {text}"))
             }
             Packet::Knock { nonce } => {
-                let peer = self.peer(to);
+                let peer = self.peer(to.remote);
                 peer.owed.sent(now);
                 peer.asked = Some(AskedPeer::Knock(*nonce));
                 original::text(original::UNSEEN)
@@ -203,18 +211,11 @@ impl<P: Plant> Client<P> {
         }
     }
 
-    fn original_message(
-        &mut self,
-        now: Now,
-        addr: SocketAddr,
-        name: &Name,
-        text: &str,
-        bytes: &[u8],
-    ) {
+    fn original_message(&mut self, now: Now, path: Path, name: &Name, text: &str, bytes: &[u8]) {
         let Some((claimed, text)) = text.split_once(": ") else {
             // What an original would acknowledge and not show, so do we: it is a knock.
             let packet = Packet::KnockAnswer { nonce: Nonce::default() };
-            return self.transmit_original(addr, &packet, 1, original::ack());
+            return self.transmit_original(path, &packet, 1, original::ack());
         };
         if claimed.parse().as_ref() != Ok(name) {
             return;
@@ -222,12 +223,12 @@ impl<P: Plant> Client<P> {
         if text.len() > TEXT_MAX {
             return; // Unheard, so its sender turns to the server, which says why it is too long.
         }
-        let peer = self.peer(addr);
+        let peer = self.peer(path.remote);
         if !peer.repeats.is_repeat(now.time, bytes) {
             peer.last.seq += 1;
         }
         let id = peer.last;
-        self.message(Source::Peer(addr), name, id, id.seq, (text.as_bytes(), None));
+        self.message(Source::Peer(path), name, id, id.seq, (text.as_bytes(), None));
     }
 
     /// Asks an original server for what a packet asks of ours.
@@ -271,7 +272,7 @@ impl<P: Plant> Client<P> {
         if !by_effect && !again && now < server.owed.quiet_at() {
             return; // The same.
         }
-        let (to, bytes) = (self.config.server, original::text(&text));
+        let (to, bytes) = (self.config.server.into(), original::text(&text));
         if let Some(server) = &mut self.originals.server {
             if !by_effect && !again {
                 server.owed.start();
@@ -443,7 +444,7 @@ mod tests {
                 client.table_part(Now::default(), Part { table: TABLE, from, to, latest, entries });
                 if let Some(addr) = addr {
                     let text = original::text("guest: hello");
-                    client.handle_original(Now::default(), addr, &text);
+                    client.handle_original(Now::default(), addr.into(), &text);
                 }
                 assert_eq!(client.originals.peers.len(), usize::from(addr.is_some()));
             }

@@ -215,7 +215,13 @@ impl<P: Plant> Client<P> {
     fn send_hello(&mut self, nonce: Nonce, attempt: u32) {
         let identity = Identity { kind: PacketKind::Hello, message: None, attempt };
         let (to, bytes) = (self.config.server, hello::encode(nonce));
-        self.journal.transmit_durably(Transmit { socket: Socket::Main, to, bytes, identity });
+        self.journal.transmit_durably(Transmit {
+            socket: Socket::Main,
+            source: None,
+            to,
+            bytes,
+            identity,
+        });
     }
 
     fn send_register(&mut self, cookie: Cookie, attempt: u32) {

@@ -12,6 +12,8 @@ pub struct Counters {
     pub datagrams_in: u64,
     /// Datagrams that were sent.
     pub datagrams_out: u64,
+    /// Of those, lost at once, for the socket had no room: its owner counts them, no machine.
+    pub datagrams_lost: u64,
     /// Messages that were stored.
     pub stored: u64,
     /// Commits, whatever was in them: the more that happens, the more share one.

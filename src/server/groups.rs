@@ -4,9 +4,9 @@
 //! to a group come and go as messages to its members.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
 
 use super::{Answered, Change, Event, GroupChange, Server};
+use crate::machine::Path;
 use crate::plant::{Bug, Plant};
 use crate::protocol::limits::{GROUPS_MAX, MEMBERS_MAX, NAMES_PER_ANSWER};
 use crate::protocol::{GroupAnswer, GroupAsk, GroupRefusal, Name, Packet, SessionId};
@@ -16,7 +16,7 @@ impl<P: Plant> Server<P> {
     /// A registered client asks something about groups.
     pub(super) fn group_asked(
         &mut self,
-        (name, addr): (&Name, SocketAddr),
+        (name, to): (&Name, Path),
         session: SessionId,
         request: u64,
         ask: GroupAsk,
@@ -37,7 +37,7 @@ impl<P: Plant> Server<P> {
             }
         };
         if let Some(answer) = answer {
-            self.send_durably(addr, &Packet::GroupAnswer { session, request, answer }, 1);
+            self.send_durably(to, &Packet::GroupAnswer { session, request, answer }, 1);
         }
     }
 

@@ -3,13 +3,13 @@
 //! docs/protocol.md, "Stored messages". Nothing here reads a text.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
 
 use super::saved::Due;
 use super::session::Tell;
 use super::timing::RESEND_MAX;
 use super::{Change, End, Event, Letter, Progress, Server, Standing, Timer, Turn};
 use crate::holding::Arrival;
+use crate::machine::Path;
 use crate::plant::{Bug, Plant};
 use crate::protocol::envelope::Stamps;
 use crate::protocol::limits::{
@@ -37,7 +37,7 @@ pub(super) struct Request {
     /// The stamp that it carried.
     pub(super) stamp: Option<u64>,
     pub(super) sender: Name,
-    pub(super) from: SocketAddr,
+    pub(super) from: Path,
     pub(super) id: MessageId,
     pub(super) base: u64,
     pub(super) save: Save,
@@ -67,7 +67,7 @@ impl<P: Plant> Server<P> {
     fn save(
         &mut self,
         now: Now,
-        (sender, addr): (&Name, SocketAddr),
+        (sender, from): (&Name, Path),
         id: MessageId,
         base: u64,
         save: Save,
@@ -82,12 +82,12 @@ impl<P: Plant> Server<P> {
         if is_new && let Some(reason) = self.objection(sender, progress, &save) {
             let MessageId { stream, seq } = id;
             self.counters.dropped.refused += 1;
-            self.send(addr, &Packet::NotSaved { stream, seq, reason }, 1);
+            self.send(from, &Packet::NotSaved { stream, seq, reason }, 1);
             return;
         }
         let last = match self.holding.offer(now.time, next, &key, id.seq, base, save) {
             Arrival::Early if self.plant.has(Bug::SavesHeld) => {
-                return self.send_saved(addr, vec![id]);
+                return self.send_saved(from, vec![id]);
             }
             Arrival::Early => return,
             Arrival::Old => {
@@ -97,7 +97,7 @@ impl<P: Plant> Server<P> {
             Arrival::Ready(saves) => self.store_in_order(now, &key, id.seq, saves),
         };
         if let Some(seq) = last {
-            self.acknowledge(addr, MessageId { seq, ..id });
+            self.acknowledge(from, MessageId { seq, ..id });
         }
     }
 
@@ -127,29 +127,28 @@ impl<P: Plant> Server<P> {
     }
 
     /// Acknowledges once everything so far is durable.
-    fn acknowledge(&mut self, addr: SocketAddr, id: MessageId) {
+    fn acknowledge(&mut self, to: Path, id: MessageId) {
         let commit = self.journal.commit();
         if self.journal.is_durable(commit) || self.plant.has(Bug::AcksBeforeCommit) {
-            self.send_saved(addr, vec![id]);
+            self.send_saved(to, vec![id]);
         } else {
-            self.saved.add(commit, addr, id, self.answers);
+            self.saved.add(commit, to, id, self.answers);
         }
     }
 
     /// A commit has ended: what it made durable is acknowledged.
     pub(super) fn acknowledge_durable(&mut self) {
         let (store, journal) = (self.record.store, &self.journal);
-        for Due { addr, messages, echo_ms } in self.saved.take(|commit| journal.is_durable(commit))
-        {
+        for Due { to, messages, echo_ms } in self.saved.take(|commit| journal.is_durable(commit)) {
             let saved = Packet::Saved { store, messages };
             let stamps = Stamps { sent_ms: None, echo_ms };
-            self.journal.transmit_soon(super::transmit(addr, &saved, stamps, b"", 1));
+            self.journal.transmit_soon(super::transmit(to, &saved, stamps, b"", 1));
         }
     }
 
-    fn send_saved(&mut self, addr: SocketAddr, messages: Vec<MessageId>) {
+    fn send_saved(&mut self, to: Path, messages: Vec<MessageId>) {
         let saved = Packet::Saved { store: self.record.store, messages };
-        self.send(addr, &saved, 1);
+        self.send(to, &saved, 1);
     }
 
     /// Why a new message of a stream is not stored.
@@ -291,7 +290,7 @@ impl<P: Plant> Server<P> {
                 let packet =
                     Packet::Deliver { session: id, from, stream, seq, base, stored_at, group };
                 let transmit =
-                    super::transmit(session.addr, &packet, stamps, &letter.body, attempt);
+                    super::transmit(session.path, &packet, stamps, &letter.body, attempt);
                 due.push((transmit, letter.key(), seq));
             }
             wake = Some(wake.map_or(flight.next_at(), |wake| wake.min(flight.next_at())));
@@ -311,9 +310,9 @@ impl<P: Plant> Server<P> {
 
     /// What [`Bug::ReceiptAtHandOver`] does.
     fn receipt_too_early(&mut self, key: &StreamKey, seq: u64) {
-        let Some(addr) = self.sessions.get(&key.from).map(|session| session.addr) else { return };
+        let Some(path) = self.sessions.get(&key.from).map(|session| session.path) else { return };
         if self.plant.has(Bug::ReceiptAtHandOver) {
-            self.send(addr, &Packet::HandedOver { stream: key.stream, seq }, 1);
+            self.send(path, &Packet::HandedOver { stream: key.stream, seq }, 1);
         }
     }
 
@@ -379,7 +378,7 @@ impl<P: Plant> Server<P> {
         if session.tells.len() >= TELLS_AT_ONCE && !session.tells.contains_key(&stream) {
             return; // When it has answered of another.
         }
-        let (addr, timeout) = (session.addr, session.timeout(Trip::Disk));
+        let (path, timeout) = (session.path, session.timeout(Trip::Disk));
         let fresh = Tell { upto: seq, tries: Tries::from(now.time) };
         let tell = session.tells.entry(stream).or_insert(fresh);
         if tell.upto != seq {
@@ -391,7 +390,7 @@ impl<P: Plant> Server<P> {
             End::Shown => Packet::HandedOver { stream, seq },
             End::Expired => Packet::Expired { stream, seq },
         };
-        self.send_durably(addr, &packet, attempt);
+        self.send_durably(path, &packet, attempt);
         self.timers.set(Timer::Told(key.clone()), now.time + pause);
     }
 

@@ -14,7 +14,7 @@ use super::mail::Save;
 use super::session::{Guest, OnItsWay, Session};
 use super::timing::{GUEST_RETRY, LEASE};
 use super::{Account, Event, GoneReason, Server, Timer};
-use crate::machine::{Identity, Socket, Transmit};
+use crate::machine::{Identity, Path, Socket, Transmit};
 use crate::original::{self, Request, Word, hash};
 use crate::plant::Plant;
 use crate::protocol::limits::{NAMES_MAX, TEXT_MAX};
@@ -100,13 +100,7 @@ impl GuestTables {
 }
 
 impl<P: Plant> Server<P> {
-    pub(super) fn handle_original(
-        &mut self,
-        now: Now,
-        socket: Socket,
-        from: SocketAddr,
-        bytes: &[u8],
-    ) {
+    pub(super) fn handle_original(&mut self, now: Now, socket: Socket, from: Path, bytes: &[u8]) {
         match (socket, original::decode(bytes)) {
             _ if !self.config.original => self.counters.dropped.unwanted += 1,
             (_, None) => self.counters.dropped.damaged += 1,
@@ -129,23 +123,25 @@ impl<P: Plant> Server<P> {
         }
     }
 
-    fn send_to_guest(&mut self, socket: Socket, to: SocketAddr, kind: PacketKind, bytes: Vec<u8>) {
+    fn send_to_guest(&mut self, socket: Socket, to: Path, kind: PacketKind, bytes: Vec<u8>) {
+        let Path { remote: to, local: source } = to;
         let identity = Identity { kind, message: None, attempt: 1 };
-        self.journal.transmit_durably(Transmit { socket, to, bytes, identity });
+        self.journal.transmit_durably(Transmit { socket, source, to, bytes, identity });
     }
 
-    fn tell_guest(&mut self, to: SocketAddr, kind: PacketKind, text: &str) {
+    fn tell_guest(&mut self, to: Path, kind: PacketKind, text: &str) {
         self.send_to_guest(Socket::Main, to, kind, original::text(text));
     }
 
     /// The registered guest at an address, which has just been heard of.
-    fn guest_at(&mut self, now: Now, from: SocketAddr) -> Option<Name> {
-        let name = self.guests.get(&from)?.clone();
-        self.sessions.get_mut(&name)?.heard = now.time;
+    fn guest_at(&mut self, now: Now, from: Path) -> Option<Name> {
+        let name = self.guests.get(&from.remote)?.clone();
+        let session = self.sessions.get_mut(&name)?;
+        (session.heard, session.path) = (now.time, from);
         Some(name)
     }
 
-    fn guest_registers(&mut self, now: Now, from: SocketAddr, word: &str) {
+    fn guest_registers(&mut self, now: Now, from: Path, word: &str) {
         let Ok(name) = word.parse::<Name>() else {
             return self.tell_guest(from, PacketKind::Refused, "[Names are a-z, 0-9, _ and -]\n");
         };
@@ -154,55 +150,55 @@ impl<P: Plant> Server<P> {
             self.sync_guest_table(now, &name);
             return self.hand_over(now, &name);
         }
-        if let Some(other) = self.guests.get(&from).cloned() {
+        if let Some(other) = self.guests.get(&from.remote).cloned() {
             self.end_session(now, &other, GoneReason::Replaced);
         }
-        let token = Token(hash(&from));
+        let token = Token(hash(&from.remote));
         let known = self.record.accounts.get(&name).filter(|known| known.token == token);
         let registration = known.map_or(0, |known| known.registration) + 1;
-        let account = Account { token, registration, original: Some(from) };
+        let account = Account { token, registration, original: Some(from.remote) };
         self.register(now, from, name, account);
     }
 
     /// A guest has its name.
-    pub(super) fn welcome_guest(&mut self, now: Now, name: &Name, addr: SocketAddr) {
-        self.send_to_guest(Socket::Main, addr, PacketKind::Registered, original::ack());
-        self.admit_guest(now, name, addr, Guest::default());
+    pub(super) fn welcome_guest(&mut self, now: Now, name: &Name, path: Path) {
+        self.send_to_guest(Socket::Main, path, PacketKind::Registered, original::ack());
+        self.admit_guest(now, name, path, Guest::default());
     }
 
     /// A guest has its name from an earlier life of this server. That it answers is taken for
     /// granted: if it has gone meanwhile, this is how it is noticed.
-    pub(super) fn welcome_back_guest(&mut self, now: Now, name: &Name, addr: SocketAddr) {
-        self.admit_guest(now, name, addr, Guest { hears_second: true, ..Guest::default() });
+    pub(super) fn welcome_back_guest(&mut self, now: Now, name: &Name, path: Path) {
+        self.admit_guest(now, name, path, Guest { hears_second: true, ..Guest::default() });
     }
 
-    fn admit_guest(&mut self, now: Now, name: &Name, addr: SocketAddr, guest: Guest) {
-        self.guests.insert(addr, name.clone());
+    fn admit_guest(&mut self, now: Now, name: &Name, path: Path, guest: Guest) {
+        self.guests.insert(path.remote, name.clone());
         if let Some(session) = self.sessions.get_mut(name) {
             session.guest = Some(guest);
         }
         self.timers.set(Timer::Lease(name.clone()), now.time);
     }
 
-    pub(super) fn refuse_guest(&mut self, addr: SocketAddr, name: &Name, reason: Refusal) {
+    pub(super) fn refuse_guest(&mut self, to: Path, name: &Name, reason: Refusal) {
         let text = match reason {
             Refusal::NameInUse => format!("[Username {name} already in use.]\n"),
             Refusal::ServerFull => "[The server takes no new names.]\n".to_owned(),
             Refusal::DiskFull => "[The server's disk is full.]\n".to_owned(),
         };
-        self.tell_guest(addr, PacketKind::Refused, &text);
+        self.tell_guest(to, PacketKind::Refused, &text);
     }
 
-    fn guest_leaves(&mut self, now: Now, from: SocketAddr, word: &str) {
+    fn guest_leaves(&mut self, now: Now, from: Path, word: &str) {
         let Ok(name) = word.parse::<Name>() else { return };
-        let holder = self.sessions.get(&name).map(|session| session.addr);
-        if holder.is_some_and(|addr| addr != from) {
+        let holder = self.sessions.get(&name).map(|session| session.path.remote);
+        if holder.is_some_and(|addr| addr != from.remote) {
             return; // Not this guest's name to give up.
         }
         // Whoever is away already is told so again: the answer was lost. The own row is all that
         // matters to somebody offline, and no more than a stranger's request should earn.
         self.send_to_guest(Socket::Main, from, PacketKind::Deregistered, original::ack());
-        if self.guests.get(&from).is_some_and(|present| *present != name) {
+        if self.guests.get(&from.remote).is_some_and(|present| *present != name) {
             return; // A table without its own name would end that guest.
         }
         let own = TableEntry { name: name.clone(), addr: None, original: true };
@@ -213,7 +209,7 @@ impl<P: Plant> Server<P> {
         }
     }
 
-    fn guest_fetches(&mut self, now: Now, from: SocketAddr, word: &str) {
+    fn guest_fetches(&mut self, now: Now, from: Path, word: &str) {
         let Some(name) = self.guest_at(now, from).filter(|name| word.parse().as_ref() == Ok(name))
         else {
             return;
@@ -230,7 +226,7 @@ impl<P: Plant> Server<P> {
         }
     }
 
-    fn guest_saves(&mut self, now: Now, from: SocketAddr, to: &str, text: &str, bytes: &[u8]) {
+    fn guest_saves(&mut self, now: Now, from: Path, to: &str, text: &str, bytes: &[u8]) {
         let Some(sender) = self.guest_at(now, from) else { return };
         let Some(guest) = self.sessions.get_mut(&sender).and_then(|s| s.guest.as_mut()) else {
             return;
@@ -296,7 +292,7 @@ impl<P: Plant> Server<P> {
         self.guest_streams(&key.from, to).contains(&key.stream)
     }
 
-    fn refuse_save(&mut self, sender: &Name, from: SocketAddr, why: &str) {
+    fn refuse_save(&mut self, sender: &Name, from: Path, why: &str) {
         if let Some(guest) = self.sessions.get_mut(sender).and_then(|s| s.guest.as_mut()) {
             guest.refused = true;
         }
@@ -305,7 +301,7 @@ impl<P: Plant> Server<P> {
     }
 
     /// Whatever was sent last from the second socket has arrived.
-    fn guest_acked(&mut self, now: Now, from: SocketAddr) {
+    fn guest_acked(&mut self, now: Now, from: Path) {
         let Some(name) = self.guest_at(now, from) else { return };
         let Some(session) = self.sessions.get_mut(&name) else { return };
         let nonce = session.probe_nonce();
@@ -331,14 +327,14 @@ impl<P: Plant> Server<P> {
     /// message is on its way, that one is the question.
     pub(super) fn ping_guest(&mut self, now: Now, name: &Name) {
         let Some(session) = self.sessions.get_mut(name) else { return };
-        let addr = session.addr;
+        let path = session.path;
         let Some(guest) = &mut session.guest else { return };
         if guest.is_asked() {
             return;
         }
         guest.owed.sent(now.time);
         let bytes = original::text(original::UNSEEN);
-        self.send_to_guest(Socket::Second, addr, PacketKind::Probe, bytes);
+        self.send_to_guest(Socket::Second, path, PacketKind::Probe, bytes);
     }
 
     /// Whether a question to this client would tell anything: a guest behind a NAT never hears
@@ -370,10 +366,10 @@ impl<P: Plant> Server<P> {
     pub(super) fn sync_guest_table(&mut self, now: Now, name: &Name) {
         let latest = self.table.latest();
         let Some(session) = self.sessions.get_mut(name) else { return };
-        let addr = session.addr;
+        let path = session.path;
         let Some(guest) = &session.guest else { return };
         let pause = if guest.hears_second { TABLE_PAUSE } else { UNPROVEN_TABLE_PAUSE };
-        if let Some(sent_at) = self.guest_tables.sent_at.get(&addr)
+        if let Some(sent_at) = self.guest_tables.sent_at.get(&path.remote)
             && now.time < *sent_at + pause
         {
             if session.has_table(latest) {
@@ -384,12 +380,12 @@ impl<P: Plant> Server<P> {
         if !self.guest_tables.admits(now, guest.hears_second) {
             return self.timers.set(Timer::Table(name.clone()), now.time + TABLE_REPEAT);
         }
-        self.guest_tables.sent_at.insert(addr, now.time);
+        self.guest_tables.sent_at.insert(path.remote, now.time);
         if session.next_table_copy(latest) < TABLE_COPIES && guest_is_proven(session) {
             self.timers.set(Timer::Table(name.clone()), now.time + TABLE_REPEAT);
         }
         let table = original::table(name, self.table.entries());
-        self.send_to_guest(Socket::Main, addr, PacketKind::Table, table);
+        self.send_to_guest(Socket::Main, path, PacketKind::Table, table);
     }
 
     /// Its address is a guest's own: now it gets the copies that it did not get before.
@@ -411,7 +407,7 @@ impl<P: Plant> Server<P> {
             return;
         }
         let Some(session) = self.sessions.get_mut(name) else { return };
-        let (addr, spoke_lately) = (session.addr, now.time < session.heard + LATELY);
+        let (path, spoke_lately) = (session.path, now.time < session.heard + LATELY);
         let Some(guest) = &mut session.guest else { return };
         let (key, id) = (letter.key(), letter.id);
         if guest.letter.is_none() && guest.hears_second && now.time < guest.owed.quiet_at() {
@@ -447,7 +443,8 @@ impl<P: Plant> Server<P> {
             guest.letter = None;
             return self.shown(now, name, &key, id.seq);
         };
-        self.journal.transmit(Transmit { socket, to: addr, bytes, identity });
+        let Path { remote: to, local: source } = path;
+        self.journal.transmit(Transmit { socket, source, to, bytes, identity });
     }
 
     /// The guests that an earlier life of this server knew: they will not register again.
@@ -462,7 +459,8 @@ impl<P: Plant> Server<P> {
             .filter_map(|(name, account)| account.original.map(|addr| (name.clone(), addr)))
             .collect();
         for (name, addr) in guests {
-            self.restore_guest(&name, addr);
+            // Which address of this machine it knows is told again when it speaks.
+            self.restore_guest(&name, addr.into());
             self.journal.event_durably(Event::Registered {
                 name,
                 addr,

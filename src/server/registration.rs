@@ -2,11 +2,10 @@
 //!
 //! docs/protocol.md, "Registration" and "The table".
 
-use std::net::SocketAddr;
-
 use super::session::{Contender, Probe, Session};
 use super::timing::{GUEST_PROBES, LEASE, PROBE_INTERVAL, PROBES, RESEND_MAX};
 use super::{Account, Change, End, Event, GoneReason, Server, Timer};
+use crate::machine::Path;
 use crate::plant::{Bug, Plant};
 use crate::protocol::limits::{NAMES_MAX, TABLE_WINDOW};
 use crate::protocol::{Name, Nonce, Packet, Refusal, SessionId, StreamKey, TableId, Trip};
@@ -20,13 +19,14 @@ impl<P: Plant> Server<P> {
         &mut self,
         now: Now,
         session: SessionId,
-        from: SocketAddr,
+        from: Path,
     ) -> Option<Name> {
         if let Some(name) = self.by_session.get(&session)
             && let Some(holder) = self.sessions.get_mut(name)
-            && holder.addr == from
+            && holder.path.remote == from.remote
         {
             holder.heard = now.time;
+            holder.path = from;
             return Some(name.clone());
         }
         self.counters.dropped.unknown += 1;
@@ -35,9 +35,9 @@ impl<P: Plant> Server<P> {
     }
 
     /// Somebody at an address that echoed its cookie wants a name.
-    pub(super) fn register(&mut self, now: Now, from: SocketAddr, name: Name, account: Account) {
+    pub(super) fn register(&mut self, now: Now, from: Path, name: Name, account: Account) {
         let holder = self.sessions.get(&name);
-        let contender = Contender { name: name.clone(), addr: from, account };
+        let contender = Contender { name: name.clone(), path: from, account };
         match self.record.accounts.get(&name) {
             // A guest's token says where it is, which is no secret: none of ours has one like it.
             Some(known)
@@ -50,7 +50,7 @@ impl<P: Plant> Server<P> {
                 {
                     self.grant(now, contender);
                 } else if let Some(holder) = holder
-                    && holder.addr == from
+                    && holder.path.remote == from.remote
                     && account.registration == known.registration
                 {
                     let session = holder.id;
@@ -60,7 +60,7 @@ impl<P: Plant> Server<P> {
                 // Else it is an old one that was late: its sender has moved on.
             }
             // The same socket belongs to a new process now, or the name is free.
-            Some(_) if holder.is_none_or(|holder| holder.addr == from) => {
+            Some(_) if holder.is_none_or(|holder| holder.path.remote == from.remote) => {
                 self.grant(now, contender);
             }
             Some(_) => self.probe(now, &name, Some(contender)),
@@ -74,29 +74,30 @@ impl<P: Plant> Server<P> {
 
     fn refuse(&mut self, contender: &Contender, reason: Refusal) {
         self.counters.dropped.refused += 1;
-        let Contender { name, addr, account } = contender;
+        let Contender { name, path, account } = contender;
         if account.original.is_some() {
-            return self.refuse_guest(*addr, name, reason);
+            return self.refuse_guest(*path, name, reason);
         }
         let registration = account.registration;
-        self.send(*addr, &Packet::Refused { registration, reason }, 1);
+        self.send(*path, &Packet::Refused { registration, reason }, 1);
     }
 
     fn grant(&mut self, now: Now, contender: Contender) {
-        let Contender { name, addr, account } = contender;
+        let Contender { name, path, account } = contender;
+        let addr = path.remote;
         let back = self.record.accounts.contains_key(&name);
-        let before = self.sessions.get(&name).map(|session| session.addr);
+        let before = self.sessions.get(&name).map(|session| session.path.remote);
         self.wipe_mail(&name);
         self.drop_session(&name, GoneReason::Replaced);
         self.change(Change::Registered { name: name.clone(), account });
         let original = account.original.is_some();
         self.journal.event_durably(Event::Registered { name: name.clone(), addr, back, original });
-        let session = self.open_session(now, &name, addr);
+        let session = self.open_session(now, &name, path);
         if original {
-            self.welcome_guest(now, &name, addr);
+            self.welcome_guest(now, &name, path);
             self.confirm(now, &name);
         } else {
-            self.answer_registered(addr, account.registration, session, back);
+            self.answer_registered(path, account.registration, session, back);
         }
         if let Some(before) = before.filter(|before| *before != addr)
             && self.plant.has(Bug::KeepsOldAddress)
@@ -117,33 +118,27 @@ impl<P: Plant> Server<P> {
         }
     }
 
-    fn open_session(&mut self, now: Now, name: &Name, addr: SocketAddr) -> SessionId {
+    fn open_session(&mut self, now: Now, name: &Name, path: Path) -> SessionId {
         let id = SessionId(self.entropy.draw());
         self.by_session.insert(id, name.clone());
-        self.sessions.insert(name.clone(), Session::new(id, addr, now));
+        self.sessions.insert(name.clone(), Session::new(id, path, now));
         self.timers.set(Timer::Lease(name.clone()), now.time + LEASE);
         let original = self.record.accounts.get(name).is_some_and(|a| a.original.is_some());
-        self.table.set(name, Some(addr), original);
+        self.table.set(name, Some(path.remote), original);
         id
     }
 
     /// Takes up a guest that an earlier life of this server knew.
-    pub(super) fn restore_guest(&mut self, name: &Name, addr: SocketAddr) {
+    pub(super) fn restore_guest(&mut self, name: &Name, path: Path) {
         let now = Now::default();
-        self.open_session(now, name, addr);
-        self.welcome_back_guest(now, name, addr);
+        self.open_session(now, name, path);
+        self.welcome_back_guest(now, name, path);
         self.confirm(now, name);
     }
 
-    fn answer_registered(
-        &mut self,
-        addr: SocketAddr,
-        registration: u64,
-        session: SessionId,
-        back: bool,
-    ) {
+    fn answer_registered(&mut self, to: Path, registration: u64, session: SessionId, back: bool) {
         let store = self.record.store;
-        self.send_durably(addr, &Packet::Registered { registration, session, store, back }, 1);
+        self.send_durably(to, &Packet::Registered { registration, session, store, back }, 1);
     }
 
     /// The client knows its session: bring it up to date.
@@ -186,7 +181,7 @@ impl<P: Plant> Server<P> {
         let Some(session) = self.sessions.remove(name) else { return false };
         self.by_session.remove(&session.id);
         if session.guest.is_some() {
-            self.guests.remove(&session.addr);
+            self.guests.remove(&session.path.remote);
         }
         for timer in [Timer::Lease, Timer::Probe, Timer::Table, Timer::Mail] {
             self.timers.clear(&timer(name.clone()));
@@ -214,7 +209,7 @@ impl<P: Plant> Server<P> {
         let ours = contender.as_ref().filter(|contender| contender.account.original.is_none());
         let wait = ours.map(|contender| {
             let registration = contender.account.registration;
-            (contender.addr, Packet::Wait { registration })
+            (contender.path, Packet::Wait { registration })
         });
         match &mut session.probe {
             Some(probe) if contender.is_some() && probe.is_open_to(contender.as_ref()) => {
@@ -226,8 +221,8 @@ impl<P: Plant> Server<P> {
                 session.probe = Some(Probe { nonce, asked: 0, contender });
             }
         }
-        if let Some((addr, wait)) = wait {
-            self.send(addr, &wait, 1);
+        if let Some((path, wait)) = wait {
+            self.send(path, &wait, 1);
         }
         if !asking {
             self.probe_again(now, name);
@@ -241,11 +236,11 @@ impl<P: Plant> Server<P> {
         let probes = if patient { GUEST_PROBES } else { PROBES };
         if probe.asked < probes {
             probe.asked += 1;
-            let (addr, nonce, attempt) = (session.addr, probe.nonce, probe.asked);
+            let (path, nonce, attempt) = (session.path, probe.nonce, probe.asked);
             if session.guest.is_some() {
                 self.ping_guest(now, name);
             } else {
-                self.send(addr, &Packet::Probe { nonce }, attempt);
+                self.send(path, &Packet::Probe { nonce }, attempt);
             }
             self.timers.set(Timer::Probe(name.clone()), now.time + PROBE_INTERVAL);
             return;
@@ -263,8 +258,8 @@ impl<P: Plant> Server<P> {
         self.timers.clear(&Timer::Probe(name.clone()));
         if let Some(contender) = probe.contender {
             self.refuse(&contender, Refusal::NameInUse);
-            let Contender { name, addr, .. } = contender;
-            self.journal.event_durably(Event::Refused { name, addr });
+            let Contender { name, path, .. } = contender;
+            self.journal.event_durably(Event::Refused { name, addr: path.remote });
         }
     }
 
@@ -295,7 +290,7 @@ impl<P: Plant> Server<P> {
             session.table_first_at = now.time;
         }
         session.table_attempts += 1;
-        let (addr, attempt) = (session.addr, session.table_attempts);
+        let (path, attempt) = (session.path, session.table_attempts);
         let elapsed = now.time - session.table_first_at;
         let pause = pause(session.timeout(Trip::Network), elapsed, RESEND_MAX);
         let mut parts = Vec::new();
@@ -306,7 +301,7 @@ impl<P: Plant> Server<P> {
         }
         session.table_sent = at;
         for part in parts {
-            self.send(addr, &part, attempt);
+            self.send(path, &part, attempt);
         }
         if attempt == 1 && self.plant.has(Bug::TableSentOnce) {
             return;

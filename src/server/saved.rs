@@ -1,20 +1,20 @@
 //! What is stored and is to be acknowledged once that is durable.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 
 use crate::journal::Ticket;
+use crate::machine::Path;
 use crate::protocol::MessageId;
 use crate::protocol::limits::{SAVED_AT_ONCE, WAITING_OUTPUTS_MAX};
 
 /// How far streams are stored, with the commit that makes it durable and who wants to know.
 #[derive(Debug, Default)]
-pub(super) struct Saved(VecDeque<(Ticket, SocketAddr, MessageId, Option<u64>)>);
+pub(super) struct Saved(VecDeque<(Ticket, Path, MessageId, Option<u64>)>);
 
 /// One datagram.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Due {
-    pub(super) addr: SocketAddr,
+    pub(super) to: Path,
     pub(super) messages: Vec<MessageId>,
     /// The stamp of the first request that it answers: the one that waited longest (RFC 7323,
     /// section 4.2).
@@ -24,15 +24,9 @@ pub(super) struct Due {
 impl Saved {
     /// The commit is no earlier than any before. If too much waits already, nobody will hear of it:
     /// a sender repeats what is not acknowledged.
-    pub(super) fn add(
-        &mut self,
-        commit: Ticket,
-        addr: SocketAddr,
-        id: MessageId,
-        stamp: Option<u64>,
-    ) {
+    pub(super) fn add(&mut self, commit: Ticket, to: Path, id: MessageId, stamp: Option<u64>) {
         if self.len() < WAITING_OUTPUTS_MAX {
-            self.0.push_back((commit, addr, id, stamp));
+            self.0.push_back((commit, to, id, stamp));
         }
     }
 
@@ -44,12 +38,12 @@ impl Saved {
     /// them together, and of each once.
     pub(super) fn take(&mut self, is_durable: impl Fn(Ticket) -> bool) -> Vec<Due> {
         let durable = self.0.partition_point(|(commit, ..)| is_durable(*commit));
-        let mut durable: Vec<(SocketAddr, MessageId, Option<u64>)> =
-            self.0.drain(..durable).map(|(_, addr, id, stamp)| (addr, id, stamp)).collect();
+        let mut durable: Vec<(Path, MessageId, Option<u64>)> =
+            self.0.drain(..durable).map(|(_, to, id, stamp)| (to, id, stamp)).collect();
         durable.sort_unstable();
         let mut datagrams: Vec<Due> = Vec::new();
-        for (addr, id, stamp) in durable {
-            match datagrams.last_mut().filter(|due| due.addr == addr) {
+        for (to, id, stamp) in durable {
+            match datagrams.last_mut().filter(|due| due.to == to) {
                 Some(due) if due.messages.last().is_some_and(|last| last.stream == id.stream) => {
                     due.messages.pop();
                     due.messages.push(id);
@@ -59,7 +53,7 @@ impl Saved {
                     due.messages.push(id);
                     due.echo_ms = earlier(due.echo_ms, stamp);
                 }
-                _ => datagrams.push(Due { addr, messages: vec![id], echo_ms: stamp }),
+                _ => datagrams.push(Due { to, messages: vec![id], echo_ms: stamp }),
             }
         }
         datagrams
@@ -80,12 +74,12 @@ mod tests {
         MessageId { stream: StreamId(stream), seq }
     }
 
-    fn addr(host: u8) -> SocketAddr {
-        ([192, 0, 2, host], 9_000).into()
+    fn addr(host: u8) -> Path {
+        std::net::SocketAddr::from(([192, 0, 2, host], 9_000)).into()
     }
 
     fn due(host: u8, messages: Vec<MessageId>, echo_ms: u64) -> Due {
-        Due { addr: addr(host), messages, echo_ms: Some(echo_ms) }
+        Due { to: addr(host), messages, echo_ms: Some(echo_ms) }
     }
 
     /// The tickets of two commits, the first of which has ended.

@@ -1,10 +1,10 @@
 //! What the server knows of a client that is here. Nothing of it outlives a restart.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::Account;
+use crate::machine::Path;
 use crate::original::{Owed, Repeats};
 use crate::protocol::{MessageId, Name, Nonce, SessionId, StreamId, StreamKey, Trip};
 use crate::retransmission::{RoundTrip, Tries};
@@ -14,7 +14,8 @@ use crate::time::{Now, Time};
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) id: SessionId,
-    pub(super) addr: SocketAddr,
+    /// Where it is, and at which address of this machine it last asked.
+    pub(super) path: Path,
     /// It has shown that it knows its session: now it may be sent more than it sends.
     pub(super) confirmed: bool,
     /// When it was last heard of.
@@ -38,10 +39,10 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(id: SessionId, addr: SocketAddr, now: Now) -> Self {
+    pub(super) fn new(id: SessionId, path: Path, now: Now) -> Self {
         Self {
             id,
-            addr,
+            path,
             confirmed: false,
             heard: now.time,
             table_at: 0,
@@ -106,7 +107,7 @@ pub(super) struct Probe {
 #[derive(Clone, Debug)]
 pub(super) struct Contender {
     pub(super) name: Name,
-    pub(super) addr: SocketAddr,
+    pub(super) path: Path,
     pub(super) account: Account,
 }
 

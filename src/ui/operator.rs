@@ -209,6 +209,10 @@ impl OperatorScreen {
             .collect();
         let reasons =
             if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join(", ")) };
+        let lost = match counters.datagrams_lost {
+            0 => String::new(),
+            lost => format!(" ({lost} of them lost for want of room)"),
+        };
         let since = Second::of(self.since, &self.zone);
         [
             format!("since {} {}:", since.date, since.time),
@@ -219,7 +223,7 @@ impl OperatorScreen {
                 counters.stored, counters.handed_over, counters.expired, counters.commits
             ),
             format!(
-                "datagrams: {} in, {} out; {all} dropped{reasons}; {} duplicates suppressed",
+                "datagrams: {} in, {} out{lost}; {all} dropped{reasons}; {} duplicates suppressed",
                 counters.datagrams_in, counters.datagrams_out, counters.duplicates
             ),
         ]
@@ -298,7 +302,14 @@ mod tests {
         let id = MessageId { stream: StreamId(0xab), seq: 7 };
         let addr = "[::1]:9".parse().unwrap();
         let dropped = Dropped { damaged: 2, refused: 1, ..Dropped::default() };
-        let counters = Counters { datagrams_in: 9, duplicates: 4, dropped, ..Counters::default() };
+        let (datagrams_lost, duplicates) = (5, 4);
+        let counters = Counters {
+            datagrams_in: 9,
+            datagrams_lost,
+            duplicates,
+            dropped,
+            ..Counters::default()
+        };
         vec![
             Event::Registered { name: name("bob"), addr, back: false, original: true },
             Event::Registered { name: name("bob"), addr, back: true, original: false },
@@ -341,7 +352,8 @@ mod tests {
                 "13:45:42 since 2026-01-02 13:45:41:\n         clients: 1 here, 3 known\n         \
                  messages: 5 in the store; 0 stored, 0 handed over, 0 expired; \
                  0 commits\n         \
-                 datagrams: 9 in, 0 out; 3 dropped (2 damaged, 1 refused); 4 duplicates suppressed",
+                 datagrams: 9 in, 0 out (5 of them lost for want of room); \
+                 3 dropped (2 damaged, 1 refused); 4 duplicates suppressed",
                 "13:45:43 stopped",
             ]
         );
@@ -401,7 +413,7 @@ mod tests {
             concat!(
                 r#""event":"stats","since":"2026-01-02T13:45:41Z","here":1,"known":3,"#,
                 r#""in_store":5,"stored":0,"handed_over":0,"expired":0,"commits":0,"#,
-                r#""datagrams_in":9,"datagrams_out":0,"#,
+                r#""datagrams_in":9,"datagrams_out":0,"datagrams_lost":5,"#,
                 r#""duplicates":4,"dropped":{"damaged":2,"unknown":0,"cookie":0,"refused":1,"#,
                 r#""unwanted":0,"busy":0}}"#
             ),

@@ -68,7 +68,7 @@ impl Wire {
     }
 
     fn hears(&mut self, bytes: &[u8]) {
-        let datagram = Datagram { socket: Socket::Main, from: self.from, bytes };
+        let datagram = Datagram { socket: Socket::Main, local: None, from: self.from, bytes };
         self.server.handle_datagram(now(), datagram);
     }
 

@@ -20,6 +20,9 @@ mod groups;
 #[cfg(test)]
 mod kill;
 #[cfg(test)]
+#[cfg(target_os = "linux")]
+mod network;
+#[cfg(test)]
 mod operator;
 #[cfg(test)]
 mod original;

@@ -302,11 +302,11 @@ impl World {
         } else if *to == server_addr() || *to == second_addr() {
             let socket = if *to == server_addr() { Socket::Main } else { Socket::Second };
             if let Some(server) = &mut self.server {
-                server.handle_datagram(now, Datagram { socket, from: *from, bytes });
+                server.handle_datagram(now, Datagram { socket, local: None, from: *from, bytes });
             }
         } else if let Some(node) = self.clients.values_mut().find(|node| node.addr == *to) {
             let socket = Socket::Main;
-            node.machine.handle_datagram(now, Datagram { socket, from: *from, bytes });
+            node.machine.handle_datagram(now, Datagram { socket, local: None, from: *from, bytes });
         }
     }
 

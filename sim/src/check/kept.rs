@@ -149,7 +149,7 @@ mod tests {
 
     fn arrives() -> What {
         let (from, packet) = ("alice".into(), PacketKind::Save);
-        What::Arrived { from, packet, message: Some(label(1)) }
+        What::Arrived { from, packet, message: Some(label(1)), local: None }
     }
 
     fn expires() -> What {

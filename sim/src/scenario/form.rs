@@ -26,6 +26,8 @@ struct FileForm<'a> {
     #[serde(default)]
     mail: Option<Text<Duration>>,
     #[serde(default)]
+    two_addresses: Vec<String>,
+    #[serde(default)]
     settles: bool,
     #[serde(borrow)]
     steps: Vec<&'a RawValue>,
@@ -218,10 +220,11 @@ pub(super) fn read(text: &str) -> Result<(Scenario, Places), BadScenario> {
         let verb = verb(form).map_err(|problem| places.bad(index, problem))?;
         steps.push(Step { at, verb });
     }
-    let FileForm { about, seed, disk: Text(disk), mtu, mail, settles, until: Text(until), .. } =
-        file;
+    let FileForm { about, seed, disk: Text(disk), mtu, mail, two_addresses, settles, .. } = file;
+    let Text(until) = file.until;
     let mail = mail.map(|Text(mail)| mail);
-    Ok((Scenario { about, seed, disk, mtu, mail, settles, steps, until }, places))
+    let two_addresses = two_addresses.into_iter().map(HostName::from).collect();
+    Ok((Scenario { about, seed, disk, mtu, mail, two_addresses, settles, steps, until }, places))
 }
 
 /// The error of a part of the file that begins at this line and column.

@@ -17,9 +17,14 @@ use crate::plan::{Act, CLIENT_PORT, Host, Plan, Role, SERVER, SERVER_PORT};
 type Bad = (usize, String);
 
 /// Checks what the steps have to do with each other.
-pub(super) fn check(steps: &[Step], until: Duration) -> Result<(), Bad> {
+pub(super) fn check(scenario: &Scenario) -> Result<(), Bad> {
+    let (steps, until) = (&*scenario.steps, scenario.until);
     let mut everyone: BTreeSet<&str> = steps.iter().filter_map(started).collect();
     everyone.insert(SERVER);
+    let several: Vec<&HostName> = scenario.two_addresses.iter().collect();
+    if !steps.is_empty() {
+        known(&everyone, &several).map_err(|problem| (0, problem))?;
+    }
     let mut running: BTreeMap<&str, bool> = BTreeMap::new();
     if server_starts_by_itself(steps) {
         running.insert(SERVER, true);
@@ -169,7 +174,10 @@ impl Scenario {
         for step in &self.steps {
             builder.add(step);
         }
-        let Builder { hosts, faults, disk_faults, until, .. } = builder;
+        let Builder { mut hosts, faults, disk_faults, until, .. } = builder;
+        for host in &mut hosts {
+            host.two_addresses = self.two_addresses.contains(&host.name);
+        }
         let last = self.steps.last().map(|step| step.at).unwrap_or_default();
         let healed = self.settles.then_some(last);
         let Self { seed, disk, mail, .. } = *self;

@@ -25,6 +25,10 @@ pub(super) fn write(scenario: &Scenario, f: &mut fmt::Formatter<'_>) -> fmt::Res
     if let Some(mail) = scenario.mail {
         writeln!(f, "  \"mail\": {},", json(&Text(mail))?)?;
     }
+    if !scenario.two_addresses.is_empty() {
+        let hosts: Vec<&str> = scenario.two_addresses.iter().map(|host| &**host).collect();
+        writeln!(f, "  \"two_addresses\": {},", json(&hosts)?)?;
+    }
     if scenario.settles {
         writeln!(f, "  \"settles\": true,")?;
     }

@@ -122,6 +122,7 @@ pub const CASES: &[Case] = &[
     case(Bug::OneWayIsOffline, CUT, 40),
     case(Bug::OldRegistrationCounts, HASTE, 60),
     case(Bug::KeepsOldAddress, CRASH, 40),
+    case(Bug::AnswersFromAnywhere, NONE, 40),
     case(Bug::TableSentOnce, DROP_3, 20),
     case(Bug::KeepsFlights, DROP_3, 20),
     case(Bug::ForgetsMembership, CRASH, 40),

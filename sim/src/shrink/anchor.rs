@@ -50,7 +50,9 @@ fn deeds<'a>(
     entries.filter(move |entry| entry.host == *host).filter_map(|entry| {
         let deed = match &entry.what {
             What::Sent { key, .. } => Deed::Sends(&key.to, key.packet, key.message.as_ref()?),
-            What::Arrived { from, packet, message } => Deed::Gets(from, *packet, message.as_ref()?),
+            What::Arrived { from, packet, message, .. } => {
+                Deed::Gets(from, *packet, message.as_ref()?)
+            }
             _ => return None,
         };
         Some((entry.at, deed))
@@ -86,7 +88,8 @@ mod tests {
     fn log(times: [u64; 2]) -> Log {
         let entry = |(at, message): (u64, &str)| {
             let message = Some(message.parse().unwrap());
-            let what = What::Arrived { from: "alice".into(), packet: PacketKind::Save, message };
+            let (from, packet, local) = ("alice".into(), PacketKind::Save, None);
+            let what = What::Arrived { from, packet, message, local };
             Entry { at: ms(at), host: SERVER.into(), what }
         };
         let entries = times.into_iter().zip(["alice#1", "alice#2"]).map(entry).collect();

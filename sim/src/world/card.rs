@@ -2,7 +2,8 @@
 //!
 //! Belongs to the host and outlives its program: what is on its way when the program is killed
 //! reaches the next one, if that is up in time. Every datagram carries [`HEADER`] bytes in front,
-//! when it is due and its number, which no program sees.
+//! when it is due, its number, and which of two addresses it goes from and to, which no program
+//! sees.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -20,19 +21,22 @@ use udpchat::machine::{Socket, Transmit};
 use udpchat::protocol::limits::RECEIVE_BUFFER;
 use udpchat::transport::{Received, Transport};
 
+use super::address::{Addresses, is_second, known};
 use super::clock::elapsed;
 use crate::fate::whole_ms;
 use crate::label::HostName;
 use crate::network::{Flight, Network};
 use crate::plan::LATENCY;
 
-/// When it is due, in milliseconds since the run began, and the sender's number for it.
-const HEADER: usize = 16;
+/// When it is due, in milliseconds since the run began, the sender's number for it, and whether
+/// it goes from and to second addresses.
+const HEADER: usize = 8 + 8 + 2;
 
 /// A host's network card.
 pub(super) struct Card {
     host: HostName,
-    ip: IpAddr,
+    addresses: Addresses,
+    server: Addresses,
     network: Rc<Network>,
     sockets: Vec<(u16, UdpSocket)>,
     held: RefCell<BTreeMap<(Duration, Flight), Held>>,
@@ -43,13 +47,16 @@ pub(super) struct Card {
 struct Held {
     port: u16,
     from: SocketAddr,
+    /// At which address, if there are several.
+    local: Option<IpAddr>,
     bytes: Vec<u8>,
 }
 
 impl Card {
     /// A card with these ports open, as long as the host exists.
     pub(super) async fn new(
-        (host, ip): (HostName, IpAddr),
+        host: HostName,
+        (addresses, server): (Addresses, Addresses),
         network: Rc<Network>,
         ports: Vec<u16>,
     ) -> io::Result<Self> {
@@ -58,7 +65,7 @@ impl Card {
             sockets.push((port, UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).await?));
         }
         let buffer = RefCell::new(vec![0; HEADER + RECEIVE_BUFFER]);
-        Ok(Self { host, ip, network, sockets, held: RefCell::default(), buffer })
+        Ok(Self { host, addresses, server, network, sockets, held: RefCell::default(), buffer })
     }
 
     /// Loses everything that becomes due, for there is no program. Never ends.
@@ -75,11 +82,17 @@ impl Card {
             self.take_in();
             while let Some((flight, held)) = self.take_due() {
                 let socket = ports.iter().find(|(_, port)| *port == held.port);
-                let reaches = self.network.due(elapsed(), &self.host, &flight, socket.is_some());
+                let to = (&self.host, held.local);
+                let reaches = self.network.due(elapsed(), to, &flight, socket.is_some());
                 if let (true, Some((socket, _))) = (reaches, socket) {
                     let length = held.bytes.len().min(buffer.len());
                     buffer[..length].copy_from_slice(&held.bytes[..length]);
-                    return Received { socket: *socket, length, from: held.from };
+                    return Received {
+                        socket: *socket,
+                        local: held.local,
+                        length,
+                        from: held.from,
+                    };
                 }
             }
             tokio::select! {
@@ -90,22 +103,33 @@ impl Card {
         }
     }
 
+    /// From which address a datagram leaves, if there are several.
+    pub(super) fn source(&self, transmit: &Transmit) -> Option<IpAddr> {
+        let source = || self.addresses.source(transmit.source, transmit.to.ip(), self.server);
+        self.addresses.two.then(source)
+    }
+
     fn send(&self, from_port: u16, delay: Duration, transmit: &Transmit) {
         let number = self.network.departed(&self.host, transmit.identity);
         let due = elapsed() + LATENCY + delay;
-        if transmit.to.ip() == self.ip {
-            let from = SocketAddr::new(self.ip, from_port);
-            let held = Held { port: transmit.to.port(), from, bytes: transmit.bytes.clone() };
+        let source = self.source(transmit).unwrap_or(self.addresses.first);
+        let to = SocketAddr::new(known(transmit.to.ip()), transmit.to.port());
+        if to.ip() == self.addresses.first {
+            let from = SocketAddr::new(source, from_port);
+            let local = self.local(is_second(transmit.to.ip()));
+            let held = Held { port: to.port(), from, local, bytes: transmit.bytes.clone() };
             self.held.borrow_mut().insert((due, (self.host.clone(), number)), held);
             return;
         }
         let mut bytes = Vec::with_capacity(HEADER + transmit.bytes.len());
         bytes.extend_from_slice(&whole_ms(due).to_be_bytes());
         bytes.extend_from_slice(&number.to_be_bytes());
+        bytes.push(is_second(source).into());
+        bytes.push(is_second(transmit.to.ip()).into());
         bytes.extend_from_slice(&transmit.bytes);
         if let Some((_, socket)) = self.sockets.iter().find(|(port, _)| *port == from_port) {
             // turmoil refuses addresses that nobody has; for UDP that is loss.
-            let _ = socket.try_send_to(&bytes, transmit.to);
+            let _ = socket.try_send_to(&bytes, to);
         }
     }
 
@@ -117,13 +141,22 @@ impl Card {
                 let Some((header, body)) = bytes[..length].split_at_checked(HEADER) else {
                     continue;
                 };
-                let (due, number) = header.split_at(HEADER / 2);
-                let due = Duration::from_millis(big_endian(due));
-                let flight = (self.network.host_at(from), big_endian(number));
-                let held = Held { port: *port, from, bytes: body.to_vec() };
+                let due = Duration::from_millis(big_endian(&header[..8]));
+                let flight = (self.network.host_at(from), big_endian(&header[8..16]));
+                let [from_second, to_second] = [header[16], header[17]].map(|flag| flag != 0);
+                let sender = Addresses { first: from.ip(), two: from_second };
+                let from = SocketAddr::new(sender.asked(), from.port());
+                let local = self.local(to_second);
+                let held = Held { port: *port, from, local, bytes: body.to_vec() };
                 self.held.borrow_mut().insert((due, flight), held);
             }
         }
+    }
+
+    /// At which address something arrives, if there are several.
+    fn local(&self, second: bool) -> Option<IpAddr> {
+        let local = if second { self.addresses.asked() } else { self.addresses.first };
+        self.addresses.two.then_some(local)
     }
 
     fn take_due(&self) -> Option<(Flight, Held)> {
@@ -178,13 +211,13 @@ impl Transport for Plug {
         Ok(self.card.receive(&self.ports, buffer).await)
     }
 
-    async fn send(&self, transmit: &Transmit) {
-        self.send_after(Duration::ZERO, transmit).await;
+    fn send(&self, transmit: &Transmit) {
+        self.send_after(Duration::ZERO, transmit);
     }
 }
 
 impl Carrier for Plug {
-    async fn send_after(&self, delay: Duration, transmit: &Transmit) {
+    fn send_after(&self, delay: Duration, transmit: &Transmit) {
         let port = self.ports.iter().find(|(socket, _)| *socket == transmit.socket);
         if let Some((_, port)) = port.or_else(|| self.ports.first()) {
             self.card.send(*port, delay, transmit);

@@ -6,7 +6,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use udpchat::protocol::{Name, StoreId, Token};
 use udpchat::server::timing::KEEP;
 use udpchat::server::{Server, ServerRecord, Snapshot};
 
+use super::address::Addresses;
 use super::card::Card;
 use super::clock::{HostClock, Oscillator, elapsed};
 use super::disk::{Disk, Unopened};
@@ -42,9 +43,9 @@ pub(super) struct Around {
     pub(super) seed: u64,
     pub(super) disk: DiskSpeed,
     pub(super) disk_faults: Rc<DiskFaults>,
-    pub(super) ip: IpAddr,
+    pub(super) addresses: Addresses,
     /// The server's.
-    pub(super) server: IpAddr,
+    pub(super) server: Addresses,
     pub(super) network: Rc<Network>,
     pub(super) last: Last,
     pub(super) looks: Looks,
@@ -61,7 +62,8 @@ pub(super) fn snapshot(last: &Last) -> Option<Snapshot> {
 /// What a host is, from the beginning of the run to its end.
 pub(super) async fn run(host: Host, around: Around) -> turmoil::Result {
     let network = Rc::clone(&around.network);
-    let card = Card::new((host.name.clone(), around.ip), network, host.ports()).await?;
+    let addresses = (around.addresses, around.server);
+    let card = Card::new(host.name.clone(), addresses, network, host.ports()).await?;
     let card = Rc::new(card);
     let mut script: VecDeque<Action> = host.actions.into();
     let mut place = Place {
@@ -264,7 +266,7 @@ impl Place {
         let program = match &self.kept {
             Kept::Server(disk) => disk.open().map(|kept| Program::server(setting, kept)),
             Kept::Client(user, disk) => disk.open().map(|kept| {
-                let server = SocketAddr::new(self.around.server, SERVER_PORT);
+                let server = SocketAddr::new(self.around.server.asked(), SERVER_PORT);
                 let config = ClientConfig { name: user.clone(), server, port };
                 Program::client(setting, config, kept)
             }),

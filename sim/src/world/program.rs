@@ -147,7 +147,7 @@ where
     S: Store<Change = M::Change> + 'static,
     M::Command: 'static,
 {
-    let judge = Judge { host: host.clone(), network: Rc::clone(&network) };
+    let judge = Judge { host: host.clone(), card: Rc::clone(&card), network: Rc::clone(&network) };
     let transport = Faulty::new(Plug::new(card, ports), judge);
     caught(async move {
         let surroundings = Surroundings {
@@ -185,12 +185,13 @@ pub(super) fn words(panic: &(dyn Any + Send)) -> String {
 /// Decides about what one host sends.
 struct Judge {
     host: HostName,
+    card: Rc<Card>,
     network: Rc<Network>,
 }
 
 impl Policy for Judge {
     fn fate(&self, transmit: &Transmit) -> udpchat::fault::Fate {
-        self.network.sent(elapsed(), &self.host, transmit)
+        self.network.sent(elapsed(), &self.host, self.card.source(transmit), transmit)
     }
 }
 

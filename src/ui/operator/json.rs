@@ -81,6 +81,7 @@ pub(super) enum What<'a> {
         commits: u64,
         datagrams_in: u64,
         datagrams_out: u64,
+        datagrams_lost: u64,
         duplicates: u64,
         dropped: DroppedKeys,
     },
@@ -158,6 +159,7 @@ impl<'a> What<'a> {
             commits: counters.commits,
             datagrams_in: counters.datagrams_in,
             datagrams_out: counters.datagrams_out,
+            datagrams_lost: counters.datagrams_lost,
             duplicates: counters.duplicates,
             dropped: DroppedKeys {
                 damaged: dropped.damaged,
