@@ -20,6 +20,8 @@ mod groups;
 #[cfg(test)]
 mod kill;
 #[cfg(test)]
+mod latency;
+#[cfg(test)]
 #[cfg(target_os = "linux")]
 mod network;
 #[cfg(test)]

@@ -8,6 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -18,10 +19,21 @@ use tokio::net::UdpSocket;
 
 use crate::common::{Process, client, json, now, server};
 
-const DROP: f64 = 0.3;
-const DUPLICATE: f64 = 0.1;
-const DELAY_MAX: Duration = Duration::from_millis(400);
 const SEED: u64 = 7;
+
+/// What a relay does to datagrams, in each direction.
+#[derive(Clone, Copy)]
+pub(crate) struct Network {
+    /// The share that is lost.
+    pub(crate) drop: f64,
+    /// The share that arrives twice.
+    pub(crate) duplicate: f64,
+    /// How long they take, at least and at most.
+    pub(crate) delay_ms: (u64, u64),
+}
+
+/// As bad as any.
+pub(crate) const ROUGH: Network = Network { drop: 0.3, duplicate: 0.1, delay_ms: (0, 400) };
 
 /// Messages each way of sending, unless the environment wants others.
 const MESSAGES: usize = 60;
@@ -30,10 +42,16 @@ const MESSAGES_VARIABLE: &str = "UDPCHAT_RELAY_MESSAGES";
 /// Stored messages are sent so many at a time, and then read.
 const BATCH: usize = 20;
 
-/// For one message's outcome on such a network.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// In the header of a message, and of nothing else.
+const MESSAGE: &[u8] = br#"{"message":{"#;
 
-struct Relay {
+/// For one message's outcome on such a network.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+
+pub(crate) struct Relay {
+    network: Network,
+    /// Datagrams with a message that clients sent each other.
+    messages: Arc<AtomicUsize>,
     front: Arc<UdpSocket>,
     server: SocketAddr,
     clients: Mutex<BTreeMap<SocketAddr, Arc<UdpSocket>>>,
@@ -41,8 +59,10 @@ struct Relay {
 }
 
 impl Relay {
-    /// Starts one before this server and gives its port.
-    fn start(server_port: u16) -> u16 {
+    /// Starts one before this server. Its port, and how many messages clients have sent each other.
+    pub(crate) fn start(server_port: u16, network: Network) -> (u16, Arc<AtomicUsize>) {
+        let messages = Arc::new(AtomicUsize::new(0));
+        let counted = messages.clone();
         let (sender, port) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -50,6 +70,8 @@ impl Relay {
                 let front = UdpSocket::bind("127.0.0.1:0").await.unwrap();
                 sender.send(front.local_addr().unwrap().port()).unwrap();
                 let relay = Arc::new(Self {
+                    network,
+                    messages: counted,
                     front: Arc::new(front),
                     server: SocketAddr::from(([127, 0, 0, 1], server_port)),
                     clients: Mutex::default(),
@@ -58,7 +80,7 @@ impl Relay {
                 relay.serve_front().await;
             });
         });
-        port.recv().unwrap()
+        (port.recv().unwrap(), messages)
     }
 
     /// From the clients to the server.
@@ -85,6 +107,10 @@ impl Relay {
         let mut buffer = vec![0; 65_536];
         loop {
             let (length, from) = outward.recv_from(&mut buffer).await.unwrap();
+            let is_message = buffer[..length].windows(MESSAGE.len()).any(|part| part == MESSAGE);
+            if from != self.server && is_message {
+                self.messages.fetch_add(1, Ordering::Relaxed);
+            }
             let inward = if from == self.server {
                 Some(self.front.clone())
             } else {
@@ -98,9 +124,12 @@ impl Relay {
     fn pass_on(&self, through: &Arc<UdpSocket>, to: SocketAddr, bytes: &[u8]) {
         let delays: Vec<Duration> = {
             let mut chance = self.chance.lock().unwrap();
-            let copies = if chance.random_bool(DUPLICATE) { 2 } else { 1 };
-            let copies = if chance.random_bool(DROP) { 0 } else { copies };
-            (0..copies).map(|_| DELAY_MAX.mul_f64(chance.random())).collect()
+            let Network { drop, duplicate, delay_ms: (least, most) } = self.network;
+            let copies = if chance.random_bool(duplicate) { 2 } else { 1 };
+            let copies = if chance.random_bool(drop) { 0 } else { copies };
+            let varies = Duration::from_millis(most - least);
+            let mut delay = || Duration::from_millis(least) + varies.mul_f64(chance.random());
+            (0..copies).map(|_| delay()).collect()
         };
         for delay in delays {
             let (through, bytes) = (through.clone(), bytes.to_vec());
@@ -112,7 +141,8 @@ impl Relay {
     }
 }
 
-fn messages() -> usize {
+/// How many messages are sent each way of sending.
+pub(crate) fn messages() -> usize {
     std::env::var(MESSAGES_VARIABLE).map_or(MESSAGES, |number| number.parse().unwrap())
 }
 
@@ -141,7 +171,7 @@ fn ids(lines: &[String], kinds: &[&str]) -> Vec<Value> {
 #[test]
 fn a_bad_network_loses_nothing_and_shows_nothing_twice() {
     let (_server, server_port) = server();
-    let port = Relay::start(server_port);
+    let (port, _) = Relay::start(server_port, ROUGH);
     let count = messages();
     let begin = now();
     let mut alice = client("alice", port);
