@@ -232,7 +232,10 @@ fn neighbours_that_vanish_hold_up_nobody_else() {
         }
         waits.sort();
         let (median, longest) = (waits[waits.len() / 2], waits[waits.len() - 1]);
-        println!("{} answers: {median:?} in the middle, {longest:?} the longest", waits.len());
+        server.say("stats");
+        let lost = server.event("stats")["datagrams_lost"].as_u64().unwrap();
+        let count = waits.len();
+        println!("{count} answers: {median:?} median, {longest:?} longest; {lost} datagrams lost");
         assert!(median < Duration::from_secs(1));
         server.signal("TERM");
         server.event("stopped");
