@@ -25,6 +25,7 @@ scenarios! {
     group_made_and_the_answer_lost_is_made_once
     group_message_reaches_each_member_once_and_waits_for_who_is_away
     handed_over_and_its_ack_lost_is_told_again
+    hosts_with_two_addresses_answer_from_the_one_that_was_asked
     keep_alives_lost_stays_registered
     knock_and_answer_lost_direct_way_is_found_again
     late_ack_of_an_earlier_message_confirms_nothing_else

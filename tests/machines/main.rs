@@ -1,5 +1,6 @@
 //! The machines' promises, by hand-driven interleavings. Sections are those of docs/protocol.md.
 
+mod addresses;
 mod again;
 mod groups;
 mod home;

@@ -52,6 +52,9 @@ fn a_start_that_fails_is_code_1() {
         ("-c alice no..host 9000 0".to_owned(), "cannot find the host"),
         ("-c alice 0.0.0.0 9000 0".to_owned(), "no address of a host"),
         (format!("-s {} --bind 192.0.2.1", free_port()), "no address of this machine"),
+        (format!("-s {} --bind 224.0.0.1", free_port()), "of many machines at once"),
+        (format!("-s {} --bind ff02::1", free_port()), "of many machines at once"),
+        (format!("-s {} --bind 255.255.255.255", free_port()), "of many machines at once"),
         (
             format!("-s {} --data Cargo.toml", free_port()),
             "cannot use the data folder Cargo.toml: ",
