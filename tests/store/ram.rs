@@ -24,7 +24,7 @@ pub(crate) struct State {
     pub(crate) blocks_max: Option<usize>,
     /// After so many more operations that change something each one fails like this.
     pub(crate) fails_after: Option<(u32, ErrorKind)>,
-    /// Somebody has taken the published file away: after so many more questions whether it is there.
+    /// Somebody has taken the published file away, after so many more questions about it.
     pub(crate) taken_after: Option<u32>,
     /// Whether the next write finds what cannot be, and panics.
     pub(crate) misleads: bool,
