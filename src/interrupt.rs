@@ -3,6 +3,7 @@
 //! Knows no node: what to do at the first is up to the caller.
 
 use std::io;
+use std::sync::mpsc;
 
 use tokio::runtime::{self, Runtime};
 use tokio::sync::oneshot::{self, Receiver};
@@ -30,11 +31,11 @@ pub(crate) enum HangUp {
 ///
 /// The operating system denies the signals or the thread.
 pub(crate) fn first_interrupt(hang_up: HangUp) -> io::Result<Receiver<()>> {
-    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-    // Before the thread runs: from here on a signal is not lost.
-    let mut interrupts = Interrupts::new(&runtime, hang_up)?;
     let (first, interrupted) = oneshot::channel();
+    let (give, given) = mpsc::channel::<(Runtime, Interrupts)>();
+    // First of all: a runtime that is dropped for want of a thread, in another one, panics.
     std::thread::Builder::new().name("interrupt".to_owned()).spawn(move || {
+        let Ok((runtime, mut interrupts)) = given.recv() else { return };
         runtime.block_on(interrupts.next());
         // A node that has ended meanwhile need not know.
         let _ = first.send(());
@@ -42,6 +43,15 @@ pub(crate) fn first_interrupt(hang_up: HangUp) -> io::Result<Receiver<()>> {
         terminal::restore();
         std::process::exit(EXIT_INTERRUPTED);
     })?;
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    // From here on a signal is not lost.
+    match Interrupts::new(&runtime, hang_up) {
+        Ok(interrupts) => drop(give.send((runtime, interrupts))),
+        Err(error) => {
+            runtime.shutdown_background();
+            return Err(error);
+        }
+    }
     Ok(interrupted)
 }
 

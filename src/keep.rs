@@ -56,13 +56,43 @@ impl<C: Send + 'static> Keeper<C> {
             .and_then(|(database, record)| admit(&record).map(|()| (database, record)))
             .with_context(|| format!("cannot use the data folder {}", path.display()))?;
         silence_the_thread();
-        Ok((Self::Folder(ThreadStore::start(database, path.display().to_string())?), record))
+        let store = ThreadStore::start(database, path.display().to_string())
+            .context("cannot start a thread for the store")?;
+        Ok((Self::Folder(store), record))
     }
 }
 
 impl<C> Keeper<C> {
     pub(crate) const fn nowhere() -> Self {
         Self::Nowhere { commits: 0 }
+    }
+}
+
+impl<C> Keeper<C> {
+    /// Closes it, when the node has ended.
+    ///
+    /// # Errors
+    ///
+    /// What was acknowledged is not there any more.
+    pub(crate) fn close(self) -> io::Result<()> {
+        match self {
+            Self::Folder(store) => store.close(),
+            Self::Nowhere { .. } => Ok(()),
+        }
+    }
+}
+
+/// Makes a limit on the size of files (RLIMIT_FSIZE) an error of whoever writes, which is that of
+/// a full disk, and not the end of the process. To be called before any other thread is started.
+pub(crate) fn bear_file_size_limit() {
+    #[cfg(unix)]
+    {
+        use nix::sys::signal::{SigSet, Signal};
+        let mut signals = SigSet::empty();
+        signals.add(Signal::SIGXFSZ);
+        let blocked = signals.thread_block();
+        // It fails for a wrong argument only.
+        debug_assert_eq!(blocked, Ok(()));
     }
 }
 
@@ -116,6 +146,7 @@ fn open_database<R: Rows>(path: &Path, fresh: R) -> anyhow::Result<(Database<R, 
         FolderError::InUse => {
             anyhow!("{error}; stop that one, or give another folder with --data")
         }
+        FolderError::Refused(what_to_do) => anyhow!("{what_to_do}"),
         other => anyhow!("{other}; make it possible, or give another folder with --data"),
     })?;
     Database::open(folder, || fresh).map_err(|error| match error {

@@ -20,9 +20,20 @@ use crate::transport::{UdpTransport, is_for_many};
 /// Commands on their way to a machine, which takes each at once: a few are plenty.
 pub(crate) const COMMANDS_AHEAD: usize = 16;
 
+/// Descriptors that a runtime with its signals opens, and a few: without them it panics.
+const DESCRIPTORS: usize = 10;
+
 /// What carries a node out: one thread.
 pub(crate) fn runtime() -> anyhow::Result<Runtime> {
+    can_open(DESCRIPTORS).context("too few files may be open; raise the limit (ulimit -n)")?;
     runtime::Builder::new_current_thread().enable_all().build().context("cannot start a runtime")
+}
+
+/// Makes sure that so many more descriptors may be open at once.
+fn can_open(descriptors: usize) -> io::Result<()> {
+    #[cfg(unix)]
+    (0..descriptors).map(|_| std::fs::File::open("/")).collect::<io::Result<Vec<_>>>()?;
+    Ok(())
 }
 
 /// Opens a port; what is wrong with it in words for whoever chose it.

@@ -14,7 +14,7 @@ use crate::cli::{ClientOptions, Data, Style, Task};
 use crate::client::{self, Client, ClientConfig, ClientRecord};
 use crate::drive::{Surroundings, drive};
 use crate::interrupt::{HangUp, first_interrupt};
-use crate::keep::Keeper;
+use crate::keep::{self, Keeper};
 use crate::protocol::Token;
 use crate::real::{COMMANDS_AHEAD, SystemClock, bind, entropy, give_once, runtime};
 use crate::time::Now;
@@ -29,6 +29,7 @@ use crate::{demo, look_after, serve};
 ///
 /// It could not begin, or not go on. [`io::ErrorKind::BrokenPipe`]: nobody reads what it prints.
 pub fn run(task: Task) -> anyhow::Result<bool> {
+    keep::bear_file_size_limit();
     match task {
         Task::Server(options) => serve::run(&options).map(|()| true),
         Task::Client(options) => run_client(options),
@@ -90,6 +91,7 @@ fn run_client(options: ClientOptions) -> anyhow::Result<bool> {
             result = driven => result?,
         };
         front.end()?;
+        store.close()?;
         Ok(verdict.complete.get())
     })
 }

@@ -83,7 +83,8 @@ pub(crate) fn run(options: &ServerOptions) -> anyhow::Result<()> {
         }
         drop(out);
         written.end().await?;
-        Ok(ended?)
+        ended?;
+        Ok(store.close()?)
     })
 }
 

@@ -8,11 +8,13 @@ mod contents;
 mod database;
 pub mod folder;
 pub mod medium;
+mod place;
 pub(crate) mod row;
 mod rows;
 #[cfg(target_os = "linux")]
 mod solid;
 mod thread;
+mod watched;
 
 use std::io;
 use std::time::Duration;

@@ -80,6 +80,7 @@ scenarios! {
     server_restart_unknown_lost_registers_again
     server_sync_fails_and_power_is_lost_later_nothing_is_lost
     server_unreachable_message_is_unsent_and_goes_out_later
+    server_store_is_replaced_it_ends_and_acknowledges_nothing_that_is_not_found
     server_write_fails_it_ends_and_goes_on_when_started_again
     sign_in_packets_lost_registers_later
     sign_in_packets_twice_registers_once

@@ -131,7 +131,7 @@ impl Disks {
     fn count(&mut self, fault: DiskFault) {
         match fault {
             DiskFault::PowerCut { .. } => self.power_cuts += 1,
-            DiskFault::Fails => self.failed += 1,
+            DiskFault::Fails | DiskFault::Replaced => self.failed += 1,
             DiskFault::Full { .. } => self.full += 1,
             DiskFault::Slow { .. } => self.slow += 1,
         }

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use redb::StorageBackend;
-use udpchat::store::medium::Medium;
+use udpchat::store::medium::{Medium, lost};
 
 pub use fault::{DiskEvent, DiskFault, DiskFaults, DiskRule, Keeps, Operation};
 
@@ -41,6 +41,9 @@ struct Inner {
     published: Option<File>,
     /// The one that was found before, as long as the new one's name is not durable.
     replaced: Option<Option<File>>,
+    /// A copy of it that somebody has put in its place: the next program finds that. Whoever has
+    /// the file open goes on writing to one that nobody finds.
+    replacement: Option<File>,
     /// The one that is being made.
     fresh: Option<File>,
     is_reserve_held: bool,
@@ -94,6 +97,7 @@ impl SimDisk {
             fates: Fates::new(seed, host.clone(), faults),
             published: None,
             replaced: None,
+            replacement: None,
             fresh: None,
             is_reserve_held: false,
             full: None,
@@ -111,6 +115,9 @@ impl SimDisk {
         let mut inner = self.lock();
         inner.epoch += 1;
         inner.fresh = None;
+        if let Some(replacement) = inner.replacement.take() {
+            inner.published = Some(replacement);
+        }
         Mounted { disk: self.clone(), epoch: inner.epoch }
     }
 
@@ -180,6 +187,7 @@ impl Inner {
                 self.full = Some(Full { pages: self.used() + room, until });
             }
             DiskFault::Slow { by } => self.delay += by,
+            DiskFault::Replaced => self.replacement.clone_from(&self.published),
             DiskFault::PowerCut { .. } | DiskFault::Fails => {}
         }
         Some(event)
@@ -345,6 +353,11 @@ impl Medium for Mounted {
 
     fn publish(&mut self) -> io::Result<()> {
         self.lock()?.publish()
+    }
+
+    fn confirm(&mut self) -> io::Result<()> {
+        let inner = self.lock()?;
+        if inner.replacement.is_some() { Err(lost()) } else { Ok(()) }
     }
 
     fn hold_reserve(&mut self) -> io::Result<bool> {

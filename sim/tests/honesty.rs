@@ -79,6 +79,7 @@ fn disks_fail_as_often_as_asked_in_each_way_and_at_each_kind_of_operation() {
                 DiskFault::Fails => "fails",
                 DiskFault::Full { .. } => "full",
                 DiskFault::Slow { .. } => "slow",
+                DiskFault::Replaced => "replaced",
             };
             *faults.entry((event.kind, way)).or_default() += 1;
         }

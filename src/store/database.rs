@@ -8,7 +8,7 @@ use std::marker::PhantomData;
 
 use super::Room;
 use super::contents::{Contents, OpenError};
-use super::medium::{Medium, is_full};
+use super::medium::{Medium, is_full, is_lost};
 use super::rows::{RowChange, Rows};
 
 /// A record's place on a medium.
@@ -64,6 +64,9 @@ impl<R: Rows, M: Medium> Database<R, M> {
     /// other error this is of no use any more.
     pub fn commit(&mut self, changes: &[R::Change]) -> io::Result<Room> {
         let rows: Vec<RowChange> = changes.iter().flat_map(R::row_changes).collect();
+        // Before it, so that nothing is written to another's file; after it, so that nothing is
+        // acknowledged that nobody finds.
+        self.confirm()?;
         if !rows.is_empty() {
             match self.write(&rows) {
                 Err(error) if is_full(&error) => {
@@ -73,16 +76,36 @@ impl<R: Rows, M: Medium> Database<R, M> {
                 result => result?,
             }
         }
+        self.confirm()?;
         self.room = hold_reserve(&mut self.medium)?;
         Ok(self.room)
+    }
+
+    /// Makes sure that the store is still there for whoever looks for it. To be asked now and then
+    /// even if there is nothing to commit.
+    ///
+    /// # Errors
+    ///
+    /// It is not ([`is_lost`]): nothing more can be committed. Or the medium does not tell.
+    pub fn confirm(&mut self) -> io::Result<()> {
+        let confirmed = self.medium.confirm();
+        if confirmed.as_ref().is_err_and(is_lost) {
+            (self.contents, self.has_failed) = (None, true);
+        }
+        confirmed
     }
 
     /// After an error the contents are gone: redb answers nothing but that there was one.
     fn write(&mut self, rows: &[RowChange]) -> io::Result<()> {
         if self.has_failed {
+            self.medium.confirm()?;
             return Err(io::Error::other("it failed before"));
         }
-        let written = self.try_to_write(rows);
+        let mut written = self.try_to_write(rows);
+        if written.is_err() {
+            // That the file is another one says more than what came of it.
+            written = self.medium.confirm().and(written);
+        }
         if let Err(error) = &written {
             self.contents = None;
             self.has_failed = !is_full(error);

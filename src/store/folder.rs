@@ -2,25 +2,25 @@
 //!
 //! docs/storage.md, "The folder", says what is in it. Knows nothing of what is in the database.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::medium::{Medium, is_full};
-
-#[cfg(target_os = "linux")]
-use super::solid::SolidFile as StoreFile;
-#[cfg(not(target_os = "linux"))]
-use redb::backends::FileBackend as StoreFile;
+use super::medium::{Medium, is_full, lost};
+use super::place::{self, FileId, Place, Whose};
+use super::watched::{Held, WatchedFile};
 
 /// The database.
 const STORE: &str = "store.redb";
 /// The database before it is published.
 const UNPUBLISHED: &str = "store.redb.new";
-/// Locked by whoever uses the folder. It stays when they go: only a lock counts.
+/// Locked by whoever uses the folder, before there is a database as well, which is locked too:
+/// this one may be removed by somebody who takes it for a leftover. It stays when they go.
 const LOCK: &str = "lock";
 /// Room held back.
 const RESERVE: &str = "reserve";
+/// All of them.
+const NAMES: [&str; 4] = [STORE, UNPUBLISHED, LOCK, RESERVE];
 
 /// Enough for a commit that changes two thousand rows far apart: each costs a page of 4 KiB.
 const RESERVE_BYTES: usize = 8 << 20;
@@ -35,10 +35,14 @@ const RESERVE_AGAIN_BYTES: usize = 2 * RESERVE_BYTES;
 /// A folder that nobody else uses meanwhile.
 #[derive(Debug)]
 pub struct Folder {
-    path: PathBuf,
+    place: Place,
     reserved: bool,
+    /// The database, if there is one.
+    store: Option<Held>,
+    /// The one that is being made.
+    unpublished: Option<Held>,
     /// Its lock ends with it.
-    _lock: File,
+    _lock: fs::File,
 }
 
 /// Why a folder cannot be used. What to do about it depends on who wanted it.
@@ -53,6 +57,9 @@ pub enum FolderError {
     /// Somebody uses it.
     #[error("another udpchat is using it")]
     InUse,
+    /// It is not as safe as a store must be; says what to do.
+    #[error("{0}")]
+    Refused(String),
     /// The file system does not let it.
     #[error("{0}")]
     Io(io::Error),
@@ -65,6 +72,21 @@ impl From<io::Error> for FolderError {
     }
 }
 
+impl From<rustix::io::Errno> for FolderError {
+    fn from(error: rustix::io::Errno) -> Self {
+        Self::Io(error.into())
+    }
+}
+
+impl From<FolderError> for io::Error {
+    fn from(error: FolderError) -> Self {
+        match error {
+            FolderError::Io(error) => error,
+            other => Self::other(other),
+        }
+    }
+}
+
 impl Folder {
     /// Takes a folder, and makes it first if it is not there.
     ///
@@ -72,20 +94,19 @@ impl Folder {
     ///
     /// It is in use, or the file system does not let it.
     pub fn take(path: &Path) -> Result<Self, FolderError> {
-        make(path)?;
-        let lock = options().write(true).create(true).open(path.join(LOCK))?;
-        Self::locked(path, lock)
+        place::make(path)?;
+        Self::locked(path, Whose::Own)
     }
 
-    /// Takes a folder that has a store.
+    /// Takes a folder that has a store, to look after it: root may take everybody's.
     ///
     /// # Errors
     ///
     /// It has none, it is in use, or the file system does not let it.
     pub fn take_existing(path: &Path) -> Result<Self, FolderError> {
-        match fs::exists(path.join(STORE)) {
-            Ok(true) => Self::take(path),
-            Ok(false) => Err(FolderError::Missing),
+        match fs::symlink_metadata(path.join(STORE)) {
+            Ok(_) => Self::locked(path, Whose::RootsAreAll),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(FolderError::Missing),
             Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
                 Err(FolderError::NoFolder)
             }
@@ -93,12 +114,11 @@ impl Folder {
         }
     }
 
-    fn locked(path: &Path, lock: File) -> Result<Self, FolderError> {
-        match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), reserved: false, _lock: lock }),
-            Err(TryLockError::WouldBlock) => Err(FolderError::InUse),
-            Err(TryLockError::Error(error)) => Err(error.into()),
-        }
+    fn locked(path: &Path, whose: Whose) -> Result<Self, FolderError> {
+        let place = Place::open(path, whose, &NAMES)?;
+        let lock = place.lock(LOCK, whose, true)?.ok_or(FolderError::InUse)?;
+        let store = place.lock(STORE, whose, false)?.map(Held::new).transpose()?;
+        Ok(Self { place, reserved: false, store, unpublished: None, _lock: lock })
     }
 
     /// The database's size in bytes.
@@ -107,50 +127,54 @@ impl Folder {
     ///
     /// The file system does not tell.
     pub fn store_bytes(&self) -> io::Result<u64> {
-        Ok(fs::metadata(self.path.join(STORE))?.len())
-    }
-
-    fn open_for_database(&self, name: &str, options: &mut OpenOptions) -> io::Result<StoreFile> {
-        let file = options.read(true).write(true).open(self.path.join(name))?;
-        StoreFile::new(file).map_err(io::Error::other)
+        let store = self.store.as_ref().ok_or(io::ErrorKind::NotFound)?;
+        Ok(store.file().metadata()?.len())
     }
 }
 
 impl Medium for Folder {
-    type File = StoreFile;
+    type File = WatchedFile;
 
-    fn open(&mut self) -> io::Result<Option<StoreFile>> {
-        match self.open_for_database(STORE, &mut options()) {
-            Ok(file) => Ok(Some(file)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
+    fn open(&mut self) -> io::Result<Option<WatchedFile>> {
+        self.confirm()?;
+        self.store.as_ref().map(Held::open).transpose()
     }
 
-    fn create(&mut self) -> io::Result<StoreFile> {
-        self.open_for_database(UNPUBLISHED, options().create(true).truncate(true))
+    fn create(&mut self) -> io::Result<WatchedFile> {
+        let file = self.place.make_anew(UNPUBLISHED)?;
+        // From its first moment on, so that there is none in which it has its name and no lock.
+        place::lock(&file)?;
+        self.unpublished.insert(Held::new(file)?).open()
     }
 
     fn publish(&mut self) -> io::Result<()> {
-        let unpublished = self.path.join(UNPUBLISHED);
-        File::open(&unpublished)?.sync_all()?;
-        fs::rename(unpublished, self.path.join(STORE))?;
-        sync_folder(&self.path)
+        let file = self.unpublished.take().ok_or(io::ErrorKind::NotFound)?;
+        file.file().sync_all()?;
+        if self.place.found(UNPUBLISHED)? != FileId::of_file(file.file())? {
+            return Err(lost());
+        }
+        self.place.rename(UNPUBLISHED, STORE)?;
+        self.place.sync()?;
+        self.store = Some(file);
+        Ok(())
+    }
+
+    fn confirm(&mut self) -> io::Result<()> {
+        self.store.as_ref().map_or(Ok(()), |store| store.confirm(&self.place, STORE))
     }
 
     fn hold_reserve(&mut self) -> io::Result<bool> {
         if self.reserved {
             return Ok(true);
         }
-        let path = self.path.join(RESERVE);
-        if fs::metadata(&path).is_ok_and(|file| file.len() == RESERVE_BYTES as u64) {
+        if self.place.size(RESERVE) == Some(RESERVE_BYTES as u64) {
             self.reserved = true;
             return Ok(true);
         }
-        if has_less_than(&self.path, RESERVE_AGAIN_BYTES) {
+        if has_less_than(self.place.folder(), RESERVE_AGAIN_BYTES) {
             return Ok(false);
         }
-        match fill(&path) {
+        match self.place.make_anew(RESERVE).and_then(fill) {
             Ok(()) => {
                 self.reserved = true;
                 Ok(true)
@@ -166,16 +190,12 @@ impl Medium for Folder {
 
     fn free_reserve(&mut self) -> io::Result<()> {
         self.reserved = false;
-        match fs::remove_file(self.path.join(RESERVE)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            result => result,
-        }
+        self.place.remove(RESERVE)
     }
 }
 
 /// Writes the reserve: no holes and no zeros, which some file systems keep for nothing.
-fn fill(path: &Path) -> io::Result<()> {
-    let mut file = options().write(true).create(true).truncate(true).open(path)?;
+fn fill(mut file: fs::File) -> io::Result<()> {
     let mut word = 1_u64;
     let step: Vec<u8> = std::iter::repeat_with(|| {
         // An xorshift: nothing shorter says the same.
@@ -195,37 +215,7 @@ fn fill(path: &Path) -> io::Result<()> {
 
 /// Whether the file system says so. To find out by writing would for a moment take what there is
 /// from everybody else.
-fn has_less_than(path: &Path, bytes: usize) -> bool {
-    rustix::fs::statvfs(path)
+fn has_less_than(folder: &fs::File, bytes: usize) -> bool {
+    rustix::fs::fstatvfs(folder)
         .is_ok_and(|room| room.f_bavail.saturating_mul(room.f_frsize) < bytes as u64)
-}
-
-/// What is kept is nobody else's business.
-fn options() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options
-}
-
-/// Makes the folder, and those above it, so that they are there after a crash.
-fn make(path: &Path) -> io::Result<()> {
-    let missing: Vec<&Path> = path.ancestors().take_while(|folder| !folder.exists()).collect();
-    let mut builder = DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)?;
-    for folder in missing {
-        if let Some(parent) = folder.parent() {
-            sync_folder(if parent == Path::new("") { Path::new(".") } else { parent })?;
-        }
-    }
-    Ok(())
-}
-
-/// Makes the names in a folder durable. Only Unix has a way, and elsewhere it is said not to be
-/// needed.
-fn sync_folder(path: &Path) -> io::Result<()> {
-    if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
 }

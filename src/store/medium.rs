@@ -37,6 +37,15 @@ pub trait Medium {
     /// Whatever the medium reports.
     fn publish(&mut self) -> io::Result<()>;
 
+    /// Makes sure that who opens the published file finds the one that is open here, as it was
+    /// written here. Costs little: it is asked around every commit.
+    ///
+    /// # Errors
+    ///
+    /// It is not so ([`is_lost`]), and never will be again: nothing is written to the file any
+    /// more, not even as it is closed. Or nobody can tell.
+    fn confirm(&mut self) -> io::Result<()>;
+
     /// Holds back room that nothing else can take, if there is enough of it; costs little if it is
     /// held already. Whether it is held.
     ///
@@ -53,8 +62,29 @@ pub trait Medium {
     fn free_reserve(&mut self) -> io::Result<()>;
 }
 
-/// Whether an error goes away once somebody makes room.
+/// Whether an error goes away once somebody makes room, or lifts a limit.
 #[must_use]
 pub fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
+}
+
+/// The file that was found under its name is not found there any more.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "while it was in use, its file was removed, moved, replaced or written to by another program; \
+     what was acknowledged is in the file that was there: put that one back, then start again"
+)]
+struct Lost;
+
+/// The error of a medium whose file somebody has taken away.
+#[must_use]
+pub fn lost() -> io::Error {
+    io::Error::other(Lost)
+}
+
+/// Whether it is that error.
+#[must_use]
+pub fn is_lost(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|error| error.is::<Lost>())
 }

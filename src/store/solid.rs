@@ -21,7 +21,7 @@ static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
 /// A file on the file system.
 #[derive(Debug)]
-pub struct SolidFile {
+pub(super) struct SolidFile {
     file: FileBackend,
     /// The same file once more, to find its holes and fill them.
     holes: File,

@@ -5,10 +5,11 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use super::medium::{Medium, is_full};
+use super::medium::{Medium, is_full, is_lost};
 use super::{Committed, Database, OpenError, ROOM_RETRY, Room, Rows, Store};
 
 /// The name of the thread. When it panics, a commit's error says so.
@@ -18,6 +19,10 @@ pub const THREAD: &str = "store";
 /// processor that others want all of, and who answers datagrams need not wait until it is done.
 #[cfg(target_os = "linux")]
 const NICE: i32 = 10;
+
+/// How often somebody looks whether the store is still there while there is nothing to commit:
+/// soon enough for a person who has moved it by mistake, and next to nothing for the machine.
+const CONFIRM_EVERY: Duration = Duration::from_secs(1);
 
 /// A [`Database`] on a thread. When this is dropped, the database is closed in peace.
 ///
@@ -32,7 +37,8 @@ pub struct ThreadStore<C> {
     /// What has come of commits, and their changes: who has made them drops them, for two threads
     /// that take and give memory to each other wait for each other.
     ended: UnboundedReceiver<(io::Result<Committed>, Vec<C>)>,
-    thread: Option<JoinHandle<()>>,
+    /// Ends with an error if the store is lost at the very end.
+    thread: Option<JoinHandle<io::Result<()>>>,
     place: String,
 }
 
@@ -57,7 +63,19 @@ impl<C: Send + 'static> ThreadStore<C> {
         let there = place.clone();
         let work = move || {
             stand_back();
-            while let Ok(mut changes) = jobs.recv() {
+            loop {
+                let mut changes = match jobs.recv_timeout(CONFIRM_EVERY) {
+                    Ok(changes) => changes,
+                    Err(RecvTimeoutError::Timeout) => match database.confirm() {
+                        Err(error) if is_lost(&error) => {
+                            let _ = done.send((Err(failure(&there, &error)), Vec::new()));
+                            return Ok(());
+                        }
+                        // What else is wrong shows at the next commit, if it still is.
+                        _ => continue,
+                    },
+                    Err(RecvTimeoutError::Disconnected) => break,
+                };
                 let mut commits = 1;
                 for more in jobs.try_iter() {
                     changes.extend(more);
@@ -67,22 +85,46 @@ impl<C: Send + 'static> ThreadStore<C> {
                 let tell = |news| drop(done.send((Ok(news), Vec::new())));
                 let committed = catch_unwind(AssertUnwindSafe(|| persist(commit, tell, &closed)));
                 let Ok(result) = committed else {
-                    let _ = done.send((Err(failure(&there, &OpenError::Misled.into())), changes));
+                    let misled = || OpenError::Misled.into();
+                    let error = database.confirm().err().unwrap_or_else(misled);
+                    let _ = done.send((Err(failure(&there, &error)), changes));
                     // What has misled the database does so again, and worse, when it is closed.
-                    return std::mem::forget(database);
+                    std::mem::forget(database);
+                    return Ok(());
                 };
                 let result = result.map_err(|error| failure(&there, &error));
                 let is_over = result.is_err();
                 // Nobody waits for it if the node has ended meanwhile.
                 let _ = done.send((result.map(|room| Committed { commits, room }), changes));
                 if is_over {
-                    return; // What comes after it may rest on it.
+                    return Ok(()); // What comes after it may rest on it.
                 }
+            }
+            match database.confirm() {
+                Err(error) if is_lost(&error) => Err(failure(&there, &error)),
+                _ => Ok(()),
             }
         };
         let thread = thread::Builder::new().name(THREAD.to_owned()).spawn(work)?;
         let (jobs, open) = (Some(sender), Some(open));
         Ok(Self { jobs, open, ended, thread: Some(thread), place })
+    }
+}
+
+impl<C> ThreadStore<C> {
+    /// Closes the database in peace.
+    ///
+    /// # Errors
+    ///
+    /// The store has been lost since the last commit, and what was acknowledged with it.
+    pub fn close(mut self) -> io::Result<()> {
+        self.join()
+    }
+
+    fn join(&mut self) -> io::Result<()> {
+        (self.jobs, self.open) = (None, None);
+        // What was committed is safe, even if closing made it panic.
+        self.thread.take().map_or(Ok(()), |thread| thread.join().unwrap_or(Ok(())))
     }
 }
 
@@ -119,8 +161,9 @@ fn stand_back() {
 /// Never of a kind that means something else to whoever drives the node.
 fn failure(place: &str, error: &io::Error) -> io::Error {
     let remedy = match error.kind() {
-        // It says what to do.
+        // They say what to do.
         io::ErrorKind::InvalidData => "",
+        _ if is_lost(error) => "",
         _ => "; what was acknowledged is in it: see to the disk, then start again",
     };
     io::Error::other(format!("cannot write to the store in {place}: {error}{remedy}"))
@@ -146,10 +189,7 @@ impl<C> Store for ThreadStore<C> {
 
 impl<C> Drop for ThreadStore<C> {
     fn drop(&mut self) {
-        (self.jobs, self.open) = (None, None);
-        if let Some(thread) = self.thread.take() {
-            // What was committed is safe, even if closing made it panic.
-            let _ = thread.join();
-        }
+        // Who wants to know closes it.
+        let _ = self.join();
     }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use udpchat::store::folder::{Folder, FolderError};
-use udpchat::store::medium::Medium;
+use udpchat::store::medium::{Medium, is_lost};
 use udpchat::store::{Committed, Database, Room, Store, ThreadStore};
 
 use crate::notes::{Change, Notes};
@@ -133,5 +133,95 @@ fn nobody_else_can_read_it() {
     assert_eq!(mode(place.0.clone()), 0o700);
     for name in ["store.redb", "lock", "reserve"] {
         assert_eq!(mode(place.0.join(name)), 0o600, "{name}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn what_others_could_read_or_write_is_mended_or_refused() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = Place::new();
+    drop(open(&place.0));
+    let set = |path: &Path, mode| fs::set_permissions(path, PermissionsExt::from_mode(mode));
+    let mode = |path: PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    set(&place.0, 0o777).unwrap();
+    for name in ["store.redb", "lock"] {
+        set(&place.0.join(name), 0o666).unwrap();
+    }
+    drop(open(&place.0));
+    assert_eq!(mode(place.0.clone()), 0o700);
+    for name in ["store.redb", "lock"] {
+        assert_eq!(mode(place.0.join(name)), 0o600, "{name}");
+    }
+    // Whose folder holds other things as well is asked first.
+    fs::write(place.0.join("letter"), "").unwrap();
+    set(&place.0, 0o777).unwrap();
+    let refused = Folder::take(&place.0).unwrap_err().to_string();
+    assert!(refused.contains("chmod go-w"), "{refused}");
+    set(&place.0, 0o755).unwrap();
+    drop(open(&place.0));
+    assert_eq!(mode(place.0.clone()), 0o755);
+}
+
+#[cfg(unix)]
+#[test]
+fn no_link_is_followed_out_of_the_folder() {
+    use std::os::unix::fs::symlink;
+    let elsewhere = Place::new();
+    fs::create_dir(&elsewhere.0).unwrap();
+    let letter = elsewhere.0.join("letter");
+    for name in ["store.redb", "store.redb.new", "reserve", "lock"] {
+        fs::write(&letter, "dear").unwrap();
+        let place = Place::new();
+        fs::create_dir(&place.0).unwrap();
+        symlink(&letter, place.0.join(name)).unwrap();
+        match Folder::take(&place.0) {
+            Ok(folder) => drop(Database::open(folder, Notes::default).unwrap()),
+            Err(refused) => assert!(refused.to_string().contains("is a link"), "{refused}"),
+        }
+        assert_eq!(fs::read_to_string(&letter).unwrap(), "dear", "{name}");
+    }
+}
+
+#[test]
+fn nothing_is_committed_to_a_store_that_is_not_found_any_more() {
+    let ways: [fn(&Path, &Path); 4] = [
+        |there, _| fs::remove_file(there.join("store.redb")).unwrap(),
+        |there, aside| fs::rename(there, aside).unwrap(),
+        // A copy in its place; and over it.
+        |there, _| {
+            fs::copy(there.join("store.redb"), there.join("copy")).unwrap();
+            fs::rename(there.join("copy"), there.join("store.redb")).unwrap();
+        },
+        |there, aside| {
+            fs::copy(aside.join("store.redb"), there.join("store.redb")).unwrap();
+        },
+    ];
+    for (at, way) in ways.into_iter().enumerate() {
+        let (place, aside) = (Place::new(), Place::new());
+        drop(open(&place.0));
+        if at == 3 {
+            fs::create_dir(&aside.0).unwrap();
+            fs::copy(place.0.join("store.redb"), aside.0.join("store.redb")).unwrap();
+        }
+        let mut database = open(&place.0).0;
+        database.commit(&[Change::Take(1, b"one".to_vec())]).unwrap();
+        database.confirm().unwrap();
+        way(&place.0, &aside.0);
+        let refused = database.commit(&[Change::Take(2, b"two".to_vec())]).unwrap_err();
+        assert!(is_lost(&refused), "{at}: {refused}");
+        let again = database.commit(&[]).unwrap_err();
+        assert!(is_lost(&again), "{at}: {again}");
+        // Where it was moved to it is locked, and after that all that was committed is there.
+        if at == 1 {
+            let locked = Folder::take(&aside.0).unwrap_err();
+            assert!(matches!(locked, FolderError::InUse), "{locked:?}");
+            drop(database);
+            assert_eq!(open(&aside.0).1.0, [(1, b"one".to_vec())].into());
+        } else if at == 3 {
+            drop(database);
+            let read = |place: &Place| fs::read(place.0.join("store.redb")).unwrap();
+            assert!(read(&place) == read(&aside));
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 
+use udpchat::store::medium::is_lost;
 use udpchat::store::{Committed, Database, Room, Store, ThreadStore};
 
 use crate::notes::{Change, Notes};
@@ -232,4 +233,19 @@ async fn a_store_that_misleads_its_database_is_told_as_any_other_damage() {
          give another folder with --data"
     );
     assert!(second.starts_with("cannot write to the store in /there: "), "{second}");
+}
+
+#[test]
+fn a_store_that_is_taken_away_within_a_commit_is_not_said_to_be_kept() {
+    // Before the commit, and after it.
+    for questions in [0, 1] {
+        let disk = Ram::default();
+        let mut database = open(&disk).0;
+        disk.state().taken_after = Some(questions);
+        let refused = database.commit(&[Change::Take(1, b"one".to_vec())]).unwrap_err();
+        assert!(is_lost(&refused), "{refused}");
+        let operations = disk.state().operations;
+        assert!(is_lost(&database.commit(&[Change::Take(2, Vec::new())]).unwrap_err()));
+        assert_eq!(disk.state().operations, operations);
+    }
 }

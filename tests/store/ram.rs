@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use redb::StorageBackend;
-use udpchat::store::medium::Medium;
+use udpchat::store::medium::{Medium, lost};
 
 const BLOCK_BYTES: usize = 4096;
 /// Like a folder's, but of a size to fit small tests.
@@ -24,6 +24,8 @@ pub(crate) struct State {
     pub(crate) blocks_max: Option<usize>,
     /// After so many more operations that change something each one fails like this.
     pub(crate) fails_after: Option<(u32, ErrorKind)>,
+    /// Somebody has taken the published file away, after so many more questions about it.
+    pub(crate) taken_after: Option<u32>,
     /// Whether the next write finds what cannot be, and panics.
     pub(crate) misleads: bool,
     /// Operations that changed something so far.
@@ -104,6 +106,17 @@ impl Medium for Ram {
         state.operate()?;
         state.published = Some(std::mem::take(&mut state.unpublished));
         Ok(())
+    }
+
+    fn confirm(&mut self) -> io::Result<()> {
+        match &mut self.state().taken_after {
+            Some(0) => Err(lost()),
+            Some(left) => {
+                *left -= 1;
+                Ok(())
+            }
+            None => Ok(()),
+        }
     }
 
     fn hold_reserve(&mut self) -> io::Result<bool> {

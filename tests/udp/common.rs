@@ -46,6 +46,11 @@ impl Scratch {
         Self(path)
     }
 
+    /// Its own path.
+    pub(crate) fn home(&self) -> &Path {
+        &self.0
+    }
+
     /// The path of something in it.
     pub(crate) fn path(&self, name: &str) -> String {
         self.0.join(name).to_str().expect("a path that can be typed").to_owned()

@@ -35,3 +35,9 @@ mod relay;
 mod small;
 #[cfg(test)]
 mod stores;
+#[cfg(test)]
+#[cfg(unix)]
+mod taken;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod unit;

@@ -54,7 +54,7 @@ fn broken(failed: &mut Option<Duration>, entry: &Entry) -> Option<String> {
         // While a store is made or opened the database passes over some failures, and what it then
         // finds is right, or it does not open.
         What::Started { .. } | What::Found(_) => *failed = None,
-        What::Disk(event) if event.fault == DiskFault::Fails => {
+        What::Disk(event) if matches!(event.fault, DiskFault::Fails | DiskFault::Replaced) => {
             failed.get_or_insert(entry.at);
         }
         What::Durable(durable) if failed.is_some() => {

@@ -81,6 +81,9 @@ pub enum DiskFault {
         /// For so long; without it, to the end.
         lasts: Option<Duration>,
     },
+    /// Just before it somebody puts a copy of the store's file in its place, and a program that
+    /// starts finds that one.
+    Replaced,
     /// The operation takes longer.
     Slow {
         /// By so much.
@@ -155,6 +158,9 @@ impl fmt::Display for DiskEvent {
                 write!(f, "has a full disk from {kind} {number} on for {} ms", lasts.as_millis())
             }
             DiskFault::Full { lasts: None } => write!(f, "has a full disk from {kind} {number} on"),
+            DiskFault::Replaced => {
+                write!(f, "has a copy put in its store's place at {kind} {number}")
+            }
             DiskFault::Slow { by } => {
                 write!(f, "has a slow disk at {kind} {number}: {} ms longer", by.as_millis())
             }

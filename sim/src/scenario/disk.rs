@@ -26,6 +26,10 @@ pub(super) struct DiskForm {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     full_at_write: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    replaced_at_sync: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    replaced_at_write: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     slow_sync: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     slow_write: Option<u64>,
@@ -40,7 +44,7 @@ pub(super) struct DiskForm {
 }
 
 const OPERATIONS: &str = "crash_at_sync, crash_at_write, fail_sync, fail_write, full_at_sync, \
-                          full_at_write, slow_sync, slow_write";
+                          full_at_write, replaced_at_sync, replaced_at_write, slow_sync, slow_write";
 
 impl DiskForm {
     /// What is done.
@@ -54,8 +58,9 @@ impl DiskForm {
         let fail = [self.fail_write.take(), self.fail_sync.take()];
         let full = [self.full_at_write.take(), self.full_at_sync.take()];
         let slow = [self.slow_write.take(), self.slow_sync.take()];
+        let replaced = [self.replaced_at_write.take(), self.replaced_at_sync.take()];
         let kinds = [Operation::Write, Operation::Sync];
-        for (fault, numbers) in [(0, crash), (1, fail), (2, full), (3, slow)] {
+        for (fault, numbers) in [(0, crash), (1, fail), (2, full), (3, replaced), (4, slow)] {
             let given = kinds.into_iter().zip(numbers);
             found.extend(given.filter_map(|(kind, nth)| Some((fault, kind, nth?))));
         }
@@ -69,6 +74,7 @@ impl DiskForm {
             0 => DiskFault::PowerCut { keeps: keeps(self.keeps.take())? },
             1 => DiskFault::Fails,
             2 => DiskFault::Full { lasts: self.lasts.take().map(|Text(lasts)| lasts) },
+            3 => DiskFault::Replaced,
             _ => {
                 let Text(by) = self.by.take().ok_or("a slow operation needs `by`, how long")?;
                 DiskFault::Slow { by }
@@ -104,6 +110,9 @@ impl DiskForm {
             DiskFault::Full { lasts } => {
                 *of(kind, &mut form.full_at_write, &mut form.full_at_sync) = Some(nth);
                 form.lasts = lasts.map(Text);
+            }
+            DiskFault::Replaced => {
+                *of(kind, &mut form.replaced_at_write, &mut form.replaced_at_sync) = Some(nth);
             }
             DiskFault::Slow { by } => {
                 *of(kind, &mut form.slow_write, &mut form.slow_sync) = Some(nth);
