@@ -378,7 +378,7 @@ pub fn to_scenario(plan: &Plan, log: &Log, about: String) -> Scenario {
     let (settles, until) = (plan.healed.is_some(), plan.until);
     let mtu = plan.faults.size_limit.map(|limit| limit.bytes);
     let mail = plan.mail;
-    Scenario { about, seed, disk, mtu, mail, settles, steps, until }
+    Scenario { about, seed, bug: None, disk, mtu, mail, settles, steps, until }
 }
 
 fn has_started(log: &Log, host: &HostName, at: Duration) -> bool {

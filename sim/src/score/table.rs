@@ -11,7 +11,8 @@ use super::full::{Cell, Full};
 use super::profiles::PROFILES;
 use super::short::{Row, Short, Verdict};
 use super::stats::wilson;
-use super::{FalseAlarm, Smallest, mean_faults, name_of};
+use super::{FalseAlarm, Smallest, mean_faults};
+use crate::bugs::name_of;
 
 /// One call of `sim score`.
 #[derive(Clone)]
