@@ -2,8 +2,8 @@
 //! a last look at whether every step is needed.
 //!
 //! The snapshot says what every correct build must come to, so it can be written while the build
-//! at hand is not correct: the test fails until the bug is gone, and holds from then on. Of a planted
-//! bug, which the file names, it says which promises it breaks: that must stay so.
+//! at hand is not correct: the test fails until the bug is gone, and holds from then on. Of a
+//! planted bug, which the file names, it says which promises it breaks: that must stay so.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -94,8 +94,8 @@ fn about(seed: u64, bug: Option<Bug>, violation: &Violation) -> String {
     format!("found by seed {seed}{bug}, {}: {}", violation.checker, violation.what)
 }
 
-/// Writes a scenario and its snapshot; where to. The name has whatever tells two failures apart: the
-/// bug, the promise, the seed.
+/// Writes a scenario and its snapshot; where to. The name has whatever tells two failures apart:
+/// the bug, the promise, the seed.
 fn write(scenario: &Scenario, checker: &str, seed: u64, folder: &Path) -> io::Result<PathBuf> {
     std::fs::create_dir_all(folder)?;
     let bug = scenario.bug.map(|bug| format!("{}_", name_of(bug))).unwrap_or_default();

@@ -84,7 +84,19 @@ fn score(asked: &Score) -> u8 {
         };
         Scored::Full(sim::score::full::run(jobs, asked.seeds, done))
     } else {
-        Scored::Short(sim::score::short::run(jobs))
+        let bugs = bugs::BUGS.len();
+        let done = AtomicU64::new(0);
+        let note = |_: &_| {
+            let done = done.fetch_add(1, Ordering::Relaxed) + 1;
+            if std::io::stderr().is_terminal() {
+                eprint!("\r{done} of {bugs} bugs looked for ");
+            }
+        };
+        let short = sim::score::short::run(jobs, note);
+        if std::io::stderr().is_terminal() {
+            eprint!("\r{:40}\r", "");
+        }
+        Scored::Short(short)
     };
     let score = sim::score::table::Score { result, canary, wall: begun.elapsed() };
     if asked.json {

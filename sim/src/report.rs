@@ -116,7 +116,6 @@ impl Report<'_> {
         let Setting { profile, swarm, .. } = self.asked.setting();
         let verbose = self.asked.verbose;
         let mut out = Lines::default();
-        out.gap();
         table::write(&mut out, &counts, &profile, swarm, verbose);
         let Messages { typed, sent, received, saved, unsent, .. } = counts.messages;
         out.line(&format!(

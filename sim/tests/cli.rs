@@ -35,7 +35,8 @@ fn a_run_that_holds_ends_on_one_screen_with_the_verdict_and_how_to_go_on() {
     // No options at all have the longest table.
     for words in ["--drop-rate 0.3 --seed 1 --seeds 3", "--seed 1 --seeds 20"] {
         let text = stdout(&sim(words));
-        let report: Vec<&str> = text.lines().skip_while(|line| !line.is_empty()).collect();
+        let report: Vec<&str> =
+            text.lines().skip_while(|line| !line.contains(" measured")).collect();
         assert!(rows(report.iter().copied()) <= 22, "{text}");
         let at = report.iter().position(|line| line.starts_with("HELD  ")).unwrap();
         for expected in ["messages shown once", " 0 lost", " 0 twice"] {

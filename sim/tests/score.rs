@@ -17,7 +17,7 @@ fn case(bug: Bug) -> Case {
 }
 
 fn run(cases: &[Case]) -> Short {
-    run_cases(NonZeroUsize::MIN, cases)
+    run_cases(NonZeroUsize::MIN, cases, |_| {})
 }
 
 fn score(short: Short, canary: canary::Heard) -> Score {
@@ -34,7 +34,15 @@ fn a_planted_bug_is_caught_and_the_correct_build_is_not_accused() {
     // Of those that are made small, because that is cheap.
     let smallest: Vec<_> = short.rows.iter().filter_map(|row| row.smallest).collect();
     assert!(!smallest.is_empty() && smallest.iter().all(|smallest| smallest.faults <= 3));
-    assert!(score(short, Ok(())).passed());
+    let score = score(short, Ok(()));
+    assert!(score.passed());
+    // It fits on a terminal, and its end says what it came to and how to go on.
+    let text = score.to_text();
+    let mut words = text.lines().filter(|line| !line.contains("cargo run"));
+    assert!(words.all(|line| line.chars().count() <= 80), "{text}");
+    let verdict = "PASSED  2 of 2 planted bugs caught, 0 false alarms";
+    assert_eq!(text.lines().rev().nth(2), Some(verdict), "{text}");
+    assert!(text.contains("  look     cargo run --bin sim -- --dup-rate 0.3 --plant shows-copies"));
 }
 
 #[test]

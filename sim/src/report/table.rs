@@ -75,7 +75,7 @@ fn datagram_faults(table: &mut Table, datagrams: &Tally, profile: &Profile) {
         let late = percent(share(datagrams.exposed_delayed, exposed));
         let mean = share(datagrams.delay_ms, exposed);
         let asked = format!("{from} to {to} ms");
-        table.add(true, "datagrams late", asked, format!("{late}, by {mean:.1} ms on average"));
+        table.add(true, "datagrams late", asked, format!("{late}, by {mean:.1} ms each"));
     }
     if let Some(bytes) = profile.mtu {
         let lost = percent(share(datagrams.too_long, exposed));
