@@ -30,8 +30,8 @@ pub fn replay(scenario: &Scenario) -> Replay {
 
 impl Replay {
     /// The entry of the log at which the violation shows, by its index; none if nothing has
-    /// happened by then. Of several at that time it is the first with which the checker reports it: checkers
-    /// say when, and here each is asked about less and less of the log.
+    /// happened by then. Of several at that time it is the first with which the checker reports
+    /// it: checkers say when, and here each is asked about less and less of the log.
     #[must_use]
     pub fn place(&self, violation: &Violation) -> Option<usize> {
         let entries = &self.outcome.log.entries;
