@@ -22,7 +22,7 @@ impl Plant for Sound {
 }
 
 /// The bugs that can be planted, each a real mistake that chats make.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Bug {
     /// Client: a copy of a message is shown again.
     ShowsCopies,

@@ -55,6 +55,12 @@ pub fn named(name: &str) -> Option<Bug> {
     BUGS.iter().find(|(_, of)| *of == name).map(|(bug, _)| *bug)
 }
 
+/// The bug's name.
+#[must_use]
+pub fn name_of(bug: Bug) -> &'static str {
+    BUGS.iter().find(|(known, _)| *known == bug).map_or("", |(_, name)| name)
+}
+
 /// The bug's own bit in a set of bugs.
 #[must_use]
 pub const fn bit(bug: Bug) -> u64 {

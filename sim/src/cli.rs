@@ -65,13 +65,16 @@ Exit status: 0 every promise was kept, 1 one was broken, 2 wrong use or bad file
 pub enum Command {
     /// Print the man page: man -l shows it.
     Man,
-    /// Run a scenario and print its log.
+    /// Run a scenario, print its log, and mark in it every promise that is broken.
     Replay {
         /// The scenario, docs/scenario.md.
         file: PathBuf,
         /// Print every datagram.
         #[arg(long)]
         datagrams: bool,
+        /// Plant this bug, whatever the file says; `none`: run it without any.
+        #[arg(long, value_name = "BUG", value_parser = bug_names_and_none())]
+        plant: Option<String>,
     },
     /// Find the smallest run that fails as a seed or a scenario does, and write it down.
     Shrink {
@@ -188,6 +191,9 @@ pub struct Explore {
     /// Print the first seed's log, with every datagram.
     #[arg(long, conflicts_with = "json")]
     pub log: bool,
+    /// Say what was checked, and what stands behind the numbers.
+    #[arg(long, conflicts_with = "json")]
+    pub verbose: bool,
     /// One JSON object on one line instead of the report.
     #[arg(long)]
     pub json: bool,
@@ -210,6 +216,14 @@ pub struct Span(pub Duration, pub Duration);
 
 fn bug_names() -> PossibleValuesParser {
     PossibleValuesParser::new(bugs::BUGS.iter().map(|(_, name)| *name))
+}
+
+/// What stands for no bug.
+const NO_BUG: &str = "none";
+
+fn bug_names_and_none() -> PossibleValuesParser {
+    let names = bugs::BUGS.iter().map(|(_, name)| *name);
+    PossibleValuesParser::new(names.chain([NO_BUG]))
 }
 
 fn rate(text: &str) -> Result<f64, String> {
@@ -271,7 +285,9 @@ impl Explore {
         Setting { size, profile, swarm: self.swarm || self.names_no_fault(), bug }
     }
 
-    const fn names_no_fault(&self) -> bool {
+    /// Whether no fault is asked for: then there may be any.
+    #[must_use]
+    pub const fn names_no_fault(&self) -> bool {
         self.drop_rate.is_none()
             && self.dup_rate.is_none()
             && self.corrupt_rate.is_none()
@@ -326,10 +342,10 @@ impl Explore {
         options
     }
 
-    /// The command that runs this seed again.
+    /// The command that runs this seed, and those after it, again.
     #[must_use]
-    pub fn reproducer(&self, seed: u64) -> String {
-        format!("cargo run --bin sim --{} --seed {seed} --seeds 1", self.options())
+    pub fn reproducer(&self, seed: u64, seeds: u64) -> String {
+        format!("cargo run --bin sim --{} --seed {seed} --seeds {seeds}", self.options())
     }
 }
 
@@ -352,7 +368,7 @@ mod tests {
     fn a_reproducer_asks_for_the_same_run() {
         let asked =
             "sim --drop-rate 0.3 --delay 0s..1s200ms --mtu 90 --clients 3 --duration 5s --swarm";
-        let again = explore(asked).reproducer(7);
+        let again = explore(asked).reproducer(7, 1);
         assert_eq!(
             again,
             format!("cargo run --bin {} --seed 7 --seeds 1", asked.replace("sim", "sim --"))

@@ -2,19 +2,25 @@
 //! a last look at whether every step is needed.
 //!
 //! The snapshot says what every correct build must come to, so it can be written while the build
-//! at hand is not correct: the test fails until the bug is gone, and holds from then on.
+//! at hand is not correct: the test fails until the bug is gone, and holds from then on. Of a
+//! planted bug, which the file names, it says which promises it breaks: that must stay so.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use udpchat::plant::Bug;
+
+use crate::bugs::{Planted, name_of};
 use crate::check::{Violation, check};
 use crate::fate::Target;
 use crate::label::{HostName, Label};
 use crate::plan::{Act, Plan, message};
+use crate::replay::replay;
 use crate::scenario::{Scenario, Step, Verb};
-use crate::shrink::{Run, Shrunk, freeze, to_scenario};
+use crate::shrink::{Shrunk, freeze, to_scenario};
+use crate::world;
 
 /// A run that was kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,26 +37,27 @@ pub struct Kept {
 
 /// Writes a run down as a scenario into a folder, leaves out every step that it does not need,
 /// reads the file again, and makes sure that it fails in the same way, and without any one of its
-/// steps does not.
+/// steps does not. If a bug was planted, the file names it.
 ///
 /// # Errors
 ///
 /// The folder or a file cannot be written, or the scenario does not say what the plan does.
-pub fn keep(shrunk: &Shrunk, seed: u64, folder: &Path, run: Run<'_>) -> io::Result<Kept> {
+pub fn keep(shrunk: &Shrunk, seed: u64, bug: Option<Bug>, folder: &Path) -> io::Result<Kept> {
     let checker = shrunk.violation.checker;
     let fails = |scenario: &Scenario| {
-        // As it is read, not as it was meant.
-        let plan = Scenario::parse(&scenario.to_string()).ok()?.plan();
-        let violations = check(&plan, &run(&plan));
-        violations.into_iter().find(|violation| violation.checker == checker)
+        // As it is read, not as it was meant: the bug as well.
+        let read = Scenario::parse(&scenario.to_string()).ok()?;
+        replay(&read).violations.into_iter().find(|violation| violation.checker == checker)
     };
-    let mut scenario = to_scenario(&shrunk.plan, &run(&shrunk.plan).log, String::new());
+    let outcome = world::run_with(&shrunk.plan, &Planted::new(bug));
+    let mut scenario = to_scenario(&shrunk.plan, &outcome.log, String::new());
+    scenario.bug = bug;
     while let Some(smaller) = smaller(&scenario, &fails) {
         scenario = smaller;
     }
     let holds = || io::Error::other(format!("written as a scenario it holds:\n{scenario}"));
     let violation = fails(&scenario).ok_or_else(holds)?;
-    scenario.about = about(seed, &violation);
+    scenario.about = about(seed, bug, &violation);
     let path = write(&scenario, checker, seed, folder)?;
     let again = Scenario::parse(&std::fs::read_to_string(&path)?).map_err(io::Error::other)?;
     if fails(&again).is_none() || smaller(&again, &fails).is_some() {
@@ -66,34 +73,40 @@ pub fn keep(shrunk: &Shrunk, seed: u64, folder: &Path, run: Run<'_>) -> io::Resu
 ///
 /// It breaks no promise, the folder or a file cannot be written, or the scenario does not fail in
 /// the same way.
-pub fn keep_whole(plan: &Plan, folder: &Path, run: Run<'_>) -> io::Result<Kept> {
-    let outcome = run(plan);
+pub fn keep_whole(plan: &Plan, bug: Option<Bug>, folder: &Path) -> io::Result<Kept> {
+    let outcome = world::run_with(plan, &Planted::new(bug));
     let violation = check(plan, &outcome).into_iter().next();
     let violation = violation.ok_or_else(|| io::Error::other("it breaks no promise"))?;
-    let about = about(plan.seed, &violation);
-    let scenario = to_scenario(&freeze(plan, &outcome.log), &outcome.log, about);
+    let about = about(plan.seed, bug, &violation);
+    let mut scenario = to_scenario(&freeze(plan, &outcome.log), &outcome.log, about);
+    scenario.bug = bug;
     let path = write(&scenario, violation.checker, plan.seed, folder)?;
-    let again = Scenario::parse(&std::fs::read_to_string(&path)?).map_err(io::Error::other)?.plan();
+    let again = Scenario::parse(&std::fs::read_to_string(&path)?).map_err(io::Error::other)?;
     let fails = |other: Violation| other.checker == violation.checker;
-    if !check(&again, &run(&again)).into_iter().any(fails) {
+    if !replay(&again).violations.into_iter().any(fails) {
         return Err(io::Error::other(format!("{} does not fail in the same way", path.display())));
     }
     Ok(Kept { path, violation, faults: faults(&scenario.steps), steps: scenario.steps.len() })
 }
 
-fn about(seed: u64, violation: &Violation) -> String {
-    format!("found by seed {seed}, {}: {}", violation.checker, violation.what)
+fn about(seed: u64, bug: Option<Bug>, violation: &Violation) -> String {
+    let bug = bug.map(|bug| format!(" with the bug {}", name_of(bug))).unwrap_or_default();
+    format!("found by seed {seed}{bug}, {}: {}", violation.checker, violation.what)
 }
 
-/// Writes a scenario and its snapshot; where to.
+/// Writes a scenario and its snapshot; where to. The name has whatever tells two failures apart:
+/// the bug, the promise, the seed.
 fn write(scenario: &Scenario, checker: &str, seed: u64, folder: &Path) -> io::Result<PathBuf> {
     std::fs::create_dir_all(folder)?;
-    let path = folder.join(format!("{}_seed_{seed}.json", checker.replace(' ', "_")));
+    let bug = scenario.bug.map(|bug| format!("{}_", name_of(bug))).unwrap_or_default();
+    let path = folder.join(format!("{bug}{}_seed_{seed}.json", checker.replace(' ', "_")));
     std::fs::write(&path, scenario.to_string())?;
+    // A correct build keeps every promise, one with the bug never does.
+    let violations = scenario.bug.map(|_| replay(scenario).violations).unwrap_or_default();
     let snapshot = format!(
         "---\nsource: tests/regressions.rs\ndescription: {}\n---\n{}",
         serde_json::to_string(&scenario.about)?,
-        verdict(&scenario.plan(), &[])
+        verdict(&scenario.plan(), &violations)
     );
     std::fs::write(path.with_extension("snap"), snapshot)?;
     Ok(path)

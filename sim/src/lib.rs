@@ -9,8 +9,8 @@
 //! 5. [`bugs`], [`world`]: runs a plan on turmoil. The only module that knows it.
 //! 6. [`scenario`], [`workload`]: where plans come from, files and seeds.
 //! 7. [`ledger`], [`check`]: what happened by message, and whether every promise was kept.
-//! 8. [`attempts`], [`work`], [`chaos`], [`shrink`], [`keep`]: many seeds, the
-//!    smallest run that fails, and its test.
+//! 8. [`attempts`], [`work`], [`chaos`], [`shrink`], [`replay`], [`keep`]: many seeds, the
+//!    smallest run that fails, a file run again, and its test.
 //! 9. [`report`], [`cli`]: what the user asks and is told.
 //! 10. [`score`]: whether planted bugs are caught.
 
@@ -28,6 +28,7 @@ pub mod log;
 pub mod network;
 pub mod plan;
 pub mod random;
+pub mod replay;
 pub mod report;
 pub mod scenario;
 pub mod score;

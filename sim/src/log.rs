@@ -166,7 +166,9 @@ impl Log {
         shown.map(|entry| self.line(entry) + "\n").collect()
     }
 
-    fn line(&self, entry: &Entry) -> String {
+    /// The entry's line.
+    #[must_use]
+    pub fn line(&self, entry: &Entry) -> String {
         let seconds = format!("{}.{:03}", entry.at.as_secs(), entry.at.subsec_millis());
         format!("{seconds:>8}  {:<7} {}", entry.host, self.sentence(entry))
     }
@@ -308,7 +310,9 @@ impl Log {
 }
 
 impl Entry {
-    fn is_shown(&self, detail: Detail) -> bool {
+    /// Whether the entry has a line in this detail.
+    #[must_use]
+    pub fn is_shown(&self, detail: Detail) -> bool {
         let story = match &self.what {
             What::Sent { key, faults, cut, .. } => {
                 let delayed_only = faults.iter().all(|fault| matches!(fault, Fault::Delay { .. }));

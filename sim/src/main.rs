@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::{CommandFactory as _, Parser as _};
-use sim::bugs::Planted;
+use sim::bugs::{self, Planted};
 use sim::chaos::{Trial, Verdict, run_seeds};
 use sim::cli::{
     BUDGET, Cli, Command, EXIT_HELD, EXIT_USAGE, EXIT_VIOLATED, Explore, FAILURES, PLANTED,
@@ -19,10 +19,12 @@ use sim::cli::{
 use sim::keep::{Kept, keep_whole};
 use sim::log::Detail;
 use sim::plan::Plan;
-use sim::report::{Report, Smallest, opening};
+use sim::replay::replay as run_again;
+use sim::report::{Report, Smallest, opening, replayed};
 use sim::scenario::Scenario;
 use sim::score::table::Scored;
 use sim::workload;
+use udpchat::plant::Bug;
 
 /// `print!`, for an output that nobody may read any more: then there is nothing left to do.
 macro_rules! put {
@@ -38,8 +40,9 @@ fn main() -> ExitCode {
     ExitCode::from(match &cli.command {
         None => explore(&cli.explore),
         Some(Command::Man) => man(),
-        Some(Command::Replay { file, datagrams }) => {
-            replay(file, if *datagrams { Detail::Everything } else { Detail::Story })
+        Some(Command::Replay { file, datagrams, plant }) => {
+            let detail = if *datagrams { Detail::Everything } else { Detail::Story };
+            replay(file, detail, plant.as_deref())
         }
         Some(Command::Shrink { what, into, explore }) => shrink(what, into.as_deref(), explore),
         Some(Command::Score(asked)) => score(asked),
@@ -81,7 +84,19 @@ fn score(asked: &Score) -> u8 {
         };
         Scored::Full(sim::score::full::run(jobs, asked.seeds, done))
     } else {
-        Scored::Short(sim::score::short::run(jobs))
+        let bugs = bugs::BUGS.len();
+        let done = AtomicU64::new(0);
+        let note = |_: &_| {
+            let done = done.fetch_add(1, Ordering::Relaxed) + 1;
+            if std::io::stderr().is_terminal() {
+                eprint!("\r{done} of {bugs} bugs looked for ");
+            }
+        };
+        let short = sim::score::short::run(jobs, note);
+        if std::io::stderr().is_terminal() {
+            eprint!("\r{:40}\r", "");
+        }
+        Scored::Short(short)
     };
     let score = sim::score::table::Score { result, canary, wall: begun.elapsed() };
     if asked.json {
@@ -124,10 +139,11 @@ fn explore(asked: &Explore) -> u8 {
         put!("{}\n", report.to_json());
     } else {
         put!("{}", report.to_text());
-        for smallest in shrink_failures(asked, &trials) {
-            put!("{smallest}\n");
+        let smallest = shrink_failures(asked, &trials);
+        for smallest in &smallest {
+            put!("{}\n", smallest.to_text());
         }
-        put!("{}", report.closing());
+        put!("{}", report.closing(&smallest));
     }
     report.exit_code()
 }
@@ -145,7 +161,7 @@ fn shrink_failures(asked: &Explore, trials: &[Trial]) -> Vec<Smallest> {
     let setting = asked.setting();
     let small = |trial: &Trial| {
         let plan = workload::plan(trial.seed, &setting.size, &setting.profile_of(trial.seed));
-        smallest(&plan, None, asked)
+        smallest(&plan, setting.bug, None)
     };
     trials.iter().filter(|trial| first_of_kind(trial)).filter_map(small).collect()
 }
@@ -161,8 +177,7 @@ fn keep_others(asked: &Explore, trials: &[Trial], smallest: &[Smallest]) -> BTre
     let folder = Path::new(if asked.plant.is_some() { PLANTED } else { FAILURES });
     let keep = |seed: &u64| {
         let plan = workload::plan(*seed, &setting.size, &setting.profile_of(*seed));
-        let run = |plan: &Plan| sim::world::run_with(plan, &Planted::new(setting.bug));
-        keep_whole(&plan, folder, &run)
+        keep_whole(&plan, setting.bug, folder)
     };
     let mut kept = BTreeMap::new();
     for (seed, result) in seeds.iter().zip(sim::work::each(asked.jobs(), &seeds, keep)) {
@@ -177,13 +192,14 @@ fn keep_others(asked: &Explore, trials: &[Trial], smallest: &[Smallest]) -> BTre
 }
 
 /// Makes a run small and keeps it; none if it breaks no promise.
-fn smallest(plan: &Plan, into: Option<&Path>, asked: &Explore) -> Option<Smallest> {
-    let usual = if asked.plant.is_some() { PLANTED } else { REGRESSIONS };
+fn smallest(plan: &Plan, bug: Option<Bug>, into: Option<&Path>) -> Option<Smallest> {
+    let usual = if bug.is_some() { PLANTED } else { REGRESSIONS };
     let into = into.unwrap_or_else(|| Path::new(usual));
-    let bug = asked.setting().bug;
     let run = |plan: &Plan| sim::world::run_with(plan, &Planted::new(bug));
+    let note = Note::shown(&format!("making the run of seed {} small ...", plan.seed));
     let shrunk = sim::shrink::shrink(plan, &run)?;
-    let kept = sim::keep::keep(&shrunk, plan.seed, into, &run);
+    let kept = sim::keep::keep(&shrunk, plan.seed, bug, into);
+    drop(note);
     if let Err(error) = &kept {
         eprintln!("cannot write it to {}: {error}", into.display());
     }
@@ -192,21 +208,37 @@ fn smallest(plan: &Plan, into: Option<&Path>, asked: &Explore) -> Option<Smalles
 
 fn shrink(what: &str, into: Option<&Path>, asked: &Explore) -> u8 {
     let setting = asked.setting();
-    let plan = if let Ok(seed) = what.parse() {
-        workload::plan(seed, &setting.size, &setting.profile_of(seed))
+    let (plan, bug) = if let Ok(seed) = what.parse() {
+        (workload::plan(seed, &setting.size, &setting.profile_of(seed)), setting.bug)
     } else {
-        let Some(scenario) = read(Path::new(what)) else { return EXIT_USAGE };
-        scenario.plan()
+        let Some(scenario) = read_to_run(Path::new(what), asked.plant.as_deref()) else {
+            return EXIT_USAGE;
+        };
+        (scenario.plan(), scenario.bug)
     };
-    match smallest(&plan, into, asked) {
-        None => {
-            put!("{what} breaks no promise; there is nothing to shrink.\n");
-            EXIT_HELD
-        }
-        Some(smallest) => {
-            put!("{smallest}\n");
-            EXIT_VIOLATED
-        }
+    let Some(smallest) = smallest(&plan, bug, into) else {
+        put!("HELD  {what} breaks no promise; there is nothing to shrink.\n");
+        return EXIT_HELD;
+    };
+    put!("{}\n{}", smallest.to_text(), smallest.closing());
+    EXIT_VIOLATED
+}
+
+/// A passing word on the terminal for those who wait; none if stderr is no terminal.
+struct Note(usize);
+
+impl Note {
+    fn shown(text: &str) -> Option<Self> {
+        std::io::stderr().is_terminal().then(|| {
+            eprint!("{text}");
+            Self(text.chars().count())
+        })
+    }
+}
+
+impl Drop for Note {
+    fn drop(&mut self) {
+        eprint!("\r{:1$}\r", "", self.0);
     }
 }
 
@@ -254,24 +286,54 @@ fn now() -> Instant {
     Instant::now()
 }
 
-fn replay(file: &Path, detail: Detail) -> u8 {
-    let Some(scenario) = read(file) else { return EXIT_USAGE };
-    let plan = scenario.plan();
-    let outcome = sim::world::run(&plan);
-    put!("{}\n\n{}", scenario.about, outcome.log.to_text(detail));
-    let violations = sim::check::check(&plan, &outcome);
-    for violation in &violations {
-        let at = Duration::as_secs_f64(&violation.at);
-        put!("\nVIOLATED at {at:.3} s, {}: {}\n", violation.checker, violation.what);
-    }
-    if violations.is_empty() { EXIT_HELD } else { EXIT_VIOLATED }
+fn replay(file: &Path, detail: Detail, plant: Option<&str>) -> u8 {
+    let Some(scenario) = read_to_run(file, plant) else { return EXIT_USAGE };
+    let again = run_again(&scenario);
+    put!("{}", replayed(file, &scenario, &again, detail));
+    if again.violations.is_empty() { EXIT_HELD } else { EXIT_VIOLATED }
 }
 
-/// The file's scenario; what is wrong with it goes to stderr.
+/// The file's scenario with this bug instead of its own, if one is named.
+///
+/// A file of a planted bug that names none would hold, and accuse nobody: it is refused.
+fn read_to_run(file: &Path, plant: Option<&str>) -> Option<Scenario> {
+    let mut scenario = read(file)?;
+    match plant {
+        // Of no bug, if it is the word for none.
+        Some(name) => scenario.bug = bugs::named(name),
+        None if scenario.bug.is_none() && is_planted(file) => {
+            eprintln!(
+                "{}: names no `bug`: an older sim has written it; say which with --plant BUG, or \
+                 run its seed again",
+                file.display()
+            );
+            return None;
+        }
+        None => {}
+    }
+    Some(scenario)
+}
+
+/// Whether the file is where runs of planted bugs are put.
+fn is_planted(file: &Path) -> bool {
+    let folder = file.parent().and_then(Path::file_name);
+    folder.is_some() && folder == Path::new(PLANTED).file_name()
+}
+
+/// The file's scenario; what is wrong with it goes to stderr, in a line.
 fn read(file: &Path) -> Option<Scenario> {
     let name = file.display();
     match std::fs::read_to_string(file) {
-        Err(error) => eprintln!("{name}: {error}"),
+        Err(error) => match error.kind() {
+            ErrorKind::NotFound => eprintln!("{name}: there is no such file"),
+            ErrorKind::IsADirectory => eprintln!("{name}: is a folder; name a file in it"),
+            ErrorKind::InvalidData => eprintln!("{name}: is no text, so it is no scenario"),
+            _ => eprintln!("{name}: cannot be read: {error}"),
+        },
+        Ok(_) if file.extension().is_some_and(|end| end == "snap") => {
+            let scenario = file.with_extension("json");
+            eprintln!("{name}: is a snapshot; its scenario is {}", scenario.display());
+        }
         Ok(text) => match Scenario::parse(&text) {
             Err(bad) => eprintln!("{name}:{bad}"),
             Ok(scenario) => return Some(scenario),

@@ -10,6 +10,7 @@ mod write;
 use std::fmt;
 use std::time::Duration;
 
+use udpchat::plant::Bug;
 use udpchat::protocol::Name;
 
 use crate::disk::{DiskFault, Operation};
@@ -24,6 +25,8 @@ pub struct Scenario {
     pub about: String,
     /// Decides everything that is random.
     pub seed: u64,
+    /// A bug that is planted in every machine: the file shows what it does.
+    pub bug: Option<Bug>,
     /// How long commits take.
     pub disk: DiskSpeed,
     /// Datagrams of more bytes are lost.
@@ -303,6 +306,26 @@ mod tests {
         }
         let problem = Scenario::parse("{\n  \"about\": 1}").unwrap_err().to_string();
         assert!(problem.starts_with("2:12: invalid type"), "{problem}");
+    }
+
+    #[test]
+    fn a_file_may_name_the_bug_that_it_shows() {
+        let naming =
+            |bug| WHOLE.replace("\"seed\": 7,", &format!("\"seed\": 7,\n  \"bug\": {bug},"));
+        let text = naming("\"shows-copies\"");
+        let scenario = Scenario::parse(&text).unwrap();
+        assert_eq!(scenario.bug, Some(Bug::ShowsCopies));
+        assert_eq!(scenario.to_string(), text);
+        let problem = Scenario::parse(&naming("\"shows-copys\"")).unwrap_err().to_string();
+        assert!(problem.starts_with("4:22: no bug is called \"shows-copys\"; "), "{problem}");
+    }
+
+    #[test]
+    fn a_file_of_another_version_is_told_apart_whatever_is_in_it() {
+        assert!(Scenario::parse(&WHOLE.replacen('{', "{\"version\": 1,", 1)).is_ok());
+        let text = WHOLE.replacen('{', "{\n  \"version\": 2,\n  \"unheard\": [],", 1);
+        let expected = "2:14: this is version 2 of the form, and this sim reads version 1";
+        assert_eq!(Scenario::parse(&text).unwrap_err().to_string(), expected);
     }
 
     #[test]

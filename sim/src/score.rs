@@ -74,12 +74,6 @@ pub struct Smallest {
     pub runs: u32,
 }
 
-/// The bug's name.
-#[must_use]
-pub fn name_of(bug: Bug) -> &'static str {
-    bugs::BUGS.iter().find(|(known, _)| *known == bug).map_or("", |(_, name)| name)
-}
-
 fn plan_of(profile: &Profile, seed: u64) -> Plan {
     let Setting { size, .. } = profile.setting();
     workload::plan(seed, &size, &profile.setting().profile_of(seed))

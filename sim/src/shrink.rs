@@ -380,7 +380,8 @@ pub fn to_scenario(plan: &Plan, log: &Log, about: String) -> Scenario {
     let mail = plan.mail;
     let two = plan.hosts.iter().filter(|host| host.two_addresses);
     let two_addresses = two.map(|host| host.name.clone()).collect();
-    Scenario { about, seed, disk, mtu, mail, two_addresses, settles, steps, until }
+    let bug = None;
+    Scenario { about, seed, bug, disk, mtu, mail, two_addresses, settles, steps, until }
 }
 
 fn has_started(log: &Log, host: &HostName, at: Duration) -> bool {

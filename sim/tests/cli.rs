@@ -20,9 +20,115 @@ fn a_lossy_network_holds_and_says_so() {
     let output = sim("--drop-rate 0.3 --seed 1 --seeds 3");
     assert_eq!(output.status.code(), Some(0));
     let text = stdout(&output);
-    for expected in ["seed       1", "--drop-rate 0.3", "3 held", "asked: 30.00 %", "HELD"] {
+    for expected in ["seeds 1 to 3", "--drop-rate 0.3", "30.00 %", "HELD  3 seeds: "] {
         assert!(text.contains(expected), "{expected:?} is missing in:\n{text}");
     }
+}
+
+/// The rows that these lines take on a terminal of 80 columns.
+fn rows<'a>(lines: impl Iterator<Item = &'a str>) -> usize {
+    lines.map(|line| line.chars().count().div_ceil(sim::report::COLUMNS).max(1)).sum()
+}
+
+#[test]
+fn a_run_that_holds_ends_on_one_screen_with_the_verdict_and_how_to_go_on() {
+    // No options at all have the longest table.
+    for words in ["--drop-rate 0.3 --seed 1 --seeds 3", "--seed 1 --seeds 20"] {
+        let text = stdout(&sim(words));
+        let report: Vec<&str> =
+            text.lines().skip_while(|line| !line.contains(" measured")).collect();
+        assert!(rows(report.iter().copied()) <= 22, "{text}");
+        let at = report.iter().position(|line| line.starts_with("HELD  ")).unwrap();
+        for expected in ["messages shown once", " 0 lost", " 0 twice"] {
+            assert!(report[at].contains(expected), "{text}");
+        }
+        assert!(rows(report[at..].iter().copied()) <= 8, "{text}");
+        assert!(!text.contains("nobody is shown a message twice"), "{text}");
+        let words_only = report.iter().filter(|line| !line.contains("cargo run"));
+        assert!(words_only.clone().all(|line| line.chars().count() <= 80), "{text}");
+    }
+    let text = stdout(&sim("--drop-rate 0.3 --seed 1 --seeds 1 --verbose"));
+    assert!(text.contains("nobody is shown a message twice"), "{text}");
+    assert!(text.rfind("HELD  ") > text.find("nobody is shown"), "{text}");
+}
+
+/// The commands that a failure prints behind this word, without `cargo run --bin sim --`.
+fn printed(text: &str, word: &str) -> Vec<String> {
+    let command = |line: &str| {
+        let (_, command) = line.strip_prefix(&format!("  {word}"))?.split_once("sim -- ")?;
+        Some(command.to_owned())
+    };
+    text.lines().filter_map(command).collect()
+}
+
+#[test]
+fn the_command_that_a_planted_bug_prints_fails_and_marks_the_line() {
+    let text = stdout(&sim("--plant shows-copies --dup-rate 0.3 --seed 4 --seeds 1"));
+    let last = text.lines().rev().find(|line| !line.starts_with("  ")).unwrap();
+    assert!(last.starts_with("VIOLATED  1 of 1 seed: "), "{text}");
+    let command = printed(&text, "replay").remove(0);
+    let output = sim(&command);
+    assert_eq!(output.status.code(), Some(1), "{command}");
+    let log = stdout(&output);
+    let lines: Vec<&str> = log.lines().collect();
+    let mark = lines.iter().position(|line| line.starts_with("VIOLATED  shown once: ")).unwrap();
+    assert!(lines[mark - 1].contains("* SHOWS "), "{log}");
+    assert!(log.contains("nobody is shown a message twice"), "{log}");
+    // The same run without the bug.
+    let sound = sim(&format!("{command} --plant none"));
+    assert_eq!(sound.status.code(), Some(0));
+    assert!(stdout(&sound).contains("\nHELD  this run kept "));
+    // The other way to have it again.
+    assert_eq!(sim(&printed(&text, "repeat")[0]).status.code(), Some(1));
+}
+
+#[test]
+fn two_bugs_at_one_seed_are_two_files() {
+    let file = |bug| {
+        let text = stdout(&sim(&format!("--plant {bug} --drop-rate 0.3 --seed 1 --seeds 1")));
+        let command = printed(&text, "replay").remove(0);
+        command.strip_prefix("replay ").unwrap().to_owned()
+    };
+    // Both break "truth".
+    let (a, b) = (file("highest-only"), file("acks-held"));
+    assert!(a.contains("highest-only_") && a.contains("_seed_1."), "{a}");
+    assert!(b.contains("acks-held_") && b.contains("_seed_1."), "{b}");
+    for file in [a, b] {
+        assert_eq!(sim(&format!("replay {file}")).status.code(), Some(1), "{file}");
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_run_is_told_in_one_line() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("planted");
+    std::fs::create_dir_all(&folder).unwrap();
+    let good = include_str!("../../fixtures/scenarios/lost_ack_is_resent_and_shown_once.json");
+    let with = |key: &str| good.replacen('{', &format!("{{\n  {key},"), 1);
+    let cases = [
+        ("damaged.json", Some(good[..good.len() / 2].to_owned()), ":"),
+        ("version.json", Some(with("\"version\": 2")), ":2:14: this is version 2 of the form"),
+        ("bug.json", Some(with("\"bug\": \"x\"")), ":2:12: no bug is called \"x\""),
+        ("old.json", Some(good.to_owned()), ": names no `bug`"),
+        ("seed.snap", Some("---\n".to_owned()), ": is a snapshot"),
+        ("missing.json", None, ": there is no such file"),
+        ("", None, ": is a folder"),
+    ];
+    for (name, text, expected) in cases {
+        let path = folder.join(name);
+        if let Some(text) = text {
+            std::fs::write(&path, text).unwrap();
+        }
+        let output = sim(&format!("replay {}", path.display()));
+        let told = String::from_utf8(output.stderr.clone()).unwrap();
+        assert_eq!((output.status.code(), told.lines().count()), (Some(2), 1), "{name}: {told}");
+        let after_name = told.strip_prefix(&path.display().to_string()).unwrap();
+        assert!(after_name.starts_with(expected), "{name}: {told}");
+        assert!(output.stdout.is_empty(), "{name}");
+    }
+    // Whoever says which bug can run it.
+    let old = folder.join("old.json");
+    let output = sim(&format!("replay {} --plant shows-copies", old.display()));
+    assert_eq!(output.status.code(), Some(1), "a lost ack, so a copy");
 }
 
 #[test]

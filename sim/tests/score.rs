@@ -6,10 +6,15 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::Duration;
 
+use sim::keep::keep_whole;
+use sim::replay::replay;
+use sim::scenario::Scenario;
 use sim::score::canary;
 use sim::score::profiles::{CASES, Case, PROFILES};
 use sim::score::short::{Short, Verdict, run_cases};
 use sim::score::table::{Score, Scored};
+use sim::score::{FIRST_SEED, try_seed};
+use sim::workload;
 use udpchat::plant::Bug;
 
 fn case(bug: Bug) -> Case {
@@ -17,7 +22,7 @@ fn case(bug: Bug) -> Case {
 }
 
 fn run(cases: &[Case]) -> Short {
-    run_cases(NonZeroUsize::MIN, cases)
+    run_cases(NonZeroUsize::MIN, cases, |_| {})
 }
 
 fn score(short: Short, canary: canary::Heard) -> Score {
@@ -34,7 +39,38 @@ fn a_planted_bug_is_caught_and_the_correct_build_is_not_accused() {
     // Of those that are made small, because that is cheap.
     let smallest: Vec<_> = short.rows.iter().filter_map(|row| row.smallest).collect();
     assert!(!smallest.is_empty() && smallest.iter().all(|smallest| smallest.faults <= 3));
-    assert!(score(short, Ok(())).passed());
+    let score = score(short, Ok(()));
+    assert!(score.passed());
+    // It fits on a terminal, and its end says what it came to and how to go on.
+    let text = score.to_text();
+    let mut words = text.lines().filter(|line| !line.contains("cargo run"));
+    assert!(words.all(|line| line.chars().count() <= 80), "{text}");
+    let verdict = "PASSED  2 of 2 planted bugs caught, 0 false alarms";
+    assert_eq!(text.lines().rev().nth(2), Some(verdict), "{text}");
+    assert!(text.contains("  look     cargo run --bin sim -- --dup-rate 0.3 --plant shows-copies"));
+}
+
+#[test]
+fn every_planted_bug_is_kept_in_a_file_that_shows_it_and_where() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("kept_bugs");
+    let jobs = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let paths = sim::work::each(jobs, CASES, |case| {
+        let setting = case.profile.setting();
+        let caught = |seed| try_seed(&case.profile, seed, Some(case.bug)).violation.is_some();
+        let seed = (FIRST_SEED..FIRST_SEED + case.budget).find(|seed| caught(*seed)).unwrap();
+        let plan = workload::plan(seed, &setting.size, &setting.profile_of(seed));
+        let path = keep_whole(&plan, Some(case.bug), &folder).unwrap().path;
+        let scenario = Scenario::parse(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        let replay = replay(&scenario);
+        assert!(!replay.violations.is_empty(), "{}", path.display());
+        for violation in &replay.violations {
+            let entry = &replay.outcome.log.entries[replay.place(violation).unwrap()];
+            assert!(entry.at <= violation.at, "{violation:?} is not at {entry:?}");
+        }
+        path
+    });
+    let different: std::collections::BTreeSet<_> = paths.iter().collect();
+    assert_eq!(different.len(), CASES.len(), "files overwrite each other");
 }
 
 #[test]

@@ -4,21 +4,39 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::value::RawValue;
+use udpchat::plant::Bug;
 use udpchat::protocol::{Name, PacketKind};
 
 use super::disk::DiskForm;
 use super::{BadScenario, Scenario, Step, Verb};
+use crate::bugs;
 use crate::fate::{Fault, Target, Which, whole_ms};
 use crate::label::HostName;
 use crate::plan::DiskSpeed;
+
+/// The version of the form, which files may name. One that means something else by the same words,
+/// or has words that programs of today do not know, gets another.
+const VERSION: &str = "1";
+
+/// The file's version, whatever else is in it.
+#[derive(Deserialize)]
+struct VersionForm<'a> {
+    #[serde(default, borrow)]
+    version: Option<&'a RawValue>,
+}
 
 /// The file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FileForm<'a> {
+    // Known by now.
+    #[serde(default, rename = "version")]
+    _version: de::IgnoredAny,
     about: String,
     #[serde(default)]
     seed: u64,
+    #[serde(default)]
+    bug: Option<Text<Bug>>,
     #[serde(default)]
     disk: Text<DiskSpeed>,
     #[serde(default)]
@@ -172,6 +190,14 @@ impl<'de> Deserialize<'de> for Text<DiskSpeed> {
     }
 }
 
+impl<'de> Deserialize<'de> for Text<Bug> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        let wrong = || format!("no bug is called {name:?}; `sim --help` lists them at --plant");
+        bugs::named(&name).map(Self).ok_or_else(wrong).map_err(de::Error::custom)
+    }
+}
+
 impl Serialize for Text<DiskSpeed> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let DiskSpeed { shortest, longest } = self.0;
@@ -204,13 +230,23 @@ impl Places {
 
 /// Reads a file and checks each step by itself.
 pub(super) fn read(text: &str) -> Result<(Scenario, Places), BadScenario> {
-    let file: FileForm<'_> = serde_json::from_str(text).map_err(|error| located(&error, (1, 1)))?;
     let place = |raw: &&RawValue| {
         let offset = raw.get().as_ptr() as usize - text.as_ptr() as usize;
         let before = &text[..offset];
         let start_of_line = before.rfind('\n').map_or(0, |at| at + 1);
         (before.matches('\n').count() + 1, offset - start_of_line + 1)
     };
+    // First, as all else that is wrong may be right in another version.
+    if let Ok(VersionForm { version: Some(version) }) = serde_json::from_str(text)
+        && version.get() != VERSION
+    {
+        let (line, column) = place(&version);
+        let found = version.get();
+        let problem =
+            format!("this is version {found} of the form, and this sim reads version {VERSION}");
+        return Err(BadScenario { line, column, problem });
+    }
+    let file: FileForm<'_> = serde_json::from_str(text).map_err(|error| located(&error, (1, 1)))?;
     let places = Places(file.steps.iter().map(place).collect());
     let mut steps = Vec::new();
     for (index, raw) in file.steps.iter().enumerate() {
@@ -220,11 +256,14 @@ pub(super) fn read(text: &str) -> Result<(Scenario, Places), BadScenario> {
         let verb = verb(form).map_err(|problem| places.bad(index, problem))?;
         steps.push(Step { at, verb });
     }
-    let FileForm { about, seed, disk: Text(disk), mtu, mail, two_addresses, settles, .. } = file;
-    let Text(until) = file.until;
-    let mail = mail.map(|Text(mail)| mail);
+    let FileForm { about, seed, bug, disk: Text(disk), mtu, mail, .. } = file;
+    let FileForm { two_addresses, settles, until: Text(until), .. } = file;
+    let (mail, bug) = (mail.map(|Text(mail)| mail), bug.map(|Text(bug)| bug));
     let two_addresses = two_addresses.into_iter().map(HostName::from).collect();
-    Ok((Scenario { about, seed, disk, mtu, mail, two_addresses, settles, steps, until }, places))
+    Ok((
+        Scenario { about, seed, bug, disk, mtu, mail, two_addresses, settles, steps, until },
+        places,
+    ))
 }
 
 /// The error of a part of the file that begins at this line and column.

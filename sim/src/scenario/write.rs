@@ -9,6 +9,7 @@ use serde_json::ser::{Formatter, Serializer};
 use super::disk::DiskForm;
 use super::form::{DirectionForm, Signed, StepForm, TargetForm, Text};
 use super::{Scenario, Step, Verb};
+use crate::bugs::name_of;
 use crate::fate::{Fault, Target, Which};
 use crate::plan::DiskSpeed;
 
@@ -16,6 +17,9 @@ use crate::plan::DiskSpeed;
 pub(super) fn write(scenario: &Scenario, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     writeln!(f, "{{\n  \"about\": {},", json(&scenario.about)?)?;
     writeln!(f, "  \"seed\": {},", scenario.seed)?;
+    if let Some(bug) = scenario.bug {
+        writeln!(f, "  \"bug\": {},", json(&name_of(bug))?)?;
+    }
     if scenario.disk != DiskSpeed::default() {
         writeln!(f, "  \"disk\": {},", json(&Text(scenario.disk))?)?;
     }

@@ -76,17 +76,21 @@ impl Sound {
     }
 }
 
-/// Runs all cases.
+/// Runs all cases; tells `done` of each, in whatever order they end.
 #[must_use]
-pub fn run(jobs: NonZeroUsize) -> Short {
-    run_cases(jobs, CASES)
+pub fn run(jobs: NonZeroUsize, done: impl Fn(&Row) + Sync) -> Short {
+    run_cases(jobs, CASES, done)
 }
 
-/// Runs these cases.
+/// Runs these cases, likewise.
 #[must_use]
-pub fn run_cases(jobs: NonZeroUsize, cases: &[Case]) -> Short {
+pub fn run_cases(jobs: NonZeroUsize, cases: &[Case], done: impl Fn(&Row) + Sync) -> Short {
     let sound = Sound::default();
-    let rows = work::each(jobs, cases, |case| run_case(case, &sound));
+    let rows = work::each(jobs, cases, |case| {
+        let row = run_case(case, &sound);
+        done(&row);
+        row
+    });
     let sound = sound.0.into_inner().unwrap_or_else(PoisonError::into_inner);
     let profiles: BTreeMap<_, _> =
         cases.iter().map(|case| (case.profile.name, case.profile)).collect();

@@ -11,7 +11,9 @@ use super::full::{Cell, Full};
 use super::profiles::PROFILES;
 use super::short::{Row, Short, Verdict};
 use super::stats::wilson;
-use super::{FalseAlarm, Smallest, mean_faults, name_of};
+use super::{FIRST_SEED, FalseAlarm, Smallest, mean_faults};
+use crate::bugs::name_of;
+use crate::report::Lines;
 
 /// One call of `sim score`.
 #[derive(Clone)]
@@ -146,7 +148,7 @@ impl Score {
         .to_string()
     }
 
-    /// For people: Markdown, which is also read well as it is.
+    /// For people: the short form on 80 columns, the full one as Markdown; last the verdict.
     #[must_use]
     pub fn to_text(&self) -> String {
         let mut text = String::new();
@@ -184,8 +186,28 @@ impl Score {
         let (mean, count) = (mean_faults(&shrunk), shrunk.len());
         writeln!(out, "smallest runs     {mean:.1} faults on average, of {count} made small")?;
         writeln!(out, "time              {:.0} s", self.wall.as_secs_f64())?;
-        writeln!(out, "{}", if self.passed() { "PASSED" } else { "FAILED" })
+        let word = if self.passed() { "PASSED" } else { "FAILED" };
+        writeln!(out, "\n{word}  {caught} of {bugs} planted bugs caught, {wrong} false alarms")?;
+        if let Scored::Short(short) = &self.result {
+            write_next(out, short)?;
+        }
+        Ok(())
     }
+}
+
+/// How to go on: look at a bug that was missed, if there is one, else at one that was caught.
+fn write_next(out: &mut String, short: &Short) -> fmt::Result {
+    let missed = short.rows.iter().find(|row| row.caught.is_none());
+    let Some(Row { case, seeds, .. }) = missed.or_else(|| short.rows.first()) else {
+        return Ok(());
+    };
+    let (bug, options) = (name_of(case.bug), case.profile.options);
+    let seed = (FIRST_SEED + seeds).saturating_sub(1);
+    let command = format!("cargo run --bin sim -- {options} --plant {bug} --seed {seed} --seeds 1");
+    let mut lines = Lines::default();
+    lines.next("look", &command);
+    lines.next("count", "cargo run --release --bin sim -- score --full");
+    write!(out, "{lines}")
 }
 
 const fn word(verdict: Verdict) -> &'static str {
@@ -244,18 +266,17 @@ fn json_row((bug, cells): &(udpchat::plant::Bug, Vec<Cell>)) -> JsonRow {
 fn write_short(out: &mut String, short: &Short) -> fmt::Result {
     writeln!(
         out,
-        "| {:<24} | {:<16} | {:>5} | {:>6} | {:<16} | {:<13} |\n|:{:-<24}-|:{:-<16}-|-{:->5}:|-{:->6}:|:{:-<16}-|:{:-<13}-|",
-        "bug", "profile", "seeds", "active", "caught by", "faults", "", "", "", "", "", ""
+        "{:<24} {:<16} {:>7}  {:<18} smallest",
+        "bug", "what goes wrong", "seeds", "caught by"
     )?;
     for row in &short.rows {
         let by = row.caught.unwrap_or_else(|| word(row.verdict()));
         let faults = row.smallest.map_or_else(String::new, small);
         let (bug, profile) = (name_of(row.case.bug), row.case.profile.name);
-        let (seeds, active) = (row.seeds, row.active);
-        writeln!(
-            out,
-            "| {bug:<24} | {profile:<16} | {seeds:>5} | {active:>6} | {by:<16} | {faults:<13} |"
-        )?;
+        // In how many of the seeds the bug had its chance.
+        let seeds = format!("{} of {}", row.active, row.seeds);
+        let line = format!("{bug:<24} {profile:<16} {seeds:>7}  {by:<18} {faults}");
+        writeln!(out, "{}", line.trim_end())?;
     }
     Ok(())
 }
