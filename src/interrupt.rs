@@ -3,7 +3,7 @@
 //! Knows no node: what to do at the first is up to the caller.
 
 use std::io;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 
 use tokio::runtime::{self, Runtime};
 use tokio::sync::oneshot::{self, Receiver};
@@ -40,7 +40,7 @@ pub(crate) fn first_interrupt(hang_up: HangUp) -> io::Result<Receiver<()>> {
         // A node that has ended meanwhile need not know.
         let _ = first.send(());
         runtime.block_on(interrupts.next());
-        terminal::restore();
+        terminal::leave();
         std::process::exit(EXIT_INTERRUPTED);
     })?;
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
@@ -53,6 +53,28 @@ pub(crate) fn first_interrupt(hang_up: HangUp) -> io::Result<Receiver<()>> {
         }
     }
     Ok(interrupted)
+}
+
+/// Lets the signals USR1 and USR2, which ask some programs for something, end nobody; before
+/// anything is waited for. Who wants one has it all the same.
+///
+/// # Errors
+///
+/// The operating system denies it.
+#[cfg(unix)]
+pub(crate) fn ignore_user_signals() -> io::Result<()> {
+    use signal_hook::consts::signal::{SIGUSR1, SIGUSR2};
+    for signal in [SIGUSR1, SIGUSR2] {
+        // A handler with nothing to do: nobody asks whether it ran.
+        signal_hook::flag::register(signal, Arc::default())?;
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+#[expect(clippy::unnecessary_wraps, reason = "it can fail elsewhere")]
+pub(crate) fn ignore_user_signals() -> io::Result<()> {
+    Ok(())
 }
 
 #[cfg(unix)]

@@ -8,7 +8,7 @@
 //!    one replaces, translated at their edge.
 //! 4. [`transport`], [`fault`], [`drive`]: the network, what goes wrong in it, and the loop that
 //!    connects a machine to it.
-//! 5. [`command`], [`ui`], [`cli`]: what the user types and sees.
+//! 5. [`command`], [`ui`], [`cli`], [`standard`]: what the user types and sees, and the way there.
 //! 6. [`run`]: all of it together, with real clocks, randomness, disks and signals.
 //!
 //! The promises, the packets and the timers are in docs/protocol.md.
@@ -34,6 +34,7 @@ pub mod retransmission;
 pub mod run;
 mod serve;
 pub mod server;
+pub mod standard;
 pub mod store;
 pub mod time;
 mod timers;

@@ -12,6 +12,7 @@ use crate::cli::{StoreOptions, StoreWork};
 use crate::client::ClientRecord;
 use crate::keep::trusting;
 use crate::server::ServerRecord;
+use crate::standard;
 use crate::store::folder::{Folder, FolderError};
 use crate::store::medium::Medium;
 use crate::store::{Contents, OpenError, Rows};
@@ -58,7 +59,7 @@ fn look_after<R: Rows>(
     folder: &Folder,
 ) -> anyhow::Result<()> {
     contents.bring_up_to_date::<R>()?;
-    let mut out = io::BufWriter::new(io::stdout().lock());
+    let mut out = io::BufWriter::new(standard::stdout());
     match work {
         StoreWork::Check => {
             contents.read::<R>()?;

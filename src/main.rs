@@ -4,18 +4,18 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use udpchat::cli::{self, NoTask};
-use udpchat::{run, ui};
+use udpchat::{run, standard, ui};
 
 fn main() -> ExitCode {
     let task = match cli::parse(std::env::args_os()) {
         Ok(task) => task,
-        Err(NoTask::Answer(text)) => {
-            // Whoever closed the output does not want the answer.
-            let _ = io::stdout().write_all(text.as_bytes());
-            return ExitCode::SUCCESS;
-        }
+        Err(NoTask::Answer(text)) => return answer(&text),
         Err(NoTask::Wrong(why)) => return fail(cli::EXIT_USAGE, &why),
     };
+    // Before anything is begun: a client must not say that somebody has seen what nobody sees.
+    if let Err(error) = standard::output() {
+        return fail(cli::EXIT_FAILURE, &error.to_string());
+    }
     match run::run(task) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
@@ -24,9 +24,22 @@ fn main() -> ExitCode {
     }
 }
 
+fn answer(text: &str) -> ExitCode {
+    if let Err(error) = standard::output() {
+        return fail(cli::EXIT_FAILURE, &error.to_string());
+    }
+    match standard::stdout().write_all(text.as_bytes()) {
+        // Whoever has read enough of it does not want the rest.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            fail(cli::EXIT_FAILURE, &error.to_string())
+        }
+        _ => ExitCode::SUCCESS,
+    }
+}
+
 fn fail(code: u8, why: &str) -> ExitCode {
     // Without a place to complain the exit code must do.
-    let _ = writeln!(io::stderr(), "udpchat: {}", ui::show(why));
+    let _ = writeln!(standard::stderr(), "udpchat: {}", ui::show(why));
     ExitCode::from(code)
 }
 

@@ -4,7 +4,7 @@
 //! [`crate::demo`] a whole network.
 
 use std::cell::Cell;
-use std::io::{self, Write};
+use std::io::Write;
 use std::net::{SocketAddr, ToSocketAddrs};
 
 use anyhow::{Context, bail};
@@ -13,10 +13,11 @@ use tokio::sync::mpsc;
 use crate::cli::{ClientOptions, Data, Style, Task};
 use crate::client::{self, Client, ClientConfig, ClientRecord};
 use crate::drive::{Surroundings, drive};
-use crate::interrupt::{HangUp, first_interrupt};
+use crate::interrupt::{HangUp, first_interrupt, ignore_user_signals};
 use crate::keep::{self, Keeper};
 use crate::protocol::Token;
 use crate::real::{COMMANDS_AHEAD, SystemClock, bind, entropy, give_once, runtime};
+use crate::standard;
 use crate::time::Now;
 use crate::transport;
 use crate::ui::front::{self, Wishes};
@@ -27,9 +28,11 @@ use crate::{demo, look_after, serve};
 ///
 /// # Errors
 ///
-/// It could not begin, or not go on. [`io::ErrorKind::BrokenPipe`]: nobody reads what it prints.
+/// It could not begin, or not go on. [`std::io::ErrorKind::BrokenPipe`]: nobody reads what it
+/// prints.
 pub fn run(task: Task) -> anyhow::Result<bool> {
     keep::bear_file_size_limit();
+    ignore_user_signals().context("cannot ignore the signals USR1 and USR2")?;
     match task {
         Task::Server(options) => serve::run(&options).map(|()| true),
         Task::Client(options) => run_client(options),
@@ -138,7 +141,7 @@ impl Verdict {
 /// Says something beside what a node says.
 pub(crate) fn say(line: &str) {
     // Whoever closed the output does not want to know.
-    let _ = writeln!(io::stderr(), "udpchat: {line}");
+    let _ = writeln!(standard::stderr(), "udpchat: {line}");
 }
 
 /// The server's address. A name that has several gives one of IPv4 if it can: everybody reaches

@@ -6,7 +6,6 @@ mod out;
 
 use std::cell::RefCell;
 use std::convert::Infallible;
-use std::io;
 
 use anyhow::Context;
 use jiff::tz::TimeZone;
@@ -20,8 +19,9 @@ use crate::protocol::StoreId;
 use crate::real::{COMMANDS_AHEAD, SystemClock, bind, entropy, give_once, runtime};
 use crate::run::say;
 use crate::server::{Command, Event, Server, ServerConfig, ServerRecord};
+use crate::standard;
 use crate::time::{Now, WallTime};
-use crate::ui::input::{LINE_MAX, Line, stdin_lines_in_front};
+use crate::ui::input::{LINE_MAX, Line, NO_TEXT, stdin_lines_in_front};
 use crate::ui::operator::{self, OperatorScreen, Order, Told};
 use out::Out;
 
@@ -29,7 +29,8 @@ use out::Out;
 ///
 /// # Errors
 ///
-/// It could not begin, or not go on. [`io::ErrorKind::BrokenPipe`]: nobody reads what it prints.
+/// It could not begin, or not go on. [`std::io::ErrorKind::BrokenPipe`]: nobody reads what it
+/// prints.
 pub(crate) fn run(options: &ServerOptions) -> anyhow::Result<()> {
     runtime()?.block_on(async {
         let mut transport = bind(options.bind, options.port)?;
@@ -54,7 +55,7 @@ pub(crate) fn run(options: &ServerOptions) -> anyhow::Result<()> {
         let clock = SystemClock::start();
         let screen = OperatorScreen::new(options.style, TimeZone::system(), clock.now().wall);
         let screen = RefCell::new(screen);
-        let (out, mut written) = Out::start(io::stdout()).context("cannot write")?;
+        let (out, mut written) = Out::start(standard::stdout()).context("cannot write")?;
         tell(&out, &screen, clock.now().wall, |screen| screen.listening(transport.local_addr()));
         let surroundings = Surroundings {
             transport: &transport,
@@ -113,6 +114,7 @@ async fn obey(
                 continue;
             }
             Some(Line::Text(text)) => operator::parse(&text),
+            Some(Line::NoText) => Err(NO_TEXT.to_owned()),
             Some(Line::TooLong(bytes)) => {
                 Err(format!("the line has {bytes} bytes, at most {LINE_MAX} are read"))
             }

@@ -25,18 +25,29 @@ use sim::scenario::Scenario;
 use sim::score::table::Scored;
 use sim::workload;
 use udpchat::plant::Bug;
+use udpchat::standard;
 
 /// `print!`, for an output that nobody may read any more: then there is nothing left to do.
 macro_rules! put {
     ($($text:tt)*) => {
-        if let Err(error) = write!(std::io::stdout(), $($text)*) {
+        if let Err(error) = write!(standard::stdout(), $($text)*) {
             give_up(&error);
         }
     };
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // clap takes no notice of whether it could write.
+        Err(answer) if !answer.use_stderr() => {
+            require_output();
+            put!("{answer}");
+            return ExitCode::SUCCESS;
+        }
+        Err(wrong) => wrong.exit(),
+    };
+    require_output();
     ExitCode::from(match &cli.command {
         None => explore(&cli.explore),
         Some(Command::Man) => man(),
@@ -52,10 +63,18 @@ fn main() -> ExitCode {
     })
 }
 
+/// A verdict that nobody can read is none.
+fn require_output() {
+    if let Err(error) = standard::output() {
+        eprintln!("{error}");
+        std::process::exit(EXIT_USAGE.into());
+    }
+}
+
 /// A broken pipe needs no words.
 fn give_up(error: &std::io::Error) -> ! {
     if error.kind() != ErrorKind::BrokenPipe {
-        eprintln!("cannot print: {error}");
+        eprintln!("{error}");
     }
     std::process::exit(EXIT_USAGE.into());
 }
@@ -63,8 +82,9 @@ fn give_up(error: &std::io::Error) -> ! {
 /// Prints the man page.
 fn man() -> u8 {
     let page = clap_mangen::Man::new(Cli::command());
-    // Whoever closed the output does not want it.
-    let _ = page.render(&mut std::io::stdout().lock());
+    let mut text = Vec::new();
+    page.render(&mut text).expect("a memory can be written to");
+    put!("{}", String::from_utf8_lossy(&text));
     EXIT_HELD
 }
 

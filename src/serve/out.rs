@@ -7,6 +7,8 @@ use std::cell::Cell;
 use std::future::pending;
 use std::io::{self, Write};
 use std::iter;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
 use std::time::Duration;
@@ -31,6 +33,8 @@ pub(super) struct Out {
     lines: SyncSender<Told>,
     /// Lines in a row for which there was no room.
     lost: Cell<u64>,
+    /// Lines that the thread could not write.
+    unwritten: Arc<AtomicU64>,
 }
 
 /// The end of the writing.
@@ -39,23 +43,26 @@ pub(super) struct Written(Option<oneshot::Receiver<io::Result<()>>>);
 
 impl Out {
     /// Starts to write, until this is dropped.
-    pub(super) fn start(mut out: impl Write + Send + 'static) -> io::Result<(Self, Written)> {
+    pub(super) fn start(out: impl Write + Send + 'static) -> io::Result<(Self, Written)> {
         let (lines, waiting) = sync_channel(LINES_WAITING_MAX);
         let (sender, written) = oneshot::channel();
+        let unwritten = Arc::default();
+        let pen = Pen { out, unwritten: Arc::clone(&unwritten), torn: false };
         thread::Builder::new().name("out".to_owned()).spawn(move || {
             // Who has stopped waiting does not want to know.
-            let _ = sender.send(write_lines(&waiting, &mut out));
+            let _ = sender.send(write_lines(&waiting, pen));
         })?;
-        Ok((Self { lines, lost: Cell::new(0) }, Written(Some(written))))
+        Ok((Self { lines, lost: Cell::new(0), unwritten }, Written(Some(written))))
     }
 
     /// Has something written, a little later, and before it what `lost` says of those lines for
-    /// which there was no room. Without room for both it is lost as well.
+    /// which there was no room, here or on the disk under the output. Without room for both it is
+    /// lost as well.
     pub(super) fn tell(&self, told: Told, lost: impl FnOnce(u64) -> Told) {
         if told == Told::Nothing {
             return;
         }
-        let before = self.lost.take();
+        let before = self.lost.take() + self.unwritten.swap(0, Ordering::Relaxed);
         if before > 0 && !self.give(lost(before)) {
             self.lost.set(before + 1);
         } else if !self.give(told) {
@@ -96,7 +103,52 @@ impl Written {
     }
 }
 
-fn write_lines(waiting: &Receiver<Told>, out: &mut impl Write) -> io::Result<()> {
+/// What writes lines, and counts those that it could not.
+struct Pen<W> {
+    out: W,
+    unwritten: Arc<AtomicU64>,
+    /// The last line was written in part.
+    torn: bool,
+}
+
+impl<W: Write> Pen<W> {
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::BrokenPipe`] only: a full disk under its log must not stop a server.
+    fn write(&mut self, text: &str) -> io::Result<()> {
+        if self.torn {
+            match self.out.write_all(b"\n") {
+                Err(error) => return self.fail(error, text.as_bytes()),
+                Ok(()) => self.torn = false,
+            }
+        }
+        let mut left = text.as_bytes();
+        while !left.is_empty() {
+            match self.out.write(left) {
+                Ok(written @ 1..) => {
+                    self.torn = left[written - 1] != b'\n';
+                    left = &left[written..];
+                }
+                Ok(_) => return self.fail(io::ErrorKind::WriteZero.into(), left),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return self.fail(error, left),
+            }
+        }
+        self.out.flush()
+    }
+
+    fn fail(&self, error: io::Error, left: &[u8]) -> io::Result<()> {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            return Err(error);
+        }
+        let lines =
+            u64::try_from(left.iter().filter(|byte| **byte == b'\n').count()).unwrap_or(u64::MAX);
+        self.unwritten.fetch_add(lines, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+fn write_lines(waiting: &Receiver<Told>, mut pen: Pen<impl Write>) -> io::Result<()> {
     while let Ok(first) = waiting.recv() {
         #[expect(clippy::disallowed_methods, reason = "a thread for real output, and no node's")]
         thread::sleep(LINES_WAIT);
@@ -111,11 +163,7 @@ fn write_lines(waiting: &Receiver<Told>, out: &mut impl Write) -> io::Result<()>
                 Told::Nothing => {}
             }
         }
-        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-            // A full disk under its log must not stop a server.
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {}
-            result => result?,
-        }
+        pen.write(&text)?;
     }
     Ok(())
 }
@@ -170,6 +218,35 @@ mod tests {
         drop(out);
         runtime().unwrap().block_on(written.end()).unwrap();
         assert_eq!(read.iter().flatten().collect::<Vec<u8>>(), b"5 lost\non\n");
+    }
+
+    /// A disk with so much room.
+    struct Disk<'a>(&'a mut Vec<u8>, usize);
+
+    impl Write for Disk<'_> {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let fits = bytes.len().min(self.1);
+            self.0.extend_from_slice(&bytes[..fits]);
+            self.1 -= fits;
+            if fits == 0 { Err(io::ErrorKind::StorageFull.into()) } else { Ok(fits) }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_a_full_disk_does_not_take_is_counted_and_a_torn_line_is_ended() {
+        let mut file = Vec::new();
+        let mut pen = Pen { out: Disk(&mut file, 6), unwritten: Arc::default(), torn: false };
+        pen.write("one\ntwo\nthree\n").unwrap();
+        pen.write("four\n").unwrap();
+        assert_eq!(pen.unwritten.load(Ordering::Relaxed), 3);
+        pen.out.1 = 99;
+        pen.write("five\n").unwrap();
+        pen.write("six\n").unwrap();
+        assert_eq!(file, b"one\ntw\nfive\nsix\n");
     }
 
     #[test]

@@ -17,6 +17,7 @@ use super::complete;
 use super::talk::{Talk, Typed};
 use crate::client::{Command, Event};
 use crate::command::{self, Request};
+use crate::standard;
 use crate::time::Now;
 
 /// How long the node waits for a message to be written. The editor takes far less, unless it shows
@@ -308,7 +309,7 @@ impl State {
 }
 
 fn write(text: &str) -> io::Result<()> {
-    let mut out = io::stdout().lock();
+    let mut out = standard::stdout();
     out.write_all(text.as_bytes())?;
     out.flush()
 }

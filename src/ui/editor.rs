@@ -8,8 +8,9 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::io::{self, Write};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use rustyline::completion::Completer;
 use rustyline::config::BellStyle;
@@ -18,15 +19,25 @@ use rustyline::highlight::{CmdKind, Highlighter};
 use rustyline::hint::Hinter;
 use rustyline::history::DefaultHistory;
 use rustyline::validate::Validator;
-use rustyline::{ColorMode, Config, Context, Editor, ExternalPrinter, Helper};
+use rustyline::{
+    Cmd, ColorMode, ConditionalEventHandler, Config, Context, Editor, Event, EventContext,
+    EventHandler, ExternalPrinter, Helper, KeyCode, KeyEvent, Modifiers, RepeatCount,
+};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 
 use super::desk::Desk;
+use super::keys::{Does, Key, Keys};
+use super::remembered::{self, into_io};
 use super::terminal;
 use crate::client::Command;
+use crate::standard;
 
 /// How many lines are remembered: months of talk, and a file that is read at once.
 const HISTORY_MAX: usize = 1_000;
+
+/// What becomes of bytes that no text can have, and why the keys seem dead for a moment.
+const NO_TEXT: &str = "these bytes are no text (UTF-8): nothing of the line is taken, up to its \
+    end or to a pause of two seconds";
 
 /// Starts to edit lines. The commands in them are never more than a person types, so nothing
 /// bounds their number; and the editor must wait for nobody.
@@ -49,13 +60,16 @@ pub(super) fn start(
     let mut editor = Editor::with_config(config).map_err(into_io)?;
     let mut printer = editor.create_external_printer().map_err(into_io)?;
     editor.set_helper(Some(Face { desk: Arc::clone(desk), line: RefCell::default() }));
+    let keyboard = Arc::new(Keyboard::new());
+    let filter = Filter { keyboard: Arc::clone(&keyboard), desk: Arc::clone(desk) };
+    editor.bind_sequence(Event::Any, EventHandler::Conditional(Box::new(filter)));
     let (sender, commands) = mpsc::unbounded_channel();
 
     let waking = Arc::clone(desk);
     thread::Builder::new().name("printer".to_owned()).spawn(move || {
         waking.keep_drawing(|text| printer.print(text.to_owned()).map_err(into_io));
     })?;
-    let lines = Lines { editor, desk: Arc::clone(desk), history, failed: None };
+    let lines = Lines { editor, keyboard, desk: Arc::clone(desk), history, failed: None };
     thread::Builder::new().name("editor".to_owned()).spawn(move || {
         terminal::take_stops();
         lines.edit(&sender);
@@ -71,6 +85,7 @@ pub(super) fn start(
 /// What the user types, line by line.
 struct Lines {
     editor: Editor<Face, DefaultHistory>,
+    keyboard: Arc<Keyboard>,
     desk: Arc<Desk>,
     /// Where lines are remembered.
     history: Option<PathBuf>,
@@ -82,7 +97,9 @@ impl Lines {
     fn edit(mut self, commands: &UnboundedSender<Command>) {
         self.load_history();
         while let Some(prompt) = self.desk.prompt() {
+            terminal::begin_line();
             let read = self.editor.readline(&prompt);
+            terminal::line_begun();
             self.desk.line_ended();
             match read {
                 Ok(text) => {
@@ -102,7 +119,8 @@ impl Lines {
                 }
                 Err(ReadlineError::Eof) => return self.desk.leaving(),
                 Err(ReadlineError::Io(error)) if error.kind() == io::ErrorKind::InvalidData => {
-                    self.desk.notice("these bytes are no text (UTF-8); the line is cleared");
+                    self.keyboard.broken();
+                    self.desk.notice(NO_TEXT);
                 }
                 Err(error) => {
                     self.failed = Some(into_io(error));
@@ -137,7 +155,7 @@ impl Lines {
         let all = prompt.chars().chain(line.chars()).chain(hint.chars());
         if line.is_ascii() && self.fits_a_row(all) {
             let columns = prompt.chars().count() + line.len();
-            let mut out = io::stdout();
+            let mut out = standard::stdout();
             // If the terminal is gone, reading from it says so.
             let _ = writeln!(out, "\u{1b}[A\u{1b}[{columns}C\u{1b}[K");
             let _ = out.flush();
@@ -151,15 +169,15 @@ impl Lines {
 
     fn load_history(&mut self) {
         let Some(path) = &self.history else { return };
-        match self.editor.load_history(path).map_err(into_io) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => self.forget(&error),
-            _ => {}
+        if let Err(error) = remembered::load(&mut self.editor, path) {
+            self.forget(&error);
         }
     }
 
     /// Each line for itself, and on the disk at once: no way out may lose them.
     fn remember(&mut self, text: &str) {
-        for line in text.split('\n').filter(|line| !line.trim().is_empty()) {
+        let lines = text.split('\n').filter(|line| !line.trim().is_empty());
+        for line in lines.filter(|line| remembered::fits(line)) {
             let added = self.editor.add_history_entry(line).map_err(into_io);
             let Some(path) = self.history.clone() else { continue };
             let kept = added.and_then(|_| {
@@ -176,7 +194,8 @@ impl Lines {
     fn forget(&mut self, error: &io::Error) {
         if let Some(path) = self.history.take() {
             let path = path.display();
-            self.desk.notice(&format!("lines are not remembered in {path}: {error}"));
+            self.desk
+                .notice(&format!("lines are not remembered in {path}: {error}; mend or remove it"));
         }
     }
 }
@@ -197,6 +216,76 @@ fn widest(character: char) -> usize {
         // Ends the row, which is then one of several.
         '\n' => usize::from(u16::MAX),
         _ => 2,
+    }
+}
+
+/// What the keys have come to, for the two places in the editor's thread that learn of them.
+struct Keyboard {
+    keys: Mutex<Keys>,
+    started: Instant,
+}
+
+impl Keyboard {
+    #[expect(clippy::disallowed_methods, reason = "people's pauses are of real time")]
+    fn new() -> Self {
+        Self { keys: Mutex::new(Keys::new()), started: Instant::now() }
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut Keys, Duration) -> T) -> T {
+        act(&mut self.keys.lock().unwrap_or_else(PoisonError::into_inner), self.started.elapsed())
+    }
+
+    fn broken(&self) {
+        self.with(Keys::broken);
+    }
+}
+
+/// Sees every key before the editor obeys it.
+struct Filter {
+    keyboard: Arc<Keyboard>,
+    desk: Arc<Desk>,
+}
+
+impl ConditionalEventHandler for Filter {
+    fn handle(
+        &self,
+        event: &Event,
+        times: RepeatCount,
+        _: bool,
+        context: &EventContext<'_>,
+    ) -> Option<Cmd> {
+        let key = key(event, times);
+        let line = context.line().len();
+        match self.keyboard.with(|keys, now| keys.press(now, key, line)) {
+            Does::AsUsual => None,
+            Does::Nothing => Some(Cmd::Noop),
+            Does::Insert(text) => Some(Cmd::Insert(1, text)),
+            Does::Refused(why) => {
+                self.desk.notice(&why);
+                Some(Cmd::Noop)
+            }
+        }
+    }
+}
+
+/// A key of the editor's as it matters before it.
+fn key(event: &Event, times: RepeatCount) -> Key {
+    let Some(KeyEvent(code, held)) = event.get(0) else { return Key::Other };
+    let ctrl = *held == Modifiers::CTRL;
+    match code {
+        KeyCode::BracketedPasteStart => Key::PasteBegins,
+        KeyCode::BracketedPasteEnd => Key::PasteEnds,
+        KeyCode::Enter => Key::Return,
+        KeyCode::Tab => Key::Control('\t', 1),
+        // The C1 character that begins an escape sequence.
+        KeyCode::Esc if *held == Modifiers::SHIFT => Key::Control('\u{9b}', 1),
+        KeyCode::Char('J') if ctrl => Key::Newline,
+        KeyCode::Char('C') if ctrl => Key::Interrupt,
+        KeyCode::Char(letter) if ctrl && letter.is_ascii() => {
+            Key::Control(char::from(*letter as u8 & 0x1f), times.into())
+        }
+        KeyCode::Char(character) if held.is_empty() => Key::Char(*character, times.into()),
+        _ => Key::Other,
     }
 }
 
@@ -241,6 +330,7 @@ impl Highlighter for Face {
         prompt: &'p str,
         is_ours: bool,
     ) -> Cow<'b, str> {
+        terminal::line_begun();
         let prompt = if is_ours { self.desk.painted_prompt() } else { prompt.to_owned() };
         let above = self.desk.draw(|| {
             let line = self.line.borrow();
@@ -269,11 +359,4 @@ impl Highlighter for Face {
 /// The editor itself sees to line ends and tabs.
 fn is_control(character: char) -> bool {
     character.is_control() && !matches!(character, '\n' | '\t')
-}
-
-fn into_io(error: ReadlineError) -> io::Error {
-    match error {
-        ReadlineError::Io(error) => error,
-        other => io::Error::other(other),
-    }
 }

@@ -6,7 +6,7 @@
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::env;
-use std::io::{self, IsTerminal, Stdout};
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use tokio::sync::mpsc::{Receiver, Sender, UnboundedReceiver};
 
 use super::chat::Chat;
 use super::desk::Desk;
-use super::input::{LINE_MAX, Line, stdin_lines};
+use super::input::{LINE_MAX, Line, NO_TEXT, stdin_lines};
 use super::paint::Look;
 use super::talk::{Talk, Typed};
 use super::terminal::{self, Guard};
@@ -25,11 +25,12 @@ use crate::client::{Command, Event};
 use crate::command::{self, Request};
 use crate::drive::give;
 use crate::protocol::Name;
+use crate::standard::{self, Stdout};
 use crate::time::Now;
 use crate::xdg;
 
-/// Terminals that can do nothing but print.
-const SIMPLE_TERMINALS: [&str; 3] = ["dumb", "cons25", "emacs"];
+/// Terminals that can do nothing but print, or of which nothing is known.
+const SIMPLE_TERMINALS: [&str; 5] = ["", "unknown", "dumb", "cons25", "emacs"];
 
 /// What is asked of a user interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,12 +75,13 @@ enum From {
 pub fn open(wishes: Wishes) -> io::Result<(Front, Input)> {
     let mode = wishes.mode;
     if mode != Mode::Editor {
-        let screen = RefCell::new(Screen::new(mode, io::stdout()));
+        let screen = RefCell::new(Screen::new(mode, standard::stdout()));
         let partner = wishes.partner;
         let talk = partner.map(|partner| Talk::new(wishes.name).with_partner(Some(partner)));
         let input = Input(From::Lines(stdin_lines()?, talk));
         return Ok((Front(Shown::Screen(screen)), input));
     }
+    standard::own_terminal();
     let guard = terminal::guard()?;
     let look = Look { color: has_colors(wishes.color), unicode: is_unicode() };
     let chat = Chat::new(wishes.name.clone(), look, TimeZone::system());
@@ -231,6 +233,7 @@ async fn obey_lines(
                 Typed::Nothing => None,
                 Typed::Wrong(wrong) => Some(wrong),
             },
+            Line::NoText => Some(NO_TEXT.to_owned()),
             Line::TooLong(bytes) => Some(format!(
                 "the line has {bytes} bytes, at most {LINE_MAX} are read; nothing was done"
             )),

@@ -7,10 +7,14 @@ use std::io::{self, BufRead};
 use tokio::sync::mpsc::{self, Receiver};
 
 use super::foreground;
+use crate::standard;
 
 /// The longest line that is read, in bytes: more than any command needs, and what a terminal hands
 /// over at once. The rest of a longer one is skipped, so that no input can exhaust the memory.
 pub const LINE_MAX: usize = 4_096;
+
+/// What is wrong with [`Line::NoText`].
+pub const NO_TEXT: &str = "the line has bytes that are no text (UTF-8); nothing was done";
 
 /// Lines that are read ahead: reading goes on while a few commands are being carried out.
 const READ_AHEAD: usize = 64;
@@ -18,8 +22,10 @@ const READ_AHEAD: usize = 64;
 /// What came in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Line {
-    /// A line, with U+FFFD in the place of what is not UTF-8.
+    /// A line.
     Text(String),
+    /// A line with bytes that are not UTF-8: no text, and nobody may guess which was meant.
+    NoText,
     /// A line of more than [`LINE_MAX`] bytes, and how many it has.
     TooLong(usize),
     /// Nothing more can be read.
@@ -70,6 +76,11 @@ fn next_line(source: &mut impl BufRead) -> Option<Line> {
         let chunk = match source.fill_buf() {
             Ok(chunk) => chunk,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            // Another program that shares the input has made it so.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                standard::wait_for_input();
+                continue;
+            }
             Err(error) => return Some(Line::Failed(error.to_string())),
         };
         let end = chunk.iter().position(|byte| *byte == b'\n');
@@ -89,7 +100,7 @@ fn next_line(source: &mut impl BufRead) -> Option<Line> {
     if length > LINE_MAX {
         return Some(Line::TooLong(length));
     }
-    Some(Line::Text(String::from_utf8_lossy(&kept).into_owned()))
+    Some(String::from_utf8(kept).map_or(Line::NoText, Line::Text))
 }
 
 #[cfg(test)]
@@ -115,8 +126,9 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_no_text_are_replaced() {
-        assert_eq!(lines(b"send bob \xff!\n"), [text("send bob \u{fffd}!")]);
+    fn a_line_with_bytes_that_are_no_text_is_no_line_and_the_next_is() {
+        let latin = b"send bob caf\xe9!\nlist\nsend bob \xe2\x82";
+        assert_eq!(lines(latin), [Line::NoText, text("list"), Line::NoText]);
     }
 
     #[test]

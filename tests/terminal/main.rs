@@ -14,6 +14,8 @@ mod common;
 #[cfg(test)]
 mod editing;
 #[cfg(test)]
+mod ends;
+#[cfg(test)]
 mod leaving;
 #[cfg(test)]
 mod looks;

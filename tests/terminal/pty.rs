@@ -7,7 +7,9 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
+use std::time::Duration;
 
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{LocalModes, Termios, Winsize, tcgetattr, tcsetwinsize};
 
@@ -15,6 +17,9 @@ use crate::common::{DEADLINE, Process, Scratch, now, registered, server};
 
 /// Rows and columns, before anybody resizes it; those of a new emulator too.
 const SIZE: (u16, u16) = (24, 80);
+
+/// Longer than any pause that means something to a client.
+const BETWEEN_KEYS: Duration = Duration::from_secs(4);
 
 /// Keys, as terminals send them.
 pub(crate) const ENTER: &str = "\r";
@@ -83,7 +88,16 @@ impl Terminal {
     }
 
     /// With a home that others have had before.
-    pub(crate) fn start_in(home: &Arc<Scratch>, mut command: Command) -> Self {
+    pub(crate) fn start_in(home: &Arc<Scratch>, command: Command) -> Self {
+        Self::start_on(home, command, |_| {})
+    }
+
+    /// The same, after something was done to the terminal.
+    pub(crate) fn start_on(
+        home: &Arc<Scratch>,
+        mut command: Command,
+        prepare: impl FnOnce(&OwnedFd),
+    ) -> Self {
         command.env("XDG_DATA_HOME", home.path("data"));
         if command.get_envs().all(|(name, _)| name != "XDG_STATE_HOME") {
             command.env("XDG_STATE_HOME", home.path("state"));
@@ -92,6 +106,7 @@ impl Terminal {
         unlockpt(&control).unwrap();
         let line = ioctl_tiocgptpeer(&control, OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         tcsetwinsize(&line, winsize(SIZE)).unwrap();
+        prepare(&line);
         let end = || File::from(line.try_clone().unwrap());
         let before = settings(&line);
         // Of its own, so that ^Z stops nobody else.
@@ -133,6 +148,27 @@ impl Terminal {
         self.signal("WINCH");
     }
 
+    /// Says that the terminal has such a size, which the emulator need not be able to show.
+    pub(crate) fn claim_size(&self, rows: u16, columns: u16) {
+        tcsetwinsize(&self.line, winsize((rows, columns))).unwrap();
+        self.signal("WINCH");
+    }
+
+    /// As another program does it that has the same terminal.
+    pub(crate) fn set_nonblocking(&self) {
+        make_nonblocking(&self.line);
+    }
+
+    pub(crate) fn is_nonblocking(&self) -> bool {
+        fcntl_getfl(&self.line).unwrap().contains(OFlags::NONBLOCK)
+    }
+
+    /// Does something while nobody takes what is written to the terminal.
+    pub(crate) fn while_stuck(&self, act: impl FnOnce()) {
+        let _nothing_is_read = self.shown();
+        act();
+    }
+
     pub(crate) fn signal(&self, name: &str) {
         let kill = format!("kill -{name} {}", self.child.id());
         assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
@@ -160,6 +196,17 @@ impl Terminal {
             let left = end.saturating_duration_since(now());
             assert!(!left.is_zero(), "no {what} within {DEADLINE:?}:\n{}", shown.text());
             shown = self.output.more.wait_timeout(shown, left).unwrap().0;
+        }
+    }
+
+    /// Presses a key every now and then until the screen is as wanted.
+    pub(crate) fn wait_pressing(&self, key: &str, wanted: impl Fn(&str) -> bool) {
+        let end = now() + DEADLINE;
+        let mut shown = self.shown();
+        while !wanted(&shown.text()) {
+            assert!(now() < end, "not so within {DEADLINE:?}:\n{}", shown.text());
+            shown = self.output.more.wait_timeout(shown, BETWEEN_KEYS).unwrap().0;
+            self.press(key);
         }
     }
 
@@ -277,6 +324,11 @@ pub(crate) fn surround(command: &mut Command) {
         .env("LANG", "C.UTF-8")
         .env("TZ", "UTC")
         .env("RUST_BACKTRACE", "0");
+}
+
+pub(crate) fn make_nonblocking(line: &OwnedFd) {
+    let flags = fcntl_getfl(line).unwrap();
+    fcntl_setfl(line, flags | OFlags::NONBLOCK).unwrap();
 }
 
 fn winsize((rows, columns): (u16, u16)) -> Winsize {

@@ -14,6 +14,9 @@ mod demo;
 #[cfg(test)]
 mod durable;
 #[cfg(test)]
+#[cfg(unix)]
+mod ends;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod groups;

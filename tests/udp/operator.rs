@@ -104,7 +104,7 @@ fn programs_have_an_object_a_line() {
 fn a_line_that_is_no_order_is_told_what_would_be_one() {
     let (mut server, _) = server(&[]);
     server.say("send bob hi");
-    server.say_bytes(b"\xff\x1b[2J\n");
+    server.say("\u{1b}[2J");
     server.say("");
     server.say("help");
     server.find("help", |line| line.starts_with("stats").then_some(()));
