@@ -18,6 +18,7 @@ mod roster;
 mod rows;
 mod session;
 pub mod timing;
+mod whereabouts;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -26,6 +27,7 @@ pub use event::{Command, DetourReason, Event, GroupDone, Listing, Problem, Unsen
 pub use groups::Wish;
 pub use history::{Course, History, Line, State};
 pub use record::{Change, ClientRecord, Home, Outgoing, ShownStreams, Unsettled};
+pub use whereabouts::Tried;
 
 use crate::holding::Holding;
 use crate::journal::{CommitTurn, Journal};
@@ -46,17 +48,30 @@ use outbox::Lane;
 use roster::{Part, Roster};
 use session::{Phase, Session};
 use timing::{LAZY_COMMIT, ROOM_AGAIN};
+use whereabouts::Whereabouts;
 
 /// Who the client is and where its server is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientConfig {
     /// The user's name.
     pub name: Name,
-    /// The server's address.
+    /// The server's host, as the user calls it.
+    pub host: String,
+    /// The server's address, or the one to be tried first.
     pub server: SocketAddr,
+    /// Others that it may have.
+    pub others: Vec<SocketAddr>,
     /// The client's own port: in the table of an original server it tells the own entry from that
     /// of another holder of the name.
     pub port: u16,
+}
+
+impl ClientConfig {
+    /// With a server at one address.
+    #[must_use]
+    pub fn new(name: Name, server: SocketAddr, port: u16) -> Self {
+        Self { name, host: server.ip().to_string(), server, others: Vec::new(), port }
+    }
 }
 
 /// The client's state machine.
@@ -69,6 +84,7 @@ pub struct Client<P = Sound> {
     entropy: Entropy,
     timers: Timers<Timer>,
     session: Session,
+    whereabouts: Whereabouts,
     roster: Roster,
     /// What the user was shown of the table.
     listed: Option<Listing>,
@@ -132,6 +148,7 @@ impl<P: Plant> Client<P> {
     ) -> Self {
         let mut timers = Timers::new();
         timers.set(Timer::Start, Time::ZERO);
+        let whereabouts = Whereabouts::new(&config, record.home.map(|home| home.server));
         let mut client = Self {
             plant,
             config,
@@ -140,6 +157,7 @@ impl<P: Plant> Client<P> {
             entropy,
             timers,
             session: Session::new(),
+            whereabouts,
             roster: Roster::default(),
             listed: None,
             lanes: BTreeMap::new(),
@@ -192,10 +210,6 @@ impl<P: Plant> Client<P> {
     fn handle_server_packet(&mut self, now: Now, packet: Packet, body: &[u8]) {
         let own = self.session.id();
         match packet {
-            Packet::Challenge { nonce, cookie } => {
-                self.server_is_ours();
-                self.challenged(now, nonce, cookie);
-            }
             Packet::Wait { registration } => self.told_to_wait(registration),
             Packet::Registered { registration, session, store, back }
                 if registration == self.record.registrations =>
@@ -251,6 +265,8 @@ impl<P: Plant> Client<P> {
             Packet::GroupAnswer { session, request, answer } if own == Some(session) => {
                 self.group_answered(now, request, answer);
             }
+            // Our own word: whoever is there says everything again.
+            Packet::Ping { .. } => self.heard_nonsense(now, self.whereabouts.server()),
             // Not from a server, or of a session that is over.
             _ => {}
         }
@@ -341,11 +357,11 @@ impl<P: Plant> Client<P> {
     }
 
     fn send_to_server(&mut self, packet: &Packet, body: &[u8], attempt: u32) {
-        self.send(self.config.server, packet, body, attempt);
+        self.send(self.whereabouts.server(), packet, body, attempt);
     }
 
     fn send(&mut self, to: SocketAddr, packet: &Packet, body: &[u8], attempt: u32) {
-        if to == self.config.server && self.server_is_original() {
+        if to == self.whereabouts.server() && self.server_is_original() {
             return self.ask_original_server(packet, body, attempt);
         }
         if self.roster.at(to).is_some_and(|entry| entry.original) {
@@ -377,17 +393,26 @@ impl<P: Plant> Machine for Client<P> {
             decoded => decoded,
         };
         match decoded {
-            Ok((packet, body)) if from == self.config.server => {
+            Ok((Packet::Challenge { nonce, cookie }, _)) => {
+                self.challenged(now, from, nonce, cookie);
+            }
+            Ok((packet, body)) if from == self.whereabouts.server() => {
                 self.handle_server_packet(now, packet, body);
             }
             Ok((packet, body)) => self.handle_peer_packet(now, from, packet, body),
-            Err(_) => self.invalid_datagrams += 1,
+            Err(_) => {
+                self.invalid_datagrams += 1;
+                // What begins as ours does may be a server's, and damaged; nothing is no word.
+                if bytes.first().is_some_and(|first| *first != envelope::MARK) {
+                    self.heard_nonsense(now, from);
+                }
+            }
         }
     }
 
     fn handle_command(&mut self, now: Now, command: Command) {
         self.now = now;
-        if command == Command::Quit {
+        if matches!(command, Command::Quit | Command::ServerAddresses(_)) {
             self.do_command(now, command);
         } else if self.commands.len() >= WAITING_COMMANDS_MAX {
             self.fail(Problem::TooManyCommands);

@@ -12,8 +12,9 @@ mod host;
 mod program;
 mod witness;
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
@@ -22,7 +23,7 @@ use crate::check::{QUIET, is_settled};
 use crate::label::HostName;
 use crate::log::What;
 use crate::network::{Network, Outcome};
-use crate::plan::{EPOCH_UNIX_MS, LATENCY, Plan};
+use crate::plan::{EPOCH_UNIX_MS, LATENCY, Plan, SERVER_PORT};
 
 /// Datagrams that a socket of turmoil's buffers within one tick: more than any run sends.
 const SOCKET_CAPACITY: usize = 4_096;
@@ -64,6 +65,7 @@ pub fn run_in_ticks(plan: &Plan, tick: Duration, bugs: &Planted) -> Outcome {
     let server = names.iter().find(|(_, name)| ***name == *plan.hosts[0].name).map(|(ip, _)| *ip);
     let server = server.expect("the server has just got an address");
     let network = Rc::new(Network::new(plan.seed, plan.faults.clone(), names.clone()));
+    let server = Rc::new(Cell::new(SocketAddr::new(server, SERVER_PORT)));
     let last = Rc::default();
     let looks = host::Looks::default();
     let disk_faults = Rc::new(plan.disk_faults.clone());
@@ -74,7 +76,7 @@ pub fn run_in_ticks(plan: &Plan, tick: Duration, bugs: &Planted) -> Outcome {
             disk: plan.disk,
             disk_faults: Rc::clone(&disk_faults),
             ip: *ip,
-            server,
+            server: Rc::clone(&server),
             network: Rc::clone(&network),
             last: Rc::clone(&last),
             looks: Rc::clone(&looks),

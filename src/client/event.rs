@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use super::history::Line;
+use super::whereabouts::Tried;
 use crate::protocol::limits::{
     GROUP_REQUESTS_MAX, GROUPS_MAX, MEMBERS_MAX, OUTBOX_MAX, WAITING_COMMANDS_MAX,
 };
@@ -53,6 +54,9 @@ pub enum Command {
     Quit,
     /// Go offline and end once every send has its outcome.
     Finish,
+    /// The answer to [`Event::LookUp`], not the user's: where the server is, best first; nothing
+    /// if its name is not found.
+    ServerAddresses(Vec<SocketAddr>),
 }
 
 /// What the user is told.
@@ -192,7 +196,11 @@ pub enum Event {
     /// The user is offline now, on request or because the name went to somebody else.
     Offline,
     /// The server has not answered for a while; the client goes on trying.
-    ServerNotResponding,
+    ServerNotResponding(Tried),
+    /// Something answers there that is no server; the client goes on trying.
+    NoServer(Tried),
+    /// Not for the user: the server may have moved, and its name is to be looked up.
+    LookUp,
     /// Something that the user asked for is not done.
     Error(Problem),
     /// The client has ended.
@@ -313,6 +321,9 @@ pub enum Problem {
          another folder with --data"
     )]
     KeptForAnother(SocketAddr),
+    /// The server's name stands for nothing.
+    #[error("Cannot find the host {0} now; where it was before is tried on")]
+    ServerNotFound(String),
     /// The server takes no more names.
     #[error(
         "The server takes no new names; take one that it knows, such as an earlier one of yours, \

@@ -94,6 +94,10 @@ pub const NAMES_PER_ANSWER: usize = 24;
 /// answered: more than anybody types while a server is away.
 pub const GROUP_REQUESTS_MAX: usize = 256;
 
+/// Addresses of its server that a client tries: each gets a hello within the 2.5 s after which a
+/// user is told that none answers. Names with more are those of farms, not of one server.
+pub const SERVER_ADDRS_MAX: usize = 8;
+
 /// Parts of a table on their way to one client at once.
 pub const TABLE_WINDOW: usize = 8;
 

@@ -2,9 +2,11 @@
 //!
 //! Pure. Texts are raw: JSON escapes line ends, and whoever prints a text must escape the rest.
 
+use std::net::SocketAddr;
+
 use serde::Serialize;
 
-use crate::client::{self, Course, DetourReason, Event, GroupDone, Listing, UnsentReason};
+use crate::client::{self, Course, DetourReason, Event, GroupDone, Listing, Tried, UnsentReason};
 use crate::protocol::{GroupTag, Name};
 
 /// One line. The names and the order of the keys are promised.
@@ -90,7 +92,14 @@ enum Line<'a> {
         kept: bool,
     },
     Offline,
-    ServerNotResponding,
+    ServerNotResponding {
+        host: &'a str,
+        tried: &'a [SocketAddr],
+    },
+    NoServer {
+        host: &'a str,
+        at: Option<&'a SocketAddr>,
+    },
     Error {
         text: &'a str,
     },
@@ -201,8 +210,11 @@ fn line(event: &Event) -> Option<Line<'_>> {
             kept: !reason.is_final(),
         },
         Event::Offline => Line::Offline,
-        Event::ServerNotResponding => Line::ServerNotResponding,
-        Event::Error(_) | Event::Copy { .. } => return None,
+        Event::ServerNotResponding(Tried { host, addrs }) => {
+            Line::ServerNotResponding { host, tried: addrs }
+        }
+        Event::NoServer(Tried { host, addrs }) => Line::NoServer { host, at: addrs.first() },
+        Event::Error(_) | Event::LookUp | Event::Copy { .. } => return None,
         Event::Left { complete } => Line::Left { complete: *complete },
     };
     Some(line)
@@ -288,6 +300,10 @@ mod tests {
         };
         let message = |stored_at| marked(stored_at, false);
         let line = |course| client::Line { with: to(), at, id, text: text(), group: None, course };
+        let tried = || Tried {
+            host: "h".to_owned(),
+            addrs: vec!["192.0.2.1:9".parse().unwrap(), "[::1]:9".parse().unwrap()],
+        };
         let table = r#"{"event":"table","online":["alice","bob"],"offline":[]}"#.to_owned();
         for (given, json) in [
             (
@@ -330,7 +346,16 @@ mod tests {
                 ),
             ),
             (Event::Offline, r#"{"event":"offline"}"#.to_owned()),
-            (Event::ServerNotResponding, r#"{"event":"server_not_responding"}"#.to_owned()),
+            (
+                Event::ServerNotResponding(tried()),
+                r#"{"event":"server_not_responding","host":"h","tried":["192.0.2.1:9","[::1]:9"]}"#
+                    .to_owned(),
+            ),
+            (
+                Event::NoServer(tried()),
+                r#"{"event":"no_server","host":"h","at":"192.0.2.1:9"}"#.to_owned(),
+            ),
+            (Event::LookUp, String::new()),
             (
                 Event::Error(Problem::Offline),
                 r#"{"event":"error","text":"Can't send message, you are offline."}"#.to_owned(),

@@ -184,7 +184,7 @@ impl World {
     }
 
     fn place(&mut self, name: &str, addr: SocketAddr, record: ClientRecord) {
-        let config = ClientConfig { name: label(name), server: server_addr(), port: addr.port() };
+        let config = ClientConfig::new(label(name), server_addr(), addr.port());
         let machine = Client::new(config, record.clone(), self.entropy());
         let (events, dies) = (Vec::new(), None);
         self.clients.insert(name.to_owned(), ClientNode { machine, record, addr, events, dies });
