@@ -122,8 +122,8 @@ impl Whereabouts {
     fn take_on(&mut self, addrs: &[SocketAddr]) -> bool {
         let mut addrs = few(addrs);
         // A name's addresses may come in another order every time.
-        let is_same = addrs.len() == self.addrs.len()
-            && addrs.iter().all(|addr| self.addrs.contains(addr));
+        let is_same =
+            addrs.len() == self.addrs.len() && addrs.iter().all(|addr| self.addrs.contains(addr));
         if !is_same {
             to_the_front(&mut addrs, Some(self.server));
             self.addrs = addrs;

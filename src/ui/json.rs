@@ -268,6 +268,7 @@ const fn unsent(reason: UnsentReason) -> &'static str {
         UnsentReason::Forgotten => "forgotten",
         UnsentReason::UnknownName => "unknown_name",
         UnsentReason::BadText => "bad_text",
+        UnsentReason::TooLarge { .. } => "too_large",
         UnsentReason::Left => "left",
     }
 }
@@ -300,10 +301,6 @@ mod tests {
         };
         let message = |stored_at| marked(stored_at, false);
         let line = |course| client::Line { with: to(), at, id, text: text(), group: None, course };
-        let tried = || Tried {
-            host: "h".to_owned(),
-            addrs: vec!["192.0.2.1:9".parse().unwrap(), "[::1]:9".parse().unwrap()],
-        };
         let table = r#"{"event":"table","online":["alice","bob"],"offline":[]}"#.to_owned();
         for (given, json) in [
             (
@@ -347,20 +344,28 @@ mod tests {
             ),
             (Event::Offline, r#"{"event":"offline"}"#.to_owned()),
             (
-                Event::ServerNotResponding(tried()),
-                r#"{"event":"server_not_responding","host":"h","tried":["192.0.2.1:9","[::1]:9"]}"#
-                    .to_owned(),
-            ),
-            (
-                Event::NoServer(tried()),
-                r#"{"event":"no_server","host":"h","at":"192.0.2.1:9"}"#.to_owned(),
-            ),
-            (Event::LookUp, String::new()),
-            (
                 Event::Error(Problem::Offline),
                 r#"{"event":"error","text":"Can't send message, you are offline."}"#.to_owned(),
             ),
             (Event::Left { complete: true }, r#"{"event":"left","complete":true}"#.to_owned()),
+        ] {
+            assert_eq!(event(&given), json);
+        }
+    }
+
+    #[test]
+    fn where_a_server_was_looked_for_is_told() {
+        let tried = || Tried {
+            host: "h".to_owned(),
+            addrs: vec!["192.0.2.1:9".parse().unwrap(), "[::1]:9".parse().unwrap()],
+        };
+        for (given, json) in [
+            (
+                Event::ServerNotResponding(tried()),
+                r#"{"event":"server_not_responding","host":"h","tried":["192.0.2.1:9","[::1]:9"]}"#,
+            ),
+            (Event::NoServer(tried()), r#"{"event":"no_server","host":"h","at":"192.0.2.1:9"}"#),
+            (Event::LookUp, ""),
         ] {
             assert_eq!(event(&given), json);
         }

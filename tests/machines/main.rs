@@ -7,8 +7,10 @@ mod hostile;
 mod limits;
 mod presence;
 mod quick;
+mod reach;
 mod receipts;
 mod rows;
+mod size;
 #[expect(dead_code, reason = "each test file uses its own part of the world")]
 #[path = "../world/mod.rs"]
 mod world;
