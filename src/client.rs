@@ -17,6 +17,7 @@ mod record;
 mod roster;
 mod rows;
 mod session;
+mod size;
 pub mod timing;
 mod whereabouts;
 

@@ -281,6 +281,15 @@ pub enum UnsentReason {
     /// The server does not take the text. Final.
     #[error("the server refuses the text")]
     BadText,
+    /// Everything passes between here and the server but datagrams as long as this one. Final.
+    #[error(
+        "too large for the network between you and the server: its {bytes} bytes do not pass; \
+         split it"
+    )]
+    TooLarge {
+        /// How long the text is.
+        bytes: usize,
+    },
     /// The user left before anything was known of it. Final.
     #[error("you left before its outcome was known; it may have arrived")]
     Left,
@@ -290,7 +299,7 @@ impl UnsentReason {
     /// Whether the message is given up.
     #[must_use]
     pub const fn is_final(self) -> bool {
-        matches!(self, Self::UnknownName | Self::BadText | Self::Left)
+        matches!(self, Self::UnknownName | Self::BadText | Self::TooLarge { .. } | Self::Left)
     }
 }
 

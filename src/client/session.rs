@@ -38,6 +38,8 @@ pub(super) struct Session {
     pub(super) ever_registered: bool,
     /// The life of the store that knows what was saved.
     pub(super) store: Option<StoreId>,
+    /// How many pings were answered.
+    pongs: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +64,7 @@ impl Session {
             silence_told: false,
             ever_registered: false,
             store: None,
+            pongs: 0,
         }
     }
 
@@ -70,6 +73,11 @@ impl Session {
             Phase::Online { session, .. } => Some(session),
             _ => None,
         }
+    }
+
+    /// How many pings were answered.
+    pub(super) const fn pongs(&self) -> u64 {
+        self.pongs
     }
 
     /// Since when an answer is owed.
@@ -225,15 +233,10 @@ impl<P: Plant> Client<P> {
         std::mem::replace(&mut self.session.silence_told, false)
     }
 
-    pub(super) fn challenged(
-        &mut self,
-        now: Now,
-        from: SocketAddr,
-        nonce: Nonce,
-        cookie: Cookie,
-    ) {
+    pub(super) fn challenged(&mut self, now: Now, from: SocketAddr, nonce: Nonce, cookie: Cookie) {
         if from == self.whereabouts.server() {
             self.server_is_ours();
+            self.size_passes(nonce);
         }
         let Phase::Hello { nonce: own, .. } = self.session.phase else { return };
         if nonce == own && self.hellos_to(from) > 0 {
@@ -320,6 +323,7 @@ impl<P: Plant> Client<P> {
     pub(super) fn ping_answered(&mut self, now: Now) {
         let Phase::Online { attempts, .. } = &mut self.session.phase else { return };
         *attempts = 0;
+        self.session.pongs += 1;
         self.timers.set(Timer::Session, now.time + PING);
         if self.server_answers() {
             self.resume(now);

@@ -5,10 +5,12 @@
 use std::net::SocketAddr;
 
 use super::session::{Contender, Probe, Session};
-use super::timing::{GUEST_PROBES, LEASE, PROBE_INTERVAL, PROBES, backoff};
+use super::timing::{GUEST_PROBES, LEASE, NARROW_AFTER, PROBE_INTERVAL, PROBES, backoff};
 use super::{Account, Change, End, Event, GoneReason, Server, Timer};
 use crate::plant::{Bug, Plant};
-use crate::protocol::limits::{NAMES_MAX, TABLE_WINDOW};
+use crate::protocol::limits::{
+    NAMES_MAX, TABLE_ENTRIES_BYTES_MAX, TABLE_ENTRIES_BYTES_NARROW, TABLE_WINDOW,
+};
 use crate::protocol::{Name, Nonce, Packet, Refusal, SessionId, StreamKey, TableId};
 use crate::store::Room;
 use crate::time::Now;
@@ -292,9 +294,12 @@ impl<P: Plant> Server<P> {
         }
         session.table_attempts += 1;
         let (addr, attempt) = (session.addr, session.table_attempts);
+        session.narrow |= attempt > NARROW_AFTER;
+        let room =
+            if session.narrow { TABLE_ENTRIES_BYTES_NARROW } else { TABLE_ENTRIES_BYTES_MAX };
         let mut parts = Vec::new();
         while parts.len() < TABLE_WINDOW && at < self.table.latest() {
-            let (part, to) = self.table.part(session.id, at);
+            let (part, to) = self.table.part(session.id, at, room);
             parts.push(part);
             at = to;
         }

@@ -21,6 +21,8 @@ pub(super) struct Session {
     pub(super) table_at: u64,
     pub(super) table_sent: u64,
     pub(super) table_attempts: u32,
+    /// Full parts of the table seem not to pass.
+    pub(super) narrow: bool,
     pub(super) probe: Option<Probe>,
     /// Stored messages on their way to it.
     pub(super) flight: BTreeMap<(Name, MessageId), Flight>,
@@ -41,6 +43,7 @@ impl Session {
             table_at: 0,
             table_sent: 0,
             table_attempts: 0,
+            narrow: false,
             probe: None,
             flight: BTreeMap::new(),
             tells: BTreeMap::new(),
