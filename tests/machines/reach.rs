@@ -33,9 +33,12 @@ fn is_no_server(event: &Event) -> bool {
     matches!(event, Event::NoServer(_))
 }
 
+/// What somebody says to whatever comes.
+type Answer = fn(&[u8]) -> Vec<u8>;
+
 /// Answers everything in the same way, and is no server.
 struct Stranger {
-    answer: fn(&[u8]) -> Vec<u8>,
+    answer: Answer,
     out: VecDeque<(SocketAddr, Vec<u8>)>,
 }
 
@@ -55,13 +58,13 @@ impl Foreign for Stranger {
     }
 }
 
-fn put(world: &mut World, at: SocketAddr, answer: fn(&[u8]) -> Vec<u8>) {
+fn put(world: &mut World, at: SocketAddr, answer: Answer) {
     let stranger = Stranger { answer, out: VecDeque::new() };
     world.add_foreign("stranger", at, Rc::new(RefCell::new(stranger)));
 }
 
 /// What others than ours and the original's servers say.
-const DIALECTS: [fn(&[u8]) -> Vec<u8>; 6] = [
+const DIALECTS: [Answer; 6] = [
     <[u8]>::to_vec,
     |_| b"\x80\x04\x95\x0c\x00\x00\x00\x00\x00\x00\x00]\x94(\x8c\x03ACK\x94K\x01e.".to_vec(),
     |_| vec![0, 0, 0, 1, 0, 5, b'a', b'l', b'i', b'c', b'e'],

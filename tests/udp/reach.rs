@@ -111,6 +111,9 @@ fn a_name_that_is_forgotten_meanwhile_is_told_once_and_the_old_address_goes_on()
     alice.event("registered");
 }
 
+/// What a program says to whatever comes.
+type Answer = fn(&[u8]) -> Vec<u8>;
+
 /// A program that answers every datagram, and is no server of ours.
 struct Stranger {
     port: u16,
@@ -118,7 +121,7 @@ struct Stranger {
 }
 
 impl Stranger {
-    fn new(answer: fn(&[u8]) -> Vec<u8>) -> Self {
+    fn new(answer: Answer) -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let port = socket.local_addr().unwrap().port();
         let ended = Arc::new(AtomicBool::new(false));
@@ -144,7 +147,7 @@ impl Drop for Stranger {
 
 #[test]
 fn another_program_at_the_servers_port_is_named() {
-    let answers: [fn(&[u8]) -> Vec<u8>; 2] = [<[u8]>::to_vec, |_| b"\x80\x04K\x01.".to_vec()];
+    let answers: [Answer; 2] = [<[u8]>::to_vec, |_| b"\x80\x04K\x01.".to_vec()];
     for answer in answers {
         let stranger = Stranger::new(answer);
         let home = Scratch::new();
