@@ -17,7 +17,9 @@ mod record;
 mod roster;
 mod rows;
 mod session;
+mod size;
 pub mod timing;
+mod whereabouts;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -26,6 +28,7 @@ pub use event::{Command, DetourReason, Event, GroupDone, Listing, Problem, Unsen
 pub use groups::Wish;
 pub use history::{Course, History, Line, State};
 pub use record::{Change, ClientRecord, Home, Outgoing, ShownStreams, Unsettled};
+pub use whereabouts::Tried;
 
 use crate::holding::Holding;
 use crate::journal::{CommitTurn, Journal};
@@ -47,17 +50,30 @@ use outbox::Lane;
 use roster::{Part, Roster};
 use session::{Phase, Session};
 use timing::{LAZY_COMMIT, ROOM_AGAIN};
+use whereabouts::Whereabouts;
 
 /// Who the client is and where its server is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientConfig {
     /// The user's name.
     pub name: Name,
-    /// The server's address.
+    /// The server's host, as the user calls it.
+    pub host: String,
+    /// The server's address, or the one to be tried first.
     pub server: SocketAddr,
+    /// Others that it may have.
+    pub others: Vec<SocketAddr>,
     /// The client's own port: in the table of an original server it tells the own entry from that
     /// of another holder of the name.
     pub port: u16,
+}
+
+impl ClientConfig {
+    /// With a server at one address.
+    #[must_use]
+    pub fn new(name: Name, server: SocketAddr, port: u16) -> Self {
+        Self { name, host: server.ip().to_string(), server, others: Vec::new(), port }
+    }
 }
 
 /// The client's state machine.
@@ -72,6 +88,7 @@ pub struct Client<P = Sound> {
     session: Session,
     /// The address of this machine at which its server reaches it: peers look for it there.
     reached_at: Option<IpAddr>,
+    whereabouts: Whereabouts,
     roster: Roster,
     /// What the user was shown of the table.
     listed: Option<Listing>,
@@ -137,6 +154,7 @@ impl<P: Plant> Client<P> {
     ) -> Self {
         let mut timers = Timers::new();
         timers.set(Timer::Start, Time::ZERO);
+        let whereabouts = Whereabouts::new(&config, record.home.map(|home| home.server));
         let mut client = Self {
             plant,
             config,
@@ -146,6 +164,7 @@ impl<P: Plant> Client<P> {
             timers,
             session: Session::new(),
             reached_at: None,
+            whereabouts,
             roster: Roster::default(),
             listed: None,
             lanes: BTreeMap::new(),
@@ -199,10 +218,6 @@ impl<P: Plant> Client<P> {
     fn handle_server_packet(&mut self, now: Now, packet: Packet, body: &[u8]) {
         let own = self.session.id();
         match packet {
-            Packet::Challenge { nonce, cookie } => {
-                self.server_is_ours();
-                self.challenged(now, nonce, cookie);
-            }
             Packet::Wait { registration } => self.told_to_wait(now, registration),
             Packet::Registered { registration, session, store, back }
                 if registration == self.record.registrations =>
@@ -258,6 +273,8 @@ impl<P: Plant> Client<P> {
             Packet::GroupAnswer { session, request, answer } if own == Some(session) => {
                 self.group_answered(now, request, answer);
             }
+            // Our own word: whoever is there says everything again.
+            Packet::Ping { .. } => self.heard_nonsense(now, self.whereabouts.server()),
             // Not from a server, or of a session that is over.
             _ => {}
         }
@@ -267,7 +284,7 @@ impl<P: Plant> Client<P> {
     fn measure(&mut self, now: Now, from: SocketAddr, packet: &Packet, stamps: Stamps) {
         let took = stamps.round_trip(whole_ms(now.time.since_start()));
         let measured = packet.kind().measures().zip(took);
-        if from == self.config.server {
+        if from == self.whereabouts.server() {
             if let Some((trip, took)) = measured {
                 self.session.measured(trip, took);
             }
@@ -374,17 +391,17 @@ impl<P: Plant> Client<P> {
     }
 
     fn send_to_server(&mut self, packet: &Packet, body: &[u8], attempt: u32) {
-        self.send(self.config.server, packet, body, attempt);
+        self.send(self.whereabouts.server(), packet, body, attempt);
     }
 
     /// To its server a client speaks from whatever address the system chooses, and is answered
     /// there. To peers it speaks from there as well, unless they asked at another one.
     fn send(&mut self, to: impl Into<Path>, packet: &Packet, body: &[u8], attempt: u32) {
         let Path { remote: to, local } = to.into();
-        if to == self.config.server && self.server_is_original() {
+        if to == self.whereabouts.server() && self.server_is_original() {
             return self.ask_original_server(packet, body, attempt);
         }
-        let source = local.or(self.reached_at).filter(|_| to != self.config.server);
+        let source = local.or(self.reached_at).filter(|_| to != self.whereabouts.server());
         if self.roster.at(to).is_some_and(|entry| entry.original) {
             let path = Path { remote: to, local: source };
             return self.send_to_original_peer(path, packet, body, attempt);
@@ -421,7 +438,7 @@ impl<P: Plant> Machine for Client<P> {
             return; // As good as lost on the way: its sender has, and repeats, what matters.
         }
         if bytes.first() == Some(&crate::original::MARK) {
-            if from == self.config.server {
+            if from == self.whereabouts.server() {
                 self.reached_at = path.local;
             }
             self.handle_original(now, path, bytes);
@@ -433,11 +450,17 @@ impl<P: Plant> Machine for Client<P> {
         };
         let Ok((packet, stamps, body)) = decoded else {
             self.invalid_datagrams += 1;
+            // What begins as ours does may be a server's, and damaged; nothing is no word.
+            if bytes.first().is_some_and(|first| *first != envelope::MARK) {
+                self.heard_nonsense(now, from);
+            }
             return;
         };
         self.answers = stamps.sent_ms.map(|sent| (from, sent));
         self.measure(now, from, &packet, stamps);
-        if from == self.config.server {
+        if let Packet::Challenge { nonce, cookie } = packet {
+            self.challenged(now, from, nonce, cookie);
+        } else if from == self.whereabouts.server() {
             if self.is_of_own_session(&packet) {
                 self.reached_at = path.local;
             }
@@ -450,7 +473,7 @@ impl<P: Plant> Machine for Client<P> {
 
     fn handle_command(&mut self, now: Now, command: Command) {
         self.now = now;
-        if command == Command::Quit {
+        if matches!(command, Command::Quit | Command::ServerAddresses(_)) {
             self.do_command(now, command);
         } else if self.commands.len() >= WAITING_COMMANDS_MAX {
             self.fail(Problem::TooManyCommands);

@@ -262,6 +262,8 @@ impl fmt::Display for Command {
             Self::List => f.write_str("list"),
             Self::History(name) => write!(f, "history {name}"),
             Self::Quit | Self::Finish => f.write_str("quit"),
+            // Nobody types it.
+            Self::ServerAddresses(addrs) => write!(f, "the server is at {addrs:?}"),
         }
     }
 }

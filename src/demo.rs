@@ -173,7 +173,7 @@ async fn run_client(
     let mut entropy = entropy();
     let record = ClientRecord::new(name(who), Token(entropy.draw()));
     let mut store = Keeper::nowhere();
-    let config = ClientConfig { name: name(who), server, port: addr.port() };
+    let config = ClientConfig::new(name(who), server, addr.port());
     let surroundings = Surroundings { transport, store: &mut store, clock, commands };
     drive(Client::new(config, record, entropy), surroundings, on_event).await.map(|_| ())
 }

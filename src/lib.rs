@@ -19,6 +19,7 @@ pub mod command;
 mod demo;
 pub mod drive;
 pub mod fault;
+mod find;
 mod holding;
 mod interrupt;
 mod journal;

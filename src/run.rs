@@ -5,7 +5,6 @@
 
 use std::cell::Cell;
 use std::io::Write;
-use std::net::{SocketAddr, ToSocketAddrs};
 
 use anyhow::{Context, bail};
 use tokio::sync::mpsc;
@@ -19,10 +18,9 @@ use crate::protocol::Token;
 use crate::real::{COMMANDS_AHEAD, SystemClock, bind, entropy, give_once, runtime};
 use crate::standard;
 use crate::time::Now;
-use crate::transport;
 use crate::ui::front::{self, Wishes};
 use crate::ui::{Mode, terminal};
-use crate::{demo, look_after, serve};
+use crate::{demo, find, look_after, serve};
 
 /// Runs what was asked for, to its end. Whether everything that it was to do is done.
 ///
@@ -42,7 +40,7 @@ pub fn run(task: Task) -> anyhow::Result<bool> {
 }
 
 fn run_client(options: ClientOptions) -> anyhow::Result<bool> {
-    let server = resolve(&options.host, options.server_port)?;
+    let (server, others) = find::server(&options.host, options.server_port)?;
     let (mode, hang_up) = manner(options.style);
     let wishes = Wishes {
         name: options.name.clone(),
@@ -70,10 +68,16 @@ fn run_client(options: ClientOptions) -> anyhow::Result<bool> {
         };
         let (mut store, record) = Keeper::open(&options.data, &usual, fresh, is_own)?;
         let port = transport.local_addr().port();
-        let config = ClientConfig { name: options.name, server, port };
+        let host = options.host.clone();
+        let config = ClientConfig { name: options.name, host, server, others, port };
         let (front, input) = front::open(wishes).context("cannot use the terminal")?;
         let verdict = Verdict::new(mode);
+        let finder = find::Finder::new(options.host, options.server_port);
         let on_event = |now: Now, mut event: client::Event, _: &Client| {
+            if event == client::Event::LookUp {
+                finder.look_up();
+                return Ok(());
+            }
             verdict.note(&mut event);
             front.event(now, &event)
         };
@@ -88,6 +92,7 @@ fn run_client(options: ClientOptions) -> anyhow::Result<bool> {
         tokio::select! {
             biased;
             never = give_once(interrupted, &sender, client::Command::Quit) => match never {},
+            never = finder.tell(&sender) => match never {},
             Err(error) = front.obey(input, &sender, &verdict.understood) => {
                 return Err(error.into());
             }
@@ -142,46 +147,4 @@ impl Verdict {
 pub(crate) fn say(line: &str) {
     // Whoever closed the output does not want to know.
     let _ = writeln!(standard::stderr(), "udpchat: {line}");
-}
-
-/// The server's address. A name that has several gives one of IPv4 if it can: everybody reaches
-/// that, and in one family clients reach each other.
-fn resolve(host: &str, port: u16) -> anyhow::Result<SocketAddr> {
-    let addrs: Vec<SocketAddr> = (host, port)
-        .to_socket_addrs()
-        .with_context(|| {
-            format!("cannot find the host {host:?}; check the name or give an IP address")
-        })?
-        .map(transport::canonical)
-        .collect();
-    let addr = addrs.iter().find(|addr| addr.is_ipv4()).or_else(|| addrs.first());
-    let addr = *addr.with_context(|| format!("the host {host:?} has no address"))?;
-    if addr.ip().is_unspecified() || addr.ip().is_multicast() {
-        bail!("{host} is no address of a host; for a server on this machine give 127.0.0.1");
-    }
-    Ok(addr)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hosts_are_addresses_or_names() {
-        for (host, addr) in [
-            ("127.0.0.1", "127.0.0.1:9000"),
-            ("::1", "[::1]:9000"),
-            ("::ffff:192.0.2.1", "192.0.2.1:9000"),
-            ("localhost", "127.0.0.1:9000"),
-        ] {
-            assert_eq!(resolve(host, 9000).unwrap().to_string(), addr, "{host}");
-        }
-    }
-
-    #[test]
-    fn what_is_no_host_is_refused() {
-        for host in ["0.0.0.0", "::", "224.0.0.1", "", "no..host"] {
-            assert!(resolve(host, 9000).is_err(), "{host}");
-        }
-    }
 }

@@ -71,7 +71,10 @@ impl<W: Write> Screen<W> {
     /// The event may not have been shown. So for all the others.
     pub fn event(&mut self, event: &Event) -> io::Result<()> {
         match self.mode {
-            Mode::Json => self.print(&[json::event(event)]),
+            Mode::Json => match json::event(event) {
+                said if said.is_empty() => Ok(()),
+                said => self.print(&[said]),
+            },
             Mode::Plain | Mode::Terminal | Mode::Editor => {
                 let lines = self.renderer.lines(event);
                 self.print(&lines)

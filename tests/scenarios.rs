@@ -42,6 +42,7 @@ scenarios! {
     messages_overtake_each_other_shown_in_order
     name_in_use_refusal_lost_is_told_again
     name_of_a_silent_holder_is_taken_over
+    network_carries_nothing_long_message_is_given_up_and_later_ones_go_on
     offline_messages_are_delivered_on_registration
     one_saved_for_two_streams_lost_each_is_saved_once
     probe_and_alive_lost_is_not_taken_for_gone
@@ -77,6 +78,7 @@ scenarios! {
     server_loses_power_inside_the_commit_but_has_it_message_is_saved_once
     server_loses_power_inside_the_commit_message_is_saved_later
     server_loses_power_writes_are_torn_message_is_saved_later
+    server_moves_and_is_found_by_clients_that_run
     server_restart_unknown_lost_registers_again
     server_sync_fails_and_power_is_lost_later_nothing_is_lost
     server_unreachable_message_is_unsent_and_goes_out_later

@@ -267,7 +267,9 @@ impl Log {
                 format!("* {} to {to} not sent: {reason}", self.label(*id))
             }
             Event::Offline => "* offline".to_owned(),
-            Event::ServerNotResponding => "* server not responding".to_owned(),
+            Event::ServerNotResponding(_) => "* server not responding".to_owned(),
+            Event::NoServer(_) => "* no server, but something else".to_owned(),
+            Event::LookUp => "* looks for the server".to_owned(),
             Event::Error(problem) => format!("* error: {problem}"),
             Event::Left { complete } => {
                 format!("* left, {}", if *complete { "complete" } else { "incomplete" })

@@ -13,8 +13,9 @@ mod host;
 mod program;
 mod witness;
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
@@ -23,7 +24,7 @@ use crate::check::{QUIET, is_settled};
 use crate::label::HostName;
 use crate::log::What;
 use crate::network::{Network, Outcome};
-use crate::plan::{EPOCH_UNIX_MS, Host, LATENCY, Plan};
+use crate::plan::{EPOCH_UNIX_MS, Host, LATENCY, Plan, SERVER_PORT};
 use address::Addresses;
 
 /// Datagrams that a socket of turmoil's buffers within one tick: more than any run sends.
@@ -72,6 +73,7 @@ pub fn run_in_ticks(plan: &Plan, tick: Duration, bugs: &Planted) -> Outcome {
     let (first, server) = server.expect("the server has just got an address");
     let server = addresses(*first, server);
     let network = Rc::new(Network::new(plan.seed, plan.faults.clone(), names));
+    let server_at = Rc::new(Cell::new(SocketAddr::new(server.asked(), SERVER_PORT)));
     let last = Rc::default();
     let looks = host::Looks::default();
     let disk_faults = Rc::new(plan.disk_faults.clone());
@@ -82,6 +84,7 @@ pub fn run_in_ticks(plan: &Plan, tick: Duration, bugs: &Planted) -> Outcome {
             disk_faults: Rc::clone(&disk_faults),
             addresses: addresses(first, host),
             server,
+            server_at: Rc::clone(&server_at),
             network: Rc::clone(&network),
             last: Rc::clone(&last),
             looks: Rc::clone(&looks),

@@ -64,6 +64,7 @@ impl<P: Plant> Client<P> {
                 self.waiting_for = Some(WaitingFor::OutcomesToFinish);
                 self.finish_if_done(now);
             }
+            Command::ServerAddresses(addrs) => self.server_addresses(now, &addrs),
             Command::Quit => {
                 self.drop_commands();
                 match self.waiting_for.replace(WaitingFor::LastDeparture) {
@@ -164,7 +165,9 @@ impl<P: Plant> Client<P> {
             self.waiting_for = None;
             self.go_on(now);
         } else {
-            self.tell_silence();
+            if !self.tell_foreign() {
+                self.tell_silence();
+            }
             self.drop_commands();
             self.leave(false);
         }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use super::history::Line;
+use super::whereabouts::Tried;
 use crate::protocol::limits::{
     GROUP_REQUESTS_MAX, GROUPS_MAX, MEMBERS_MAX, OUTBOX_MAX, WAITING_COMMANDS_MAX,
 };
@@ -53,6 +54,9 @@ pub enum Command {
     Quit,
     /// Go offline and end once every send has its outcome.
     Finish,
+    /// The answer to [`Event::LookUp`], not the user's: where the server is, best first; nothing
+    /// if its name is not found.
+    ServerAddresses(Vec<SocketAddr>),
 }
 
 /// What the user is told.
@@ -192,7 +196,11 @@ pub enum Event {
     /// The user is offline now, on request or because the name went to somebody else.
     Offline,
     /// The server has not answered for a while; the client goes on trying.
-    ServerNotResponding,
+    ServerNotResponding(Tried),
+    /// Something answers there that is no server; the client goes on trying.
+    NoServer(Tried),
+    /// Not for the user: the server may have moved, and its name is to be looked up.
+    LookUp,
     /// Something that the user asked for is not done.
     Error(Problem),
     /// The client has ended.
@@ -273,6 +281,15 @@ pub enum UnsentReason {
     /// The server does not take the text. Final.
     #[error("the server refuses the text")]
     BadText,
+    /// Everything passes between here and the server but datagrams as long as this one. Final.
+    #[error(
+        "too large for the network between you and the server: its {bytes} bytes do not pass; \
+         split it"
+    )]
+    TooLarge {
+        /// How long the text is.
+        bytes: usize,
+    },
     /// The user left before anything was known of it. Final.
     #[error("you left before its outcome was known; it may have arrived")]
     Left,
@@ -282,7 +299,7 @@ impl UnsentReason {
     /// Whether the message is given up.
     #[must_use]
     pub const fn is_final(self) -> bool {
-        matches!(self, Self::UnknownName | Self::BadText | Self::Left)
+        matches!(self, Self::UnknownName | Self::BadText | Self::TooLarge { .. } | Self::Left)
     }
 }
 
@@ -313,6 +330,9 @@ pub enum Problem {
          another folder with --data"
     )]
     KeptForAnother(SocketAddr),
+    /// The server's name stands for nothing.
+    #[error("Cannot find the host {0} now; where it was before is tried on")]
+    ServerNotFound(String),
     /// The server takes no more names.
     #[error(
         "The server takes no new names; take one that it knows, such as an earlier one of yours, \

@@ -121,15 +121,25 @@ impl<P: Plant> Client<P> {
         self.originals.server = None;
     }
 
+    /// The server is another one, of which it is not known yet what it speaks.
+    pub(super) fn forget_dialect(&mut self) {
+        self.originals.server = None;
+    }
+
     pub(super) fn handle_original(&mut self, now: Now, path: Path, bytes: &[u8]) {
         let from = path.remote;
         let Some(word) = original::decode(bytes) else {
             self.invalid_datagrams += 1;
-            return;
+            return self.heard_nonsense(now, from);
         };
-        if from == self.config.server {
+        let is_asked = self.hellos_to(from) > 0;
+        if is_asked || from == self.whereabouts.server() {
             match word {
-                Word::Ack => self.original_server_acked(now),
+                Word::Ack if is_asked => self.original_hello_acked(now, from),
+                // Our hello, most likely: whoever is there says everything again.
+                Word::Text(_) if !self.server_is_original() => self.heard_nonsense(now, from),
+                _ if from != self.whereabouts.server() => {}
+                Word::Ack => self.original_server_acked(),
                 Word::Table(rows) => self.original_table(now, rows),
                 Word::Text(text) => self.original_answer(now, text),
             }
@@ -272,7 +282,7 @@ impl<P: Plant> Client<P> {
         if !by_effect && !again && now < server.owed.quiet_at() {
             return; // The same.
         }
-        let (to, bytes) = (self.config.server.into(), original::text(&text));
+        let (to, bytes) = (self.whereabouts.server().into(), original::text(&text));
         if let Some(server) = &mut self.originals.server {
             if !by_effect && !again {
                 server.owed.start();
@@ -283,22 +293,25 @@ impl<P: Plant> Client<P> {
         self.transmit_original(to, packet, attempt, bytes);
     }
 
-    fn original_server_acked(&mut self, now: Now) {
-        if let Phase::Hello { nonce, attempts } = self.session.phase {
-            // Ours answers a hello with a challenge. An acknowledgement is all the original has.
-            let stream = StreamId(self.entropy.draw());
-            let server = self.originals.server.get_or_insert_with(|| OriginalServer {
-                asked: None,
-                owed: Owed::default(),
-                fruitless: 0,
-                confirmed_at: None,
-                fetch_due: true,
-                last_answer: None,
-                next: MessageId { stream, seq: 1 },
-            });
-            (1..attempts).for_each(|_| server.owed.sent(now.time));
-            return self.challenged(now, nonce, Cookie::default());
-        }
+    /// Ours answers a hello with a challenge. An acknowledgement is all the original has.
+    fn original_hello_acked(&mut self, now: Now, from: SocketAddr) {
+        let hellos = self.hellos_to(from);
+        self.settle_on(from);
+        let stream = StreamId(self.entropy.draw());
+        let server = self.originals.server.get_or_insert_with(|| OriginalServer {
+            asked: None,
+            owed: Owed::default(),
+            fruitless: 0,
+            confirmed_at: None,
+            fetch_due: true,
+            last_answer: None,
+            next: MessageId { stream, seq: 1 },
+        });
+        (1..hellos).for_each(|_| server.owed.sent(now.time));
+        self.hello_answered(now, from, Cookie::default());
+    }
+
+    fn original_server_acked(&mut self) {
         let Some(server) = &mut self.originals.server else { return };
         server.owed.acked();
         match server.asked.take().map(|(asked, _)| asked) {
@@ -431,7 +444,7 @@ mod tests {
 
     #[test]
     fn peers_that_are_gone_are_forgotten() {
-        let config = ClientConfig { name: "bob".parse().unwrap(), server: at(9_000), port: 5_000 };
+        let config = ClientConfig::new("bob".parse().unwrap(), at(9_000), 5_000);
         let record = ClientRecord::new(config.name.clone(), Token(1));
         let mut client = Client::new(config, record, Entropy::new(|| 1));
         for n in 1..=100_u16 {

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::history::{Course, Line, State};
+use super::size::Doubt;
 use super::timing::{DIRECT_PATIENCE, DIRECT_PATIENCE_MAX, KNOCK, UNSENT_AFTER};
 use super::{Change, Client, DetourReason, Event, Problem, Timer, UnsentReason};
 use crate::plant::{Bug, Plant};
@@ -32,6 +33,8 @@ pub(super) struct Lane {
     trip: RoundTrip,
     /// The recipient has been in a table: only a server that lost its memory does not know it.
     pub(super) known: bool,
+    /// Whether its first message passes at its size is in doubt.
+    pub(super) doubt: Option<Doubt>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -223,6 +226,7 @@ impl<P: Plant> Client<P> {
         }
         self.choose_ways(now, to);
         self.transmit_due(now, to);
+        self.give_up_too_large(now, to);
         self.report_unsent(now, to);
         self.knock(now, to);
         self.set_lane_timer(to);
@@ -293,7 +297,7 @@ impl<P: Plant> Client<P> {
         }
     }
 
-    fn transmit_due(&mut self, now: Now, to: &Name) {
+    pub(super) fn transmit_due(&mut self, now: Now, to: &Name) {
         if !self.session.takes_part() {
             return;
         }
@@ -375,7 +379,9 @@ impl<P: Plant> Client<P> {
         let (to, stream, group) = (to.clone(), outgoing.stream, message.group);
         let unreachable = self.lanes.get(&to).is_some_and(|lane| lane.deaf.is_some());
         let packet = Packet::Save { session, to, stream, seq, base, unreachable, group };
-        self.send_to_server(&packet, message.text.as_bytes(), attempt);
+        let text = message.text.as_bytes();
+        self.send_to_server(&packet, text, attempt);
+        self.doubt_size(seq, attempt, &packet, text);
     }
 
     fn report_unsent(&mut self, now: Now, to: &Name) {

@@ -2,11 +2,14 @@
 //!
 //! docs/protocol.md, "Registration".
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::commands::WaitingFor;
 use super::record::Home;
-use super::timing::{BACKOFF_MAX, GIVE_UP, PING, SERVER_LOST, SERVER_SILENT, SIGN_PATIENCE};
+use super::timing::{
+    BACKOFF_MAX, GIVE_UP, HELLO_NEXT, PING, SERVER_LOST, SERVER_SILENT, SIGN_PATIENCE,
+};
 use super::{Change, Client, Event, Problem, Timer};
 use crate::machine::{Identity, Socket, Transmit};
 use crate::plant::{Bug, Plant};
@@ -33,13 +36,15 @@ pub(super) struct Session {
     pub(super) ever_registered: bool,
     /// The life of the store that knows what was saved.
     pub(super) store: Option<StoreId>,
+    /// How many pings were answered.
+    pongs: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     /// Not there, and not wanting to be.
     Offline,
-    /// Asking for a cookie.
+    /// Asking for a cookie, so many times at each of the server's addresses.
     Hello { nonce: Nonce, attempts: u32 },
     /// Bringing the cookie back.
     Joining { cookie: Cookie, attempts: u32 },
@@ -60,6 +65,7 @@ impl Session {
             silence_told: false,
             ever_registered: false,
             store: None,
+            pongs: 0,
         }
     }
 
@@ -83,6 +89,26 @@ impl Session {
         self.disk
     }
 
+    /// How many pings were answered.
+    pub(super) const fn pongs(&self) -> u64 {
+        self.pongs
+    }
+
+    /// Since when an answer is owed.
+    pub(super) const fn asking_since(&self) -> Option<Time> {
+        self.asking_since
+    }
+
+    /// Whether the user knows that none comes.
+    pub(super) const fn is_silent(&self) -> bool {
+        self.silence_told
+    }
+
+    /// The user was told of the silence, in other words.
+    pub(super) const fn silence_is_told(&mut self) {
+        self.silence_told = true;
+    }
+
     /// Whether the user takes part: here, or on the way (back) in.
     pub(super) const fn takes_part(&self) -> bool {
         !matches!(self.phase, Phase::Offline | Phase::Leaving { .. })
@@ -93,6 +119,7 @@ impl<P: Plant> Client<P> {
     pub(super) fn sign_in(&mut self, now: Now) {
         let nonce = Nonce(self.entropy.draw());
         self.session.phase = Phase::Hello { nonce, attempts: 0 };
+        self.whereabouts.start_over();
         self.session_timeout(now);
     }
 
@@ -121,8 +148,10 @@ impl<P: Plant> Client<P> {
 
     /// Asks the server whatever is to be asked now.
     pub(super) fn session_timeout(&mut self, now: Now) {
+        let is_next = !self.whereabouts.is_within_round();
         let attempts = match &mut self.session.phase {
             Phase::Offline => return,
+            Phase::Hello { attempts, .. } if self.whereabouts.is_within_round() => *attempts,
             Phase::Hello { attempts, .. }
             | Phase::Joining { attempts, .. }
             | Phase::Online { attempts, .. }
@@ -131,7 +160,7 @@ impl<P: Plant> Client<P> {
                 *attempts
             }
         };
-        if attempts == 1 {
+        if attempts == 1 && is_next {
             self.session.first_try = now.time;
         }
         let elapsed = now.time - self.session.first_try;
@@ -142,16 +171,24 @@ impl<P: Plant> Client<P> {
         };
         if now.time - asking_since >= patience {
             self.tell_silence();
+            self.look_up(now);
         }
         let pause = match self.session.phase {
             Phase::Offline => return,
             Phase::Hello { nonce, .. } => {
+                let to = self.whereabouts.next();
                 if attempts == 1 || !self.plant.has(Bug::SignsInOnce) {
-                    self.send_hello(nonce, attempts);
+                    self.send_hello(to, nonce, attempts);
                 }
-                self.quick_then_slow(Trip::Network, elapsed, SIGN_PATIENCE)
+                match self.whereabouts.is_within_round() {
+                    true => HELLO_NEXT,
+                    false => self.quick_then_slow(Trip::Network, elapsed, SIGN_PATIENCE),
+                }
             }
-            Phase::Joining { .. } if elapsed >= SIGN_PATIENCE => return self.sign_in(now),
+            Phase::Joining { .. } if elapsed >= SIGN_PATIENCE => {
+                self.whereabouts.put_last();
+                return self.sign_in(now);
+            }
             Phase::Joining { cookie, .. } => {
                 self.send_register(cookie, attempts);
                 pause(self.server_timeout(Trip::Disk), elapsed, RTO_MAX)
@@ -174,8 +211,10 @@ impl<P: Plant> Client<P> {
 
     /// Tells the user, once, that the server does not answer.
     pub(super) fn tell_silence(&mut self) {
-        if !std::mem::replace(&mut self.session.silence_told, true) {
-            self.journal.event_durably(Event::ServerNotResponding);
+        if !self.session.silence_told && !self.tell_foreign() {
+            self.session.silence_told = true;
+            let tried = self.tried();
+            self.journal.event_durably(Event::ServerNotResponding(tried));
         }
     }
 
@@ -212,9 +251,9 @@ impl<P: Plant> Client<P> {
         pause.saturating_sub(Duration::from_millis(jitter_ms)).max(timeout)
     }
 
-    fn send_hello(&mut self, nonce: Nonce, attempt: u32) {
+    fn send_hello(&mut self, to: SocketAddr, nonce: Nonce, attempt: u32) {
         let identity = Identity { kind: PacketKind::Hello, message: None, attempt };
-        let (to, bytes) = (self.config.server, hello::encode(nonce));
+        let bytes = hello::encode(nonce);
         self.journal.transmit_durably(Transmit {
             socket: Socket::Main,
             source: None,
@@ -234,19 +273,29 @@ impl<P: Plant> Client<P> {
     /// The server has been heard of.
     fn server_answers(&mut self) -> bool {
         self.session.asking_since = None;
+        self.whereabouts.is_heard();
         std::mem::replace(&mut self.session.silence_told, false)
     }
 
-    pub(super) fn challenged(&mut self, now: Now, nonce: Nonce, cookie: Cookie) {
+    pub(super) fn challenged(&mut self, now: Now, from: SocketAddr, nonce: Nonce, cookie: Cookie) {
+        if from == self.whereabouts.server() {
+            self.server_is_ours();
+            self.size_passes(nonce);
+        }
         let Phase::Hello { nonce: own, attempts } = self.session.phase else { return };
-        if nonce != own {
-            return;
+        if nonce == own && self.hellos_to(from) > 0 {
+            if attempts == 1 && !self.whereabouts.has_others() {
+                // Of more than one it would not be known which is answered (Karn's algorithm).
+                self.session.measured(Trip::Network, now.time - self.session.first_try);
+            }
+            self.hello_answered(now, from, cookie);
         }
+    }
+
+    /// One of the addresses that were asked has a server.
+    pub(super) fn hello_answered(&mut self, now: Now, from: SocketAddr, cookie: Cookie) {
+        self.settle_on(from);
         self.server_answers();
-        if attempts == 1 {
-            // Of more than one it would not be known which is answered (Karn's algorithm).
-            self.session.measured(Trip::Network, now.time - self.session.first_try);
-        }
         let registration = self.record.registrations + 1;
         self.change(Change::Registering { registration });
         self.session.phase = Phase::Joining { cookie, attempts: 0 };
@@ -269,7 +318,7 @@ impl<P: Plant> Client<P> {
             return;
         }
         self.server_answers();
-        let here = Home { server: self.config.server, store };
+        let here = Home { server: self.whereabouts.server(), store };
         match self.record.home {
             Some(home) if home.is_another_than(here) && self.has_kept_anything() => {
                 return self.leave_for(home, granted);
@@ -323,6 +372,7 @@ impl<P: Plant> Client<P> {
     pub(super) fn ping_answered(&mut self, now: Now) {
         let Phase::Online { attempts, .. } = &mut self.session.phase else { return };
         *attempts = 0;
+        self.session.pongs += 1;
         self.timers.set(Timer::Session, now.time + PING);
         if self.server_answers() {
             self.resume(now);

@@ -23,6 +23,14 @@ pub const BACKOFF_MAX: Duration = Duration::from_secs(4);
 /// 5.5 s of asking the server.
 pub const UNSENT_AFTER: Duration = Duration::from_secs(8);
 
+/// Between hellos to two addresses of a server: whichever answers is taken, and the first, if it
+/// is there, nearly always has by then (RFC 8305, section 8, "Connection Attempt Delay").
+pub const HELLO_NEXT: Duration = Duration::from_millis(250);
+
+/// While a server does not answer, between questions where it is: about as long as the names of
+/// hosts that move are remembered, and no burden for those who answer.
+pub const LOOK_UP_AGAIN: Duration = Duration::from_secs(30);
+
 /// Before a message is tried again that the server did not take, for want of room or of memory.
 pub const REFUSED_RETRY: Duration = Duration::from_secs(30);
 

@@ -32,6 +32,15 @@ pub fn encode(nonce: Nonce) -> Vec<u8> {
     serde_json::to_vec(&hello).expect("strings and numbers are always JSON")
 }
 
+/// The same, as long as another datagram if that is longer: space behind a JSON object means
+/// nothing to anybody.
+#[must_use]
+pub fn encode_as_long_as(nonce: Nonce, bytes: usize) -> Vec<u8> {
+    let mut hello = encode(nonce);
+    hello.resize(hello.len().max(bytes), b' ');
+    hello
+}
+
 /// The nonce, if the datagram is a hello.
 #[must_use]
 pub fn decode(bytes: &[u8]) -> Option<Nonce> {
@@ -52,6 +61,9 @@ mod tests {
     fn a_hello_is_a_request_that_lacks_its_parameters() {
         let bytes = encode(Nonce(1));
         assert_eq!(decode(&bytes), Some(Nonce(1)));
+        let long = encode_as_long_as(Nonce(1), 1_200);
+        assert_eq!((long.len(), decode(&long)), (1_200, Some(Nonce(1))));
+        assert_eq!(encode_as_long_as(Nonce(1), 1), bytes);
         let json: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
         let message = json["message"].as_str().unwrap();
         assert!(message.starts_with("[REQUEST:SAVE]") && message.split(' ').count() < 4);

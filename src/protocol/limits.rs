@@ -94,12 +94,20 @@ pub const NAMES_PER_ANSWER: usize = 24;
 /// answered: more than anybody types while a server is away.
 pub const GROUP_REQUESTS_MAX: usize = 256;
 
+/// Addresses of its server that a client tries: each gets a hello within the 2.5 s after which a
+/// user is told that none answers. Names with more are those of farms, not of one server.
+pub const SERVER_ADDRS_MAX: usize = 8;
+
 /// Parts of a table on their way to one client at once.
 pub const TABLE_WINDOW: usize = 8;
 
 /// Room for entries in one part of a table, in bytes of JSON: [`DATAGRAM_MAX`] less the
 /// envelope and the part's own fields at their longest.
 pub const TABLE_ENTRIES_BYTES_MAX: usize = 950;
+
+/// The same on a way that full parts seem not to pass: a part then has less than 576 bytes with the
+/// headers of IP and UDP, which every host takes (RFC 791, section 3.1).
+pub const TABLE_ENTRIES_BYTES_NARROW: usize = 300;
 
 /// The largest datagram that the original program can receive (`recvfrom(4096)`).
 pub const ORIGINAL_DATAGRAM_MAX: usize = 4_096;

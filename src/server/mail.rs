@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::saved::Due;
 use super::session::Tell;
-use super::timing::RESEND_MAX;
+use super::timing::{RESEND_MAX, STUCK_AFTER, stuck_pause};
 use super::{Change, End, Event, Letter, Progress, Server, Standing, Timer, Turn};
 use crate::holding::Arrival;
 use crate::machine::Path;
@@ -254,7 +254,9 @@ impl<P: Plant> Server<P> {
         self.undurable.front().map_or(u64::MAX, |(_, number, _)| *number)
     }
 
-    /// Sends a reader what is due of the first [`WINDOW`] messages of its mailbox.
+    /// Sends a reader what is due of the first [`WINDOW`] messages of its mailbox, and beside them
+    /// what has not passed for long: of each stream the first, for nothing behind it is shown
+    /// before.
     pub(super) fn hand_over(&mut self, now: Now, reader: &Name) {
         let first_undurable = self.first_undurable();
         let stamps = self.stamps(PacketKind::Deliver);
@@ -269,8 +271,10 @@ impl<P: Plant> Server<P> {
         let mut first_of = BTreeMap::new();
         let mut due = Vec::new();
         let mut wake: Option<Time> = None;
-        for letter in self.record.mailbox(reader).into_iter().flatten().take(WINDOW) {
-            if letter.number >= first_undurable {
+        let mut stuck = BTreeSet::new();
+        let mut in_window = 0;
+        for letter in self.record.mailbox(reader).into_iter().flatten() {
+            if in_window == WINDOW || letter.number >= first_undurable {
                 break;
             }
             let age_ms = now.wall.unix_ms().saturating_sub(letter.stored_at.unix_ms());
@@ -278,12 +282,21 @@ impl<P: Plant> Server<P> {
                 continue;
             }
             let MessageId { stream, seq } = letter.id;
-            let base = *first_of.entry(letter.key()).or_insert(seq);
-            let key = (letter.from.clone(), letter.id);
-            let flight = session.flight.entry(key).or_insert(Tries::from(now.time));
+            let key = letter.key();
+            if stuck.contains(&key) {
+                continue;
+            }
+            let base = *first_of.entry(key.clone()).or_insert(seq);
+            let flight = session.flight.entry((letter.from.clone(), letter.id));
+            let flight = flight.or_insert(Tries::from(now.time));
+            let is_stuck = flight.attempts() >= STUCK_AFTER;
             if flight.is_due(now.time) {
                 let attempt = flight.transmit(now.time);
-                flight.wait(now.time, flight.pause(now.time, timeout, RESEND_MAX));
+                let pause = match is_stuck {
+                    true => stuck_pause(stuck.len()),
+                    false => flight.pause(now.time, timeout, RESEND_MAX),
+                };
+                flight.wait(now.time, pause);
                 let (from, stored_at) = (letter.from.clone(), letter.stored_at);
                 let group = letter.group.as_deref().cloned();
                 let id = session.id;
@@ -291,9 +304,14 @@ impl<P: Plant> Server<P> {
                     Packet::Deliver { session: id, from, stream, seq, base, stored_at, group };
                 let transmit =
                     super::transmit(session.path, &packet, stamps, &letter.body, attempt);
-                due.push((transmit, letter.key(), seq));
+                due.push((transmit, key.clone(), seq));
             }
             wake = Some(wake.map_or(flight.next_at(), |wake| wake.min(flight.next_at())));
+            if is_stuck {
+                stuck.insert(key);
+            } else {
+                in_window += 1;
+            }
         }
         for (transmit, key, seq) in due {
             self.journal.transmit(transmit);

@@ -3,11 +3,13 @@
 //! docs/protocol.md, "Registration" and "The table".
 
 use super::session::{Contender, Probe, Session};
-use super::timing::{GUEST_PROBES, LEASE, PROBE_INTERVAL, PROBES, RESEND_MAX};
+use super::timing::{GUEST_PROBES, LEASE, NARROW_AFTER, PROBE_INTERVAL, PROBES, RESEND_MAX};
 use super::{Account, Change, End, Event, GoneReason, Server, Timer};
 use crate::machine::Path;
 use crate::plant::{Bug, Plant};
-use crate::protocol::limits::{NAMES_MAX, TABLE_WINDOW};
+use crate::protocol::limits::{
+    NAMES_MAX, TABLE_ENTRIES_BYTES_MAX, TABLE_ENTRIES_BYTES_NARROW, TABLE_WINDOW,
+};
 use crate::protocol::{Name, Nonce, Packet, Refusal, SessionId, StreamKey, TableId, Trip};
 use crate::retransmission::pause;
 use crate::store::Room;
@@ -293,9 +295,12 @@ impl<P: Plant> Server<P> {
         let (path, attempt) = (session.path, session.table_attempts);
         let elapsed = now.time - session.table_first_at;
         let pause = pause(session.timeout(Trip::Network), elapsed, RESEND_MAX);
+        session.narrow |= attempt > NARROW_AFTER;
+        let room =
+            if session.narrow { TABLE_ENTRIES_BYTES_NARROW } else { TABLE_ENTRIES_BYTES_MAX };
         let mut parts = Vec::new();
         while parts.len() < TABLE_WINDOW && at < self.table.latest() {
-            let (part, to) = self.table.part(session.id, at);
+            let (part, to) = self.table.part(session.id, at, room);
             parts.push(part);
             at = to;
         }

@@ -26,6 +26,8 @@ pub(super) struct Session {
     pub(super) table_attempts: u32,
     /// When what is on its way of it was sent first.
     pub(super) table_first_at: Time,
+    /// Full parts of the table seem not to pass.
+    pub(super) narrow: bool,
     pub(super) probe: Option<Probe>,
     /// Stored messages on their way to it.
     pub(super) flight: BTreeMap<(Name, MessageId), Tries>,
@@ -49,6 +51,7 @@ impl Session {
             table_sent: 0,
             table_attempts: 0,
             table_first_at: Time::ZERO,
+            narrow: false,
             probe: None,
             flight: BTreeMap::new(),
             tells: BTreeMap::new(),

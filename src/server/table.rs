@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use crate::protocol::limits::TABLE_ENTRIES_BYTES_MAX;
 use crate::protocol::{Name, Packet, SessionId, TableEntry, TableId};
 
 #[derive(Debug)]
@@ -52,15 +51,16 @@ impl Table {
         self.rows.values().map(|row| &row.entry)
     }
 
-    /// The part that brings a client from version `from` onwards, and where it stands then.
-    pub(super) fn part(&self, session: SessionId, from: u64) -> (Packet, u64) {
+    /// The part that brings a client from version `from` onwards with so many bytes of entries, and
+    /// where it stands then.
+    pub(super) fn part(&self, session: SessionId, from: u64, room: usize) -> (Packet, u64) {
         let mut entries = Vec::new();
         let mut bytes = 0;
         let mut to = from;
         for (version, name) in self.by_version.range(from + 1..) {
             let Some(row) = self.rows.get(name) else { continue };
             bytes += json_length(&row.entry);
-            if bytes > TABLE_ENTRIES_BYTES_MAX && !entries.is_empty() {
+            if bytes > room && !entries.is_empty() {
                 break;
             }
             entries.push(row.entry.clone());
@@ -80,7 +80,7 @@ fn json_length(entry: &TableEntry) -> usize {
 mod tests {
     use super::*;
     use crate::protocol::envelope::encode;
-    use crate::protocol::limits::DATAGRAM_MAX;
+    use crate::protocol::limits::{DATAGRAM_MAX, TABLE_ENTRIES_BYTES_MAX};
 
     fn addr(port: u16) -> Option<SocketAddr> {
         Some(SocketAddr::from(([192, 0, 2, 1], port)))
@@ -94,7 +94,7 @@ mod tests {
         }
         let (mut at, mut seen, mut parts) = (0, 0, 0);
         while at < table.latest() {
-            let (part, to) = table.part(SessionId(1), at);
+            let (part, to) = table.part(SessionId(1), at, TABLE_ENTRIES_BYTES_MAX);
             assert!(encode(&part, b"").len() <= DATAGRAM_MAX);
             let Packet::Table { entries, .. } = part else { unreachable!() };
             (at, seen, parts) = (to, seen + entries.len(), parts + 1);
@@ -109,9 +109,10 @@ mod tests {
         let (alice, bob) = ("alice".parse().unwrap(), "bob".parse().unwrap());
         table.set(&alice, addr(1), false);
         table.set(&bob, addr(2), false);
-        let (_, at) = table.part(SessionId(1), 0);
+        let (_, at) = table.part(SessionId(1), 0, TABLE_ENTRIES_BYTES_MAX);
         table.set(&alice, None, false);
-        let (Packet::Table { from, to, latest, entries, .. }, _) = table.part(SessionId(1), at)
+        let (Packet::Table { from, to, latest, entries, .. }, _) =
+            table.part(SessionId(1), at, TABLE_ENTRIES_BYTES_MAX)
         else {
             unreachable!()
         };

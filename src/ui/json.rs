@@ -2,9 +2,11 @@
 //!
 //! Pure. Texts are raw: JSON escapes line ends, and whoever prints a text must escape the rest.
 
+use std::net::SocketAddr;
+
 use serde::Serialize;
 
-use crate::client::{self, Course, DetourReason, Event, GroupDone, Listing, UnsentReason};
+use crate::client::{self, Course, DetourReason, Event, GroupDone, Listing, Tried, UnsentReason};
 use crate::protocol::{GroupTag, Name};
 
 /// One line. The names and the order of the keys are promised.
@@ -90,7 +92,14 @@ enum Line<'a> {
         kept: bool,
     },
     Offline,
-    ServerNotResponding,
+    ServerNotResponding {
+        host: &'a str,
+        tried: &'a [SocketAddr],
+    },
+    NoServer {
+        host: &'a str,
+        at: Option<&'a SocketAddr>,
+    },
     Error {
         text: &'a str,
     },
@@ -201,8 +210,11 @@ fn line(event: &Event) -> Option<Line<'_>> {
             kept: !reason.is_final(),
         },
         Event::Offline => Line::Offline,
-        Event::ServerNotResponding => Line::ServerNotResponding,
-        Event::Error(_) | Event::Copy { .. } => return None,
+        Event::ServerNotResponding(Tried { host, addrs }) => {
+            Line::ServerNotResponding { host, tried: addrs }
+        }
+        Event::NoServer(Tried { host, addrs }) => Line::NoServer { host, at: addrs.first() },
+        Event::Error(_) | Event::LookUp | Event::Copy { .. } => return None,
         Event::Left { complete } => Line::Left { complete: *complete },
     };
     Some(line)
@@ -256,6 +268,7 @@ const fn unsent(reason: UnsentReason) -> &'static str {
         UnsentReason::Forgotten => "forgotten",
         UnsentReason::UnknownName => "unknown_name",
         UnsentReason::BadText => "bad_text",
+        UnsentReason::TooLarge { .. } => "too_large",
         UnsentReason::Left => "left",
     }
 }
@@ -330,12 +343,29 @@ mod tests {
                 ),
             ),
             (Event::Offline, r#"{"event":"offline"}"#.to_owned()),
-            (Event::ServerNotResponding, r#"{"event":"server_not_responding"}"#.to_owned()),
             (
                 Event::Error(Problem::Offline),
                 r#"{"event":"error","text":"Can't send message, you are offline."}"#.to_owned(),
             ),
             (Event::Left { complete: true }, r#"{"event":"left","complete":true}"#.to_owned()),
+        ] {
+            assert_eq!(event(&given), json);
+        }
+    }
+
+    #[test]
+    fn where_a_server_was_looked_for_is_told() {
+        let tried = || Tried {
+            host: "h".to_owned(),
+            addrs: vec!["192.0.2.1:9".parse().unwrap(), "[::1]:9".parse().unwrap()],
+        };
+        for (given, json) in [
+            (
+                Event::ServerNotResponding(tried()),
+                r#"{"event":"server_not_responding","host":"h","tried":["192.0.2.1:9","[::1]:9"]}"#,
+            ),
+            (Event::NoServer(tried()), r#"{"event":"no_server","host":"h","at":"192.0.2.1:9"}"#),
+            (Event::LookUp, ""),
         ] {
             assert_eq!(event(&given), json);
         }

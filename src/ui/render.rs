@@ -49,6 +49,7 @@ pub(super) fn notice(event: &Event) -> Option<String> {
         | Event::SendingMany { .. }
         | Event::History { .. }
         | Event::Sending { .. }
+        | Event::LookUp
         | Event::Left { complete: true } => {
             return None;
         }
@@ -86,7 +87,8 @@ pub(super) fn notice(event: &Event) -> Option<String> {
         }
         Event::Unsent { to, reason, .. } => unsent("Message", to, *reason),
         Event::Offline => "You are Offline. Bye.".to_owned(),
-        Event::ServerNotResponding => "Server not responding".to_owned(),
+        Event::ServerNotResponding(tried) => format!("Server not responding: tried {tried}"),
+        Event::NoServer(at) => format!("Something answers at {at}, but it is no udpchat server"),
         Event::Error(problem) => problem.to_string(),
         Event::Left { complete: false } => "Exiting".to_owned(),
     };
@@ -150,7 +152,7 @@ fn stamp(at: WallTime) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::{Problem, State};
+    use crate::client::{Problem, State, Tried};
     use crate::protocol::{CastId, GroupTag, MessageId, StreamId};
 
     fn id() -> MessageId {
@@ -167,6 +169,11 @@ mod tests {
 
     fn done(what: GroupDone) -> Event {
         Event::Group { group: name("team"), what }
+    }
+
+    fn tried() -> Tried {
+        let addrs = vec!["192.0.2.1:9000".parse().unwrap()];
+        Tried { host: "chat.example".to_owned(), addrs }
     }
 
     fn at() -> WallTime {
@@ -246,7 +253,15 @@ mod tests {
                 "[Message to team: received by 2, saved for 1]",
             ),
             (Event::Offline, "[You are Offline. Bye.]"),
-            (Event::ServerNotResponding, "[Server not responding]"),
+            (
+                Event::ServerNotResponding(tried()),
+                "[Server not responding: tried chat.example (192.0.2.1) port 9000]",
+            ),
+            (
+                Event::NoServer(tried()),
+                "[Something answers at chat.example (192.0.2.1) port 9000, but it is no udpchat \
+                 server]",
+            ),
             (Event::Error(Problem::Offline), "[Can't send message, you are offline.]"),
             (Event::Error(Problem::NameInUse(me)), "[Username alice already in use]"),
             (Event::Left { complete: false }, "[Exiting]"),
@@ -287,7 +302,7 @@ mod tests {
     #[test]
     fn some_events_go_without_saying() {
         let sending = Event::Sending { id: id(), to: name("bob") };
-        for event in [sending, Event::Left { complete: true }] {
+        for event in [sending, Event::LookUp, Event::Left { complete: true }] {
             assert!(Renderer::default().lines(&event).is_empty(), "{event:?}");
         }
     }

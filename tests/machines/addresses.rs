@@ -117,7 +117,7 @@ fn a_guest_is_spoken_to_from_the_address_that_it_asked_on_both_sockets() {
 fn client() -> Client {
     let (name, server) = ("alice".parse().expect("a name"), addr(9));
     let record = ClientRecord::new("alice".parse().expect("a name"), Token(7));
-    let mut client = Client::new(ClientConfig { name, server, port: 5_000 }, record, entropy());
+    let mut client = Client::new(ClientConfig::new(name, server, 5_000), record, entropy());
     client.handle_timeout(at(0));
     let hello = sends(&mut client, at(0));
     let nonce = hello::decode(&hello[0].bytes).expect("a hello");

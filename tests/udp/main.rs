@@ -32,6 +32,9 @@ mod operator;
 #[cfg(test)]
 mod original;
 #[cfg(test)]
+#[cfg(target_os = "linux")]
+mod reach;
+#[cfg(test)]
 mod relay;
 #[cfg(test)]
 #[cfg(target_os = "linux")]

@@ -76,6 +76,9 @@ pub(crate) enum Moment {
 pub(crate) struct World {
     pub(crate) now: Time,
     pub(crate) server: Option<Server>,
+    server_at: SocketAddr,
+    /// What the server's name stands for; the first is where clients begin.
+    pub(crate) known_at: Vec<SocketAddr>,
     pub(crate) server_record: ServerRecord,
     /// How long the server keeps messages, from its next start on.
     pub(crate) keep: Duration,
@@ -109,6 +112,8 @@ impl World {
         Self {
             now: Time::ZERO,
             server: None,
+            server_at: server_addr(),
+            known_at: vec![server_addr()],
             server_record: ServerRecord::new(StoreId(1)),
             keep: server::timing::KEEP,
             server_room: Room::Plenty,
@@ -184,7 +189,8 @@ impl World {
     }
 
     fn place(&mut self, name: &str, addr: SocketAddr, record: ClientRecord) {
-        let config = ClientConfig { name: label(name), server: server_addr(), port: addr.port() };
+        let mut config = ClientConfig::new(label(name), self.known_at[0], addr.port());
+        config.others.extend(&self.known_at[1..]);
         let machine = Client::new(config, record.clone(), self.entropy());
         let (events, dies) = (Vec::new(), None);
         self.clients.insert(name.to_owned(), ClientNode { machine, record, addr, events, dies });
@@ -206,6 +212,12 @@ impl World {
     pub(crate) fn kill(&mut self, name: &str) {
         self.clients.remove(name);
         self.foreign.remove(name);
+    }
+
+    /// The server ends here and starts there, with its memory.
+    pub(crate) fn move_server(&mut self, to: SocketAddr) {
+        self.server_at = to;
+        self.start_server();
     }
 
     pub(crate) fn kill_server(&mut self) {
@@ -299,8 +311,8 @@ impl World {
     fn deliver(&mut self, now: Now, InFlight { from, to, bytes }: &InFlight) {
         if let Some(foreign) = self.foreign.values().find(|foreign| foreign.addr == *to) {
             foreign.node.borrow_mut().handle_datagram(now, *from, bytes);
-        } else if *to == server_addr() || *to == second_addr() {
-            let socket = if *to == server_addr() { Socket::Main } else { Socket::Second };
+        } else if *to == self.server_at || *to == second_addr() {
+            let socket = if *to == self.server_at { Socket::Main } else { Socket::Second };
             if let Some(server) = &mut self.server {
                 server.handle_datagram(now, Datagram { socket, local: None, from: *from, bytes });
             }
@@ -318,7 +330,7 @@ impl World {
             while let Some(output) = server.poll_output() {
                 match output {
                     Output::Transmit(t) => match t.socket {
-                        Socket::Main => out.push((server_addr(), t)),
+                        Socket::Main => out.push((self.server_at, t)),
                         Socket::Second => out.push((second_addr(), t)),
                     },
                     Output::Event(event) => self.server_events.push(event),
@@ -342,6 +354,10 @@ impl World {
                     {
                         died.push(name.clone());
                         break;
+                    }
+                    Output::Event(Event::LookUp) => {
+                        let found = Command::ServerAddresses(self.known_at.clone());
+                        node.machine.handle_command(now, found);
                     }
                     Output::Event(event) => {
                         let shows = matches!(event, Event::Message { .. });
@@ -406,7 +422,7 @@ impl World {
     }
 
     fn name_of(&self, addr: SocketAddr) -> String {
-        if addr == server_addr() {
+        if addr == self.server_at {
             return "server".to_owned();
         }
         if addr == second_addr() {

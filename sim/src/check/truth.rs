@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 
 use udpchat::client::{Command, Event, UnsentReason};
 use udpchat::command::{self, Request};
+use udpchat::protocol::PacketKind;
 
 use super::{Checker, Evidence, Violation, When};
+use crate::fate::Fault;
 use crate::label::{HostName, Label};
 use crate::ledger::Told;
 use crate::log::{Entry, What};
@@ -15,8 +17,8 @@ pub(super) const CHECKER: Checker = Checker {
     promise: "a sender is told \"received\" only after the message was shown, also when it was \
               saved before, \"saved\" only after it was stored, \"expired\" only after the \
               server dropped it, and nothing else once it was told that it is given up; it is \
-              given up as a bad text only if it is empty, or because the user left only after \
-              that; one program says of a message that is kept \"unsent\" once, and never after \
+              given up as a bad text only if it is empty, as too large only if the network did \
+              not carry it at its size, or because the user left only after that; one program says of a message that is kept \"unsent\" once, and never after \
               \"received\" or \"saved\"",
     when: When::Always,
     check,
@@ -63,6 +65,8 @@ struct Said<'a> {
     out: BTreeSet<&'a Label>,
     /// "Unsent", but kept.
     unsent: BTreeSet<&'a Label>,
+    /// Lost on their way to the server because of their size.
+    too_long: BTreeSet<&'a Label>,
 }
 
 impl<'a> Said<'a> {
@@ -79,6 +83,11 @@ impl<'a> Said<'a> {
                 if let Some(Request::Command(Command::Quit | Command::Finish)) = asked {
                     self.leaving.insert(&entry.host);
                 }
+            }
+            What::Sent { key, faults, .. }
+                if key.packet == PacketKind::Save && faults.contains(&Fault::TooLong) =>
+            {
+                self.too_long.extend(&key.message);
             }
             What::Client(event) => return self.client_says(evidence, event.plain()),
             _ => {}
@@ -111,6 +120,9 @@ impl<'a> Said<'a> {
         let has_text = message.is_some_and(|message| !message.text.is_empty());
         if reason == UnsentReason::BadText && has_text {
             Some("and has a text")
+        } else if matches!(reason, UnsentReason::TooLarge { .. }) && !self.too_long.contains(label)
+        {
+            Some("and the network carries it")
         } else if reason == UnsentReason::Left && !self.leaving.contains(&label.host) {
             Some("and nobody left")
         } else if self.out.contains(label) {
@@ -127,6 +139,7 @@ impl<'a> Said<'a> {
 mod tests {
     use super::super::story::{Story, id, label};
     use super::*;
+    use crate::fate::Key;
     use crate::log::Durable;
 
     fn bob() -> udpchat::protocol::Name {
@@ -146,6 +159,26 @@ mod tests {
         let story = || Story::new().types(1, "hello");
         assert_eq!(violations(&story().then(2, "alice", unsent(UnsentReason::BadText))), 1);
         assert_eq!(violations(&story().then(2, "alice", unsent(UnsentReason::UnknownName))), 0);
+    }
+
+    #[test]
+    fn a_message_is_too_large_only_for_a_network_that_did_not_carry_it() {
+        let too_large = || unsent(UnsentReason::TooLarge { bytes: 5 });
+        let sent = |packet, fault| {
+            let (from, to, message) = ("alice".into(), "server".into(), Some(label(1)));
+            let key = Key { from, to, packet, message, attempt: 1 };
+            What::Sent { key, bytes: 100, faults: vec![fault], cut: false, source: None }
+        };
+        let wrong = |what| {
+            violations(&Story::new().types(1, "hello").then(2, "alice", what).then(
+                3,
+                "alice",
+                too_large(),
+            ))
+        };
+        assert_eq!(wrong(sent(PacketKind::Save, Fault::TooLong)), 0);
+        assert_eq!(wrong(sent(PacketKind::Save, Fault::Drop)), 1);
+        assert_eq!(wrong(sent(PacketKind::Message, Fault::TooLong)), 1);
     }
 
     #[test]

@@ -28,7 +28,7 @@ use crate::disk::DiskFaults;
 use crate::label::{HostName, Label};
 use crate::log::What;
 use crate::network::Network;
-use crate::plan::{Act, Action, DiskSpeed, Host, Role, SERVER_PORT, message};
+use crate::plan::{Act, Action, DiskSpeed, Host, Role, message};
 use crate::random::Stream;
 
 /// The running server, for whoever wants to look at it.
@@ -46,6 +46,8 @@ pub(super) struct Around {
     pub(super) addresses: Addresses,
     /// The server's.
     pub(super) server: Addresses,
+    /// Where the server is, or was when it ran last: what its name stands for.
+    pub(super) server_at: Rc<Cell<SocketAddr>>,
     pub(super) network: Rc<Network>,
     pub(super) last: Last,
     pub(super) looks: Looks,
@@ -266,9 +268,9 @@ impl Place {
         let program = match &self.kept {
             Kept::Server(disk) => disk.open().map(|kept| Program::server(setting, kept)),
             Kept::Client(user, disk) => disk.open().map(|kept| {
-                let server = SocketAddr::new(self.around.server.asked(), SERVER_PORT);
-                let config = ClientConfig { name: user.clone(), server, port };
-                Program::client(setting, config, kept)
+                let server = Rc::clone(&self.around.server_at);
+                let config = ClientConfig::new(user.clone(), server.get(), port);
+                Program::client(setting, config, server, kept)
             }),
         };
         let program = match program {
@@ -280,6 +282,7 @@ impl Place {
             }
         };
         if let Some(server) = &program.server {
+            self.around.server_at.set(SocketAddr::new(self.around.addresses.asked(), port));
             *self.around.last.borrow_mut() = Some(server.clone());
         }
         self.program = Some(program);

@@ -1,7 +1,7 @@
 //! What a person reads, as snapshots: rows of the screen, `^` where the row above is marked.
 
 use super::*;
-use crate::client::{DetourReason, Problem};
+use crate::client::{DetourReason, Problem, Tried};
 use crate::protocol::{CastId, GroupTag, StreamId};
 use crate::time::WallTime;
 
@@ -245,6 +245,11 @@ fn news_are_held_for_a_moment_and_not_longer_however_many_come() {
     assert_eq!(lines.lines().count(), 4, "{lines}");
 }
 
+fn tried() -> Tried {
+    let addrs = vec!["192.0.2.1:9000".parse().unwrap()];
+    Tried { host: "192.0.2.1".to_owned(), addrs }
+}
+
 #[test]
 fn the_other_events_are_told_in_the_words_of_the_original() {
     let mut stage = Stage::new();
@@ -253,7 +258,7 @@ fn the_other_events_are_told_in_the_words_of_the_original() {
         Event::Registered { name: name("alice"), back: true },
         Event::List(listing(&["alice", "bob"], &["carol"])),
         Event::Offline,
-        Event::ServerNotResponding,
+        Event::ServerNotResponding(tried()),
         Event::Error(Problem::Offline),
         Event::Left { complete: false },
         Event::Left { complete: true },

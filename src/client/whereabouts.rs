@@ -1,0 +1,293 @@
+//! Where the server is: the addresses of its name, which of them is tried next, which answers.
+//!
+//! docs/protocol.md, "Hello". Resolving the name is for others: it is asked for with
+//! [`Event::LookUp`] and answered with [`super::Command::ServerAddresses`].
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use super::session::Phase;
+use super::timing::{LOOK_UP_AGAIN, SERVER_SILENT};
+use super::{Client, ClientConfig, Event, Problem};
+use crate::plant::Plant;
+use crate::protocol::limits::SERVER_ADDRS_MAX;
+use crate::time::{Now, Time};
+
+/// Datagrams that no server sends until something else is taken to be there: one may be damaged,
+/// or somebody's joke.
+const FOREIGN_ANSWERS: u32 = 2;
+
+/// Where the server may be.
+#[derive(Debug)]
+pub(super) struct Whereabouts {
+    /// In the order in which they are tried, never empty.
+    addrs: Vec<SocketAddr>,
+    /// The one that answered a hello last; before that, the first.
+    server: SocketAddr,
+    /// How many of them have their hello in the round that is under way; 0 between two rounds.
+    turn: usize,
+    /// When the name was last asked for.
+    looked_up: Option<Time>,
+    /// The user knows that the name is not found.
+    lost_told: bool,
+    foreign: Foreign,
+}
+
+/// What else answers in the server's place, since the server was last heard of.
+#[derive(Debug, Default)]
+struct Foreign {
+    at: Option<SocketAddr>,
+    answers: u32,
+    told: bool,
+}
+
+/// Where a server was looked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tried {
+    /// As the user says.
+    pub host: String,
+    /// What that stands for, with one port.
+    pub addrs: Vec<SocketAddr>,
+}
+
+impl fmt::Display for Tried {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.host)?;
+        let ips: Vec<String> = self.addrs.iter().map(|addr| addr.ip().to_string()).collect();
+        if ips != [self.host.as_str()] {
+            write!(f, " ({})", ips.join(", "))?;
+        }
+        self.addrs.first().map_or(Ok(()), |addr| write!(f, " port {}", addr.port()))
+    }
+}
+
+impl Whereabouts {
+    /// Begins where the server was last, if that is still one of its addresses.
+    pub(super) fn new(config: &ClientConfig, home: Option<SocketAddr>) -> Self {
+        let mut addrs = few(std::iter::once(&config.server).chain(&config.others));
+        to_the_front(&mut addrs, home);
+        let server = addrs.first().copied().unwrap_or(config.server);
+        let (turn, looked_up, lost_told) = (0, None, false);
+        Self { addrs, server, turn, looked_up, lost_told, foreign: Foreign::default() }
+    }
+
+    /// The server: whoever answered a hello last.
+    pub(super) const fn server(&self) -> SocketAddr {
+        self.server
+    }
+
+    /// Begins a first round.
+    pub(super) const fn start_over(&mut self) {
+        self.turn = 0;
+    }
+
+    /// Whether there are addresses that have not had their hello in this round.
+    pub(super) const fn is_within_round(&self) -> bool {
+        self.turn > 0
+    }
+
+    /// Whose turn it is to get a hello.
+    pub(super) fn next(&mut self) -> SocketAddr {
+        let next = self.addrs[self.turn];
+        self.turn = (self.turn + 1) % self.addrs.len();
+        next
+    }
+
+    /// Lets others try first: this one answers hellos, and nothing else.
+    pub(super) fn put_last(&mut self) {
+        self.addrs.rotate_left(1);
+    }
+
+    /// How many hellos of so many rounds an address has got.
+    fn hellos_to(&self, addr: SocketAddr, rounds: u32) -> u32 {
+        match self.addrs.iter().position(|known| *known == addr) {
+            None => 0,
+            Some(at) if self.is_within_round() && at >= self.turn => rounds.saturating_sub(1),
+            Some(_) => rounds,
+        }
+    }
+
+    fn settle_on(&mut self, server: SocketAddr) {
+        to_the_front(&mut self.addrs, Some(server));
+        self.server = server;
+        self.turn = 0;
+    }
+
+    /// Whether the server may be elsewhere.
+    pub(super) fn has_others(&self) -> bool {
+        self.addrs.iter().any(|addr| *addr != self.server)
+    }
+
+    /// Takes on what the name stands for now. Whether that is something else.
+    fn take_on(&mut self, addrs: &[SocketAddr]) -> bool {
+        let mut addrs = few(addrs);
+        // A name's addresses may come in another order every time.
+        let is_same =
+            addrs.len() == self.addrs.len() && addrs.iter().all(|addr| self.addrs.contains(addr));
+        if !is_same {
+            to_the_front(&mut addrs, Some(self.server));
+            self.addrs = addrs;
+            self.turn = 0;
+        }
+        !is_same
+    }
+
+    /// The server has been heard of.
+    pub(super) fn is_heard(&mut self) {
+        self.foreign = Foreign::default();
+        self.lost_told = false;
+    }
+}
+
+/// The first of them, each once.
+fn few<'a>(addrs: impl IntoIterator<Item = &'a SocketAddr>) -> Vec<SocketAddr> {
+    let mut few = Vec::new();
+    for addr in addrs {
+        if !few.contains(addr) && few.len() < SERVER_ADDRS_MAX {
+            few.push(*addr);
+        }
+    }
+    few
+}
+
+fn to_the_front(addrs: &mut [SocketAddr], first: Option<SocketAddr>) {
+    if let Some(at) = addrs.iter().position(|addr| Some(*addr) == first) {
+        addrs[..=at].rotate_right(1);
+    }
+}
+
+impl<P: Plant> Client<P> {
+    /// How many hellos an address has got, of those that may be answered now.
+    pub(super) fn hellos_to(&self, addr: SocketAddr) -> u32 {
+        match self.session.phase {
+            Phase::Hello { attempts, .. } => self.whereabouts.hellos_to(addr, attempts),
+            _ => 0,
+        }
+    }
+
+    /// Takes whoever answered a hello for the server.
+    pub(super) fn settle_on(&mut self, server: SocketAddr) {
+        if self.whereabouts.server() != server {
+            self.forget_dialect();
+        }
+        self.whereabouts.settle_on(server);
+    }
+
+    /// Where the server is being looked for.
+    pub(super) fn tried(&self) -> Tried {
+        let Whereabouts { addrs, server, .. } = &self.whereabouts;
+        let mut addrs: Vec<SocketAddr> =
+            addrs.iter().copied().filter(|addr| self.hellos_to(*addr) > 0).collect();
+        if addrs.is_empty() {
+            addrs.push(*server);
+        }
+        Tried { host: self.config.host.clone(), addrs }
+    }
+
+    /// Asks where the server is now: it may have moved.
+    pub(super) fn look_up(&mut self, now: Now) {
+        let at = &mut self.whereabouts.looked_up;
+        if self.session.takes_part() && at.is_none_or(|at| now.time - at >= LOOK_UP_AGAIN) {
+            *at = Some(now.time);
+            self.journal.event_durably(Event::LookUp);
+        }
+    }
+
+    /// What the server's name stands for now; nothing if nobody knows.
+    pub(super) fn server_addresses(&mut self, now: Now, addrs: &[SocketAddr]) {
+        let mut changed = false;
+        if addrs.is_empty() {
+            if !std::mem::replace(&mut self.whereabouts.lost_told, true) {
+                self.problem(Problem::ServerNotFound(self.config.host.clone()));
+            }
+        } else {
+            self.whereabouts.lost_told = false;
+            changed = self.whereabouts.take_on(addrs);
+        }
+        match self.session.phase {
+            Phase::Hello { .. } if changed => self.sign_in(now),
+            // Nothing but a hello may go to the others.
+            Phase::Online { .. } if self.session.is_silent() && self.whereabouts.has_others() => {
+                self.sign_in(now);
+            }
+            _ => {}
+        }
+    }
+
+    /// Something has come that no server says. If it came from where one was asked, something else
+    /// is there.
+    pub(super) fn heard_nonsense(&mut self, now: Now, from: SocketAddr) {
+        let Some(asking_since) = self.session.asking_since() else { return };
+        let is_asked = match self.session.phase {
+            Phase::Hello { .. } => self.hellos_to(from) > 0,
+            _ => from == self.whereabouts.server(),
+        };
+        if !is_asked {
+            return;
+        }
+        let foreign = &mut self.whereabouts.foreign;
+        foreign.answers = foreign.answers.saturating_add(1);
+        foreign.at = Some(from);
+        // Before that a server may yet be heard of.
+        if now.time - asking_since >= SERVER_SILENT && !foreign.told {
+            self.tell_foreign();
+        }
+    }
+
+    /// Tells the user that something else is where the server should be. Whether there is.
+    pub(super) fn tell_foreign(&mut self) -> bool {
+        let foreign = &mut self.whereabouts.foreign;
+        let Some(at) = foreign.at.filter(|_| foreign.answers >= FOREIGN_ANSWERS) else {
+            return false;
+        };
+        foreign.told = true;
+        self.session.silence_is_told();
+        let host = self.config.host.clone();
+        self.journal.event_durably(Event::NoServer(Tried { host, addrs: vec![at] }));
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(host: u8) -> SocketAddr {
+        SocketAddr::from(([192, 0, 2, host], 9_000))
+    }
+
+    fn with(others: &[SocketAddr], home: Option<SocketAddr>) -> Whereabouts {
+        let name = "alice".parse().unwrap();
+        let mut config = ClientConfig::new(name, at(1), 5_000);
+        config.others = others.to_vec();
+        Whereabouts::new(&config, home)
+    }
+
+    #[test]
+    fn addresses_have_their_turns_and_the_one_that_answered_is_the_first() {
+        let mut places = with(&[at(2), at(1), at(3)], Some(at(9)));
+        let round: Vec<_> = (0..4).map(|_| places.next()).collect();
+        assert_eq!(round, [at(1), at(2), at(3), at(1)]);
+        assert_eq!([at(1), at(2), at(3), at(9)].map(|it| places.hellos_to(it, 2)), [2, 1, 1, 0]);
+        places.settle_on(at(3));
+        assert_eq!((places.server(), &places.addrs), (at(3), &vec![at(3), at(1), at(2)]));
+        assert!(!places.take_on(&[at(2), at(1), at(3)]), "another order is no other place");
+        assert!(places.take_on(&[at(4)]) && places.has_others());
+    }
+
+    #[test]
+    fn a_client_begins_where_its_server_was_last() {
+        assert_eq!(with(&[at(2), at(3)], Some(at(2))).addrs, [at(2), at(1), at(3)]);
+        let many: Vec<_> = (2..100).map(at).collect();
+        assert_eq!(with(&many, None).addrs.len(), SERVER_ADDRS_MAX);
+    }
+
+    #[test]
+    fn what_was_tried_is_said_with_the_name_and_without_repeating_it() {
+        let said = |host: &str, addrs| Tried { host: host.to_owned(), addrs }.to_string();
+        let v6 = "[2001:db8::1]:9000".parse().unwrap();
+        let name = "chat.example (192.0.2.1, 2001:db8::1) port 9000";
+        assert_eq!(said("chat.example", vec![at(1), v6]), name);
+        assert_eq!(said("192.0.2.1", vec![at(1)]), "192.0.2.1 port 9000");
+    }
+}
