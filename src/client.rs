@@ -22,7 +22,7 @@ pub mod timing;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
-pub use event::{Command, DetourReason, Event, GroupDone, Listing, Problem, UnsentReason};
+pub use event::{Command, Delay, DetourReason, Event, GroupDone, Listing, Problem, UnsentReason};
 pub use groups::Wish;
 pub use history::{Course, History, Line, State};
 pub use record::{Change, ClientRecord, Home, Outgoing, ShownStreams, Unsettled};
@@ -32,7 +32,6 @@ use crate::journal::{CommitTurn, Journal};
 use crate::load::{Gauge, Load};
 use crate::machine::{Datagram, Entropy, Identity, Machine, Output, Socket, Transmit};
 use crate::plant::{Bug, Plant, Sound};
-use crate::protocol::limits::WAITING_COMMANDS_MAX;
 use crate::protocol::{MessageId, Name, Packet, envelope};
 use crate::store::{Committed, Record as _, Room};
 use crate::time::{Now, Time};
@@ -43,6 +42,7 @@ use groups::Groups;
 use inbox::{Incoming, Source};
 use original::Originals;
 use outbox::Lane;
+use outcomes::End;
 use roster::{Part, Roster};
 use session::{Phase, Session};
 use timing::{LAZY_COMMIT, ROOM_AGAIN};
@@ -57,6 +57,11 @@ pub struct ClientConfig {
     /// The client's own port: in the table of an original server it tells the own entry from that
     /// of another holder of the name.
     pub port: u16,
+    /// Whether what it keeps outlives it: at its end it gives up nothing then.
+    pub has_store: bool,
+    /// Whether who types can wait, as a pipe can and a person at a terminal cannot: then what
+    /// there is no room for waits until there is, where it would be refused else.
+    pub patient: bool,
 }
 
 /// The client's state machine.
@@ -84,6 +89,8 @@ pub struct Client<P = Sound> {
     now: Now,
     commands: VecDeque<Command>,
     waiting_for: Option<WaitingFor>,
+    /// Nothing more is to be heard of the user.
+    input_over: bool,
     /// Some send has failed for good.
     incomplete: bool,
     /// How much room the store has.
@@ -105,6 +112,8 @@ enum Timer {
     GiveUp,
     /// The server's answer to a question about groups.
     Groups,
+    /// The next command, of which is only said that it comes too late.
+    Input,
     /// An acknowledgement from a recipient, or on its behalf.
     Lane(Name),
     /// A commit that takes along what was recorded lazily.
@@ -151,6 +160,7 @@ impl<P: Plant> Client<P> {
             now: Now::default(),
             commands: VecDeque::new(),
             waiting_for: Some(WaitingFor::Arrival),
+            input_over: false,
             incomplete: false,
             room: Room::Plenty,
             full_told: false,
@@ -200,9 +210,8 @@ impl<P: Plant> Client<P> {
             Packet::Registered { registration, session, store, back }
                 if registration == self.record.registrations =>
             {
-                if self.session.phase == Phase::Offline {
-                    // Granted after the user has left.
-                    return self.send_to_server(&Packet::Deregister { session }, b"", 1);
+                if matches!(self.session.phase, Phase::Offline | Phase::Withdrawing { .. }) {
+                    return self.give_back(now, session);
                 }
                 self.registered(now, session, store, back);
                 self.arrived(now);
@@ -210,7 +219,7 @@ impl<P: Plant> Client<P> {
             Packet::Refused { registration, reason }
                 if registration == self.record.registrations =>
             {
-                self.refused(reason);
+                self.refused(now, reason);
                 self.go_on(now);
             }
             Packet::Pong { session } if own == Some(session) => self.ping_answered(now),
@@ -243,10 +252,14 @@ impl<P: Plant> Client<P> {
                 self.not_saved(now, MessageId { stream, seq }, reason);
             }
             Packet::HandedOver { stream, seq } => {
-                self.kept_no_more(now, MessageId { stream, seq }, State::Received);
+                self.kept_no_more(
+                    now,
+                    MessageId { stream, seq },
+                    End::Received { over_server: true },
+                );
             }
             Packet::Expired { stream, seq } => {
-                self.kept_no_more(now, MessageId { stream, seq }, State::Expired);
+                self.kept_no_more(now, MessageId { stream, seq }, End::Expired);
             }
             Packet::GroupAnswer { session, request, answer } if own == Some(session) => {
                 self.group_answered(now, request, answer);
@@ -370,7 +383,8 @@ impl<P: Plant> Machine for Client<P> {
         }
         if bytes.first() == Some(&crate::original::MARK) {
             self.handle_original(now, from, bytes);
-            return self.drain_loopback(now);
+            self.drain_loopback(now);
+            return self.go_on(now);
         }
         let decoded = match envelope::decode(bytes) {
             Err(_) if self.plant.has(Bug::NoChecksum) => envelope::open(bytes),
@@ -383,19 +397,18 @@ impl<P: Plant> Machine for Client<P> {
             Ok((packet, body)) => self.handle_peer_packet(now, from, packet, body),
             Err(_) => self.invalid_datagrams += 1,
         }
+        // What has an outcome may have made room.
+        self.go_on(now);
     }
 
     fn handle_command(&mut self, now: Now, command: Command) {
         self.now = now;
-        if command == Command::Quit {
-            self.do_command(now, command);
-        } else if self.commands.len() >= WAITING_COMMANDS_MAX {
-            self.fail(Problem::TooManyCommands);
-        } else {
-            self.commands.push_back(command);
-            self.go_on(now);
-        }
+        self.take_command(now, command);
         self.drain_loopback(now);
+    }
+
+    fn takes_commands(&self) -> bool {
+        self.can_take_command()
     }
 
     fn handle_timeout(&mut self, now: Now) {
@@ -414,6 +427,7 @@ impl<P: Plant> Machine for Client<P> {
                     self.departed(now);
                 }
                 Timer::GiveUp => self.give_up(now),
+                Timer::Input => self.input_ended(now),
                 Timer::Groups => self.pump_groups(now),
                 Timer::Lane(name) => self.pump(now, &name),
                 Timer::Lazy => self.journal.hurry(),
@@ -421,6 +435,7 @@ impl<P: Plant> Machine for Client<P> {
             }
         }
         self.drain_loopback(now);
+        self.go_on(now);
     }
 
     fn handle_committed(&mut self, now: Now, Committed { commits, room }: Committed) {

@@ -339,7 +339,8 @@ impl<P: Plant> Client<P> {
         let name = self.config.name.as_str();
         let own = entries.iter().find(|entry| entry.name.as_str() == name);
         let own_addr = own.and_then(|entry| entry.addr);
-        let joining = matches!(self.session.phase, Phase::Joining { .. });
+        let joining =
+            matches!(self.session.phase, Phase::Joining { .. } | Phase::Withdrawing { .. });
         match own_addr {
             Some(addr) if addr.port() == self.config.port => {
                 server.confirmed_at = Some(now.time);
@@ -430,7 +431,13 @@ mod tests {
 
     #[test]
     fn peers_that_are_gone_are_forgotten() {
-        let config = ClientConfig { name: "bob".parse().unwrap(), server: at(9_000), port: 5_000 };
+        let config = ClientConfig {
+            name: "bob".parse().unwrap(),
+            server: at(9_000),
+            port: 5_000,
+            has_store: false,
+            patient: false,
+        };
         let record = ClientRecord::new(config.name.clone(), Token(1));
         let mut client = Client::new(config, record, Entropy::new(|| 1));
         for n in 1..=100_u16 {

@@ -129,6 +129,7 @@ pub const CASES: &[Case] = &[
     case(Bug::ReceiptAtHandOver, DROP_3, 20),
     case(Bug::StaleMembers, DROP_3, 40),
     case(Bug::CastsAgain, CRASH, 40),
+    case(Bug::LeavingGivesUp, DROP_5, 40),
 ];
 
 #[cfg(test)]

@@ -265,7 +265,8 @@ impl Place {
             Kept::Server(disk) => disk.open().map(|kept| Program::server(setting, kept)),
             Kept::Client(user, disk) => disk.open().map(|kept| {
                 let server = SocketAddr::new(self.around.server, SERVER_PORT);
-                let config = ClientConfig { name: user.clone(), server, port };
+                let (has_store, patient) = (true, true);
+                let config = ClientConfig { name: user.clone(), server, port, has_store, patient };
                 Program::client(setting, config, kept)
             }),
         };
