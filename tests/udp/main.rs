@@ -24,6 +24,8 @@ mod operator;
 #[cfg(test)]
 mod original;
 #[cfg(test)]
+mod pipe;
+#[cfg(test)]
 mod relay;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
