@@ -24,7 +24,7 @@ mod whereabouts;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 
-pub use event::{Command, DetourReason, Event, GroupDone, Listing, Problem, UnsentReason};
+pub use event::{Command, Delay, DetourReason, Event, GroupDone, Listing, Problem, UnsentReason};
 pub use groups::Wish;
 pub use history::{Course, History, Line, State};
 pub use record::{Change, ClientRecord, Home, Outgoing, ShownStreams, Unsettled};
@@ -36,7 +36,6 @@ use crate::load::{Gauge, Load};
 use crate::machine::{Datagram, Entropy, Identity, Machine, Output, Path, Socket, Transmit};
 use crate::plant::{Bug, Plant, Sound};
 use crate::protocol::envelope::{self, Stamps};
-use crate::protocol::limits::WAITING_COMMANDS_MAX;
 use crate::protocol::{MessageId, Name, Packet};
 use crate::store::{Committed, Record as _, Room};
 use crate::time::{Now, Time, whole_ms};
@@ -47,6 +46,7 @@ use groups::Groups;
 use inbox::{Incoming, Source};
 use original::Originals;
 use outbox::Lane;
+use outcomes::End;
 use roster::{Part, Roster};
 use session::{Phase, Session};
 use timing::{LAZY_COMMIT, ROOM_AGAIN};
@@ -66,13 +66,19 @@ pub struct ClientConfig {
     /// The client's own port: in the table of an original server it tells the own entry from that
     /// of another holder of the name.
     pub port: u16,
+    /// Whether what it keeps outlives it: at its end it gives up nothing then.
+    pub has_store: bool,
+    /// Whether who types can wait, as a pipe can and a person at a terminal cannot: then what
+    /// there is no room for waits until there is, where it would be refused else.
+    pub patient: bool,
 }
 
 impl ClientConfig {
-    /// With a server at one address.
+    /// With a server at one address, without a store, and for a person at a terminal.
     #[must_use]
     pub fn new(name: Name, server: SocketAddr, port: u16) -> Self {
-        Self { name, host: server.ip().to_string(), server, others: Vec::new(), port }
+        let (host, others) = (server.ip().to_string(), Vec::new());
+        Self { name, host, server, others, port, has_store: false, patient: false }
     }
 }
 
@@ -106,6 +112,8 @@ pub struct Client<P = Sound> {
     answers: Option<(SocketAddr, u64)>,
     commands: VecDeque<Command>,
     waiting_for: Option<WaitingFor>,
+    /// Nothing more is to be heard of the user.
+    input_over: bool,
     /// Some send has failed for good.
     incomplete: bool,
     /// How much room the store has.
@@ -127,6 +135,8 @@ enum Timer {
     GiveUp,
     /// The server's answer to a question about groups.
     Groups,
+    /// The next command, of which is only said that it comes too late.
+    Input,
     /// An acknowledgement from a recipient, or on its behalf.
     Lane(Name),
     /// A commit that takes along what was recorded lazily.
@@ -177,6 +187,7 @@ impl<P: Plant> Client<P> {
             answers: None,
             commands: VecDeque::new(),
             waiting_for: Some(WaitingFor::Arrival),
+            input_over: false,
             incomplete: false,
             room: Room::Plenty,
             full_told: false,
@@ -222,9 +233,8 @@ impl<P: Plant> Client<P> {
             Packet::Registered { registration, session, store, back }
                 if registration == self.record.registrations =>
             {
-                if self.session.phase == Phase::Offline {
-                    // Granted after the user has left.
-                    return self.send_to_server(&Packet::Deregister { session }, b"", 1);
+                if matches!(self.session.phase, Phase::Offline | Phase::Withdrawing { .. }) {
+                    return self.give_back(now, session);
                 }
                 self.registered(now, session, store, back);
                 self.arrived(now);
@@ -232,7 +242,7 @@ impl<P: Plant> Client<P> {
             Packet::Refused { registration, reason }
                 if registration == self.record.registrations =>
             {
-                self.refused(reason);
+                self.refused(now, reason);
                 self.go_on(now);
             }
             Packet::Pong { session } if own == Some(session) => self.ping_answered(now),
@@ -265,10 +275,14 @@ impl<P: Plant> Client<P> {
                 self.not_saved(now, MessageId { stream, seq }, reason);
             }
             Packet::HandedOver { stream, seq } => {
-                self.kept_no_more(now, MessageId { stream, seq }, State::Received);
+                self.kept_no_more(
+                    now,
+                    MessageId { stream, seq },
+                    End::Received { over_server: true },
+                );
             }
             Packet::Expired { stream, seq } => {
-                self.kept_no_more(now, MessageId { stream, seq }, State::Expired);
+                self.kept_no_more(now, MessageId { stream, seq }, End::Expired);
             }
             Packet::GroupAnswer { session, request, answer } if own == Some(session) => {
                 self.group_answered(now, request, answer);
@@ -442,7 +456,8 @@ impl<P: Plant> Machine for Client<P> {
                 self.reached_at = path.local;
             }
             self.handle_original(now, path, bytes);
-            return self.drain_loopback(now);
+            self.drain_loopback(now);
+            return self.go_on(now);
         }
         let decoded = match envelope::decode_stamped(bytes) {
             Err(_) if self.plant.has(Bug::NoChecksum) => envelope::open(bytes),
@@ -468,20 +483,19 @@ impl<P: Plant> Machine for Client<P> {
         } else {
             self.handle_peer_packet(now, path, packet, body);
         }
+        // What has an outcome may have made room.
+        self.go_on(now);
         self.answers = None;
     }
 
     fn handle_command(&mut self, now: Now, command: Command) {
         self.now = now;
-        if matches!(command, Command::Quit | Command::ServerAddresses(_)) {
-            self.do_command(now, command);
-        } else if self.commands.len() >= WAITING_COMMANDS_MAX {
-            self.fail(Problem::TooManyCommands);
-        } else {
-            self.commands.push_back(command);
-            self.go_on(now);
-        }
+        self.take_command(now, command);
         self.drain_loopback(now);
+    }
+
+    fn takes_commands(&self) -> bool {
+        self.can_take_command()
     }
 
     fn handle_timeout(&mut self, now: Now) {
@@ -500,6 +514,7 @@ impl<P: Plant> Machine for Client<P> {
                     self.departed(now);
                 }
                 Timer::GiveUp => self.give_up(now),
+                Timer::Input => self.input_ended(now),
                 Timer::Groups => self.pump_groups(now),
                 Timer::Lane(name) => self.pump(now, &name),
                 Timer::Lazy => self.journal.hurry(),
@@ -507,6 +522,7 @@ impl<P: Plant> Machine for Client<P> {
             }
         }
         self.drain_loopback(now);
+        self.go_on(now);
     }
 
     fn handle_committed(&mut self, now: Now, Committed { commits, room }: Committed) {

@@ -67,6 +67,7 @@ pub(crate) fn run(options: &DemoOptions) -> anyhow::Result<bool> {
         front.notice(&greeting(options, seed))?;
 
         let (user_sender, mut user_commands) = mpsc::channel(COMMANDS_AHEAD);
+        let (interrupter, mut interrupts) = mpsc::channel(1);
         let (typed_sender, typed) = mpsc::channel(COMMANDS_AHEAD);
         // The partner is never behind by more than the user may be ahead.
         let (echo_sender, mut echo_commands) = mpsc::channel(pace::AHEAD_MAX);
@@ -84,19 +85,19 @@ pub(crate) fn run(options: &DemoOptions) -> anyhow::Result<bool> {
             courses.borrow_mut().note_echo(now.time, &event);
             Ok(())
         };
-        let server_addr = server.1;
+        let at = server.1;
+        let echo_told = (&mut echo_commands, &mut mpsc::channel(1).1);
+        let user_told = (&mut user_commands, &mut interrupts);
         tokio::select! {
             biased;
-            never = give_once(interrupted, &user_sender, Command::Quit) => match never {},
+            never = give_once(interrupted, &interrupter, Command::Quit) => match never {},
             Err(error) = front.obey(input, &typed_sender, &verdict.understood) => {
                 return Err(error.into());
             }
             never = pace.keep(typed, &user_sender, &courses) => match never {},
             result = run_server(&server.0, &clock, &mut server_commands) => result?,
-            result = run_client(ECHO, &echo, server_addr, &clock, &mut echo_commands, on_echo_event)
-                => result?,
-            result = run_client(USER, &user, server_addr, &clock, &mut user_commands, on_event)
-                => result?,
+            result = run_client(ECHO, &echo, at, &clock, echo_told, on_echo_event) => result?,
+            result = run_client(USER, &user, at, &clock, user_told, on_event) => result?,
         };
         front.end()?;
         Ok(verdict.complete.get())
@@ -158,7 +159,8 @@ async fn run_server(
     let record = ServerRecord::new(StoreId(entropy.draw()));
     let mut store = Keeper::nowhere();
     let server = Server::new(ServerConfig { original: false, keep: None }, record, entropy);
-    let surroundings = Surroundings { transport, store: &mut store, clock, commands };
+    let interrupts = &mut mpsc::channel(1).1;
+    let surroundings = Surroundings { transport, store: &mut store, clock, commands, interrupts };
     drive(server, surroundings, |_, _, _: &Server| Ok(())).await.map(|_| ())
 }
 
@@ -167,13 +169,13 @@ async fn run_client(
     (transport, addr): &(Wire, SocketAddr),
     server: SocketAddr,
     clock: &SystemClock,
-    commands: &mut mpsc::Receiver<Command>,
+    (commands, interrupts): (&mut mpsc::Receiver<Command>, &mut mpsc::Receiver<Command>),
     on_event: impl FnMut(Now, Event, &Client) -> io::Result<()>,
 ) -> io::Result<()> {
     let mut entropy = entropy();
     let record = ClientRecord::new(name(who), Token(entropy.draw()));
     let mut store = Keeper::nowhere();
     let config = ClientConfig::new(name(who), server, addr.port());
-    let surroundings = Surroundings { transport, store: &mut store, clock, commands };
+    let surroundings = Surroundings { transport, store: &mut store, clock, commands, interrupts };
     drive(Client::new(config, record, entropy), surroundings, on_event).await.map(|_| ())
 }

@@ -41,8 +41,11 @@ pub struct Surroundings<'a, T, S, C, Command> {
     pub store: &'a mut S,
     /// The clocks.
     pub clock: &'a C,
-    /// The user. A closed channel says nothing more, but ends nothing.
+    /// The user, who waits while the machine has no room for more ([`Machine::takes_commands`]). A
+    /// closed channel says nothing more, but ends nothing.
     pub commands: &'a mut Receiver<Command>,
+    /// Whoever does not wait behind that: the first Ctrl-C and its like.
+    pub interrupts: &'a mut Receiver<Command>,
 }
 
 /// Runs the machine until it is finished, and gives it back. `on_event` is told every event.
@@ -62,9 +65,8 @@ where
     S: Store<Change = M::Change>,
     C: Clock,
 {
-    let Surroundings { transport, store, clock, commands } = surroundings;
+    let Surroundings { transport, store, clock, commands, interrupts } = surroundings;
     let mut buffer = vec![0; RECEIVE_BUFFER];
-    let mut listening = true;
     let mut row = 0; // of datagrams
     loop {
         let now = clock.now();
@@ -104,10 +106,10 @@ where
             committed = store.committed() => {
                 machine.handle_committed(clock.now(), committed?);
             }
-            command = commands.recv(), if listening => match command {
-                Some(command) => machine.handle_command(clock.now(), command),
-                None => listening = false,
-            },
+            Some(command) = interrupts.recv() => machine.handle_command(clock.now(), command),
+            Some(command) = commands.recv(), if machine.takes_commands() => {
+                machine.handle_command(clock.now(), command);
+            }
             received = transport.receive(&mut buffer) => {
                 let received = received?;
                 let bytes = &buffer[..received.length];
@@ -244,11 +246,13 @@ mod tests {
     fn sent(others: u32, arrives: fn(usize, usize) -> bool) -> Vec<PacketKind> {
         let wire = Wire { sent: RefCell::default(), taken: Cell::default(), arrives };
         let (_sender, mut commands) = tokio::sync::mpsc::channel(1);
+        let (_urgent, mut interrupts) = tokio::sync::mpsc::channel(1);
         let surroundings = Surroundings {
             transport: &wire,
             store: &mut Keeper::nowhere(),
             clock: &Stopped,
             commands: &mut commands,
+            interrupts: &mut interrupts,
         };
         let driven =
             drive(Talker { answers: 0, others }, surroundings, |_, event, _| match event {});

@@ -25,6 +25,12 @@ pub trait Machine {
     /// The user wants something.
     fn handle_command(&mut self, now: Now, command: Self::Command);
 
+    /// Whether it has room for another command. Until it has, a user who can wait should.
+    #[must_use]
+    fn takes_commands(&self) -> bool {
+        true
+    }
+
     /// Time has passed. Early or repeated calls are harmless.
     fn handle_timeout(&mut self, now: Now);
 

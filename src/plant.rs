@@ -100,4 +100,6 @@ pub enum Bug {
     StaleMembers,
     /// Client: what was sent to a group is sent to all of it again after a restart.
     CastsAgain,
+    /// Client: who leaves gives up what is said to be kept.
+    LeavingGivesUp,
 }

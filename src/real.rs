@@ -85,7 +85,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// Gives the command at the interrupt, and waits for ever.
+/// Gives the command at the interrupt, past all that wait, and waits for ever.
 pub(crate) async fn give_once<C>(
     interrupted: oneshot::Receiver<()>,
     commands: &Sender<C>,

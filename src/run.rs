@@ -52,6 +52,7 @@ fn run_client(options: ClientOptions) -> anyhow::Result<bool> {
     runtime()?.block_on(async {
         let transport = bind(None, options.port)?;
         let (sender, mut commands) = mpsc::channel(COMMANDS_AHEAD);
+        let (interrupter, mut interrupts) = mpsc::channel(1);
         let interrupted = first_interrupt(hang_up).context("cannot wait for Ctrl-C")?;
 
         let mut entropy = entropy();
@@ -69,9 +70,11 @@ fn run_client(options: ClientOptions) -> anyhow::Result<bool> {
         let (mut store, record) = Keeper::open(&options.data, &usual, fresh, is_own)?;
         let port = transport.local_addr().port();
         let host = options.host.clone();
-        let config = ClientConfig { name: options.name, host, server, others, port };
-        let (front, input) = front::open(wishes).context("cannot use the terminal")?;
         let verdict = Verdict::new(mode);
+        let (has_store, patient) = (options.data != Data::Nowhere, !verdict.for_people);
+        let name = options.name;
+        let config = ClientConfig { name, host, server, others, port, has_store, patient };
+        let (front, input) = front::open(wishes).context("cannot use the terminal")?;
         let finder = find::Finder::new(options.host, options.server_port);
         let on_event = |now: Now, mut event: client::Event, _: &Client| {
             if event == client::Event::LookUp {
@@ -87,12 +90,14 @@ fn run_client(options: ClientOptions) -> anyhow::Result<bool> {
             store: &mut store,
             clock: &clock,
             commands: &mut commands,
+            interrupts: &mut interrupts,
         };
         let driven = drive(Client::new(config, record, entropy), surroundings, on_event);
         tokio::select! {
             biased;
-            never = give_once(interrupted, &sender, client::Command::Quit) => match never {},
-            never = finder.tell(&sender) => match never {},
+            never = give_once(interrupted, &interrupter, client::Command::Quit) => match never {},
+            // Not behind what is typed: that may wait until the server is found.
+            never = finder.tell(&interrupter) => match never {},
             Err(error) = front.obey(input, &sender, &verdict.understood) => {
                 return Err(error.into());
             }

@@ -40,6 +40,7 @@ pub(crate) fn run(options: &ServerOptions) -> anyhow::Result<()> {
                 .context("cannot open a second port for answers to the original's clients")?;
         }
         let (sender, mut commands) = mpsc::channel(COMMANDS_AHEAD);
+        let (interrupter, mut interrupts) = mpsc::channel(1);
         let interrupted = first_interrupt(HangUp::AsUsual).context("cannot wait for Ctrl-C")?;
         let asked = StatsSignal::new().context("cannot wait for the signal USR1")?;
         let lines = stdin_lines_in_front().context("cannot read standard input")?;
@@ -62,6 +63,7 @@ pub(crate) fn run(options: &ServerOptions) -> anyhow::Result<()> {
             store: &mut store,
             clock: &clock,
             commands: &mut commands,
+            interrupts: &mut interrupts,
         };
         let on_event = |now: Now, mut event: Event, _: &Server| {
             if let Event::Stats(stats) = &mut event {
@@ -73,7 +75,7 @@ pub(crate) fn run(options: &ServerOptions) -> anyhow::Result<()> {
         let driven = drive(Server::new(config, record, entropy), surroundings, on_event);
         let ended = tokio::select! {
             biased;
-            never = give_once(interrupted, &sender, Command::Stop) => match never {},
+            never = give_once(interrupted, &interrupter, Command::Stop) => match never {},
             never = obey(lines, asked, &sender, &screen, &out, &clock) => match never {},
             result = driven => result.map(drop),
             Err(error) = written.failed() => Err(error),

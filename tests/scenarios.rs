@@ -29,7 +29,9 @@ scenarios! {
     keep_alives_lost_stays_registered
     knock_and_answer_lost_direct_way_is_found_again
     late_ack_of_an_earlier_message_confirms_nothing_else
+    leaving_keeps_what_is_on_its_way_and_sends_it_later
     leaving_quits_and_comes_back_with_mail
+    leaving_while_being_registered_leaves_no_ghost
     link_cut_both_ways_messages_go_over_the_server
     lost_ack_is_resent_and_shown_once
     mail_that_nobody_comes_for_expires_and_its_sender_is_told

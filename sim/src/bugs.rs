@@ -47,6 +47,7 @@ pub const BUGS: &[(Bug, &str)] = &[
     (Bug::ReceiptAtHandOver, "receipt-at-hand-over"),
     (Bug::StaleMembers, "stale-members"),
     (Bug::CastsAgain, "casts-again"),
+    (Bug::LeavingGivesUp, "leaving-gives-up"),
 ];
 
 /// The bug of this name.

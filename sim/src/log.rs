@@ -260,7 +260,10 @@ impl Log {
             Event::History { with, lines } => {
                 format!("* history with {with}: {} messages", lines.len())
             }
-            Event::Received { id, to } => format!("* {} received by {to}", self.label(*id)),
+            Event::Received { id, to, over_server } => {
+                let over = if *over_server { ", over the server" } else { "" };
+                format!("* {} received by {to}{over}", self.label(*id))
+            }
             Event::Saved { id, to } => format!("* {} saved for {to}", self.label(*id)),
             Event::Expired { id, to } => format!("* {} for {to} has expired", self.label(*id)),
             Event::Unsent { id, to, reason } => {

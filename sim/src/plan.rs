@@ -64,6 +64,9 @@ pub struct DiskSpeed {
     pub longest: Duration,
 }
 
+/// What a user types who presses Ctrl-C.
+pub const INTERRUPT: &str = "^C";
+
 /// A machine in the network, and what is done to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Host {

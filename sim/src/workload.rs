@@ -19,7 +19,7 @@ use crate::check::QUIET;
 use crate::disk::DiskFaults;
 use crate::fate::{Cut, FaultPlan, SizeLimit, whole_ms};
 use crate::label::HostName;
-use crate::plan::{Act, CLIENT_PORT, DiskSpeed, Host, Plan, Role, SERVER, SERVER_PORT};
+use crate::plan::{self, Act, CLIENT_PORT, DiskSpeed, Host, Plan, Role, SERVER, SERVER_PORT};
 use crate::random::Stream;
 
 /// How much is going on.
@@ -151,7 +151,9 @@ fn client_name(index: u32) -> String {
 /// What is to be done to a host, before it is clear in which state it is by then.
 enum Todo {
     Start,
-    Crash,
+    /// The program is killed, or told to leave. One that still takes its leave when it is to be
+    /// started again is so when everything is healed.
+    End(Act),
     Pause(Duration),
     Clock(i64),
     Drift(i64),
@@ -184,7 +186,7 @@ fn mishaps(seed: u64, host: &str, size: &Size, profile: &Profile) -> Vec<(Durati
     let mut todo = Vec::new();
     let mut stream = Stream::new(seed, &["crashes", host]);
     for at in times(&mut stream, profile.crashes, size.duration) {
-        todo.push((at, Todo::Crash));
+        todo.push((at, Todo::End(Act::Crash)));
         // Half of them are back before what the killed program sent has arrived.
         let most = if stream.fraction() < 0.5 { QUICK_RESTART_MAX_MS } else { DOWN_MAX_MS };
         todo.push((at + up_to(&mut stream, most), Todo::Start));
@@ -213,14 +215,21 @@ fn up_to(stream: &mut Stream, most_ms: u64) -> Duration {
     Duration::from_millis(1 + stream.below(most_ms))
 }
 
-/// Half of the users leave once, and come back.
+/// Half of the users leave once, and come back; half of those end their programs.
 fn breaks(seed: u64, host: &str, size: &Size) -> Vec<(Duration, Todo)> {
     let mut stream = Stream::new(seed, &["breaks", host]);
     if stream.fraction() < 0.5 {
         return Vec::new();
     }
     let at = SIGN_IN + up_to(&mut stream, whole_ms(size.duration).max(1));
-    vec![(at, Todo::Leave), (at + up_to(&mut stream, BREAK_MAX_MS), Todo::Return)]
+    let back = at + up_to(&mut stream, BREAK_MAX_MS);
+    match stream.fraction() < 0.5 {
+        true => vec![(at, Todo::Leave), (back, Todo::Return)],
+        false => {
+            let leave = Act::Type { line: plan::INTERRUPT.to_owned(), label: None };
+            vec![(at, Todo::End(leave)), (back, Todo::Start)]
+        }
+    }
 }
 
 fn talk(
@@ -268,8 +277,8 @@ fn write_down(seed: u64, host: &mut Host, mut todo: Vec<(Duration, Todo)>, heal:
                 host.then(at, Act::Start { port });
                 runs = true;
             }
-            Todo::Crash if runs => {
-                host.then(at, Act::Crash);
+            Todo::End(act) if runs => {
+                host.then(at, act);
                 (runs, away) = (false, false);
             }
             Todo::Pause(lasts) if runs => host.then(at, Act::Pause { lasts }),

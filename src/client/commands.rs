@@ -3,8 +3,10 @@
 //! docs/protocol.md, "Sending" and "Registration".
 
 use super::session::Phase;
-use super::{Client, Command, Event, Problem, Timer, Wish};
+use super::timing::INPUT_PAUSE;
+use super::{Client, Command, Event, Problem, Timer, UnsentReason, Wish};
 use crate::plant::Plant;
+use crate::protocol::limits::{OUTBOX_MAX, WAITING_COMMANDS_MAX};
 use crate::store::Room;
 use crate::time::Now;
 
@@ -21,6 +23,8 @@ pub(super) enum WaitingFor {
     Departure,
     /// The same, to end then.
     LastDeparture,
+    /// The end of the input, or a pause in it, to end then.
+    InputsEnd,
 }
 
 impl<P: Plant> Client<P> {
@@ -61,11 +65,14 @@ impl<P: Plant> Client<P> {
                 self.finish_if_done(now);
             }
             Command::Finish => {
+                self.input_over = true;
                 self.waiting_for = Some(WaitingFor::OutcomesToFinish);
+                self.drop_commands(); // Those that came after it.
                 self.finish_if_done(now);
             }
             Command::ServerAddresses(addrs) => self.server_addresses(now, &addrs),
             Command::Quit => {
+                self.input_over = true;
                 self.drop_commands();
                 match self.waiting_for.replace(WaitingFor::LastDeparture) {
                     Some(WaitingFor::LastDeparture) => self.signed_out(),
@@ -120,29 +127,109 @@ impl<P: Plant> Client<P> {
 
     /// The user leaves without waiting for what was still to be done.
     pub(super) fn drop_commands(&mut self) {
-        for command in std::mem::take(&mut self.commands) {
-            match command {
-                Command::Send { to, .. } => self.fail(Problem::LeftBefore(to)),
-                Command::SendAll { .. } => {
-                    self.fail(Problem::LeftBeforeCast("everybody".to_owned()));
+        std::mem::take(&mut self.commands)
+            .into_iter()
+            .for_each(|command| self.drop_command(command));
+    }
+
+    /// A command comes too late.
+    fn drop_command(&mut self, command: Command) {
+        match command {
+            Command::Send { to, .. } => self.fail(Problem::LeftBefore(to)),
+            Command::SendAll { .. } => self.fail(Problem::LeftBeforeCast("everybody".to_owned())),
+            Command::SendGroup { group, .. } => {
+                self.fail(Problem::LeftBeforeCast(group.to_string()));
+            }
+            Command::CreateGroup(_)
+            | Command::JoinGroup(_)
+            | Command::LeaveGroup(_)
+            | Command::ListGroups
+            | Command::ListMembers(_)
+            | Command::List
+            | Command::History(_) => self.fail(Problem::LeftUnasked),
+            // The user is leaving anyway.
+            Command::Register(_)
+            | Command::Deregister(_)
+            | Command::ServerAddresses(_)
+            | Command::Quit => {}
+            Command::Finish => self.input_over = true,
+        }
+    }
+
+    /// Takes a command, to be done after those before it. What the program itself says, that the
+    /// input has ended or the user wants to leave at once, is always taken.
+    pub(super) fn take_command(&mut self, now: Now, command: Command) {
+        let is_leaving = self.is_leaving();
+        match command {
+            _ if self.ended => {}
+            Command::Quit | Command::ServerAddresses(_) => self.do_command(now, command),
+            Command::Finish if is_leaving => self.input_ended(now),
+            command if is_leaving => {
+                self.drop_command(command);
+                if self.waiting_for == Some(WaitingFor::InputsEnd) {
+                    self.timers.set(Timer::Input, now.time + INPUT_PAUSE);
                 }
-                Command::SendGroup { group, .. } => {
-                    self.fail(Problem::LeftBeforeCast(group.to_string()));
-                }
-                Command::CreateGroup(_) | Command::JoinGroup(_) | Command::LeaveGroup(_) => {
-                    self.fail(Problem::LeftUnanswered);
-                }
-                _ => {}
+            }
+            Command::Finish if self.commands.contains(&Command::Finish) => {}
+            command
+                if command != Command::Finish && self.commands.len() >= WAITING_COMMANDS_MAX =>
+            {
+                self.fail(Problem::TooManyCommands);
+            }
+            command => {
+                self.commands.push_back(command);
+                self.go_on(now);
             }
         }
     }
 
-    /// Does the commands that waited, until one of them has to be waited for.
+    /// Whether whatever is typed from now on is not done any more.
+    pub(super) const fn is_leaving(&self) -> bool {
+        matches!(
+            self.waiting_for,
+            Some(WaitingFor::OutcomesToFinish | WaitingFor::LastDeparture | WaitingFor::InputsEnd)
+        )
+    }
+
+    /// Whether a command can be taken now: one from a user who can wait should, else it may be
+    /// refused.
+    pub(super) fn can_take_command(&self) -> bool {
+        let has_room = self.commands.len() < WAITING_COMMANDS_MAX && !self.journal.is_full();
+        !self.config.patient || self.is_leaving() || has_room
+    }
+
+    /// Does the commands that waited, until one of them has to be waited for, or has to wait.
     pub(super) fn go_on(&mut self, now: Now) {
         while self.waiting_for.is_none()
+            && self.commands.front().is_some_and(|command| !self.waits_for_room(command))
             && let Some(command) = self.commands.pop_front()
         {
             self.do_command(now, command);
+        }
+    }
+
+    /// Whether there is no room for what a command wants, but there may soon be, and the user can
+    /// wait. What has no outcome yet may make room; of the rest nobody knows when.
+    fn waits_for_room(&self, command: &Command) -> bool {
+        if !self.config.patient || !self.session.takes_part() {
+            return false;
+        }
+        match command {
+            Command::Send { .. } => !self.has_room(1) && !self.every_send_has_its_outcome(),
+            Command::SendAll { .. } => {
+                let copies = self.everybody_else().len();
+                let is_full = copies <= OUTBOX_MAX && !self.has_room(copies);
+                is_full && !self.every_send_has_its_outcome()
+            }
+            Command::SendGroup { .. }
+            | Command::CreateGroup(_)
+            | Command::JoinGroup(_)
+            | Command::LeaveGroup(_)
+            | Command::ListGroups
+            | Command::ListMembers(_) => {
+                self.groups.is_full() && !self.every_request_has_its_outcome()
+            }
+            _ => false,
         }
     }
 
@@ -156,20 +243,44 @@ impl<P: Plant> Client<P> {
         }
     }
 
-    /// Nobody has answered for [`super::timing::GIVE_UP`].
+    /// The name has not been granted for [`super::timing::GIVE_UP`].
     pub(super) fn give_up(&mut self, now: Now) {
-        if self.waiting_for != Some(WaitingFor::Arrival) {
-            return;
-        }
-        if self.session.ever_registered {
-            self.waiting_for = None;
-            self.go_on(now);
-        } else {
-            if !self.tell_foreign() {
-                self.tell_silence();
+        match self.waiting_for {
+            Some(WaitingFor::Arrival) if self.session.ever_registered => {
+                self.waiting_for = None;
+                self.go_on(now);
             }
-            self.drop_commands();
-            self.leave(false);
+            Some(WaitingFor::Arrival) => {
+                if self.session.is_answered(now.time) {
+                    self.problem(Problem::NotRegistered);
+                } else if !self.tell_foreign() {
+                    self.tell_silence();
+                }
+                self.end_unregistered(now);
+            }
+            Some(WaitingFor::InputsEnd) => self.input_ended(now),
+            _ => {}
+        }
+    }
+
+    /// It ends before it ever was registered, or it would disturb others.
+    pub(super) fn end_unregistered(&mut self, now: Now) {
+        self.incomplete = true;
+        // What an earlier life has left.
+        self.report_all_unsent(Some(UnsentReason::Offline));
+        self.drop_commands();
+        self.waiting_for = Some(WaitingFor::LastDeparture);
+        self.sign_out(now);
+        self.departed(now);
+    }
+
+    /// There are no more commands, or they have to wait too long.
+    pub(super) fn input_ended(&mut self, now: Now) {
+        self.input_over = true;
+        self.timers.clear(&Timer::Input);
+        if self.waiting_for == Some(WaitingFor::InputsEnd) {
+            self.waiting_for = Some(WaitingFor::LastDeparture);
+            self.departed(now);
         }
     }
 
@@ -197,11 +308,16 @@ impl<P: Plant> Client<P> {
                 self.waiting_for = None;
                 self.go_on(now);
             }
+            // Each line of a pipe gets its word, also of one that is longer than what may wait.
+            Some(WaitingFor::LastDeparture) if self.config.patient && !self.input_over => {
+                self.waiting_for = Some(WaitingFor::InputsEnd);
+                self.timers.set(Timer::Input, now.time + INPUT_PAUSE);
+                self.set_give_up(now);
+            }
             Some(WaitingFor::LastDeparture) => {
-                self.drop_commands(); // Those that came after it.
                 // Not earlier: an outcome that comes during the sign-off is told as it is.
-                self.abandon_sends();
-                self.abandon_requests();
+                self.leave_sends();
+                self.leave_requests();
                 let complete = self.session.ever_registered && !self.incomplete;
                 self.leave(complete);
             }

@@ -50,7 +50,7 @@ pub enum Command {
     List,
     /// Say what was written with somebody.
     History(Name),
-    /// Go offline and end at once, whatever is still on its way.
+    /// Go offline and end at once. What is still on its way is kept if there is a store.
     Quit,
     /// Go offline and end once every send has its outcome.
     Finish,
@@ -117,8 +117,10 @@ pub enum Event {
         id: MessageId,
         /// Its recipient.
         to: Name,
+        /// Whether it came there over the server, which says so.
+        over_server: bool,
     },
-    /// The server keeps the message for its recipient.
+    /// The server keeps the message for its recipient, who is away or has not been shown it soon.
     Saved {
         /// The message.
         id: MessageId,
@@ -258,6 +260,15 @@ pub enum UnsentReason {
     /// Neither recipient nor server answers. Kept.
     #[error("server not responding; it is kept and goes out when the server is back")]
     ServerNotResponding,
+    /// The server answers, but has not said what has become of this message. Kept.
+    #[error("the server has not answered for it; it is kept, and the server asked on")]
+    NoAnswer,
+    /// The user is offline, and has not asked for it. Kept.
+    #[error("you are offline; it is kept and goes out when you are back")]
+    Offline,
+    /// As many messages as may be on their way before it have no answer either. Kept.
+    #[error("those before it are not through yet; it is kept and goes out behind them")]
+    BehindOthers,
     /// The recipient's mailbox has no room. Kept.
     #[error("mailbox full; it is kept and goes out when there is room")]
     MailboxFull,
@@ -290,16 +301,49 @@ pub enum UnsentReason {
         /// How long the text is.
         bytes: usize,
     },
-    /// The user left before anything was known of it. Final.
-    #[error("you left before its outcome was known; it may have arrived")]
+    /// The user left before anything was known of it. Kept.
+    #[error("you left before its outcome was known; it is kept and goes out when you are back")]
     Left,
+    /// The same, and the client has no store. Final.
+    #[error("you left before its outcome was known; it may have arrived, and is not kept")]
+    LeftForGood,
+}
+
+impl Delay {
+    /// Why nothing is known of anything from a server that is silent for this reason.
+    pub(super) const fn of_silence(reason: UnsentReason) -> Self {
+        match reason {
+            UnsentReason::Offline => Self::Offline,
+            _ => Self::ServerNotResponding,
+        }
+    }
+}
+
+/// Why something asked of groups takes long. It is asked on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Delay {
+    /// The server does not answer at all.
+    #[error("server not responding")]
+    ServerNotResponding,
+    /// The user is offline, and has not asked for it.
+    #[error("you are offline")]
+    Offline,
+    /// The server answers, but not this.
+    #[error("the server has not answered it")]
+    NoAnswer,
+    /// What was asked before it is not answered.
+    #[error("what was asked before it is not answered")]
+    BehindOthers,
 }
 
 impl UnsentReason {
     /// Whether the message is given up.
     #[must_use]
     pub const fn is_final(self) -> bool {
-        matches!(self, Self::UnknownName | Self::BadText | Self::TooLarge { .. } | Self::Left)
+        matches!(
+            self,
+            Self::UnknownName | Self::BadText | Self::TooLarge { .. } | Self::LeftForGood
+        )
     }
 }
 
@@ -339,6 +383,9 @@ pub enum Problem {
          or ask who runs it"
     )]
     ServerFull,
+    /// The server answers, and has not granted the name for too long.
+    #[error("The server answers, but has not registered you; try again later")]
+    NotRegistered,
     /// The server's disk is full, and the name is new to it.
     #[error("The server's disk is full; try again later")]
     ServerDiskFull,
@@ -382,20 +429,29 @@ pub enum Problem {
     #[error("Message to {0} not sent: nobody else is there")]
     NobodyElse(GroupTag),
     /// The server has not told yet who is in a group. Kept.
-    #[error("Message to {0} not sent: {why}", why = UnsentReason::ServerNotResponding)]
-    GroupWaits(Name),
+    #[error("Message to {0} not sent: {1}; it is kept and goes out when it has answered")]
+    GroupWaits(Name, Delay),
     /// The outbox has no room for the copies of a text to a group. Kept.
     #[error("Message to {0} not sent: {OUTBOX_MAX} messages are waiting already; it waits too")]
     GroupWaitsForRoom(Name),
     /// The server has not answered yet. It is asked on.
-    #[error("Not done yet: server not responding; it is done when the server is back")]
-    RequestWaits,
-    /// The server had not answered when the user left.
+    #[error("Not done yet: {0}; it is asked on")]
+    RequestWaits(Delay),
+    /// The server had not answered when the user left, and there is no store.
     #[error("You left before the server answered; it may be done")]
     LeftUnanswered,
+    /// The same with a store: it is asked on at the next start.
+    #[error("You left before the server answered; it is asked again when you are back")]
+    LeftAsking,
+    /// The server had not been asked when the user left, or only for a list.
+    #[error("Not done: you left before it could be")]
+    LeftUnasked,
     /// A text to many that had not begun when the user left.
     #[error("Not sent to {0}: left before it could be")]
     LeftBeforeCast(String),
+    /// A text to a group that had not begun when the user left. Kept.
+    #[error("Message to {0} not sent: you left before it could be; it goes out when you are back")]
+    LeftCastKept(Name),
     /// Too many requests about groups.
     #[error("Not done: {GROUP_REQUESTS_MAX} requests about groups are waiting already")]
     TooManyRequests,

@@ -90,19 +90,24 @@ impl<P: Plant> Client<P> {
     /// one that is on its way may not have everybody yet.
     pub(super) fn send_to_all(&mut self, now: Now, text: &str) {
         let group = GroupTag { cast: CastId(self.entropy.draw()), name: None };
-        let Listing { online, offline } = self.listed.clone().unwrap_or_default();
-        let mut everybody: Vec<Name> = online.into_iter().chain(offline).collect();
-        everybody.sort();
-        let others = self.others(everybody);
+        let others = self.everybody_else();
         if others.is_empty() {
             self.fail(Problem::NobodyElse(group));
         } else if others.len() > OUTBOX_MAX {
             self.fail(Problem::TooManyForAll(others.len()));
-        } else if !self.has_room_for(&others) {
+        } else if !self.has_room(others.len()) {
             self.fail(Problem::OutboxFull);
         } else {
             self.fan_out(now, &group, others, text);
         }
+    }
+
+    /// Whom a text to all goes to, sorted.
+    pub(super) fn everybody_else(&self) -> Vec<Name> {
+        let Listing { online, offline } = self.listed.clone().unwrap_or_default();
+        let mut everybody: Vec<Name> = online.into_iter().chain(offline).collect();
+        everybody.sort();
+        self.others(everybody)
     }
 
     /// These but the user.
@@ -110,9 +115,9 @@ impl<P: Plant> Client<P> {
         names.into_iter().filter(|name| *name != self.config.name).collect()
     }
 
-    /// Whether the outbox has room for a copy for each.
-    pub(super) fn has_room_for(&self, others: &[Name]) -> bool {
-        self.waiting_messages() + others.len() <= OUTBOX_MAX
+    /// Whether the outbox has room for so many more.
+    pub(super) fn has_room(&self, messages: usize) -> bool {
+        self.waiting_messages() + messages <= OUTBOX_MAX
     }
 
     /// Makes a copy of a text for each of these, for whom there is room.
@@ -147,7 +152,7 @@ mod tests {
         let reason = UnsentReason::ServerNotResponding;
         let mut outcomes = Vec::new();
         for event in [
-            Event::Received { id: id(1), to: to.clone() },
+            Event::Received { id: id(1), to: to.clone(), over_server: false },
             Event::Unsent { id: id(2), to: to.clone(), reason },
             Event::Saved { id: id(3), to: to.clone() },
             Event::Saved { id: id(2), to: to.clone() },

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 
 use super::timing::{OUTBOX_AGAIN, UNSENT_AFTER};
-use super::{Change, Client, Event, GroupDone, Problem, Timer};
+use super::{Change, Client, Delay, Event, GroupDone, Problem, Timer};
 use crate::plant::{Bug, Plant};
 use crate::protocol::limits::GROUP_REQUESTS_MAX;
 use crate::protocol::{CastId, GroupAnswer, GroupAsk, GroupRefusal, GroupTag, Name, Packet, Trip};
@@ -79,6 +79,16 @@ impl Groups {
     pub(super) fn len(&self) -> usize {
         self.queue.len()
     }
+
+    /// The user knows of everything that it waits.
+    pub(super) fn told_of_all(&mut self) {
+        self.queue.iter_mut().for_each(|request| request.told = true);
+    }
+
+    /// Whether there is no room for one more.
+    pub(super) fn is_full(&self) -> bool {
+        self.queue.len() >= GROUP_REQUESTS_MAX
+    }
 }
 
 impl Wants {
@@ -139,7 +149,7 @@ impl<P: Plant> Client<P> {
             self.fail(Problem::NoGroups);
             return None;
         }
-        if self.groups.queue.len() >= GROUP_REQUESTS_MAX {
+        if self.groups.is_full() {
             self.fail(Problem::TooManyRequests);
             return None;
         }
@@ -168,13 +178,16 @@ impl<P: Plant> Client<P> {
     /// Asks what is due, says what takes long, sets the next timer.
     pub(super) fn pump_groups(&mut self, now: Now) {
         self.ask_about_groups(now);
+        let silent = self.session.why_silent(now.time).map(Delay::of_silence);
         let mut late = Vec::new();
-        for request in &mut self.groups.queue {
+        for (place, request) in self.groups.queue.iter_mut().enumerate() {
             if !request.told && request.wanted_at + UNSENT_AFTER <= now.time {
                 request.told = true;
+                let answers = if place == 0 { Delay::NoAnswer } else { Delay::BehindOthers };
+                let why = silent.unwrap_or(answers);
                 late.push(match &request.wants {
-                    Wants::Wish(Wish::Say { group, .. }) => Problem::GroupWaits(group.clone()),
-                    _ => Problem::RequestWaits,
+                    Wants::Wish(Wish::Say { group, .. }) => Problem::GroupWaits(group.clone(), why),
+                    _ => Problem::RequestWaits(why),
                 });
             }
         }
@@ -253,7 +266,7 @@ impl<P: Plant> Client<P> {
     /// All the names that the first request wanted have come.
     fn listed(&mut self, now: Now) {
         let names = std::mem::take(&mut self.groups.names);
-        if self.is_say() && !self.has_room_for(&self.others(names.clone())) {
+        if self.is_say() && !self.has_room(self.others(names.clone()).len()) {
             return self.ask_again_later(now);
         }
         let Some(Request { number, wants, .. }) = self.take_first() else { return };
@@ -330,13 +343,29 @@ impl<P: Plant> Client<P> {
         self.groups.queue.iter().all(|request| request.told)
     }
 
-    /// Gives up what the server has not answered, and says so: nothing is here to ask it later.
-    pub(super) fn abandon_requests(&mut self) {
-        self.refuse_requests(|wants| match wants {
-            Wants::Wish(Wish::Say { group, .. }) => Problem::LeftBeforeCast(group.to_string()),
-            _ => Problem::LeftUnanswered,
-        });
+    /// The user has left. Says of what the server has not answered what is so: what must not be
+    /// forgotten is asked at the next start, or given up without a store.
+    pub(super) fn leave_requests(&mut self) {
         self.timers.clear(&Timer::Groups);
+        let mut asked = self.groups.asked.take().is_some_and(|asked| asked.tries.attempts() > 0);
+        let keeps = self.config.has_store;
+        for Request { number, wants, told, .. } in std::mem::take(&mut self.groups.queue) {
+            self.incomplete = true;
+            // Only the first one is ever asked.
+            let may_be_done = std::mem::take(&mut asked);
+            let problem = match wants {
+                Wants::Wish(_) if keeps && told => continue,
+                Wants::Wish(Wish::Say { group, .. }) if keeps => Problem::LeftCastKept(group),
+                Wants::Wish(Wish::Say { group, .. }) => Problem::LeftBeforeCast(group.to_string()),
+                Wants::Wish(_) if keeps => Problem::LeftAsking,
+                Wants::Wish(_) if may_be_done => Problem::LeftUnanswered,
+                _ => Problem::LeftUnasked,
+            };
+            self.problem(problem);
+            if !keeps {
+                self.change_once_told(Change::WishEnded { number });
+            }
+        }
     }
 
     fn refuse_requests(&mut self, why: impl Fn(&Wants) -> Problem) {

@@ -353,7 +353,8 @@ impl<P: Plant> Client<P> {
         let name = self.config.name.as_str();
         let own = entries.iter().find(|entry| entry.name.as_str() == name);
         let own_addr = own.and_then(|entry| entry.addr);
-        let joining = matches!(self.session.phase, Phase::Joining { .. });
+        let joining =
+            matches!(self.session.phase, Phase::Joining { .. } | Phase::Withdrawing { .. });
         match own_addr {
             Some(addr) if addr.port() == self.config.port => {
                 server.confirmed_at = Some(now.time);

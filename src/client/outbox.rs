@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use super::history::{Course, Line, State};
 use super::size::Doubt;
-use super::timing::{DIRECT_PATIENCE, DIRECT_PATIENCE_MAX, KNOCK, UNSENT_AFTER};
+use super::timing::{DIRECT_PATIENCE, DIRECT_PATIENCE_MAX, KNOCK, SAVED_SAID_AFTER, UNSENT_AFTER};
 use super::{Change, Client, DetourReason, Event, Problem, Timer, UnsentReason};
 use crate::plant::{Bug, Plant};
-use crate::protocol::limits::{OUTBOX_MAX, WINDOW};
+use crate::protocol::limits::WINDOW;
 use crate::protocol::{GroupTag, MessageId, Name, Nonce, Packet, StreamId, Trip};
 use crate::retransmission::{RTO_MAX, RoundTrip, Tries};
 use crate::time::{Now, Time};
@@ -31,6 +31,8 @@ pub(super) struct Lane {
     /// When anything came from the recipient last, and how long the way there and back takes.
     heard: Time,
     trip: RoundTrip,
+    /// Why the server did not take what it was asked for last, if nothing has been taken since.
+    pub(super) refused: Option<UnsentReason>,
     /// The recipient has been in a table: only a server that lost its memory does not know it.
     pub(super) known: bool,
     /// Whether its first message passes at its size is in doubt.
@@ -65,8 +67,8 @@ pub(super) enum Way {
     Direct { to: SocketAddr, tries: Tries },
     /// Sent to the server.
     Server { tries: Tries },
-    /// In the server's store.
-    Saved,
+    /// In the server's store, as is known since then.
+    Saved { since: Time },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +89,36 @@ enum Path {
 
 impl Entry {
     pub(super) const fn is_with_server(&self) -> bool {
-        matches!(self.way, Way::Server { .. } | Way::Saved)
+        matches!(self.way, Way::Server { .. } | Way::Saved { .. })
+    }
+
+    pub(super) const fn is_saved(&self) -> bool {
+        matches!(self.way, Way::Saved { .. })
+    }
+}
+
+impl DetourReason {
+    /// The reason of one message of a lane that failed: the others only go the same way.
+    fn of(self, way: Way, heard: Time, now: Time) -> Self {
+        match (self, way) {
+            (Self::NoAck, Way::Direct { tries, .. }) if is_exhausted(tries, heard, now) => self,
+            (Self::NoAck, _) => Self::Earlier,
+            _ => self,
+        }
+    }
+}
+
+impl Entry {
+    /// Whether the server keeps it, and the user does not know.
+    pub(super) fn is_saved_untold(&self) -> bool {
+        self.is_saved() && self.told != Told::Saved
+    }
+
+    /// Why nothing is known of it, of a server that answers. `is_first`: nothing is before it.
+    fn why_unknown(&self, is_first: bool) -> UnsentReason {
+        let sent = matches!(self.way, Way::Direct { tries, .. } | Way::Server { tries }
+            if tries.attempts() > 0);
+        if sent || is_first { UnsentReason::NoAnswer } else { UnsentReason::BehindOthers }
     }
 }
 
@@ -106,27 +137,30 @@ impl Lane {
             match &mut entry.way {
                 Way::Direct { tries, .. } => tries.restart(now, direct),
                 Way::Server { tries } => tries.restart(now, server),
-                Way::Queued | Way::Saved => {}
+                Way::Queued | Way::Saved { .. } => {}
             }
         }
-    }
-
-    /// Until when a message that was sent directly may be without an acknowledgement.
-    fn patience(&self, tries: Tries) -> Time {
-        let first = tries.first_at();
-        let silent = first.max(self.heard) + DIRECT_PATIENCE;
-        silent.min(first + DIRECT_PATIENCE_MAX)
     }
 
     /// The address that the first message did not reach for which there is no more patience.
     fn exhausted(&self, now: Time) -> Option<SocketAddr> {
         self.entries.values().find_map(|entry| match entry.way {
-            Way::Direct { to, tries } if tries.attempts() > 0 && self.patience(tries) <= now => {
-                Some(to)
-            }
+            Way::Direct { to, tries } if is_exhausted(tries, self.heard, now) => Some(to),
             _ => None,
         })
     }
+}
+
+/// Until when a message that was sent directly may be without an acknowledgement, if anything was
+/// heard of its recipient then.
+fn patience(tries: Tries, heard: Time) -> Time {
+    let first = tries.first_at();
+    let silent = first.max(heard) + DIRECT_PATIENCE;
+    silent.min(first + DIRECT_PATIENCE_MAX)
+}
+
+fn is_exhausted(tries: Tries, heard: Time, now: Time) -> bool {
+    tries.attempts() > 0 && patience(tries, heard) <= now
 }
 
 impl<P: Plant> Client<P> {
@@ -163,7 +197,7 @@ impl<P: Plant> Client<P> {
     }
 
     pub(super) fn send_text(&mut self, now: Now, to: &Name, text: String) {
-        if self.waiting_messages() >= OUTBOX_MAX {
+        if !self.has_room(1) {
             return self.fail(Problem::OutboxFull);
         }
         self.enqueue(now, to, text, None);
@@ -227,6 +261,7 @@ impl<P: Plant> Client<P> {
         self.choose_ways(now, to);
         self.transmit_due(now, to);
         self.give_up_too_large(now, to);
+        self.report_saved(now, to);
         self.report_unsent(now, to);
         self.knock(now, to);
         self.set_lane_timer(to);
@@ -284,8 +319,10 @@ impl<P: Plant> Client<P> {
                 }
             }
             Path::Server(reason) => {
+                let heard = lane.heard;
                 let others = lane.entries.iter_mut().filter(|(_, entry)| !entry.is_with_server());
                 for (seq, entry) in others {
+                    let reason = reason.map(|reason| reason.of(entry.way, heard, now.time));
                     entry.way = Way::Server { tries: Tries::from(now.time) };
                     if let Some(reason) = reason {
                         let id = MessageId { stream, seq: *seq };
@@ -302,7 +339,7 @@ impl<P: Plant> Client<P> {
             return;
         }
         let Some(lane) = self.lanes.get(to) else { return };
-        let active = lane.entries.iter().filter(|(_, entry)| entry.way != Way::Saved);
+        let active = lane.entries.iter().filter(|(_, entry)| !entry.is_saved());
         let window: Vec<(u64, Way)> =
             active.take(self.window(to)).map(|(seq, entry)| (*seq, entry.way)).collect();
         let Some(base) = lane.entries.keys().next().copied() else { return };
@@ -385,17 +422,21 @@ impl<P: Plant> Client<P> {
     }
 
     fn report_unsent(&mut self, now: Now, to: &Name) {
+        let known = self.session.why_silent(self.now.time).or_else(|| self.lanes.get(to)?.refused);
         let Some(lane) = self.lanes.get_mut(to) else { return };
         let Some(stream) = self.record.outgoing.get(to).map(|outgoing| outgoing.stream) else {
             return;
         };
         let progress = lane.progress;
+        let mut is_first = true;
         for (seq, entry) in &mut lane.entries {
             let due = entry.typed_at.max(progress) + UNSENT_AFTER;
-            if entry.told == Told::Nothing && due <= now.time {
+            let why_unknown = entry.why_unknown(is_first);
+            is_first &= entry.is_saved();
+            if entry.told == Told::Nothing && !entry.is_saved() && due <= now.time {
                 entry.told = Told::Unsent;
                 let id = MessageId { stream, seq: *seq };
-                let reason = UnsentReason::ServerNotResponding;
+                let reason = known.unwrap_or(why_unknown);
                 let unsent = Event::Unsent { id, to: to.clone(), reason };
                 self.fanouts.tell(&mut self.journal, entry.group.as_ref(), unsent);
             }
@@ -432,21 +473,26 @@ impl<P: Plant> Client<P> {
         let Some(lane) = self.lanes.get(to) else { return };
         let can_save = self.session.id().is_some();
         let takes_part = self.session.takes_part();
-        let active =
-            lane.entries.values().filter(|entry| entry.way != Way::Saved).take(self.window(to));
+        let active = lane.entries.values().filter(|entry| !entry.is_saved()).take(self.window(to));
         let transmissions = active.filter_map(|entry| match entry.way {
             Way::Direct { tries, .. } if takes_part => {
-                let patience = Some(lane.patience(tries)).filter(|end| *end > self.now.time);
+                let patience = Some(patience(tries, lane.heard)).filter(|end| *end > self.now.time);
                 patience.into_iter().chain([tries.next_at()]).min()
             }
             Way::Server { tries } if can_save => Some(tries.next_at()),
             _ => None,
         });
-        let first_untold = lane.entries.values().find(|entry| entry.told == Told::Nothing);
+        let is_untold = |entry: &&Entry| entry.told == Told::Nothing && !entry.is_saved();
+        let first_untold = lane.entries.values().find(is_untold);
+        let saved = lane.entries.values().filter(|entry| entry.is_saved_untold());
+        let saved = saved.filter_map(|entry| match entry.way {
+            Way::Saved { since } => Some(since + SAVED_SAID_AFTER),
+            _ => None,
+        });
         let unsent = first_untold.map(|entry| entry.typed_at.max(lane.progress) + UNSENT_AFTER);
         let may_knock = takes_part && !lane.entries.is_empty();
         let knocks = lane.deaf.filter(|_| may_knock).map(|deaf| deaf.next_knock);
-        match transmissions.chain(unsent).chain(knocks).min() {
+        match transmissions.chain(saved).chain(unsent).chain(knocks).min() {
             Some(due) => self.timers.set(Timer::Lane(to.clone()), due),
             None => self.timers.clear(&Timer::Lane(to.clone())),
         }

@@ -10,7 +10,7 @@ use super::record::Home;
 use super::timing::{
     BACKOFF_MAX, GIVE_UP, HELLO_NEXT, PING, SERVER_LOST, SERVER_SILENT, SIGN_PATIENCE,
 };
-use super::{Change, Client, Event, Problem, Timer};
+use super::{Change, Client, Event, Problem, Timer, UnsentReason};
 use crate::machine::{Identity, Socket, Transmit};
 use crate::plant::{Bug, Plant};
 use crate::protocol::{
@@ -38,6 +38,12 @@ pub(super) struct Session {
     pub(super) store: Option<StoreId>,
     /// How many pings were answered.
     pongs: u64,
+    /// The registration that was asked for last, and when, if the answer has not come.
+    asked: Option<(Cookie, Time)>,
+    /// The server has answered anything.
+    heard: bool,
+    /// The user knows that they are offline, or never was anything else.
+    offline_told: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +56,8 @@ pub(super) enum Phase {
     Joining { cookie: Cookie, attempts: u32 },
     /// There; so many pings have not been answered.
     Online { session: SessionId, attempts: u32 },
+    /// On the way out, perhaps registered: the answer that says so is asked for.
+    Withdrawing { cookie: Cookie, attempts: u32 },
     /// On the way out.
     Leaving { session: SessionId, attempts: u32 },
 }
@@ -66,6 +74,9 @@ impl Session {
             ever_registered: false,
             store: None,
             pongs: 0,
+            asked: None,
+            heard: false,
+            offline_told: true,
         }
     }
 
@@ -73,6 +84,18 @@ impl Session {
         match self.phase {
             Phase::Online { session, .. } => Some(session),
             _ => None,
+        }
+    }
+
+    /// How often what is asked now was asked.
+    const fn attempts(&self) -> u32 {
+        match self.phase {
+            Phase::Offline => 0,
+            Phase::Hello { attempts, .. }
+            | Phase::Joining { attempts, .. }
+            | Phase::Online { attempts, .. }
+            | Phase::Withdrawing { attempts, .. }
+            | Phase::Leaving { attempts, .. } => attempts,
         }
     }
 
@@ -111,7 +134,26 @@ impl Session {
 
     /// Whether the user takes part: here, or on the way (back) in.
     pub(super) const fn takes_part(&self) -> bool {
-        !matches!(self.phase, Phase::Offline | Phase::Leaving { .. })
+        matches!(self.phase, Phase::Hello { .. } | Phase::Joining { .. } | Phase::Online { .. })
+    }
+
+    /// Why nothing is heard of the server, if nothing is.
+    pub(super) fn why_silent(&self, now: Time) -> Option<UnsentReason> {
+        match self.phase {
+            Phase::Offline | Phase::Withdrawing { .. } | Phase::Leaving { .. } => {
+                Some(UnsentReason::Offline)
+            }
+            Phase::Hello { .. } | Phase::Joining { .. } => Some(UnsentReason::ServerNotResponding),
+            Phase::Online { .. } => {
+                let is_silent = self.asking_since.is_some_and(|at| now - at >= SERVER_SILENT);
+                is_silent.then_some(UnsentReason::ServerNotResponding)
+            }
+        }
+    }
+
+    /// Whether the server answers, as far as is known.
+    pub(super) fn is_answered(&self, now: Time) -> bool {
+        self.heard && self.asking_since.is_none_or(|since| now - since < SERVER_SILENT)
     }
 }
 
@@ -120,6 +162,7 @@ impl<P: Plant> Client<P> {
         let nonce = Nonce(self.entropy.draw());
         self.session.phase = Phase::Hello { nonce, attempts: 0 };
         self.whereabouts.start_over();
+        self.session.offline_told = false;
         self.session_timeout(now);
     }
 
@@ -129,9 +172,26 @@ impl<P: Plant> Client<P> {
                 self.session.phase = Phase::Leaving { session, attempts: 0 };
                 self.session_timeout(now);
             }
-            Phase::Leaving { .. } => {}
-            Phase::Offline | Phase::Hello { .. } | Phase::Joining { .. } => self.signed_out(),
+            Phase::Withdrawing { .. } | Phase::Leaving { .. } => {}
+            Phase::Offline | Phase::Hello { .. } | Phase::Joining { .. } => {
+                match self.session.asked {
+                    // It may be granted yet: then it is given back, and nobody's ghost stays here.
+                    Some((cookie, at)) if now.time - at < SERVER_SILENT => {
+                        self.session.phase = Phase::Withdrawing { cookie, attempts: 0 };
+                        let pause = self.server_timeout(Trip::Disk);
+                        self.timers.set(Timer::Session, now.time + pause);
+                    }
+                    _ => self.signed_out(),
+                }
+            }
         }
+    }
+
+    /// Granted after the user has left.
+    pub(super) fn give_back(&mut self, now: Now, session: SessionId) {
+        self.session.phase = Phase::Leaving { session, attempts: 0 };
+        (self.session.asked, self.session.asking_since) = (None, None);
+        self.session_timeout(now);
     }
 
     /// It is over, with or without the server's word.
@@ -139,28 +199,30 @@ impl<P: Plant> Client<P> {
         self.timers.clear(&Timer::Session);
         self.session.asking_since = None;
         self.session.silence_told = false;
-        let was_there = self.session.phase != Phase::Offline && self.session.ever_registered;
+        self.session.asked = None;
         self.session.phase = Phase::Offline;
-        if was_there {
+        let told = std::mem::replace(&mut self.session.offline_told, true);
+        if !told && self.session.ever_registered {
             self.journal.event_durably(Event::Offline);
         }
     }
 
     /// Asks the server whatever is to be asked now.
     pub(super) fn session_timeout(&mut self, now: Now) {
-        let is_next = !self.whereabouts.is_within_round();
+        let attempts_before = self.session.attempts();
         let attempts = match &mut self.session.phase {
             Phase::Offline => return,
             Phase::Hello { attempts, .. } if self.whereabouts.is_within_round() => *attempts,
             Phase::Hello { attempts, .. }
             | Phase::Joining { attempts, .. }
             | Phase::Online { attempts, .. }
+            | Phase::Withdrawing { attempts, .. }
             | Phase::Leaving { attempts, .. } => {
                 *attempts += 1;
                 *attempts
             }
         };
-        if attempts == 1 && is_next {
+        if attempts_before == 0 {
             self.session.first_try = now.time;
         }
         let elapsed = now.time - self.session.first_try;
@@ -189,7 +251,12 @@ impl<P: Plant> Client<P> {
                 self.whereabouts.put_last();
                 return self.sign_in(now);
             }
-            Phase::Joining { cookie, .. } => {
+            Phase::Withdrawing { .. } if elapsed >= SIGN_PATIENCE => {
+                self.tell_silence();
+                return self.signed_out();
+            }
+            Phase::Joining { cookie, .. } | Phase::Withdrawing { cookie, .. } => {
+                self.session.asked = Some((cookie, now.time));
                 self.send_register(cookie, attempts);
                 pause(self.server_timeout(Trip::Disk), elapsed, RTO_MAX)
             }
@@ -211,6 +278,10 @@ impl<P: Plant> Client<P> {
 
     /// Tells the user, once, that the server does not answer.
     pub(super) fn tell_silence(&mut self) {
+        // Who is offline, and knows that, asks for nothing.
+        if self.session.offline_told {
+            return;
+        }
         if !self.session.silence_told && !self.tell_foreign() {
             self.session.silence_told = true;
             let tried = self.tried();
@@ -274,6 +345,7 @@ impl<P: Plant> Client<P> {
     fn server_answers(&mut self) -> bool {
         self.session.asking_since = None;
         self.whereabouts.is_heard();
+        self.session.heard = true;
         std::mem::replace(&mut self.session.silence_told, false)
     }
 
@@ -318,10 +390,11 @@ impl<P: Plant> Client<P> {
             return;
         }
         self.server_answers();
+        self.session.asked = None;
         let here = Home { server: self.whereabouts.server(), store };
         match self.record.home {
             Some(home) if home.is_another_than(here) && self.has_kept_anything() => {
-                return self.leave_for(home, granted);
+                return self.leave_for(now, home, granted);
             }
             Some(home) if home == here => {}
             // With what is typed next, at the latest: nothing is sent before that is durable.
@@ -340,15 +413,20 @@ impl<P: Plant> Client<P> {
     }
 
     /// What is kept here is another server's users' business: nobody here is to get it.
-    fn leave_for(&mut self, home: Home, granted: SessionId) {
-        self.send_to_server(&Packet::Deregister { session: granted }, b"", 1);
+    fn leave_for(&mut self, now: Now, home: Home, granted: SessionId) {
         self.journal.event_durably(Event::Error(Problem::KeptForAnother(home.server)));
-        self.signed_out();
-        self.drop_commands();
-        self.leave(false);
+        // It was about all that is kept.
+        self.report_all_unsent(None);
+        self.groups.told_of_all();
+        self.give_back(now, granted);
+        self.end_unregistered(now);
     }
 
-    pub(super) fn refused(&mut self, reason: Refusal) {
+    pub(super) fn refused(&mut self, now: Now, reason: Refusal) {
+        if matches!(self.session.phase, Phase::Withdrawing { .. }) {
+            self.signed_out();
+            return self.departed(now);
+        }
         if !matches!(self.session.phase, Phase::Joining { .. }) {
             return;
         }
@@ -364,8 +442,7 @@ impl<P: Plant> Client<P> {
             self.timers.clear(&Timer::GiveUp);
         }
         if !self.session.ever_registered {
-            self.drop_commands();
-            self.leave(false);
+            self.end_unregistered(now);
         }
     }
 

@@ -112,5 +112,5 @@ impl<P: Plant> Client<P> {
 
 /// The place of the first message that the server is not known to keep.
 fn first_unsaved(entries: &BTreeMap<u64, Entry>) -> Option<u64> {
-    entries.iter().find(|(_, entry)| entry.way != Way::Saved).map(|(seq, _)| *seq)
+    entries.iter().find(|(_, entry)| !entry.is_saved()).map(|(seq, _)| *seq)
 }

@@ -31,6 +31,11 @@ pub const HELLO_NEXT: Duration = Duration::from_millis(250);
 /// hosts that move are remembered, and no burden for those who answer.
 pub const LOOK_UP_AGAIN: Duration = Duration::from_secs(30);
 
+/// A saved message is said to be saved after so long if its recipient is here and has not been
+/// shown it by then. Until then the server hands it over, or finds in 1.8 s that they are silent:
+/// who is here gets one word about a message, that it was received.
+pub const SAVED_SAID_AFTER: Duration = Duration::from_secs(2);
+
 /// Before a message is tried again that the server did not take, for want of room or of memory.
 pub const REFUSED_RETRY: Duration = Duration::from_secs(30);
 
@@ -47,6 +52,10 @@ pub const SERVER_SILENT: Duration = Duration::from_millis(2_500);
 
 /// A client that has not been registered by then does its waiting commands unregistered.
 pub const GIVE_UP: Duration = Duration::from_secs(10);
+
+/// A client that has never been registered and ends says of each line of its input that it is not
+/// done, until there is none for so long.
+pub const INPUT_PAUSE: Duration = Duration::from_millis(500);
 
 /// While the disk is full, between two empty commits that ask for room.
 pub const ROOM_AGAIN: Duration = Duration::from_secs(1);

@@ -85,9 +85,13 @@ impl Courses {
                 self.courses.remove(id);
                 None
             }
-            Event::Unsent { reason: UnsentReason::ServerNotResponding, .. } => {
-                Some("so far nothing has come through; it goes on trying".to_owned())
-            }
+            Event::Unsent {
+                reason:
+                    UnsentReason::ServerNotResponding
+                    | UnsentReason::NoAnswer
+                    | UnsentReason::BehindOthers,
+                ..
+            } => Some("so far nothing has come through; it goes on trying".to_owned()),
             // Its end is the partner's to hear; what is told here is how it came.
             Event::Message { id, .. } => {
                 let course = self.courses.get(id).filter(|course| course.was_hindered());
@@ -189,7 +193,8 @@ mod tests {
             courses.met(id(1), PacketKind::Message, &fate);
         }
         courses.met(id(1), PacketKind::Ack, &lost);
-        let lines = courses.note_user(at(1_400), &Event::Received { id: id(1), to: echo() });
+        let lines = courses
+            .note_user(at(1_400), &Event::Received { id: id(1), to: echo(), over_server: false });
         let wanted = "hello: lost twice, its acknowledgement lost once, sent 3 times, \
             received after 1.4 s";
         assert_eq!(lines, [wanted]);
@@ -200,7 +205,8 @@ mod tests {
         let mut courses = Courses::default();
         sending(&mut courses, &"long ".repeat(9), 1);
         courses.met(id(1), PacketKind::Message, &Fate::default());
-        let lines = courses.note_user(at(20), &Event::Received { id: id(1), to: echo() });
+        let lines = courses
+            .note_user(at(20), &Event::Received { id: id(1), to: echo(), over_server: false });
         assert_eq!(lines, ["long long long long long...: nothing lost, received after 0.0 s"]);
     }
 

@@ -115,7 +115,7 @@ impl Chat {
                     echo.sent.get_or_insert((*id, now.time));
                 }
             }
-            Event::Received { id, to } | Event::ReadLater { id, to, .. } => {
+            Event::Received { id, to, .. } | Event::ReadLater { id, to, .. } => {
                 if !self.settle(*id, Mark::Received) {
                     *self.held.received.entry(to.clone()).or_default() += 1;
                 }
@@ -252,7 +252,9 @@ impl Chat {
         }
         let saved = self.look.mark(Mark::Saved);
         for (to, count) in held.saved {
-            let what = format!("{}saved for {to} until they are back", several(count));
+            let is_here = self.roster.as_ref().is_some_and(|listing| listing.online.contains(&to));
+            let until = if is_here { "they answer" } else { "they are back" };
+            let what = format!("{}saved for {to} until {until}", several(count));
             self.line(&format!("{saved} {}", self.look.quiet(&what)));
         }
         let unsent = self.look.mark(Mark::Unsent);

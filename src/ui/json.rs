@@ -76,6 +76,8 @@ enum Line<'a> {
     Received {
         id: String,
         to: &'a Name,
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        over_server: bool,
     },
     Saved {
         id: String,
@@ -200,7 +202,9 @@ fn line(event: &Event) -> Option<Line<'_>> {
         Event::History { with, lines } => {
             Line::History { with, lines: lines.iter().map(history).collect() }
         }
-        Event::Received { id, to } => Line::Received { id: id.to_string(), to },
+        Event::Received { id, to, over_server } => {
+            Line::Received { id: id.to_string(), to, over_server: *over_server }
+        }
         Event::Saved { id, to } => Line::Saved { id: id.to_string(), to },
         Event::Expired { id, to } => Line::Expired { id: id.to_string(), to },
         Event::Unsent { id, to, reason } => Line::Unsent {
@@ -261,6 +265,9 @@ const fn detour(reason: DetourReason) -> &'static str {
 const fn unsent(reason: UnsentReason) -> &'static str {
     match reason {
         UnsentReason::ServerNotResponding => "server_not_responding",
+        UnsentReason::NoAnswer => "no_answer",
+        UnsentReason::BehindOthers => "behind_others",
+        UnsentReason::Offline => "offline",
         UnsentReason::MailboxFull => "mailbox_full",
         UnsentReason::SenderFull => "sender_full",
         UnsentReason::ServerFull => "server_full",
@@ -269,7 +276,7 @@ const fn unsent(reason: UnsentReason) -> &'static str {
         UnsentReason::UnknownName => "unknown_name",
         UnsentReason::BadText => "bad_text",
         UnsentReason::TooLarge { .. } => "too_large",
-        UnsentReason::Left => "left",
+        UnsentReason::Left | UnsentReason::LeftForGood => "left",
     }
 }
 
@@ -332,7 +339,7 @@ mod tests {
                 ),
             ),
             (
-                Event::Received { id, to: to() },
+                Event::Received { id, to: to(), over_server: false },
                 format!(r#"{{"event":"received",{ID},"to":"bob"}}"#),
             ),
             (Event::Saved { id, to: to() }, format!(r#"{{"event":"saved",{ID},"to":"bob"}}"#)),
@@ -368,6 +375,21 @@ mod tests {
             (Event::LookUp, ""),
         ] {
             assert_eq!(event(&given), json);
+        }
+    }
+
+    #[test]
+    fn an_outcome_says_how_it_came_and_whether_the_message_is_kept() {
+        let id = MessageId { stream: StreamId(0xab), seq: 7 };
+        let to = || "bob".parse::<Name>().unwrap();
+        let received = Event::Received { id, to: to(), over_server: true };
+        let received_as = format!(r#"{{"event":"received",{ID},"to":"bob","over_server":true}}"#);
+        assert_eq!(event(&received), received_as);
+        for (reason, kept) in [(UnsentReason::Left, true), (UnsentReason::LeftForGood, false)] {
+            let left = Event::Unsent { id, to: to(), reason };
+            let left_as =
+                format!(r#"{{"event":"unsent",{ID},"to":"bob","reason":"left","kept":{kept}}}"#);
+            assert_eq!(event(&left), left_as);
         }
     }
 }

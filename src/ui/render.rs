@@ -2,8 +2,10 @@
 //!
 //! Pure. Whoever prints the lines escapes them ([`super::show()`]).
 
+use std::collections::BTreeMap;
+
 use crate::client::{Course, DetourReason, Event, GroupDone, Line, Listing, UnsentReason};
-use crate::protocol::Name;
+use crate::protocol::{MessageId, Name};
 use crate::time::WallTime;
 
 /// Turns a client's events into lines.
@@ -11,6 +13,9 @@ use crate::time::WallTime;
 pub(super) struct Renderer {
     /// Whether the last event was a stored message: its heading stands already.
     in_batch: bool,
+    /// Why messages went to the server though their recipients are here. Told with what comes of
+    /// it if they are not shown soon: else one line says that they were received.
+    detours: BTreeMap<MessageId, String>,
 }
 
 impl Renderer {
@@ -22,7 +27,23 @@ impl Renderer {
         if let Event::History { with, lines } = event {
             return history(with, lines);
         }
-        heading.into_iter().chain(line(event)).collect()
+        let before = match event {
+            Event::Detour {
+                id,
+                to,
+                reason: reason @ (DetourReason::NoAck | DetourReason::Earlier),
+            } => {
+                self.detours.insert(*id, format!("[{}]", detour(to, *reason)));
+                return Vec::new();
+            }
+            Event::Saved { id, .. } => self.detours.remove(id),
+            Event::Received { id, .. } | Event::Unsent { id, .. } => {
+                self.detours.remove(id);
+                None
+            }
+            _ => heading,
+        };
+        before.into_iter().chain(line(event)).collect()
     }
 }
 
@@ -80,7 +101,10 @@ pub(super) fn notice(event: &Event) -> Option<String> {
             format!("Online: {}; offline: {}", names(online), names(offline))
         }
         Event::Detour { to, reason, .. } => detour(to, *reason),
-        Event::Received { to, .. } => format!("Message received by {to}"),
+        Event::Received { to, over_server: false, .. } => format!("Message received by {to}"),
+        Event::Received { to, over_server: true, .. } => {
+            format!("Message received by {to}, over the server")
+        }
         Event::Saved { .. } => "Messages received by the server and saved".to_owned(),
         Event::Expired { to, .. } => {
             format!("Message to {to} expired: they have not come for it, and it is not kept longer")
@@ -186,7 +210,7 @@ mod tests {
         let mut renderer = Renderer::default();
         for quiet in [
             Event::Sending { id: id(), to: name("bob") },
-            Event::Received { id: id(), to: name("bob") },
+            Event::Received { id: id(), to: name("bob"), over_server: true },
             Event::Saved { id: id(), to: name("bob") },
         ] {
             assert_eq!(renderer.lines(&copy(quiet)), [""; 0]);
@@ -212,6 +236,7 @@ mod tests {
         let (me, to) = (name("alice"), name("bob"));
         let listing = Listing { online: vec![me.clone(), to.clone()], offline: vec![] };
         let detour = |reason| Event::Detour { id: id(), to: to.clone(), reason };
+        let received = |over_server| Event::Received { id: id(), to: to.clone(), over_server };
         for (event, line) in [
             (
                 Event::Registered { name: me.clone(), back: false },
@@ -220,14 +245,10 @@ mod tests {
             (Event::Registered { name: me.clone(), back: true }, "[Welcome back, alice.]"),
             (Event::Table(listing.clone()), "[Client table updated.]"),
             (Event::List(listing), "[Online: alice, bob; offline: nobody]"),
-            (detour(DetourReason::NoAck), "[No ACK from bob, message sent to server.]"),
             (detour(DetourReason::Offline), "[Client bob is offline, message sent to server.]"),
-            (
-                detour(DetourReason::Earlier),
-                "[Message to bob sent to server, as the ones before it.]",
-            ),
             (message("hi", None), ">>> bob: hi"),
-            (Event::Received { id: id(), to: to.clone() }, "[Message received by bob]"),
+            (received(false), "[Message received by bob]"),
+            (received(true), "[Message received by bob, over the server]"),
             (
                 Event::Saved { id: id(), to: to.clone() },
                 "[Messages received by the server and saved]",
@@ -267,6 +288,27 @@ mod tests {
             (Event::Left { complete: false }, "[Exiting]"),
         ] {
             assert_eq!(Renderer::default().lines(&event), [line], "{event:?}");
+        }
+    }
+
+    #[test]
+    fn a_message_that_went_over_the_server_has_one_line_if_its_recipient_is_shown_it_soon() {
+        let (id, to) = (id(), name("bob"));
+        let mut renderer = Renderer::default();
+        for (reason, why) in [
+            (DetourReason::NoAck, "[No ACK from bob, message sent to server.]"),
+            (DetourReason::Earlier, "[Message to bob sent to server, as the ones before it.]"),
+        ] {
+            let detour = Event::Detour { id, to: to.clone(), reason };
+            assert_eq!(renderer.lines(&detour), [""; 0]);
+            let received = Event::Received { id, to: to.clone(), over_server: true };
+            let one = ["[Message received by bob, over the server]"];
+            assert_eq!(renderer.lines(&received), one);
+            renderer.lines(&detour);
+            let saved = Event::Saved { id, to: to.clone() };
+            let two = [why, "[Messages received by the server and saved]"];
+            assert_eq!(renderer.lines(&saved), two);
+            assert!(renderer.detours.is_empty());
         }
     }
 

@@ -171,7 +171,7 @@ fn a_text_to_a_group_waits_for_the_server_and_outlives_its_sender() {
     world.kill_server();
     world.types("alice", "send_group team patience");
     world.run(seconds(9));
-    assert!(matches!(error(&world, "alice"), Some(Problem::GroupWaits(_))));
+    assert!(matches!(error(&world, "alice"), Some(Problem::GroupWaits(..))));
     world.restart("alice");
     world.start_server();
     world.run(seconds(10));

@@ -5,7 +5,9 @@ mod again;
 mod groups;
 mod home;
 mod hostile;
+mod leaving;
 mod limits;
+mod pipe;
 mod presence;
 mod quick;
 mod reach;
@@ -13,6 +15,7 @@ mod receipts;
 mod round_trips;
 mod rows;
 mod size;
+mod truth;
 #[expect(dead_code, reason = "each test file uses its own part of the world")]
 #[path = "../world/mod.rs"]
 mod world;
@@ -205,7 +208,7 @@ fn a_message_that_reaches_nobody_is_unsent_and_goes_out_later() {
     assert_eq!(world.count("alice", |e| matches!(e, Event::ServerNotResponding(_))), 1);
     world.start_server();
     world.run(seconds(15));
-    assert_eq!(world.count("alice", is_saved), 1);
+    assert_eq!(world.count("alice", is_received), 1);
     assert_eq!(world.texts("bob"), ["hello"]);
 }
 
@@ -299,7 +302,7 @@ fn a_sender_that_restarts_without_a_server_reads_that_its_outbox_is_unsent() {
     world.log.clear();
     world.run(seconds(9));
     assert_eq!(world.count("alice", is_unsent), 1);
-    let waits = |e: &Event| matches!(e, Event::Error(Problem::RequestWaits));
+    let waits = |e: &Event| matches!(e, Event::Error(Problem::RequestWaits(_)));
     assert_eq!(world.count("alice", waits), 1);
     assert!(world.log.iter().all(|(_, sight)| sight.identity.kind == Kind::Hello));
     world.run(seconds(2));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use udpchat::client::{Command, Event, Problem, UnsentReason};
+use udpchat::client::{Command, Event, Problem};
 use udpchat::protocol::PacketKind as Kind;
 
 use crate::world::{Verdict, World};
@@ -190,24 +190,6 @@ fn an_outcome_that_comes_during_the_sign_off_is_told_as_it_is() {
         assert_eq!(world.count("alice", is_unsent), 0, "{outcome:?}");
         assert_eq!(world.events("alice").last(), Some(&Event::Left { complete: true }));
     }
-}
-
-#[test]
-fn what_has_no_outcome_at_the_end_of_the_sign_off_is_unsent_and_given_up() {
-    let mut world = World::with(&["alice", "bob"]);
-    world.loses_every(Kind::Ack);
-    world.types("alice", "send bob hello");
-    world.run(Duration::from_millis(100));
-    world.commands("alice", Command::Quit);
-    world.run(seconds(1));
-    assert_eq!(world.texts("bob"), ["hello"]);
-    let left = |e: &Event| matches!(e, Event::Unsent { reason: UnsentReason::Left, .. });
-    assert_eq!(world.count("alice", left), 1);
-    assert_eq!(world.events("alice").last(), Some(&Event::Left { complete: false }));
-    world.restart("alice");
-    world.log.clear();
-    world.run(seconds(1));
-    assert_eq!(world.sent("alice", Kind::Message, "bob"), 0);
 }
 
 #[test]

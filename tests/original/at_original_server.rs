@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use udpchat::client::{Event, UnsentReason};
+use udpchat::client::{Command, Event, UnsentReason};
 use udpchat::protocol::PacketKind as Kind;
 
 use crate::stage::{Stage, has, is_received, is_saved};
@@ -141,6 +141,19 @@ fn our_client_deregisters_and_comes_back() {
     let stamped = |e: &Event| matches!(e, Event::Message { stored_at: Some(_), .. });
     assert_eq!(stage.count("bob", stamped), 1);
     assert_eq!(stage.client("alice").status("bob"), Some(true));
+    assert_unharmed(&stage, &["alice"]);
+}
+
+#[test]
+fn who_leaves_while_an_original_server_registers_them_is_not_left_there() {
+    let mut stage = Stage::at_the_original().with(&["alice"], &[]);
+    stage.ours("bob");
+    stage.run_ms(25);
+    assert!(stage.wire.iter().any(|wire| has(wire, "REQUEST:REG] bob")));
+    stage.commands("bob", Command::Quit);
+    stage.run_ms(5_000);
+    assert!(stage.is_finished("bob"));
+    assert_eq!(stage.original_server().status("bob"), Some(false));
     assert_unharmed(&stage, &["alice"]);
 }
 

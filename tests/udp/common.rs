@@ -114,6 +114,15 @@ impl Process {
         self.stdin.as_mut().expect("the input has not ended").write_all(bytes).unwrap();
     }
 
+    /// Writes all of this as fast as it is read, beside everything else, and ends the input.
+    pub(crate) fn feed(&mut self, text: String) {
+        let mut stdin = self.stdin.take().expect("the input has not ended");
+        thread::spawn(move || {
+            // Whoever ends reads no more.
+            let _ = stdin.write_all(text.as_bytes());
+        });
+    }
+
     pub(crate) fn end_input(&mut self) {
         self.stdin = None;
     }

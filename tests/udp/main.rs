@@ -32,6 +32,8 @@ mod operator;
 #[cfg(test)]
 mod original;
 #[cfg(test)]
+mod pipe;
+#[cfg(test)]
 #[cfg(target_os = "linux")]
 mod reach;
 #[cfg(test)]

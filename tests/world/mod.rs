@@ -3,6 +3,7 @@
 //! Every datagram takes [`LATENCY`]; a rule may lose it, keep it back, or let it pass. One rule
 //! decides by the identity of what our machines send, the other by the bytes of anything.
 
+mod feed;
 mod foreign;
 mod sight;
 
@@ -85,6 +86,9 @@ pub(crate) struct World {
     /// How much room the server's disk has, and the clients whose disks have little.
     pub(crate) server_room: Room,
     pub(crate) low: Vec<&'static str>,
+    /// Whether clients that are started have a store, and type what can wait.
+    pub(crate) have_stores: bool,
+    pub(crate) patient: bool,
     pub(crate) server_events: Vec<server::Event>,
     clients: BTreeMap<String, ClientNode>,
     /// What those left that died at a [`Moment`].
@@ -118,6 +122,8 @@ impl World {
             keep: server::timing::KEEP,
             server_room: Room::Plenty,
             low: Vec::new(),
+            have_stores: true,
+            patient: false,
             server_events: Vec::new(),
             clients: BTreeMap::new(),
             dead: BTreeMap::new(),
@@ -191,6 +197,7 @@ impl World {
     fn place(&mut self, name: &str, addr: SocketAddr, record: ClientRecord) {
         let mut config = ClientConfig::new(label(name), self.known_at[0], addr.port());
         config.others.extend(&self.known_at[1..]);
+        (config.has_store, config.patient) = (self.have_stores, self.patient);
         let machine = Client::new(config, record.clone(), self.entropy());
         let (events, dies) = (Vec::new(), None);
         self.clients.insert(name.to_owned(), ClientNode { machine, record, addr, events, dies });

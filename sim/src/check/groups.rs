@@ -116,7 +116,7 @@ impl<'a> Model<'a> {
                 self.unanswered.remove(user);
             }
             // Who left unanswered cannot know.
-            Event::Error(Problem::LeftUnanswered) => {
+            Event::Error(Problem::LeftUnanswered | Problem::LeftAsking) => {
                 self.unanswered.remove(user);
             }
             Event::Error(

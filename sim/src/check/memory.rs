@@ -18,8 +18,8 @@ pub(super) const CHECKER: Checker = Checker {
 };
 
 /// Deadlines of a client that are about no recipient: the beginning, the session, groups, giving
-/// up.
-const CLIENT_TIMERS: usize = 4;
+/// up, the end of the input.
+const CLIENT_TIMERS: usize = 5;
 
 /// Deadlines of a server for each name: lease, probe, table, mail.
 const TIMERS_A_NAME: usize = 4;

@@ -11,6 +11,7 @@ use crate::fate::Fault;
 use crate::label::{HostName, Label};
 use crate::ledger::Told;
 use crate::log::{Entry, What};
+use crate::plan::INTERRUPT;
 
 pub(super) const CHECKER: Checker = Checker {
     name: "truth",
@@ -18,7 +19,9 @@ pub(super) const CHECKER: Checker = Checker {
               saved before, \"saved\" only after it was stored, \"expired\" only after the \
               server dropped it, and nothing else once it was told that it is given up; it is \
               given up as a bad text only if it is empty, as too large only if the network did \
-              not carry it at its size, or because the user left only after that; one program says of a message that is kept \"unsent\" once, and never after \
+              not carry it at its size, and never because the user left, for each has a disk: \
+              then it is kept, and that is said only if they left; one program says of a message \
+              that is kept \"unsent\" once, and never after \
               \"received\" or \"saved\"",
     when: When::Always,
     check,
@@ -80,6 +83,9 @@ impl<'a> Said<'a> {
             }
             What::Typed { line, refused: None, .. } => {
                 let asked = command::parse(line).ok().flatten();
+                if line == INTERRUPT {
+                    self.leaving.insert(&entry.host);
+                }
                 if let Some(Request::Command(Command::Quit | Command::Finish)) = asked {
                     self.leaving.insert(&entry.host);
                 }
@@ -123,6 +129,8 @@ impl<'a> Said<'a> {
         } else if matches!(reason, UnsentReason::TooLarge { .. }) && !self.too_long.contains(label)
         {
             Some("and the network carries it")
+        } else if reason == UnsentReason::LeftForGood {
+            Some("and there is a disk to keep it")
         } else if reason == UnsentReason::Left && !self.leaving.contains(&label.host) {
             Some("and nobody left")
         } else if self.out.contains(label) {
@@ -190,6 +198,8 @@ mod tests {
         assert_eq!(violations(&story().then(2, "alice", quit()).then(2, "alice", left())), 0);
         let other = story().then(2, "alice", quit()).then(3, "alice", What::Started { port: 1 });
         assert_eq!(violations(&other.then(4, "alice", left())), 1);
+        let for_good = || unsent(UnsentReason::LeftForGood);
+        assert_eq!(violations(&story().then(2, "alice", quit()).then(2, "alice", for_good())), 1);
     }
 
     #[test]

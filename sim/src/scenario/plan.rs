@@ -11,7 +11,7 @@ use super::{Scenario, Step, Verb};
 use crate::disk::{DiskFault, DiskFaults, DiskRule};
 use crate::fate::{Cut, FaultPlan, Rule, SizeLimit};
 use crate::label::HostName;
-use crate::plan::{Act, CLIENT_PORT, Host, Plan, Role, SERVER, SERVER_PORT};
+use crate::plan::{Act, CLIENT_PORT, Host, INTERRUPT, Plan, Role, SERVER, SERVER_PORT};
 
 /// A problem with a step, by the step's index.
 type Bad = (usize, String);
@@ -95,7 +95,7 @@ fn check_hosts<'a>(
         },
         Verb::Type { host, line } => {
             must_run(running, host)?;
-            if matches!(line.trim(), "quit" | "ctrl + c" | "stop") {
+            if matches!(line.trim(), "quit" | "ctrl + c" | INTERRUPT | "stop") {
                 running.insert(host, false);
             }
             Ok(())
@@ -147,7 +147,9 @@ fn check_words(verb: &Verb) -> Result<(), String> {
             _ => Err("the server's operator can only type: stop".to_owned()),
         },
         Verb::Type { line, .. } => {
-            command::parse(line).map(drop).map_err(|why| format!("{line:?}: {why}"))
+            let is_key = line == INTERRUPT;
+            let parsed = if is_key { Ok(()) } else { command::parse(line).map(drop) };
+            parsed.map_err(|why| format!("{line:?}: {why}"))
         }
         _ => Ok(()),
     }

@@ -131,6 +131,7 @@ pub const CASES: &[Case] = &[
     case(Bug::ReceiptAtHandOver, DROP_3, 20),
     case(Bug::StaleMembers, DROP_3, 80),
     case(Bug::CastsAgain, CRASH, 40),
+    case(Bug::LeavingGivesUp, DROP_5, 40),
 ];
 
 #[cfg(test)]

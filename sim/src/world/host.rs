@@ -270,6 +270,7 @@ impl Place {
             Kept::Client(user, disk) => disk.open().map(|kept| {
                 let server = Rc::clone(&self.around.server_at);
                 let config = ClientConfig::new(user.clone(), server.get(), port);
+                let config = ClientConfig { has_store: true, patient: true, ..config };
                 Program::client(setting, config, server, kept)
             }),
         };

@@ -27,7 +27,7 @@ use crate::bugs::Planted;
 use crate::label::HostName;
 use crate::log::What;
 use crate::network::Network;
-use crate::plan::SERVER_SECOND_PORT;
+use crate::plan::{INTERRUPT, SERVER_SECOND_PORT};
 
 /// Lines that a program has not read yet: more than any plan types at once.
 const TYPED_MAX: usize = 8_192;
@@ -57,8 +57,11 @@ pub(super) enum Broken {
     PowerCut,
 }
 
+/// What waits behind no line, and is taken at once: Ctrl-C, and what was found of the server.
+const INTERRUPTS_MAX: usize = 2;
+
 enum Keyboard {
-    Client(Sender<client::Command>),
+    Client { lines: Sender<client::Command>, interrupts: Sender<client::Command> },
     Server(Sender<server::Command>),
 }
 
@@ -82,24 +85,26 @@ impl Program {
         whereabouts: Rc<Cell<SocketAddr>>,
         (store, record): (Opened<client::ClientRecord>, client::ClientRecord),
     ) -> Self {
-        let (sender, commands) = channel(TYPED_MAX);
+        let (lines, commands) = channel(TYPED_MAX);
+        let (interrupts, interrupted) = channel(INTERRUPTS_MAX);
+        let commands = (commands, interrupted);
         let machine = client::Client::with_bugs(config, record, setting.entropy, setting.bugs);
         let watch = watch(&setting.network, &setting.host, client::Client::load);
         let ports = vec![(Socket::Main, setting.port)];
         let around = (setting.card, setting.clock, setting.network, setting.host);
-        let keyboard = sender.clone();
+        let finder = interrupts.clone();
         let says = move |network: &Network, at, host: &HostName, event| {
             if event == client::Event::LookUp {
                 let found = client::Command::ServerAddresses(vec![whereabouts.get()]);
                 // Nothing is found by whoever has too much to do: they ask again.
-                let _ = keyboard.try_send(found);
+                let _ = finder.try_send(found);
                 return;
             }
             network.client_says(at, host, event);
         };
         let execution =
             execute(Shared::new(machine, watch), around, ports, (store, commands), says);
-        Self { execution, keyboard: Keyboard::Client(sender), server: None }
+        Self { execution, keyboard: Keyboard::Client { lines, interrupts }, server: None }
     }
 
     pub(super) fn server(
@@ -107,6 +112,7 @@ impl Program {
         (store, record): (Opened<server::ServerRecord>, server::ServerRecord),
     ) -> Self {
         let (sender, commands) = channel(TYPED_MAX);
+        let commands = (commands, channel(1).1);
         let config = server::ServerConfig { original: true, keep: setting.keep };
         let machine = server::Server::with_bugs(config, record, setting.entropy, setting.bugs);
         let watch = watch(&setting.network, &setting.host, server::Server::load);
@@ -127,8 +133,11 @@ impl Program {
     /// The line is no command; why.
     pub(super) fn type_line(&self, line: &str) -> Result<(), String> {
         let sent = match &self.keyboard {
-            Keyboard::Client(sender) => match command::parse(line) {
-                Ok(Some(Request::Command(command))) => sender.try_send(command).is_ok(),
+            Keyboard::Client { interrupts, .. } if line == INTERRUPT => {
+                interrupts.try_send(client::Command::Quit).is_ok()
+            }
+            Keyboard::Client { lines, .. } => match command::parse(line) {
+                Ok(Some(Request::Command(command))) => lines.try_send(command).is_ok(),
                 Ok(Some(Request::Help) | None) => true,
                 Err(why) => return Err(why.to_string()),
             },
@@ -141,6 +150,9 @@ impl Program {
     }
 }
 
+/// What is typed, and Ctrl-C.
+type Commands<M> = (Receiver<<M as Machine>::Command>, Receiver<<M as Machine>::Command>);
+
 /// The card, the clock, the network, and the host's name.
 type Around = (Rc<Card>, HostClock, Rc<Network>, HostName);
 
@@ -148,7 +160,7 @@ fn execute<M, S>(
     machine: Shared<M>,
     (card, clock, network, host): Around,
     ports: Vec<(Socket, u16)>,
-    (mut store, mut commands): (S, Receiver<M::Command>),
+    (mut store, (mut commands, mut interrupts)): (S, Commands<M>),
     says: impl Fn(&Network, Duration, &HostName, M::Event) + 'static,
 ) -> Execution
 where
@@ -164,6 +176,7 @@ where
             store: &mut store,
             clock: &clock,
             commands: &mut commands,
+            interrupts: &mut interrupts,
         };
         let on_event = |_, event, _: &Shared<M>| {
             says(&network, elapsed(), &host, event);
@@ -259,6 +272,10 @@ impl<M: Machine> Machine for Shared<M> {
 
     fn handle_command(&mut self, now: Now, command: M::Command) {
         self.input(|machine| machine.handle_command(now, command));
+    }
+
+    fn takes_commands(&self) -> bool {
+        self.machine.borrow().takes_commands()
     }
 
     fn handle_timeout(&mut self, now: Now) {

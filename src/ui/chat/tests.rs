@@ -75,7 +75,7 @@ impl Stage {
     }
 
     fn received(&mut self, seq: u64) {
-        self.event(Event::Received { id: id(seq), to: name("bob") });
+        self.event(Event::Received { id: id(seq), to: name("bob"), over_server: false });
     }
 
     fn saved(&mut self, seq: u64) {
@@ -171,11 +171,20 @@ fn a_sent_line_is_marked_with_what_becomes_of_it() {
 }
 
 #[test]
+fn what_is_saved_for_somebody_who_is_here_waits_until_they_answer() {
+    let mut stage = Stage::new();
+    stage.table(&["alice", "bob"]);
+    stage.saved(1);
+    assert!(stage.all().ends_with("» saved for bob until they answer\n"));
+}
+
+#[test]
 fn several_outcomes_are_told_in_one_line() {
     let mut stage = Stage::new();
     for seq in 1..=3 {
         stage.received(seq);
-        stage.event(Event::Received { id: id(seq), to: name("carol") });
+        let to = name("carol");
+        stage.event(Event::Received { id: id(seq), to, over_server: false });
     }
     stage.saved(4);
     stage.saved(5);
@@ -293,7 +302,7 @@ fn texts_to_many_say_to_whom_and_have_one_outcome() {
     let group = || GroupTag { cast: CastId(7), name: Some(name("team")) };
     stage.event(Event::SendingMany { group: group(), to: vec![name("bob"), name("carol")] });
     let copy = |event| Event::Copy { group: group(), event: Box::new(event) };
-    stage.event(copy(Event::Received { id: id(1), to: name("bob") }));
+    stage.event(copy(Event::Received { id: id(1), to: name("bob"), over_server: false }));
     stage.event(copy(Event::Saved { id: id(2), to: name("carol") }));
     stage.event(Event::CastOutcome { group: group(), received: 1, saved: 1, unsent: 0 });
     let typed_at = WallTime::from_unix_ms(START_UNIX_MS);

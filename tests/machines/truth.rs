@@ -1,0 +1,127 @@
+//! One true word about each message: what it says, and when it is said.
+//! docs/protocol.md, "What the user reads".
+
+use std::time::Duration;
+
+use udpchat::client::{DetourReason, Event, UnsentReason};
+use udpchat::protocol::PacketKind as Kind;
+use udpchat::protocol::limits::{MAILBOX_MAX, WINDOW};
+
+use crate::world::{Verdict, World};
+use crate::{is_read_later, is_received, is_saved, seconds};
+
+fn received_over_server(event: &Event) -> bool {
+    matches!(event, Event::Received { over_server: true, .. })
+}
+
+fn unsent(world: &World) -> Vec<UnsentReason> {
+    let reasons = world.events("alice").iter().filter_map(|event| match event {
+        Event::Unsent { reason, .. } => Some(*reason),
+        _ => None,
+    });
+    reasons.collect()
+}
+
+/// alice and bob, who do not reach each other, and of whom the server hears what is no such packet.
+fn apart(lost: &'static [Kind]) -> World {
+    let mut world = World::with(&["alice", "bob"]);
+    world.rule(move |_, sight| {
+        let direct = matches!(sight.identity.kind, Kind::Message | Kind::Ack | Kind::Knock);
+        if direct || lost.contains(&sight.identity.kind) { Verdict::Lose } else { Verdict::Pass }
+    });
+    world
+}
+
+#[test]
+fn somebody_who_is_here_and_out_of_reach_has_received_it_over_the_server() {
+    let mut world = apart(&[]);
+    for text in ["one", "two"] {
+        world.types("alice", &format!("send bob {text}"));
+        world.run(seconds(4));
+    }
+    assert_eq!(world.texts("bob"), ["one", "two"]);
+    assert_eq!(world.count("alice", received_over_server), 2);
+    assert_eq!(world.count("alice", |e| is_saved(e) || is_read_later(e)), 0);
+}
+
+#[test]
+fn what_is_not_shown_soon_is_said_to_be_saved_and_read_later() {
+    let mut world = apart(&[Kind::Deliver]);
+    world.types("alice", "send bob hello");
+    world.run(Duration::from_millis(4_400));
+    assert_eq!(world.count("alice", is_saved), 0);
+    world.run(seconds(1));
+    assert_eq!(world.count("alice", is_saved), 1);
+    world.rule(|_, _| Verdict::Pass);
+    world.run(seconds(4));
+    assert_eq!(world.texts("bob"), ["hello"]);
+    assert_eq!(world.count("alice", is_read_later), 1);
+    assert_eq!(world.count("alice", is_received), 0);
+}
+
+#[test]
+fn what_is_saved_for_somebody_who_turns_out_to_be_away_is_said_at_once() {
+    let mut world = apart(&[Kind::Deliver, Kind::Alive]);
+    world.types("alice", "send bob hello");
+    world.run(Duration::from_millis(4_450));
+    assert!(world.snapshot().clients.contains(&"bob: offline".to_owned()));
+    assert_eq!(world.count("alice", is_saved), 1);
+}
+
+#[test]
+fn a_sender_killed_before_it_said_that_it_is_saved_tells_one_outcome() {
+    let mut world = apart(&[Kind::Deliver]);
+    world.types("alice", "send bob hello");
+    world.run(Duration::from_millis(3_500));
+    assert_eq!(world.count("alice", |e| is_saved(e) || is_received(e)), 0);
+    world.restart("alice");
+    world.rule(|_, _| Verdict::Pass);
+    world.run(seconds(5));
+    assert_eq!(world.texts("bob"), ["hello"]);
+    assert_eq!(world.count("alice", is_received), 1);
+    assert_eq!(world.count("alice", |e| is_saved(e) || is_read_later(e)), 0);
+}
+
+#[test]
+fn only_what_was_sent_in_vain_had_no_acknowledgement() {
+    let mut world = apart(&[]);
+    world.types("alice", "send bob one");
+    world.run(seconds(2));
+    world.types("alice", "send bob two");
+    world.run(seconds(2));
+    let reasons = world.events("alice").iter().filter_map(|event| match event {
+        Event::Detour { reason, .. } => Some(*reason),
+        _ => None,
+    });
+    let reasons: Vec<_> = reasons.collect();
+    assert_eq!(reasons, [DetourReason::NoAck, DetourReason::Earlier]);
+}
+
+#[test]
+fn what_waits_behind_a_full_mailbox_is_unsent_because_it_is_full() {
+    let mut world = World::with(&["alice", "bob"]);
+    world.types("bob", "dereg bob");
+    world.run(seconds(1));
+    let refused = 3 * WINDOW;
+    for _ in 0..MAILBOX_MAX + refused {
+        world.types("alice", "send bob x");
+    }
+    world.run(seconds(20));
+    assert_eq!(world.count("alice", is_saved), MAILBOX_MAX);
+    assert_eq!(unsent(&world), vec![UnsentReason::MailboxFull; refused]);
+}
+
+#[test]
+fn a_server_that_answers_is_not_said_to_be_silent() {
+    let mut world = World::with(&["alice", "bob"]);
+    world.types("bob", "dereg bob");
+    world.run(seconds(1));
+    world.loses_every(Kind::Save);
+    for _ in 0..WINDOW + 2 {
+        world.types("alice", "send bob x");
+    }
+    world.run(seconds(9));
+    let mut reasons = vec![UnsentReason::NoAnswer; WINDOW];
+    reasons.extend([UnsentReason::BehindOthers; 2]);
+    assert_eq!(unsent(&world), reasons);
+}
