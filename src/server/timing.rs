@@ -41,13 +41,13 @@ pub const GUEST_RETRY: Duration = Duration::from_millis(500);
 /// The longest pause before what is not acknowledged is sent again.
 pub const RESEND_MAX: Duration = Duration::from_secs(2);
 
-/// Transmissions of a stored message, over some 10 s, after which its reader, who is there, seems not to
-/// get what is so long: it is sent on, and takes no place in the window from others. At 30 % loss
-/// both ways three in ten thousand go so far, and lose nothing by it.
+/// Transmissions of a stored message, over some 10 s, after which its reader, who is there, seems
+/// not to get what is so long: it is sent on, and takes no place in the window from others. At 30 %
+/// loss both ways three in ten thousand go so far, and lose nothing by it.
 pub const STUCK_AFTER: u32 = 12;
 
-/// Transmissions of a part of the table, over some 3 s, after which it is cut into smaller ones: its
-/// client is there, and full ones seem not to pass. At 30 % loss both ways one in two hundred goes
+/// Transmissions of a part of the table, over some 3 s, after which it is cut into smaller ones:
+/// its client is there, and full ones seem not to pass. At 30 % loss both ways one in two hundred goes
 /// so far, and costs a few more datagrams.
 pub const NARROW_AFTER: u32 = 8;
 

@@ -21,7 +21,7 @@ use udpchat::time::{Now, Time, WallTime};
 
 use foreign::ForeignNode;
 pub(crate) use foreign::{Foreign, Shared, Wire};
-pub(crate) use sight::{Sight, Verdict};
+pub(crate) use sight::{LoseFirst, Sight, Verdict};
 
 /// What every datagram takes from node to node.
 pub(crate) const LATENCY: Duration = Duration::from_millis(10);
@@ -479,26 +479,5 @@ impl World {
     /// How often such a packet was sent on such a way.
     pub(crate) fn sent(&self, from: &str, kind: PacketKind, to: &str) -> usize {
         self.log.iter().filter(|(_, sight)| sight.is(from, kind, to)).count()
-    }
-}
-
-/// A rule that loses the first so many datagrams of a kind on a way.
-pub(crate) struct LoseFirst {
-    pub(crate) left: usize,
-    pub(crate) from: &'static str,
-    pub(crate) kind: PacketKind,
-    pub(crate) to: &'static str,
-}
-
-impl LoseFirst {
-    pub(crate) fn into_rule(mut self) -> impl FnMut(Time, &Sight) -> Verdict {
-        move |_, sight| {
-            if self.left > 0 && sight.is(self.from, self.kind, self.to) {
-                self.left -= 1;
-                Verdict::Lose
-            } else {
-                Verdict::Pass
-            }
-        }
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use udpchat::machine::Identity;
 use udpchat::protocol::PacketKind;
+use udpchat::time::Time;
 
 /// A datagram as a rule sees it.
 #[derive(Clone, Debug)]
@@ -29,4 +30,25 @@ pub(crate) enum Verdict {
     Delay(Duration),
     /// Arrives, and once more so much later.
     Twice(Duration),
+}
+
+/// A rule that loses the first so many datagrams of a kind on a way.
+pub(crate) struct LoseFirst {
+    pub(crate) left: usize,
+    pub(crate) from: &'static str,
+    pub(crate) kind: PacketKind,
+    pub(crate) to: &'static str,
+}
+
+impl LoseFirst {
+    pub(crate) fn into_rule(mut self) -> impl FnMut(Time, &Sight) -> Verdict {
+        move |_, sight| {
+            if self.left > 0 && sight.is(self.from, self.kind, self.to) {
+                self.left -= 1;
+                Verdict::Lose
+            } else {
+                Verdict::Pass
+            }
+        }
+    }
 }
