@@ -19,8 +19,9 @@ pub const RTO_MAX: Duration = Duration::from_millis(500);
 /// farther away, and its disk slower.
 pub const RTO_GUESS_MIN: Duration = Duration::from_millis(200);
 
-/// No round trip is believed to take longer, whatever an answer says.
-const SAMPLE_MAX: Duration = Duration::from_secs(10);
+/// No round trip is believed to take longer, whatever an answer says: a program that stood still,
+/// or a disk, is no way, and nothing may make the next question wait for long.
+pub const ROUND_TRIP_MAX: Duration = Duration::from_secs(2);
 
 /// The least that is added to a round trip that never varied (in RFC 6298 the granularity of the
 /// clock): a disk's commits, which an answer waits for, differ by more than a millisecond.
@@ -39,7 +40,7 @@ struct Smoothed {
 impl RoundTrip {
     /// Takes in a measured round trip.
     pub(crate) fn sample(&mut self, measured: Duration) {
-        let measured = measured.min(SAMPLE_MAX);
+        let measured = measured.min(ROUND_TRIP_MAX);
         self.0 = Some(match self.0 {
             None => Smoothed { mean: measured, variation: measured / 2 },
             Some(Smoothed { mean, variation }) => Smoothed {
@@ -188,7 +189,7 @@ mod tests {
     fn a_long_way_is_waited_for_and_no_answer_is_believed_beyond_reason() {
         assert_eq!(timeout(&[2_000; 50]), ms(2_010));
         assert_eq!(timeout(&[2_000]), ms(2_500));
-        assert_eq!(timeout(&[u64::from(u32::MAX)]), SAMPLE_MAX + SAMPLE_MAX / 4);
+        assert_eq!(timeout(&[u64::from(u32::MAX)]), ROUND_TRIP_MAX + ROUND_TRIP_MAX / 4);
     }
 
     #[test]

@@ -48,8 +48,13 @@ fn is_unsent(event: &Event) -> bool {
 }
 
 /// Loses the first `n` datagrams of this kind on this way.
-fn lose_first(n: usize, from: &'static str, kind: Kind, to: &'static str) -> world::LoseFirst {
-    world::LoseFirst { left: n, from, kind, to }
+fn lose_first(
+    n: usize,
+    from: &'static str,
+    kind: Kind,
+    to: &'static str,
+) -> world::sight::LoseFirst {
+    world::sight::LoseFirst { left: n, from, kind, to }
 }
 
 #[test]

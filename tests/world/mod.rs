@@ -5,7 +5,7 @@
 
 mod feed;
 mod foreign;
-mod sight;
+pub(crate) mod sight;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -21,7 +21,7 @@ use udpchat::time::{Now, Time, WallTime};
 
 use foreign::ForeignNode;
 pub(crate) use foreign::{Foreign, Shared, Wire};
-pub(crate) use sight::{LoseFirst, Sight, Verdict};
+pub(crate) use sight::{Sight, Verdict};
 
 /// What every datagram takes from node to node.
 pub(crate) const LATENCY: Duration = Duration::from_millis(10);

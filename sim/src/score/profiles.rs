@@ -32,8 +32,9 @@ const DISK_OFTEN: Profile = profile("crash often", "--crash-rate 20 --disk 200ms
 /// Power cuts and errors of disks, and nothing else.
 const DISK_FAULTS: Profile = profile("disk faults", "--disk-faults 0.01");
 const CUT: Profile = profile("cut", "--cut-rate 4");
-/// Cut off for longer than any back-off takes to reach its bound.
-const OUTAGE: Profile = profile("outage", "--cut-rate 30 --duration 1m --clients 2 --messages 20");
+/// Cut off, while they sign in, for longer than any back-off takes to reach its bound.
+const OUTAGE: Profile =
+    profile("outage", "--cut-rate 30 --crash-rate 2 --duration 1m --messages 20");
 const CLOCK: Profile = profile("pause, clock", "--pause-rate 4 --clock-rate 4");
 /// Streams that are long enough to reach numbers that others do not.
 const PAIR: Profile = profile("pair", "--drop-rate 0.3 --clients 2");
@@ -108,7 +109,7 @@ pub const CASES: &[Case] = &[
     case(Bug::AckConfirmsNewest, DROP_3, 20),
     case(Bug::SignsInOnce, DROP_3, 20),
     case(Bug::WrapsAround, PAIR, 40),
-    case(Bug::BackoffUnbounded, OUTAGE, 40),
+    case(Bug::BackoffUnbounded, OUTAGE, 100),
     case(Bug::NoBackoff, CUT, 20),
     case(Bug::BaseTooHigh, DROP_3, 20),
     case(Bug::NoChecksum, CORRUPT, 20),
