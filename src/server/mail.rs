@@ -288,7 +288,7 @@ impl<P: Plant> Server<P> {
             }
             let base = *first_of.entry(key.clone()).or_insert(seq);
             let flight = session.flight.entry((letter.from.clone(), letter.id));
-            let flight = flight.or_insert(Tries::from(now.time));
+            let flight = flight.or_insert_with(|| Tries::from(now.time));
             let is_stuck = flight.attempts() >= STUCK_AFTER;
             if flight.is_due(now.time) {
                 let attempt = flight.transmit(now.time);
@@ -306,7 +306,8 @@ impl<P: Plant> Server<P> {
                     super::transmit(session.path, &packet, stamps, &letter.body, attempt);
                 due.push((transmit, key.clone(), seq));
             }
-            wake = Some(wake.map_or(flight.next_at(), |wake| wake.min(flight.next_at())));
+            let next_at = flight.next_at();
+            wake = Some(wake.map_or(next_at, |wake| wake.min(next_at)));
             if is_stuck {
                 stuck.insert(key);
             } else {
