@@ -146,14 +146,6 @@ impl Tries {
     pub(crate) const fn hurry(&mut self, now: Time) {
         self.next_at = now;
     }
-
-    /// Others that were sent with it are answered just now, so its own answer may be on its way
-    /// (RFC 6298, section 5.3).
-    pub(crate) fn restart(&mut self, now: Time, timeout: Duration) {
-        if self.attempts > 0 {
-            self.next_at = self.next_at.max(now + timeout);
-        }
-    }
 }
 
 #[cfg(test)]
@@ -215,20 +207,5 @@ mod tests {
         assert_eq!(tries.attempts(), 9);
         assert_eq!(attempts_within(ms(2_500)), 9);
         assert_eq!(attempts_within(ms(1)), 1);
-    }
-
-    #[test]
-    fn an_answer_to_another_puts_off_what_was_sent_and_nothing_else() {
-        let now = Time::ZERO + ms(20);
-        let mut tries = Tries::from(Time::ZERO);
-        tries.restart(now, RTO_MIN);
-        assert!(tries.is_due(Time::ZERO));
-        tries.transmit(Time::ZERO);
-        tries.wait(Time::ZERO, RTO_MIN);
-        tries.restart(now, RTO_MIN);
-        assert_eq!(tries.next_at(), now + RTO_MIN);
-        tries.wait(now, RTO_MAX);
-        tries.restart(now, RTO_MIN);
-        assert_eq!(tries.next_at(), now + RTO_MAX);
     }
 }

@@ -131,17 +131,6 @@ impl Lane {
         }
     }
 
-    /// Something was answered: so may be what was sent with it.
-    pub(super) fn restart(&mut self, now: Time, direct: Duration, server: Duration) {
-        for entry in self.entries.values_mut() {
-            match &mut entry.way {
-                Way::Direct { tries, .. } => tries.restart(now, direct),
-                Way::Server { tries } => tries.restart(now, server),
-                Way::Queued | Way::Saved { .. } => {}
-            }
-        }
-    }
-
     /// The address that the first message did not reach for which there is no more patience.
     fn exhausted(&self, now: Time) -> Option<SocketAddr> {
         self.entries.values().find_map(|entry| match entry.way {

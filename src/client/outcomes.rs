@@ -9,7 +9,7 @@ use super::outbox::{Entry, Lane, Told, Way};
 use super::timing::{REFUSED_RETRY, SAVED_SAID_AFTER};
 use super::{Change, Client, Event, UnsentReason};
 use crate::plant::{Bug, Plant};
-use crate::protocol::{MessageId, Name, NotSaved, Packet, StoreId, StreamId, Trip};
+use crate::protocol::{MessageId, Name, NotSaved, Packet, StoreId, StreamId};
 use crate::retransmission::Tries;
 use crate::time::{Now, Time};
 
@@ -68,12 +68,10 @@ impl<P: Plant> Client<P> {
         let Some(stream) = self.record.outgoing.get(to).map(|outgoing| outgoing.stream) else {
             return;
         };
-        let (direct, server) = (self.direct_timeout(to), self.server_timeout(Trip::Disk));
         let Some(lane) = self.lanes.get_mut(to) else { return };
         let later = lane.entries.split_off(&(upto + 1));
         let settled = std::mem::replace(&mut lane.entries, later);
         (lane.progress, lane.refused) = (now.time, None);
-        lane.restart(now.time, direct, server);
         // Told first: a crash in between makes it say so again, not never.
         for (seq, entry) in &settled {
             let (id, to) = (MessageId { stream, seq: *seq }, to.clone());
@@ -105,7 +103,6 @@ impl<P: Plant> Client<P> {
     /// The server keeps everything up to a message.
     pub(super) fn saved(&mut self, now: Now, store: StoreId, id: MessageId) {
         let Some(to) = self.recipient_of(id.stream) else { return };
-        let (direct, server) = (self.direct_timeout(&to), self.server_timeout(Trip::Disk));
         let Some(lane) = self.lanes.get_mut(&to) else { return };
         if self.session.store != Some(store) {
             return;
@@ -116,7 +113,6 @@ impl<P: Plant> Client<P> {
                 (lane.progress, lane.refused) = (now.time, None);
             }
         }
-        lane.restart(now.time, direct, server);
         self.pump(now, &to);
     }
 

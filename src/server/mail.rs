@@ -352,8 +352,6 @@ impl<P: Plant> Server<P> {
             if !(session.flight.keys().any(lands) && self.plant.has(Bug::KeepsFlights)) {
                 session.flight.retain(|flight, _| !lands(flight));
             }
-            let timeout = session.timeout(Trip::Disk);
-            session.flight.values_mut().for_each(|tries| tries.restart(now.time, timeout));
         }
         let count = before - self.letters_for(reader);
         self.counters.handed_over += count as u64;

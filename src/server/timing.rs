@@ -47,8 +47,8 @@ pub const RESEND_MAX: Duration = Duration::from_secs(2);
 pub const STUCK_AFTER: u32 = 12;
 
 /// Transmissions of a part of the table, over some 3 s, after which it is cut into smaller ones:
-/// its client is there, and full ones seem not to pass. At 30 % loss both ways one in two hundred goes
-/// so far, and costs a few more datagrams.
+/// its client is there, and full ones seem not to pass. At 30 % loss both ways one in two hundred
+/// goes so far, and costs a few more datagrams.
 pub const NARROW_AFTER: u32 = 8;
 
 /// How long a cookie is good for, at least; at most twice that. Long enough for a slow path,

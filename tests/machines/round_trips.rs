@@ -134,6 +134,29 @@ fn with_three_in_ten_lost_most_messages_come_at_once_and_few_take_the_detour() {
 }
 
 #[test]
+fn what_is_lost_together_is_repaired_together() {
+    let mut world = World::new();
+    world.rule(|_, _| Verdict::Delay(ms(190)));
+    world.start("alice", 5_000, 0);
+    world.start("bob", 5_001, 0);
+    world.run(seconds(5));
+    // Every other one is lost once; each of those between is acknowledged at another time.
+    world.rule(|_, sight| match sight.identity {
+        id if id.kind == Kind::Message && id.attempt == 1 => match id.message {
+            Some(message) if message.seq % 2 == 0 => Verdict::Lose,
+            _ => Verdict::Delay(ms(190)),
+        },
+        _ => Verdict::Delay(ms(190)),
+    });
+    for n in 0..16 {
+        world.types("alice", &format!("send bob {n}"));
+        world.run(ms(20));
+    }
+    world.run(ms(1_000));
+    assert_eq!(world.texts("bob").len(), 16);
+}
+
+#[test]
 fn who_does_not_answer_at_all_gets_few_copies_and_then_the_server_is_asked() {
     let mut world = World::with(&["alice", "bob"]);
     for n in 0..20 {
