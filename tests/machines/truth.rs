@@ -6,6 +6,7 @@ use std::time::Duration;
 use udpchat::client::{DetourReason, Event, UnsentReason};
 use udpchat::protocol::PacketKind as Kind;
 use udpchat::protocol::limits::{MAILBOX_MAX, WINDOW};
+use udpchat::store::Room;
 
 use crate::world::{Verdict, World};
 use crate::{is_read_later, is_received, is_saved, seconds};
@@ -124,4 +125,53 @@ fn a_server_that_answers_is_not_said_to_be_silent() {
     let mut reasons = vec![UnsentReason::NoAnswer; WINDOW];
     reasons.extend([UnsentReason::BehindOthers; 2]);
     assert_eq!(unsent(&world), reasons);
+}
+
+#[test]
+fn what_still_had_patience_is_only_taken_along_by_what_had_none() {
+    let mut world = World::with(&["alice", "bob"]);
+    world.rule(|_, sight| match sight.is("alice", Kind::Message, "bob") {
+        true => Verdict::Lose,
+        false => Verdict::Pass,
+    });
+    for tenth in 0..52 {
+        match tenth {
+            0 => world.types("alice", "send bob one"),
+            20 => world.types("alice", "send bob two"),
+            // bob is heard of, so there is patience for five seconds.
+            _ => world.types("bob", "send alice hello?"),
+        }
+        world.run(Duration::from_millis(100));
+    }
+    let reasons = world.events("alice").iter().filter_map(|event| match event {
+        Event::Detour { reason, .. } => Some(*reason),
+        _ => None,
+    });
+    let reasons: Vec<_> = reasons.collect();
+    assert_eq!(reasons, [DetourReason::NoAck, DetourReason::Earlier]);
+}
+
+#[test]
+fn an_old_refusal_is_no_reason_for_what_is_typed_later() {
+    let mut world = World::with(&["alice", "bob"]);
+    world.server_room = Room::Low;
+    // The next commit tells.
+    world.types("bob", "create_group any");
+    world.run(seconds(1));
+    world.types("bob", "dereg bob");
+    world.run(seconds(1));
+    world.types("alice", "send bob one");
+    world.run(seconds(1));
+    world.server_room = Room::Plenty;
+    world.loses_every(Kind::Saved);
+    world.run(seconds(2));
+    world.types("bob", "reg bob");
+    world.run(seconds(3));
+    assert_eq!(world.texts("bob"), ["one"]);
+    world.types("bob", "dereg bob");
+    world.run(seconds(1));
+    world.loses_every(Kind::Save);
+    world.types("alice", "send bob two");
+    world.run(seconds(9));
+    assert_eq!(unsent(&world), [UnsentReason::DiskFull, UnsentReason::NoAnswer]);
 }
