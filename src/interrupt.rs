@@ -22,6 +22,16 @@ pub(crate) enum HangUp {
     Ends,
 }
 
+/// Whether the process was started so that a terminal that is gone does not end it, as nohup does.
+/// Where nobody tells, it is taken to be.
+pub(crate) fn is_hang_up_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    // A mask in hexadecimal, in which signal 1, SIGHUP, is the lowest bit (proc_pid_status(5)).
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_none_or(|mask| mask & 1 != 0)
+}
+
 /// Reports the first Ctrl-C or SIGTERM, and ends the process at the second.
 ///
 /// Both are waited for in a thread of their own: a node that cannot go on, for nobody reads what

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use crate::cli::{ClientOptions, Data, Style, Task};
 use crate::client::{self, Client, ClientConfig, ClientRecord};
 use crate::drive::{Surroundings, drive};
-use crate::interrupt::{HangUp, first_interrupt, ignore_user_signals};
+use crate::interrupt::{HangUp, first_interrupt, ignore_user_signals, is_hang_up_ignored};
 use crate::keep::{self, Keeper};
 use crate::protocol::Token;
 use crate::real::{COMMANDS_AHEAD, SystemClock, bind, entropy, give_once, runtime};
@@ -118,7 +118,8 @@ pub(crate) fn manner(style: Option<Style>) -> (Mode, HangUp) {
     };
     if mode != Mode::Editor {
         // Whoever was started by nohup means to stay.
-        return (mode, HangUp::AsUsual);
+        let hang_up = if is_hang_up_ignored() { HangUp::AsUsual } else { HangUp::Ends };
+        return (mode, hang_up);
     }
     terminal::deny_stops();
     (mode, HangUp::Ends)

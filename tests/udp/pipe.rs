@@ -1,10 +1,11 @@
 //! A script's lines, more of them than may wait: it is made to wait, and each gets its word.
 
 use std::collections::BTreeMap;
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::common::{Scratch, client_in, free_port, json, server, server_in, together};
+use crate::common::{Process, Scratch, client_in, free_port, json, server, server_in, together};
 
 /// More than a client lets wait, commands and messages together.
 const LINES: usize = 10_000;
@@ -135,4 +136,29 @@ fn a_client_without_a_store_says_what_it_gives_up() {
     let unsent = alice.event("unsent");
     assert_eq!((&unsent["reason"], &unsent["kept"]), (&"left".into(), &false.into()));
     assert_eq!(alice.event("left")["complete"], false);
+}
+
+#[test]
+fn a_terminal_that_is_gone_makes_a_client_leave_unless_it_was_told_to_stay() {
+    let (_server, port) = server();
+    let scratch = Scratch::new();
+    let folder = scratch.path("alice");
+    let mut alice = client_in(&folder, "alice", port);
+    alice.event("registered");
+    alice.signal("HUP");
+    alice.event("offline");
+    assert_eq!(alice.ended().code, Some(0), "nothing was left to be done");
+    // As nohup does.
+    let home = Scratch::new();
+    let mut stays = Command::new("sh");
+    let program = env!("CARGO_BIN_EXE_udpchat");
+    let line = format!("trap '' HUP; exec {program} -c bob 127.0.0.1 {port} 0 --json --no-store");
+    stays.args(["-c", &line]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut bob = Process::of(stays, home);
+    bob.event("registered");
+    bob.signal("HUP");
+    bob.say("list");
+    bob.event("table");
+    bob.say("quit");
+    bob.event("left");
 }
