@@ -20,6 +20,10 @@ fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) if is_broken_pipe(&error) => ExitCode::FAILURE,
+        Err(error) if is_want_of_threads(&error) => fail(
+            cli::EXIT_FAILURE,
+            &format!("{error:#}; too few processes may run, raise the limit (ulimit -u)"),
+        ),
         Err(error) => fail(cli::EXIT_FAILURE, &format!("{error:#}")),
     }
 }
@@ -47,4 +51,10 @@ fn fail(code: u8, why: &str) -> ExitCode {
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let io_error = error.downcast_ref::<io::Error>();
     io_error.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// No thread can be started: what else might be temporarily unavailable is waited for.
+fn is_want_of_threads(error: &anyhow::Error) -> bool {
+    let mut io_errors = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
+    io_errors.any(|error| error.kind() == io::ErrorKind::WouldBlock)
 }
