@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use crate::protocol::Trip;
 use crate::time::Time;
 
 /// The shortest pause before the first repetition: what a disk takes that has to remember a
@@ -64,6 +65,36 @@ impl RoundTrip {
             Some((2 * other).clamp(RTO_GUESS_MIN, RTO_MAX))
         };
         self.measured_timeout().or_else(guess).unwrap_or(RTO_MAX)
+    }
+}
+
+/// Both round trips to one place: over the network, and with the commits of whoever answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct RoundTrips {
+    network: RoundTrip,
+    disk: RoundTrip,
+}
+
+impl RoundTrips {
+    /// An answer took so long.
+    pub(crate) fn sample(&mut self, trip: Trip, took: Duration) {
+        match trip {
+            Trip::Network => self.network.sample(took),
+            Trip::Disk => self.disk.sample(took),
+        }
+    }
+
+    /// The pause before the first repetition.
+    pub(crate) fn timeout(self, trip: Trip) -> Duration {
+        match trip {
+            Trip::Network => self.network.timeout(self.disk),
+            Trip::Disk => self.disk.timeout(self.network),
+        }
+    }
+
+    /// The one with commits, for whoever has to guess another.
+    pub(crate) const fn disk(self) -> RoundTrip {
+        self.disk
     }
 }
 

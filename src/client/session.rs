@@ -16,7 +16,7 @@ use crate::plant::{Bug, Plant};
 use crate::protocol::{
     Cookie, Nonce, Packet, PacketKind, Refusal, SessionId, StoreId, Trip, hello,
 };
-use crate::retransmission::{RTO_MAX, RoundTrip, pause};
+use crate::retransmission::{RTO_MAX, RoundTrip, RoundTrips, pause};
 use crate::time::{Now, Time, whole_ms};
 
 /// The standing with the server.
@@ -28,8 +28,7 @@ pub(super) struct Session {
     /// When what is asked now was asked first.
     first_try: Time,
     /// The round trip to the server, and the same with a commit of its.
-    network: RoundTrip,
-    disk: RoundTrip,
+    trips: RoundTrips,
     /// The user knows that none comes.
     silence_told: bool,
     /// Whether it was granted the name at any time.
@@ -68,8 +67,7 @@ impl Session {
             phase: Phase::Offline,
             asking_since: None,
             first_try: Time::ZERO,
-            network: RoundTrip::default(),
-            disk: RoundTrip::default(),
+            trips: RoundTrips::default(),
             silence_told: false,
             ever_registered: false,
             store: None,
@@ -101,15 +99,12 @@ impl Session {
 
     /// The server's answer took so long.
     pub(super) fn measured(&mut self, trip: Trip, took: Duration) {
-        match trip {
-            Trip::Network => self.network.sample(took),
-            Trip::Disk => self.disk.sample(took),
-        }
+        self.trips.sample(trip, took);
     }
 
     /// The round trip to the server's disk.
     pub(super) const fn disk_trip(&self) -> RoundTrip {
-        self.disk
+        self.trips.disk()
     }
 
     /// How many pings were answered.
@@ -291,12 +286,7 @@ impl<P: Plant> Client<P> {
 
     /// How long an answer of the server is waited for before it is asked again.
     pub(super) fn server_timeout(&self, trip: Trip) -> Duration {
-        let Session { network, disk, .. } = self.session;
-        match trip {
-            _ if self.server_is_original() => RTO_MAX,
-            Trip::Network => network.timeout(disk),
-            Trip::Disk => disk.timeout(network),
-        }
+        if self.server_is_original() { RTO_MAX } else { self.session.trips.timeout(trip) }
     }
 
     /// The pause after a question that was asked first so long ago: short ones for a while, for

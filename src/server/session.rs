@@ -7,7 +7,7 @@ use super::Account;
 use crate::machine::Path;
 use crate::original::{Owed, Repeats};
 use crate::protocol::{MessageId, Name, Nonce, SessionId, StreamId, StreamKey, Trip};
-use crate::retransmission::{RoundTrip, Tries};
+use crate::retransmission::{RoundTrips, Tries};
 use crate::time::{Now, Time};
 
 /// A client that is here.
@@ -34,8 +34,7 @@ pub(super) struct Session {
     /// The streams of its own of which it is told now how far they were shown.
     pub(super) tells: BTreeMap<StreamId, Tell>,
     /// The round trip to it, and the same with its commits.
-    network: RoundTrip,
-    disk: RoundTrip,
+    trips: RoundTrips,
     /// What else there is to know if it speaks the original's dialect.
     pub(super) guest: Option<Guest>,
 }
@@ -55,26 +54,19 @@ impl Session {
             probe: None,
             flight: BTreeMap::new(),
             tells: BTreeMap::new(),
-            network: RoundTrip::default(),
-            disk: RoundTrip::default(),
+            trips: RoundTrips::default(),
             guest: None,
         }
     }
 
     /// Its answer took so long.
     pub(super) fn measured(&mut self, trip: Trip, took: Duration) {
-        match trip {
-            Trip::Network => self.network.sample(took),
-            Trip::Disk => self.disk.sample(took),
-        }
+        self.trips.sample(trip, took);
     }
 
     /// How long its answer is waited for before it is sent the same again.
     pub(super) fn timeout(&self, trip: Trip) -> Duration {
-        match trip {
-            Trip::Network => self.network.timeout(self.disk),
-            Trip::Disk => self.disk.timeout(self.network),
-        }
+        self.trips.timeout(trip)
     }
 
     /// The question that it has to answer.
