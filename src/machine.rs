@@ -53,6 +53,10 @@ pub trait Machine {
     /// Whether it has come to its end and wants no more input.
     #[must_use]
     fn is_finished(&self) -> bool;
+
+    /// Panics if something does not hold that must between two inputs. Simulators and tests ask
+    /// after every input; no loop does, so that a shipped program does not even contain it.
+    fn check_invariants(&self) {}
 }
 
 /// What a machine wants done. One queue keeps the order.

@@ -329,8 +329,14 @@ impl World {
         }
     }
 
+    fn check_invariants(&self) {
+        self.server.iter().for_each(Machine::check_invariants);
+        self.clients.values().for_each(|node| node.machine.check_invariants());
+    }
+
     /// Takes from every node what it has to say. To be called after every input.
     pub(crate) fn drain(&mut self) {
+        self.check_invariants();
         let now = self.reading();
         let mut out: Vec<(SocketAddr, Transmit)> = Vec::new();
         if let Some(server) = &mut self.server {

@@ -237,13 +237,6 @@ impl<M> Shared<M> {
         Self { machine: Rc::new(RefCell::new(machine)), outputs: Rc::default(), watch }
     }
 
-    fn input(&self, give: impl FnOnce(&mut M)) {
-        self.outputs.set(0);
-        let mut machine = self.machine.borrow_mut();
-        give(&mut machine);
-        (self.watch)(&machine, false);
-    }
-
     fn count_output(&self) {
         self.outputs.set(self.outputs.get() + 1);
         assert!(self.outputs.get() < OUTPUTS_MAX, "never comes to rest after one input");
@@ -258,6 +251,16 @@ impl<M> Clone for Shared<M> {
     fn clone(&self) -> Self {
         let (machine, outputs) = (Rc::clone(&self.machine), Rc::clone(&self.outputs));
         Self { machine, outputs, watch: Rc::clone(&self.watch) }
+    }
+}
+
+impl<M: Machine> Shared<M> {
+    fn input(&self, give: impl FnOnce(&mut M)) {
+        self.outputs.set(0);
+        let mut machine = self.machine.borrow_mut();
+        give(&mut machine);
+        machine.check_invariants();
+        (self.watch)(&machine, false);
     }
 }
 
