@@ -95,6 +95,19 @@ impl<T> Holding<T> {
         }
     }
 
+    /// Panics if something does not hold that must between two inputs. `next` is the place of a
+    /// stream's next message, if the stream is known.
+    pub(crate) fn check_invariants(&self, next: impl Fn(&StreamKey) -> Option<u64>) {
+        assert!(self.held.len() <= WAITING_STREAMS_MAX, "{} streams are held", self.held.len());
+        assert_eq!(self.news.len(), self.held.len(), "streams with news, and held");
+        for (_, key) in &self.news {
+            let held = self.held.get(key).expect("what has news is held");
+            assert!((1..=HELD_MAX).contains(&held.len()), "{} held of one stream", held.len());
+            let first = held.first_key_value().map(|(seq, _)| *seq);
+            assert!(first > next(key), "{first:?} is not early");
+        }
+    }
+
     fn take(&mut self, key: &StreamKey) -> BTreeMap<u64, T> {
         let held = self.held.remove(key);
         if held.is_some() {

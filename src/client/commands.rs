@@ -1,18 +1,30 @@
 //! What the user wants, one after the other: each command is done after those before it.
 //!
-//! docs/protocol.md, "Sending" and "Registration".
+//! docs/protocol.md, "Sending" and "Registration". Decides which one comes next, and what the
+//! client does meanwhile; does none of them.
 
-use super::session::Phase;
-use super::timing::INPUT_PAUSE;
-use super::{Client, Command, Event, Problem, Timer, UnsentReason, Wish};
+use std::collections::VecDeque;
+
+use super::context::Context;
+use super::readiness::Readiness;
+use super::timing::{GIVE_UP, INPUT_PAUSE};
+use super::{Command, Problem, Timer};
 use crate::plant::Plant;
-use crate::protocol::limits::{OUTBOX_MAX, WAITING_COMMANDS_MAX};
-use crate::store::Room;
-use crate::time::Now;
+use crate::protocol::limits::WAITING_COMMANDS_MAX;
+
+/// The commands that wait, and what for.
+#[derive(Debug)]
+pub(super) struct Commands {
+    queue: VecDeque<Command>,
+    waiting_for: Option<WaitingFor>,
+    /// Nothing more is to be heard of the user.
+    input_over: bool,
+    ended: bool,
+}
 
 /// What commands wait for: each is done after those before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum WaitingFor {
+enum WaitingFor {
     /// The registration and the whole table.
     Arrival,
     /// The outcome of every send, to go offline then.
@@ -27,118 +39,194 @@ pub(super) enum WaitingFor {
     InputsEnd,
 }
 
-impl<P: Plant> Client<P> {
-    pub(super) fn do_command(&mut self, now: Now, command: Command) {
-        if let Some(problem) = self.objection(&command) {
-            return self.fail(problem);
-        }
-        let offline = !self.session.takes_part();
+/// What the client does next.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    Do(Command),
+    SignOut,
+    /// It leaves, and says of all that is left what becomes of it.
+    End,
+}
+
+impl Commands {
+    /// Nothing is done before the client has arrived.
+    pub(super) const fn new() -> Self {
+        let waiting_for = Some(WaitingFor::Arrival);
+        Self { queue: VecDeque::new(), waiting_for, input_over: false, ended: false }
+    }
+
+    /// How many wait.
+    pub(super) fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Whether the client has come to its end.
+    pub(super) const fn is_over(&self) -> bool {
+        self.ended
+    }
+
+    /// Whether whatever is typed from now on is not done any more.
+    const fn is_leaving(&self) -> bool {
+        matches!(
+            self.waiting_for,
+            Some(WaitingFor::OutcomesToFinish | WaitingFor::LastDeparture | WaitingFor::InputsEnd)
+        )
+    }
+
+    /// Whether a command can be taken now: one from a user who can wait should, else it may be
+    /// refused.
+    pub(super) fn have_room<P: Plant>(&self, context: &Context<P>) -> bool {
+        let has_room = self.queue.len() < WAITING_COMMANDS_MAX && !context.is_full();
+        !context.config().patient || self.is_leaving() || has_room
+    }
+
+    /// Takes a command, to be done after those before it. What the program itself says, that the
+    /// user wants to leave at once, or where the server is, waits for nothing: it is given back.
+    pub(super) fn take<P: Plant>(
+        &mut self,
+        context: &mut Context<P>,
+        command: Command,
+    ) -> Option<Command> {
         match command {
-            Command::Send { to, text } => self.send_text(now, &to, text),
-            Command::SendAll { text } => self.send_to_all(now, &text),
-            Command::SendGroup { group, text } => self.say_to_group(now, group, text),
-            Command::CreateGroup(group) => self.wish(now, Wish::Create(group)),
-            Command::JoinGroup(group) => self.wish(now, Wish::Join(group)),
-            Command::LeaveGroup(group) => self.wish(now, Wish::Leave(group)),
-            Command::ListGroups => self.list_groups(now),
-            Command::ListMembers(group) => self.list_members(now, group),
-            Command::List => {
-                let listing = self.roster.listing();
-                self.journal.event_durably(Event::List(listing));
-            }
-            Command::History(with) => self.tell_history(with),
-            Command::Register(name) if name != self.config.name => {
-                self.problem(Problem::CannotRegister(name, self.config.name.clone()));
-            }
-            Command::Register(_) if !offline => self.problem(Problem::AlreadyRegistered),
-            Command::Register(_) => {
-                self.waiting_for = Some(WaitingFor::Arrival);
-                self.set_give_up(now);
-                self.sign_in(now);
-            }
-            Command::Deregister(name) if name != self.config.name => {
-                self.problem(Problem::CannotDeregister(name, self.config.name.clone()));
-            }
-            Command::Deregister(_) if offline => self.problem(Problem::AlreadyOffline),
-            Command::Deregister(_) => {
-                self.waiting_for = Some(WaitingFor::OutcomesToDeregister);
-                self.finish_if_done(now);
-            }
-            Command::Finish => {
-                self.input_over = true;
-                self.waiting_for = Some(WaitingFor::OutcomesToFinish);
-                self.drop_commands(); // Those that came after it.
-                self.finish_if_done(now);
-            }
-            Command::ServerAddresses(addrs) => self.server_addresses(now, &addrs),
-            Command::Quit => {
-                self.input_over = true;
-                self.drop_commands();
-                match self.waiting_for.replace(WaitingFor::LastDeparture) {
-                    Some(WaitingFor::LastDeparture) => self.signed_out(),
-                    _ => self.sign_out(now),
+            _ if self.ended => {}
+            Command::Quit | Command::ServerAddresses(_) => return Some(command),
+            Command::Finish if self.is_leaving() => self.input_ended(context),
+            command if self.is_leaving() => {
+                self.drop_command(context, command);
+                if self.waiting_for == Some(WaitingFor::InputsEnd) {
+                    context.set_timer(Timer::Input, context.time() + INPUT_PAUSE);
                 }
-                self.departed(now);
             }
+            Command::Finish if self.queue.contains(&Command::Finish) => {}
+            command if command != Command::Finish && self.queue.len() >= WAITING_COMMANDS_MAX => {
+                context.fail(Problem::TooManyCommands);
+            }
+            command => self.queue.push_back(command),
+        }
+        None
+    }
+
+    /// What is to be done now, if anything: whatever the client waited for has come, or it waits
+    /// for nothing.
+    pub(super) fn next<P: Plant>(
+        &mut self,
+        context: &mut Context<P>,
+        readiness: &Readiness<'_>,
+    ) -> Option<Step> {
+        match self.waiting_for {
+            Some(WaitingFor::Arrival) if readiness.has_arrived() => {
+                context.clear_timer(&Timer::GiveUp);
+                self.waiting_for = None;
+            }
+            Some(WaitingFor::OutcomesToDeregister) if readiness.is_settled() => {
+                self.waiting_for = Some(WaitingFor::Departure);
+                return Some(Step::SignOut);
+            }
+            Some(WaitingFor::OutcomesToFinish) if readiness.is_settled() => {
+                self.waiting_for = Some(WaitingFor::LastDeparture);
+                return Some(Step::SignOut);
+            }
+            Some(WaitingFor::Departure) if readiness.is_offline() => self.waiting_for = None,
+            // Each line of a pipe gets its word, also of one that is longer than what may wait.
+            Some(WaitingFor::LastDeparture)
+                if readiness.is_offline() && context.config().patient && !self.input_over =>
+            {
+                self.waiting_for = Some(WaitingFor::InputsEnd);
+                context.set_timer(Timer::Input, context.time() + INPUT_PAUSE);
+                context.set_timer(Timer::GiveUp, context.time() + GIVE_UP);
+                return None;
+            }
+            Some(WaitingFor::LastDeparture) if readiness.is_offline() && !self.ended => {
+                self.ended = true;
+                return Some(Step::End);
+            }
+            Some(_) => return None,
+            None => {}
+        }
+        let first = self.queue.front();
+        let is_ready = first.is_some_and(|first| !readiness.waits_for_room(context, first));
+        if is_ready { self.queue.pop_front().map(Step::Do) } else { None }
+    }
+
+    /// What comes waits for the registration, but not for ever.
+    pub(super) fn wait_for_arrival<P: Plant>(&mut self, context: &mut Context<P>) {
+        self.waiting_for = Some(WaitingFor::Arrival);
+        context.set_timer(Timer::GiveUp, context.time() + GIVE_UP);
+    }
+
+    /// The registration is refused: what waits for it is done without.
+    pub(super) fn wait_no_longer<P: Plant>(&mut self, context: &mut Context<P>) {
+        if self.waiting_for == Some(WaitingFor::Arrival) {
+            self.waiting_for = None;
+            context.clear_timer(&Timer::GiveUp);
         }
     }
 
-    /// Why something that is to be sent or asked cannot even be kept for later.
-    fn objection(&self, command: &Command) -> Option<Problem> {
-        let offline = !self.session.takes_part();
-        match command {
-            Command::Send { .. } | Command::SendAll { .. } | Command::SendGroup { .. }
-                if offline =>
-            {
-                Some(Problem::Offline)
-            }
-            Command::CreateGroup(_)
-            | Command::JoinGroup(_)
-            | Command::LeaveGroup(_)
-            | Command::ListGroups
-            | Command::ListMembers(_)
-                if offline =>
-            {
-                Some(Problem::OfflineForGroups)
-            }
-            Command::Send { .. }
-            | Command::SendAll { .. }
-            | Command::SendGroup { .. }
-            | Command::CreateGroup(_)
-            | Command::JoinGroup(_)
-            | Command::LeaveGroup(_)
-                if self.room == Room::Low =>
-            {
-                Some(Problem::DiskFull)
-            }
-            _ => None,
+    /// The client has waited for [`GIVE_UP`]. Whether it waits for its registration, and still
+    /// does.
+    pub(super) fn give_up<P: Plant>(
+        &mut self,
+        context: &mut Context<P>,
+        ever_registered: bool,
+    ) -> bool {
+        match self.waiting_for {
+            Some(WaitingFor::Arrival) if ever_registered => self.waiting_for = None,
+            Some(WaitingFor::Arrival) => return true,
+            Some(WaitingFor::InputsEnd) => self.input_ended(context),
+            _ => {}
+        }
+        false
+    }
+
+    /// The user goes offline once every send has its outcome.
+    pub(super) const fn deregister(&mut self) {
+        self.waiting_for = Some(WaitingFor::OutcomesToDeregister);
+    }
+
+    /// The client ends once every send has its outcome.
+    pub(super) fn finish<P: Plant>(&mut self, context: &mut Context<P>) {
+        self.input_over = true;
+        self.waiting_for = Some(WaitingFor::OutcomesToFinish);
+        self.drop_all(context); // Those that came after it.
+    }
+
+    /// The user leaves without waiting for what was still to be done. Whether they did before.
+    pub(super) fn quit<P: Plant>(&mut self, context: &mut Context<P>) -> bool {
+        self.input_over = true;
+        self.drop_all(context);
+        self.waiting_for.replace(WaitingFor::LastDeparture) == Some(WaitingFor::LastDeparture)
+    }
+
+    /// The client ends, and each line that still comes is answered.
+    pub(super) fn end_unregistered<P: Plant>(&mut self, context: &mut Context<P>) {
+        self.drop_all(context);
+        self.waiting_for = Some(WaitingFor::LastDeparture);
+    }
+
+    /// There are no more commands, or they have to wait too long.
+    pub(super) fn input_ended<P: Plant>(&mut self, context: &mut Context<P>) {
+        self.input_over = true;
+        context.clear_timer(&Timer::Input);
+        if self.waiting_for == Some(WaitingFor::InputsEnd) {
+            self.waiting_for = Some(WaitingFor::LastDeparture);
         }
     }
 
-    pub(super) fn problem(&mut self, problem: Problem) {
-        self.journal.event_durably(Event::Error(problem));
-    }
-
-    /// A send that cannot even begin.
-    pub(super) fn fail(&mut self, problem: Problem) {
-        self.incomplete = true;
-        self.problem(problem);
-    }
-
-    /// The user leaves without waiting for what was still to be done.
-    pub(super) fn drop_commands(&mut self) {
-        std::mem::take(&mut self.commands)
-            .into_iter()
-            .for_each(|command| self.drop_command(command));
+    fn drop_all<P: Plant>(&mut self, context: &mut Context<P>) {
+        for command in std::mem::take(&mut self.queue) {
+            self.drop_command(context, command);
+        }
     }
 
     /// A command comes too late.
-    fn drop_command(&mut self, command: Command) {
+    fn drop_command<P: Plant>(&mut self, context: &mut Context<P>, command: Command) {
         match command {
-            Command::Send { to, .. } => self.fail(Problem::LeftBefore(to)),
-            Command::SendAll { .. } => self.fail(Problem::LeftBeforeCast("everybody".to_owned())),
+            Command::Send { to, .. } => context.fail(Problem::LeftBefore(to)),
+            Command::SendAll { .. } => {
+                context.fail(Problem::LeftBeforeCast("everybody".to_owned()));
+            }
             Command::SendGroup { group, .. } => {
-                self.fail(Problem::LeftBeforeCast(group.to_string()));
+                context.fail(Problem::LeftBeforeCast(group.to_string()));
             }
             Command::CreateGroup(_)
             | Command::JoinGroup(_)
@@ -146,7 +234,7 @@ impl<P: Plant> Client<P> {
             | Command::ListGroups
             | Command::ListMembers(_)
             | Command::List
-            | Command::History(_) => self.fail(Problem::LeftUnasked),
+            | Command::History(_) => context.fail(Problem::LeftUnasked),
             // The user is leaving anyway.
             Command::Register(_)
             | Command::Deregister(_)
@@ -156,178 +244,28 @@ impl<P: Plant> Client<P> {
         }
     }
 
-    /// Takes a command, to be done after those before it. What the program itself says, that the
-    /// input has ended or the user wants to leave at once, is always taken.
-    pub(super) fn take_command(&mut self, now: Now, command: Command) {
-        let is_leaving = self.is_leaving();
-        match command {
-            _ if self.ended => {}
-            Command::Quit | Command::ServerAddresses(_) => self.do_command(now, command),
-            Command::Finish if is_leaving => self.input_ended(now),
-            command if is_leaving => {
-                self.drop_command(command);
-                if self.waiting_for == Some(WaitingFor::InputsEnd) {
-                    self.timers.set(Timer::Input, now.time + INPUT_PAUSE);
-                }
+    /// Panics if something does not hold that must between two inputs.
+    pub(super) fn check_invariants<P: Plant>(
+        &self,
+        context: &Context<P>,
+        readiness: &Readiness<'_>,
+    ) {
+        // One Finish is always taken.
+        assert!(self.queue.len() <= WAITING_COMMANDS_MAX + 1, "{} commands", self.queue.len());
+        assert!(self.queue.is_empty() || !self.is_leaving(), "commands that are not done any more");
+        let is_over = match self.waiting_for {
+            None => false,
+            Some(WaitingFor::Arrival) => readiness.has_arrived(),
+            Some(WaitingFor::OutcomesToDeregister | WaitingFor::OutcomesToFinish) => {
+                readiness.is_settled()
             }
-            Command::Finish if self.commands.contains(&Command::Finish) => {}
-            command
-                if command != Command::Finish && self.commands.len() >= WAITING_COMMANDS_MAX =>
-            {
-                self.fail(Problem::TooManyCommands);
+            Some(WaitingFor::Departure | WaitingFor::LastDeparture) => {
+                readiness.is_offline() && !self.ended
             }
-            command => {
-                self.commands.push_back(command);
-                self.go_on(now);
-            }
-        }
-    }
-
-    /// Whether whatever is typed from now on is not done any more.
-    pub(super) const fn is_leaving(&self) -> bool {
-        matches!(
-            self.waiting_for,
-            Some(WaitingFor::OutcomesToFinish | WaitingFor::LastDeparture | WaitingFor::InputsEnd)
-        )
-    }
-
-    /// Whether a command can be taken now: one from a user who can wait should, else it may be
-    /// refused.
-    pub(super) fn can_take_command(&self) -> bool {
-        let has_room = self.commands.len() < WAITING_COMMANDS_MAX && !self.journal.is_full();
-        !self.config.patient || self.is_leaving() || has_room
-    }
-
-    /// Does the commands that waited, until one of them has to be waited for, or has to wait.
-    pub(super) fn go_on(&mut self, now: Now) {
-        while self.waiting_for.is_none()
-            && self.commands.front().is_some_and(|command| !self.waits_for_room(command))
-            && let Some(command) = self.commands.pop_front()
-        {
-            self.do_command(now, command);
-        }
-    }
-
-    /// Whether there is no room for what a command wants, but there may soon be, and the user can
-    /// wait. What has no outcome yet may make room; of the rest nobody knows when.
-    fn waits_for_room(&self, command: &Command) -> bool {
-        if !self.config.patient || !self.session.takes_part() {
-            return false;
-        }
-        match command {
-            Command::Send { .. } => !self.has_room(1) && !self.every_send_has_its_outcome(),
-            Command::SendAll { .. } => {
-                let copies = self.everybody_else().len();
-                let is_full = copies <= OUTBOX_MAX && !self.has_room(copies);
-                is_full && !self.every_send_has_its_outcome()
-            }
-            Command::SendGroup { .. }
-            | Command::CreateGroup(_)
-            | Command::JoinGroup(_)
-            | Command::LeaveGroup(_)
-            | Command::ListGroups
-            | Command::ListMembers(_) => {
-                self.groups.is_full() && !self.every_request_has_its_outcome()
-            }
-            _ => false,
-        }
-    }
-
-    /// The registration or the table has come.
-    pub(super) fn arrived(&mut self, now: Now) {
-        let here = self.session.id().is_some() && self.roster.is_whole();
-        if here && self.waiting_for == Some(WaitingFor::Arrival) {
-            self.timers.clear(&Timer::GiveUp);
-            self.waiting_for = None;
-            self.go_on(now);
-        }
-    }
-
-    /// The name has not been granted for [`super::timing::GIVE_UP`].
-    pub(super) fn give_up(&mut self, now: Now) {
-        match self.waiting_for {
-            Some(WaitingFor::Arrival) if self.session.ever_registered => {
-                self.waiting_for = None;
-                self.go_on(now);
-            }
-            Some(WaitingFor::Arrival) => {
-                if self.session.is_answered(now.time) {
-                    self.problem(Problem::NotRegistered);
-                } else if !self.tell_foreign() {
-                    self.tell_silence();
-                }
-                self.end_unregistered(now);
-            }
-            Some(WaitingFor::InputsEnd) => self.input_ended(now),
-            _ => {}
-        }
-    }
-
-    /// It ends before it ever was registered, or it would disturb others.
-    pub(super) fn end_unregistered(&mut self, now: Now) {
-        self.incomplete = true;
-        // What an earlier life has left.
-        self.report_all_unsent(Some(UnsentReason::Offline));
-        self.drop_commands();
-        self.waiting_for = Some(WaitingFor::LastDeparture);
-        self.sign_out(now);
-        self.departed(now);
-    }
-
-    /// There are no more commands, or they have to wait too long.
-    pub(super) fn input_ended(&mut self, now: Now) {
-        self.input_over = true;
-        self.timers.clear(&Timer::Input);
-        if self.waiting_for == Some(WaitingFor::InputsEnd) {
-            self.waiting_for = Some(WaitingFor::LastDeparture);
-            self.departed(now);
-        }
-    }
-
-    /// The sends may have got their outcomes.
-    pub(super) fn finish_if_done(&mut self, now: Now) {
-        let next = match self.waiting_for {
-            Some(WaitingFor::OutcomesToDeregister) => WaitingFor::Departure,
-            Some(WaitingFor::OutcomesToFinish) => WaitingFor::LastDeparture,
-            _ => return,
+            Some(WaitingFor::InputsEnd) => self.input_over,
         };
-        if self.every_send_has_its_outcome() && self.every_request_has_its_outcome() {
-            self.waiting_for = Some(next);
-            self.sign_out(now);
-            self.departed(now);
-        }
-    }
-
-    /// The registration may have ended.
-    pub(super) fn departed(&mut self, now: Now) {
-        if self.session.phase != Phase::Offline {
-            return;
-        }
-        match self.waiting_for {
-            Some(WaitingFor::Departure) => {
-                self.waiting_for = None;
-                self.go_on(now);
-            }
-            // Each line of a pipe gets its word, also of one that is longer than what may wait.
-            Some(WaitingFor::LastDeparture) if self.config.patient && !self.input_over => {
-                self.waiting_for = Some(WaitingFor::InputsEnd);
-                self.timers.set(Timer::Input, now.time + INPUT_PAUSE);
-                self.set_give_up(now);
-            }
-            Some(WaitingFor::LastDeparture) => {
-                // Not earlier: an outcome that comes during the sign-off is told as it is.
-                self.leave_sends();
-                self.leave_requests();
-                let complete = self.session.ever_registered && !self.incomplete;
-                self.leave(complete);
-            }
-            _ => {}
-        }
-    }
-
-    pub(super) fn leave(&mut self, complete: bool) {
-        if !std::mem::replace(&mut self.ended, true) {
-            self.journal.event_durably(Event::Left { complete });
-        }
+        assert!(!is_over, "{:?} has come, and nothing goes on", self.waiting_for);
+        let is_patient = matches!(self.waiting_for, Some(WaitingFor::InputsEnd));
+        assert!(!is_patient || context.is_timer_set(&Timer::Input), "waits for ever for input");
     }
 }

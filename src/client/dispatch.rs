@@ -4,103 +4,216 @@
 
 use std::net::SocketAddr;
 
-use super::inbox::Source;
-use super::outcomes::End;
-use super::roster::Part;
-use super::session::Phase;
-use super::{Client, Event};
+use super::Client;
+use super::directory::Part;
+use super::inbox::Incoming;
+use super::original::{AskedPeer, Fetched, Progress};
+use super::outbox::End;
+use super::session::Dialect;
+use super::wire::Dispatch;
 use crate::machine::Path;
+use crate::original::{self, Word};
 use crate::plant::Plant;
 use crate::protocol::envelope::Stamps;
-use crate::protocol::{MessageId, Name, Packet};
-use crate::time::{Now, whole_ms};
+use crate::protocol::{Cookie, GroupTag, MessageId, Name, Nonce, Packet, SessionId};
+use crate::time::{WallTime, whole_ms};
+
+/// Where a message comes from, and so where its acknowledgement goes.
+#[derive(Clone, Copy, Debug)]
+enum Source {
+    Peer(Path),
+    Server(WallTime),
+}
 
 impl<P: Plant> Client<P> {
-    pub(super) fn handle_server_packet(&mut self, now: Now, packet: Packet, body: &[u8]) {
-        let own = self.session.id();
+    pub(super) fn handle_packet(&mut self, path: Path, packet: Packet, body: &[u8]) {
+        let from = path.remote;
+        if let Packet::Challenge { nonce, cookie } = packet {
+            if from == self.session.server() {
+                self.originals.forget_server();
+                self.outbox.size_passes(nonce);
+            }
+            if self.session.is_challenge(self.context.time(), from, nonce) {
+                self.hello_answered(from, cookie);
+            }
+        } else if from == self.session.server() {
+            if self.is_of_own_session(&packet) {
+                self.wire.is_reached_at(path.local);
+            }
+            self.handle_server_packet(packet, body);
+        } else {
+            self.handle_peer_packet(path, packet, body);
+        }
+    }
+
+    pub(super) fn handle_server_packet(&mut self, packet: Packet, body: &[u8]) {
+        if !self.is_current(&packet) {
+            return;
+        }
         match packet {
-            Packet::Wait { registration } => self.told_to_wait(now, registration),
-            Packet::Registered { registration, session, store, back }
-                if registration == self.record.registrations =>
-            {
-                if matches!(self.session.phase, Phase::Offline | Phase::Withdrawing { .. }) {
-                    return self.give_back(now, session);
-                }
-                self.registered(now, session, store, back);
-                self.arrived(now);
-            }
-            Packet::Refused { registration, reason }
-                if registration == self.record.registrations =>
-            {
-                self.refused(now, reason);
-                self.go_on(now);
-            }
-            Packet::Pong { session } if own == Some(session) => self.ping_answered(now),
-            Packet::Unknown { session } => {
-                self.unknown(now, session);
-                self.departed(now);
-            }
+            Packet::Wait { .. } => self.session.told_to_wait(self.context.time()),
+            Packet::Registered { session, store, back, .. } => self.granted(session, store, back),
+            Packet::Refused { reason, .. } => self.refused(reason),
+            Packet::Pong { .. } => self.ping_answered(),
+            Packet::Unknown { session } => self.session_unknown(session),
             Packet::Deregistered { session } => {
-                self.deregistered(session);
-                self.departed(now);
+                self.session.is_deregistered(&mut self.context, session);
             }
-            Packet::Probe { nonce } => {
-                if let Some(session) = own {
-                    self.send_to_server(&Packet::Alive { session, nonce }, b"", 1);
-                }
+            Packet::Probe { nonce } => self.probed(nonce),
+            Packet::Table { table, from, to, latest, entries, .. } => {
+                self.table_part(Part { table, from, to, latest, entries });
             }
-            Packet::Table { session, table, from, to, latest, entries } if own == Some(session) => {
-                self.table_part(now, Part { table, from, to, latest, entries });
-            }
-            Packet::Deliver { session, from, stream, seq, base, stored_at, group }
-                if own == Some(session) =>
-            {
+            Packet::Deliver { from, stream, seq, base, stored_at, group, .. } => {
                 let id = MessageId { stream, seq };
-                self.message(Source::Server(stored_at), &from, id, base, (body, group));
+                self.receive(Source::Server(stored_at), &from, (id, base), (body, group));
             }
-            Packet::Saved { store, messages } => {
-                messages.into_iter().for_each(|id| self.saved(now, store, id));
+            Packet::Saved { messages, .. } => {
+                for id in messages {
+                    let to = self.outbox.saved(&self.context, id);
+                    self.poll_queues(to);
+                }
             }
             Packet::NotSaved { stream, seq, reason } => {
-                self.not_saved(now, MessageId { stream, seq }, reason);
+                let id = MessageId { stream, seq };
+                let to = self.outbox.not_saved(&mut self.context, id, reason);
+                self.poll_queues(to);
             }
             Packet::HandedOver { stream, seq } => {
-                self.kept_no_more(
-                    now,
-                    MessageId { stream, seq },
-                    End::Received { over_server: true },
-                );
+                let end = End::Received { over_server: true };
+                self.kept_no_more(MessageId { stream, seq }, end);
             }
             Packet::Expired { stream, seq } => {
-                self.kept_no_more(now, MessageId { stream, seq }, End::Expired);
+                self.kept_no_more(MessageId { stream, seq }, End::Expired);
             }
-            Packet::GroupAnswer { session, request, answer } if own == Some(session) => {
-                self.group_answered(now, request, answer);
-            }
+            Packet::GroupAnswer { request, answer, .. } => self.group_answered(request, answer),
             // Our own word: whoever is there says everything again.
-            Packet::Ping { .. } => self.heard_nonsense(now, self.whereabouts.server()),
-            // Not from a server, or of a session that is over.
-            _ => {}
+            Packet::Ping { .. } => {
+                let server = self.session.server();
+                self.session.heard_nonsense(&mut self.context, server);
+            }
+            // Handled whoever says it.
+            Packet::Challenge { .. } => {}
+            // Not from a server.
+            Packet::Register { .. }
+            | Packet::Alive { .. }
+            | Packet::Deregister { .. }
+            | Packet::TableAck { .. }
+            | Packet::Message { .. }
+            | Packet::Ack { .. }
+            | Packet::Save { .. }
+            | Packet::Shown { .. }
+            | Packet::HandedOverAck { .. }
+            | Packet::Knock { .. }
+            | Packet::KnockAnswer { .. }
+            | Packet::GroupAsk { .. } => {}
+        }
+    }
+
+    /// Whether what the server says is of this registration, this session or this store, as far as
+    /// it says of which it is.
+    fn is_current(&self, packet: &Packet) -> bool {
+        match packet {
+            Packet::Wait { registration }
+            | Packet::Registered { registration, .. }
+            | Packet::Refused { registration, .. } => {
+                *registration == self.context.record().registrations
+            }
+            Packet::Pong { session }
+            | Packet::Table { session, .. }
+            | Packet::Deliver { session, .. }
+            | Packet::GroupAnswer { session, .. } => self.session.id() == Some(*session),
+            Packet::Saved { store, .. } => self.session.store() == Some(*store),
+            _ => true,
+        }
+    }
+
+    fn handle_peer_packet(&mut self, path: Path, packet: Packet, body: &[u8]) {
+        let from = path.remote;
+        match packet {
+            Packet::Message { from: name, to, stream, seq, base, group }
+                if to == self.context.config().name =>
+            {
+                // It counts only if the table knows this name at this address.
+                if self.directory.get(&name).is_some_and(|entry| entry.addr == Some(from)) {
+                    let id = MessageId { stream, seq };
+                    self.receive(Source::Peer(path), &name, (id, base), (body, group));
+                }
+            }
+            Packet::Ack { stream, seq } => self.acknowledged(from, MessageId { stream, seq }),
+            Packet::Knock { nonce } => {
+                if self.session.takes_part() && self.directory.at(from).is_some() {
+                    self.send(Dispatch::to_peer(path, Packet::KnockAnswer { nonce }, 1));
+                }
+            }
+            Packet::KnockAnswer { nonce } => {
+                let name = self.outbox.probe_answered(from, nonce);
+                self.poll_queues(name);
+            }
+            // For whoever was here before.
+            Packet::Message { .. } => {}
+            // Not from a peer.
+            Packet::Challenge { .. }
+            | Packet::Register { .. }
+            | Packet::Registered { .. }
+            | Packet::Wait { .. }
+            | Packet::Refused { .. }
+            | Packet::Ping { .. }
+            | Packet::Pong { .. }
+            | Packet::Unknown { .. }
+            | Packet::Probe { .. }
+            | Packet::Alive { .. }
+            | Packet::Deregister { .. }
+            | Packet::Deregistered { .. }
+            | Packet::Table { .. }
+            | Packet::TableAck { .. }
+            | Packet::Save { .. }
+            | Packet::Saved { .. }
+            | Packet::NotSaved { .. }
+            | Packet::Deliver { .. }
+            | Packet::Shown { .. }
+            | Packet::HandedOver { .. }
+            | Packet::Expired { .. }
+            | Packet::HandedOverAck { .. }
+            | Packet::GroupAsk { .. }
+            | Packet::GroupAnswer { .. } => {}
         }
     }
 
     /// Learns from an answer how long the way there and back takes, and that somebody is there.
-    pub(super) fn measure(&mut self, now: Now, from: SocketAddr, packet: &Packet, stamps: Stamps) {
-        let took = stamps.round_trip(whole_ms(now.time.since_start()));
+    pub(super) fn measure(&mut self, from: SocketAddr, packet: &Packet, stamps: Stamps) {
+        let now = self.context.time();
+        let took = stamps.round_trip(whole_ms(now.since_start()));
         let measured = packet.kind().measures().zip(took);
-        if from == self.whereabouts.server() {
+        if from == self.session.server() {
             if let Some((trip, took)) = measured {
                 self.session.measured(trip, took);
             }
-        } else if let Some(peer) = self.roster.at(from)
-            && let Some(lane) = self.lanes.get_mut(&peer.name)
-        {
-            lane.heard(now.time, measured.map(|(_, took)| took));
+        } else if let Some(peer) = self.directory.at(from) {
+            self.outbox.heard(now, &peer.name, measured.map(|(_, took)| took));
+        }
+    }
+
+    fn ping_answered(&mut self) {
+        if self.session.ping_answered(&mut self.context) {
+            self.resume();
+        }
+    }
+
+    fn session_unknown(&mut self, session: SessionId) {
+        let dialect = self.originals.dialect();
+        let ask = self.session.is_unknown(&mut self.context, dialect, session);
+        self.send(ask);
+    }
+
+    /// The server asks whether this client is there.
+    fn probed(&mut self, nonce: Nonce) {
+        if let Some(session) = self.session.id() {
+            self.send(Dispatch::to_server(Packet::Alive { session, nonce }, 1));
         }
     }
 
     /// Whether a packet is for nobody but this client, as nobody but its server knows.
-    pub(super) fn is_of_own_session(&self, packet: &Packet) -> bool {
+    fn is_of_own_session(&self, packet: &Packet) -> bool {
         match packet {
             Packet::Pong { session } | Packet::Table { session, .. } => {
                 self.session.id() == Some(*session)
@@ -109,59 +222,125 @@ impl<P: Plant> Client<P> {
         }
     }
 
-    pub(super) fn drain_loopback(&mut self, now: Now) {
-        while let Some(packet) = self.loopback.pop_front() {
-            self.handle_server_packet(now, packet, b"");
+    /// A message comes: up to where it is shown, its sender or the server hears of it.
+    fn receive(
+        &mut self,
+        source: Source,
+        from: &Name,
+        (id, base): (MessageId, u64),
+        (body, group): (&[u8], Option<GroupTag>),
+    ) {
+        if !self.session.takes_part() {
+            return; // Offline: the sender's next way is the server, which keeps it.
+        }
+        let stored_at = match source {
+            Source::Peer(_) => None,
+            Source::Server(stored_at) => Some(stored_at),
+        };
+        let text = String::from_utf8_lossy(body).into_owned();
+        let incoming = Incoming { text, stored_at, group };
+        let shown = self.inbox.receive(&mut self.context, from, id, base, incoming);
+        let Some(MessageId { stream, seq }) = shown else { return };
+        match (source, self.session.id()) {
+            (Source::Peer(path), _) => {
+                self.send(Dispatch::to_peer(path, Packet::Ack { stream, seq }, 1));
+            }
+            (Source::Server(_), Some(session)) => {
+                let from = from.clone();
+                let shown = Packet::Shown { session, from, stream, seq };
+                self.send(Dispatch::to_server(shown, 1));
+            }
+            (Source::Server(_), None) => {}
         }
     }
 
-    pub(super) fn handle_peer_packet(&mut self, now: Now, path: Path, packet: Packet, body: &[u8]) {
+    fn acknowledged(&mut self, from: SocketAddr, id: MessageId) {
+        let dialect = self.originals.dialect();
+        let to = self.outbox.acknowledged(&mut self.context, dialect, from, id);
+        self.poll_queues(to);
+    }
+
+    /// The server says what has become of a message that it kept.
+    fn kept_no_more(&mut self, id: MessageId, end: End) {
+        let Some(session) = self.session.id() else { return };
+        let dialect = self.originals.dialect();
+        // Settled first: the server, once it hears that this is known, will not say it again.
+        let to = self.outbox.kept_no_more(&mut self.context, dialect, id, end);
+        self.poll_queues(to);
+        let MessageId { stream, seq } = id;
+        self.send(Dispatch::to_server(Packet::HandedOverAck { session, stream, seq }, 1));
+    }
+
+    /// Something comes in the original's dialect.
+    pub(super) fn handle_original(&mut self, path: Path, bytes: &[u8]) {
         let from = path.remote;
-        match packet {
-            Packet::Message { from: name, to, stream, seq, base, group }
-                if to == self.config.name =>
-            {
-                let id = MessageId { stream, seq };
-                self.message_from_peer(path, &name, id, base, (body, group));
+        let Some(word) = original::decode(bytes) else {
+            self.wire.is_invalid();
+            return self.session.heard_nonsense(&mut self.context, from);
+        };
+        let is_asked = self.session.hellos_to(from) > 0;
+        if is_asked || from == self.session.server() {
+            match word {
+                Word::Ack if is_asked => self.original_hello_acked(from),
+                // Our hello, most likely: whoever is there says everything again.
+                Word::Text(_) if self.originals.dialect() == Dialect::Own => {
+                    self.session.heard_nonsense(&mut self.context, from);
+                }
+                _ if from != self.session.server() => {}
+                Word::Ack => self.originals.server_acked(&self.context),
+                Word::Table(rows) => {
+                    let progress = Progress {
+                        is_joining: self.session.is_joining(),
+                        is_leaving: self.session.is_leaving(),
+                        ever_registered: self.session.ever_registered(),
+                        table: self.directory.position(),
+                    };
+                    self.originals.table(&self.context, progress, rows);
+                }
+                Word::Text(text) => self.original_fetched(text),
             }
-            Packet::Ack { stream, seq } => self.acknowledged(now, from, MessageId { stream, seq }),
-            Packet::Knock { nonce } => self.knocked(path, nonce),
-            Packet::KnockAnswer { nonce } => self.knock_answered(now, from, nonce),
-            // Not from a peer, or for whoever was here before.
-            _ => {}
+        } else if let Some(peer) = self.directory.at(from).filter(|entry| entry.original) {
+            let name = peer.name.clone();
+            match word {
+                Word::Ack => self.original_peer_acked(from),
+                Word::Text(text) => self.original_peer_says((path, &name), &text, bytes),
+                Word::Table(_) => {} // Only a server knows who is where.
+            }
         }
     }
 
-    pub(super) fn table_part(&mut self, now: Now, part: Part) {
-        let changed: Vec<Name> = part.entries.iter().map(|entry| entry.name.clone()).collect();
-        let applied = self.roster.apply(part);
-        self.acknowledge_table();
-        if !applied {
-            return;
+    fn original_hello_acked(&mut self, from: SocketAddr) {
+        let hellos = self.session.hellos_to(from);
+        if from != self.session.server() {
+            self.originals.forget_server();
         }
-        self.originals.forget_absent(&self.roster);
-        if self.roster.is_whole() {
-            let listing = self.roster.listing();
-            if self.listed.as_ref() != Some(&listing) {
-                self.listed = Some(listing.clone());
-                self.journal.event_durably(Event::Table(listing));
-            }
-            // Some may have waited for the whole of it.
-            let names: Vec<Name> = self.lanes.keys().cloned().collect();
-            for name in names {
-                self.pump(now, &name);
-            }
-        }
-        for name in changed {
-            self.resume_lane(now, &name);
-        }
-        self.arrived(now);
+        self.originals.hello_acked(&mut self.context, hellos);
+        self.hello_answered(from, Cookie::default());
     }
 
-    pub(super) fn acknowledge_table(&mut self) {
-        if let Some(session) = self.session.id() {
-            let (table, version) = self.roster.position();
-            self.send_to_server(&Packet::TableAck { session, table, version }, b"", 1);
+    fn original_fetched(&mut self, text: String) {
+        for fetched in self.originals.fetched(self.context.time(), text) {
+            let Fetched { from, stored_at, id, text } = fetched;
+            let source = Source::Server(stored_at);
+            self.receive(source, &from, (id, id.seq), (text.as_bytes(), None));
+        }
+    }
+
+    fn original_peer_acked(&mut self, from: SocketAddr) {
+        match self.originals.peer_acked(&mut self.context, from) {
+            Some(AskedPeer::Message(id)) => self.acknowledged(from, id),
+            Some(AskedPeer::Knock(nonce)) => {
+                let name = self.outbox.probe_answered(from, nonce);
+                self.poll_queues(name);
+            }
+            None => {}
+        }
+    }
+
+    fn original_peer_says(&mut self, (path, name): (Path, &Name), text: &str, bytes: &[u8]) {
+        let said = self.originals.peer_says(&mut self.context, (path, name), text, bytes);
+        if let Some((id, text)) = said {
+            self.receive(Source::Peer(path), name, (id, id.seq), (text.as_bytes(), None));
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::history::Line;
-use super::whereabouts::Tried;
+use super::session::Tried;
 use crate::protocol::limits::{
     GROUP_REQUESTS_MAX, GROUPS_MAX, MEMBERS_MAX, OUTBOX_MAX, WAITING_COMMANDS_MAX,
 };

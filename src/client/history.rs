@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Change, Client, Event};
+use super::context::Context;
+use super::{Change, Event};
 use crate::plant::{Bug, Plant};
 use crate::protocol::limits::HISTORY_MAX;
 use crate::protocol::{GroupTag, MessageId, Name};
@@ -147,39 +148,37 @@ impl State {
     }
 }
 
-impl<P: Plant> Client<P> {
+impl<P: Plant> Context<P> {
     /// Keeps a message that was typed or came, and makes room for it. Its number.
     pub(super) fn keep_line(&mut self, line: Line) -> u64 {
-        while let Some(number) = self.record.history.in_the_way() {
+        while let Some(number) = self.record().history.in_the_way() {
             // It may be told only now: it is not to be gone before that is remembered.
             self.change_once_told(Change::LineDropped { number });
         }
-        let number = self.record.history.next_number();
+        let number = self.record().history.next_number();
         self.change(Change::Line { number, line });
         number
     }
 
     /// Keeps what has become of a message, with the next commit.
     pub(super) fn keep_outcome(&mut self, id: MessageId, state: State) {
-        if let Some(number) = self.record.history.pending(id) {
+        if let Some(number) = self.record().history.pending(id) {
             self.change_lazily(Change::Outcome { number, state });
         }
     }
 
     /// Shows again whatever an earlier life of this client may not have shown.
     pub(super) fn show_again(&mut self) {
-        let any = self.record.history.undisplayed().next().is_some();
-        if any && self.plant.has(Bug::NeverShowsAgain) {
+        let any = self.record().history.undisplayed().next().is_some();
+        if any && self.has(Bug::NeverShowsAgain) {
             return;
         }
-        let again = !(any && self.plant.has(Bug::ShowsAgainUnmarked));
-        let mut last = None;
-        for (number, line) in self.record.history.undisplayed() {
-            if let Some(event) = line.showing(again) {
-                self.journal.event_durably(event);
-                last = Some(number);
-            }
-        }
+        let again = !(any && self.has(Bug::ShowsAgainUnmarked));
+        let undisplayed = self.record().history.undisplayed();
+        let shown = undisplayed.filter_map(|(number, line)| Some((number, line.showing(again)?)));
+        let shown: Vec<(u64, Event)> = shown.collect();
+        let last = shown.last().map(|(number, _)| *number);
+        shown.into_iter().for_each(|(_, event)| self.tell(event));
         if let Some(number) = last {
             self.displays(number);
         }
@@ -188,7 +187,7 @@ impl<P: Plant> Client<P> {
     /// All lines up to this one are to be displayed: once they are, that is remembered. What is
     /// sent from now on waits for that, acknowledgements above all.
     pub(super) fn displays(&mut self, number: u64) {
-        if !self.plant.has(Bug::ForgetsDisplayed) {
+        if !self.has(Bug::ForgetsDisplayed) {
             self.change_once_told(Change::Displayed { next: number + 1 });
         }
     }
@@ -203,8 +202,8 @@ impl<P: Plant> Client<P> {
     }
 
     pub(super) fn tell_history(&mut self, with: Name) {
-        let lines = self.record.history.with(&with).cloned().collect();
-        self.journal.event_durably(Event::History { with, lines });
+        let lines = self.record().history.with(&with).cloned().collect();
+        self.tell(Event::History { with, lines });
     }
 }
 

@@ -4,21 +4,19 @@
 //! protocol. Weaker promises, because the dialect has no ids and acknowledges "whatever you sent
 //! last": docs/protocol.md, "The original's dialect".
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::inbox::Source;
-use super::roster::Roster;
-use super::session::Phase;
-use super::{Client, Now};
+use super::context::Context;
+use super::session::Dialect;
 use crate::machine::{Identity, Path, Socket, Transmit};
-use crate::original::{self, Owed, Repeats, Word};
+use crate::original::{self, Owed, Repeats};
 use crate::plant::Plant;
 use crate::protocol::limits::{NAMES_MAX, ORIGINAL_DATAGRAM_MAX, TEXT_MAX};
 use crate::protocol::{
-    Cookie, MessageId, Name, Nonce, NotSaved, Packet, Refusal, SessionId, StoreId, StreamId,
-    TableEntry, TableId,
+    MessageId, Name, Nonce, NotSaved, Packet, Refusal, SessionId, StoreId, StreamId, TableEntry,
+    TableId,
 };
 use crate::time::{Time, WallTime};
 
@@ -49,6 +47,30 @@ pub(super) struct Originals {
     /// The server, if it does.
     server: Option<OriginalServer>,
     peers: BTreeMap<SocketAddr, OriginalPeer>,
+    /// What an original server's words come to, as our server would put it.
+    loopback: VecDeque<Packet>,
+}
+
+/// How far the client is with an original server.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Progress {
+    /// Whether a registration is being asked for.
+    pub(super) is_joining: bool,
+    /// Whether its end is being asked for.
+    pub(super) is_leaving: bool,
+    /// Whether the name was granted before.
+    pub(super) ever_registered: bool,
+    /// Where the client stands with the table.
+    pub(super) table: (TableId, u64),
+}
+
+/// A message that an original server had stored.
+#[derive(Debug)]
+pub(super) struct Fetched {
+    pub(super) from: Name,
+    pub(super) stored_at: WallTime,
+    pub(super) id: MessageId,
+    pub(super) text: String,
 }
 
 #[derive(Debug)]
@@ -85,220 +107,166 @@ struct OriginalPeer {
     last: MessageId,
 }
 
+/// What a peer is asked, and acknowledges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum AskedPeer {
+pub(super) enum AskedPeer {
     Message(MessageId),
     Knock(Nonce),
 }
 
 impl Originals {
-    /// Whether the server speaks the dialect.
-    pub(super) const fn is_at_server(&self) -> bool {
-        self.server.is_some()
+    /// What the server speaks, as far as is known.
+    pub(super) const fn dialect(&self) -> Dialect {
+        if self.server.is_some() { Dialect::Original } else { Dialect::Own }
     }
 
-    /// Forgets the peers that are in the table no more: whoever comes and goes from port after
-    /// port is not to fill the memory. Half a table does not tell who is gone.
-    pub(super) fn forget_absent(&mut self, roster: &Roster) {
-        if roster.is_whole() || self.peers.len() > NAMES_MAX {
-            self.peers.retain(|addr, _| roster.at(*addr).is_some_and(|entry| entry.original));
-        }
-    }
-}
-
-impl<P: Plant> Client<P> {
-    /// Whether messages to a recipient go one by one, for its `ACK` names none.
-    pub(super) fn goes_one_by_one(&self, to: &Name) -> bool {
-        self.originals.server.is_some() || self.roster.get(to).is_some_and(|entry| entry.original)
+    /// The server speaks our protocol (after all), or is another one, of which it is not known yet
+    /// what it speaks.
+    pub(super) fn forget_server(&mut self) {
+        self.server = None;
     }
 
-    pub(super) fn server_is_original(&self) -> bool {
-        self.originals.is_at_server()
+    /// What an original server's words come to, one after the other.
+    pub(super) fn poll_packet(&mut self) -> Option<Packet> {
+        self.loopback.pop_front()
     }
 
-    /// The server speaks our protocol (after all).
-    pub(super) fn server_is_ours(&mut self) {
-        self.originals.server = None;
-    }
-
-    /// The server is another one, of which it is not known yet what it speaks.
-    pub(super) fn forget_dialect(&mut self) {
-        self.originals.server = None;
-    }
-
-    pub(super) fn handle_original(&mut self, now: Now, path: Path, bytes: &[u8]) {
-        let from = path.remote;
-        let Some(word) = original::decode(bytes) else {
-            self.invalid_datagrams += 1;
-            return self.heard_nonsense(now, from);
-        };
-        let is_asked = self.hellos_to(from) > 0;
-        if is_asked || from == self.whereabouts.server() {
-            match word {
-                Word::Ack if is_asked => self.original_hello_acked(now, from),
-                // Our hello, most likely: whoever is there says everything again.
-                Word::Text(_) if !self.server_is_original() => self.heard_nonsense(now, from),
-                _ if from != self.whereabouts.server() => {}
-                Word::Ack => self.original_server_acked(),
-                Word::Table(rows) => self.original_table(now, rows),
-                Word::Text(text) => self.original_answer(now, text),
-            }
-        } else if let Some(peer) = self.roster.at(from).filter(|entry| entry.original) {
-            let name = peer.name.clone();
-            match word {
-                Word::Ack => self.original_peer_acked(now, from),
-                Word::Text(text) => self.original_message(now, path, &name, &text, bytes),
-                Word::Table(_) => {} // Only a server knows who is where.
-            }
+    /// Forgets the peers of whom this says that they are no originals in the table (any more):
+    /// whoever comes and goes from port after port is not to fill the memory. Half a table does
+    /// not tell who is gone.
+    pub(super) fn forget_absent(
+        &mut self,
+        table_is_whole: bool,
+        is_there: impl Fn(SocketAddr) -> bool,
+    ) {
+        if table_is_whole || self.peers.len() > NAMES_MAX {
+            self.peers.retain(|addr, _| is_there(*addr));
         }
     }
 
-    fn transmit_original(&mut self, to: Path, packet: &Packet, attempt: u32, bytes: Vec<u8>) {
-        let identity = Identity { kind: packet.kind(), message: packet.message(), attempt };
-        let Path { remote: to, local: source } = to;
-        self.journal.transmit_durably(Transmit {
-            socket: Socket::Main,
-            source,
-            to,
-            bytes,
-            identity,
-        });
-    }
-
-    fn peer(&mut self, addr: SocketAddr) -> &mut OriginalPeer {
-        let entropy = &mut self.entropy;
-        self.originals.peers.entry(addr).or_insert_with(|| OriginalPeer {
+    fn peer<P: Plant>(&mut self, context: &mut Context<P>, addr: SocketAddr) -> &mut OriginalPeer {
+        self.peers.entry(addr).or_insert_with(|| OriginalPeer {
             asked: None,
             owed: Owed::default(),
             repeats: Repeats::default(),
-            last: MessageId { stream: StreamId(entropy.draw()), seq: 0 },
+            last: MessageId { stream: StreamId(context.draw()), seq: 0 },
         })
     }
 
-    /// Sends a packet to a peer in its dialect.
-    pub(super) fn send_to_original_peer(
+    /// A packet for a peer in its dialect, if it can be said now.
+    pub(super) fn for_peer<P: Plant>(
         &mut self,
+        context: &mut Context<P>,
         to: Path,
         packet: &Packet,
-        body: &[u8],
+        body: &str,
         attempt: u32,
-    ) {
-        let now = self.now.time;
+    ) -> Option<Transmit> {
+        let now = context.time();
         let bytes = match packet {
             Packet::Message { from, stream, seq, .. } => {
                 let id = MessageId { stream: *stream, seq: *seq };
-                let peer = self.peer(to.remote);
+                let peer = self.peer(context, to.remote);
                 if peer.asked != Some(AskedPeer::Message(id)) {
                     if now < peer.owed.quiet_at() {
-                        return; // The next ACK may be for something earlier. Another attempt comes.
+                        // The next ACK may be for something earlier. Another attempt comes.
+                        return None;
                     }
                     peer.owed.start();
                     peer.asked = Some(AskedPeer::Message(id));
                 }
                 peer.owed.sent(now);
-                let text = original::printable(&String::from_utf8_lossy(body));
-                original::text(&format!("{from}: {text}"))
+                original::text(&format!("{from}: {}", original::printable(body)))
             }
             Packet::Knock { nonce } => {
-                let peer = self.peer(to.remote);
+                let peer = self.peer(context, to.remote);
                 peer.owed.sent(now);
                 peer.asked = Some(AskedPeer::Knock(*nonce));
                 original::text(original::UNSEEN)
             }
             Packet::Ack { .. } | Packet::KnockAnswer { .. } => original::ack(),
-            _ => return,
+            _ => return None,
         };
-        self.transmit_original(to, packet, attempt, bytes);
+        Some(transmit(to, packet, attempt, bytes))
     }
 
-    fn original_peer_acked(&mut self, now: Now, from: SocketAddr) {
-        let peer = self.peer(from);
+    /// A peer acknowledges: what it was asked last, if anything.
+    pub(super) fn peer_acked<P: Plant>(
+        &mut self,
+        context: &mut Context<P>,
+        from: SocketAddr,
+    ) -> Option<AskedPeer> {
+        let peer = self.peer(context, from);
         peer.owed.acked();
-        match peer.asked.take() {
-            Some(AskedPeer::Message(id)) => self.acknowledged(now, from, id),
-            Some(AskedPeer::Knock(nonce)) => self.knock_answered(now, from, nonce),
-            None => {}
-        }
+        peer.asked.take()
     }
 
-    fn original_message(&mut self, now: Now, path: Path, name: &Name, text: &str, bytes: &[u8]) {
+    /// A peer says something: a message, with a name of its own that its copies share. What is
+    /// none is acknowledged.
+    pub(super) fn peer_says<'a, P: Plant>(
+        &mut self,
+        context: &mut Context<P>,
+        (path, name): (Path, &Name),
+        text: &'a str,
+        bytes: &[u8],
+    ) -> Option<(MessageId, &'a str)> {
         let Some((claimed, text)) = text.split_once(": ") else {
             // What an original would acknowledge and not show, so do we: it is a knock.
             let packet = Packet::KnockAnswer { nonce: Nonce::default() };
-            return self.transmit_original(path, &packet, 1, original::ack());
+            context.transmit(transmit(path, &packet, 1, original::ack()));
+            return None;
         };
-        if claimed.parse().as_ref() != Ok(name) {
-            return;
+        // Too long is as good as unheard: its sender turns to the server, which says so.
+        if claimed.parse().as_ref() != Ok(name) || text.len() > TEXT_MAX {
+            return None;
         }
-        if text.len() > TEXT_MAX {
-            return; // Unheard, so its sender turns to the server, which says why it is too long.
-        }
-        let peer = self.peer(path.remote);
-        if !peer.repeats.is_repeat(now.time, bytes) {
+        let now = context.time();
+        let peer = self.peer(context, path.remote);
+        if !peer.repeats.is_repeat(now, bytes) {
             peer.last.seq += 1;
         }
-        let id = peer.last;
-        self.message(Source::Peer(path), name, id, id.seq, (text.as_bytes(), None));
+        Some((peer.last, text))
     }
 
-    /// Asks an original server for what a packet asks of ours.
-    pub(super) fn ask_original_server(&mut self, packet: &Packet, body: &[u8], attempt: u32) {
-        let now = self.now.time;
-        let Some(server) = &self.originals.server else { return };
-        let name = &self.config.name;
-        let sure = server.confirmed_at.is_some_and(|at| now - at < SURE_FOR);
-        let stale = server.confirmed_at.is_none_or(|at| now - at >= REFRESH);
-        let register = || (Asked::Register, format!("[REQUEST:REG] {name}"));
-        let (asked, text) = match packet {
-            Packet::Register { .. } => register(),
-            Packet::Ping { .. } if server.fetch_due && sure => {
-                (Asked::Fetch, format!("[REQUEST:GETSAVE] {name}"))
+    /// What asks an original server for what a packet asks of ours, if it can be asked now.
+    pub(super) fn for_server<P: Plant>(
+        &mut self,
+        context: &Context<P>,
+        to: SocketAddr,
+        (packet, body, attempt): (&Packet, &str, u32),
+        is_listed: impl Fn(&Name) -> bool,
+    ) -> Option<Transmit> {
+        let now = context.time();
+        let server = self.server.as_mut()?;
+        let (asked, text) = match server.translate(context, packet, body, is_listed) {
+            Translation::Ask(asked, text) => (asked, text),
+            Translation::Answer(packet) => {
+                self.loopback.push_back(packet);
+                return None;
             }
-            Packet::Ping { .. } if server.fetch_due || stale => register(),
-            Packet::Ping { session } => {
-                return self.loopback.push_back(Packet::Pong { session: *session });
-            }
-            Packet::Deregister { .. } if sure => {
-                (Asked::Deregister, format!("[REQUEST:DEREG] {name}"))
-            }
-            Packet::Deregister { .. } => register(),
-            Packet::Save { to, stream, seq, .. } if self.roster.get(to).is_none() => {
-                let (stream, seq, reason) = (*stream, *seq, NotSaved::UnknownName);
-                return self.loopback.push_back(Packet::NotSaved { stream, seq, reason });
-            }
-            Packet::Save { to, stream, seq, .. } => {
-                let id = MessageId { stream: *stream, seq: *seq };
-                let text = original::printable(&String::from_utf8_lossy(body));
-                (Asked::Save(id), format!("[REQUEST:SAVE] {name} {to} {text}"))
-            }
-            _ => return,
+            Translation::Nothing => return None,
         };
         let busy = |(other, at): (Asked, Time)| other != asked && now - at < PATIENCE;
         if server.asked.is_some_and(busy) {
-            return; // It would not be known what the ACK is for. The next attempt comes.
+            return None; // It would not be known what the ACK is for. The next attempt comes.
         }
         let by_effect = matches!(asked, Asked::Register | Asked::Deregister);
         let again = server.asked.is_some_and(|(known, _)| known == asked);
-        if !by_effect && !again && now < server.owed.quiet_at() {
-            return; // The same.
-        }
-        let (to, bytes) = (self.whereabouts.server().into(), original::text(&text));
-        if let Some(server) = &mut self.originals.server {
-            if !by_effect && !again {
-                server.owed.start();
+        if !by_effect && !again {
+            if now < server.owed.quiet_at() {
+                return None; // The same.
             }
-            server.owed.sent(now);
-            server.asked = Some((asked, now));
+            server.owed.start();
         }
-        self.transmit_original(to, packet, attempt, bytes);
+        server.owed.sent(now);
+        server.asked = Some((asked, now));
+        Some(transmit(to.into(), packet, attempt, original::text(&text)))
     }
 
-    /// Ours answers a hello with a challenge. An acknowledgement is all the original has.
-    fn original_hello_acked(&mut self, now: Now, from: SocketAddr) {
-        let hellos = self.hellos_to(from);
-        self.settle_on(from);
-        let stream = StreamId(self.entropy.draw());
-        let server = self.originals.server.get_or_insert_with(|| OriginalServer {
+    /// Somebody acknowledges a hello. Ours answers with a challenge, this is all the original has.
+    pub(super) fn hello_acked<P: Plant>(&mut self, context: &mut Context<P>, hellos: u32) {
+        let stream = StreamId(context.draw());
+        let server = self.server.get_or_insert_with(|| OriginalServer {
             asked: None,
             owed: Owed::default(),
             fruitless: 0,
@@ -307,19 +275,18 @@ impl<P: Plant> Client<P> {
             last_answer: None,
             next: MessageId { stream, seq: 1 },
         });
-        (1..hellos).for_each(|_| server.owed.sent(now.time));
-        self.hello_answered(now, from, Cookie::default());
+        (1..hellos).for_each(|_| server.owed.sent(context.time()));
     }
 
-    fn original_server_acked(&mut self) {
-        let Some(server) = &mut self.originals.server else { return };
+    pub(super) fn server_acked<P: Plant>(&mut self, context: &Context<P>) {
+        let Some(server) = &mut self.server else { return };
         server.owed.acked();
         match server.asked.take().map(|(asked, _)| asked) {
             Some(Asked::Register) => {
                 server.fruitless += 1;
                 if server.fruitless >= FRUITLESS_MAX {
                     server.fruitless = 0;
-                    self.refused_by_original();
+                    self.loopback.push_back(refused(context));
                 }
             }
             Some(Asked::Fetch) => {
@@ -341,69 +308,124 @@ impl<P: Plant> Client<P> {
         }
     }
 
-    fn refused_by_original(&mut self) {
-        let (registration, reason) = (self.record.registrations, Refusal::NameInUse);
-        self.loopback.push_back(Packet::Refused { registration, reason });
-    }
-
     /// The table is the only proof of a registration: a duplicate is acknowledged, too.
-    fn original_table(&mut self, now: Now, entries: Vec<TableEntry>) {
-        let Some(server) = &mut self.originals.server else { return };
+    pub(super) fn table<P: Plant>(
+        &mut self,
+        context: &Context<P>,
+        progress: Progress,
+        entries: Vec<TableEntry>,
+    ) {
+        let Some(server) = &mut self.server else { return };
+        let Progress { is_joining, is_leaving, ever_registered, table: (table, at) } = progress;
         // To the original, names that differ in case are two.
-        let name = self.config.name.as_str();
+        let name = context.config().name.as_str();
         let own = entries.iter().find(|entry| entry.name.as_str() == name);
-        let own_addr = own.and_then(|entry| entry.addr);
-        let joining =
-            matches!(self.session.phase, Phase::Joining { .. } | Phase::Withdrawing { .. });
-        match own_addr {
-            Some(addr) if addr.port() == self.config.port => {
-                server.confirmed_at = Some(now.time);
+        match own.and_then(|entry| entry.addr) {
+            Some(addr) if addr.port() == context.config().port => {
+                server.confirmed_at = Some(context.time());
                 server.fruitless = 0;
-                if joining {
+                if is_joining {
                     server.fetch_due = true;
-                    let registration = self.record.registrations;
-                    let back = self.session.ever_registered;
-                    let (session, store) = (SESSION, STORE);
+                    let registration = context.record().registrations;
+                    let (session, store, back) = (SESSION, STORE, ever_registered);
                     let packet = Packet::Registered { registration, session, store, back };
                     self.loopback.push_back(packet);
                 } else if server.asked.is_some_and(|(asked, _)| asked == Asked::Register) {
                     self.loopback.push_back(Packet::Pong { session: SESSION });
                 }
             }
-            Some(_) if joining => return self.refused_by_original(),
-            _ if matches!(self.session.phase, Phase::Leaving { .. }) => {
-                self.loopback.push_back(Packet::Deregistered { session: SESSION });
-            }
+            Some(_) if is_joining => return self.loopback.push_back(refused(context)),
+            _ if is_leaving => self.loopback.push_back(Packet::Deregistered { session: SESSION }),
             // Somebody has deregistered us, or the server has forgotten us.
-            _ if !joining => self.loopback.push_back(Packet::Unknown { session: SESSION }),
+            _ if !is_joining => self.loopback.push_back(Packet::Unknown { session: SESSION }),
             _ => return,
         }
-        let (table, at) = self.roster.position();
         let from = if table == TABLE { at } else { 0 };
         let (to, latest) = (from + 1, from + 1);
         let (session, table) = (SESSION, TABLE);
         self.loopback.push_back(Packet::Table { session, table, from, to, latest, entries });
     }
 
-    /// The answer to a fetch: all stored messages in one text.
-    fn original_answer(&mut self, now: Now, text: String) {
-        let Some(server) = &mut self.originals.server else { return };
+    /// The answer to a fetch, all stored messages in one text: what of it is new.
+    pub(super) fn fetched(&mut self, now: Time, text: String) -> Vec<Fetched> {
+        let Some(server) = &mut self.server else { return Vec::new() };
         server.fetch_due = false;
-        let known = |(last, at): &(String, Time)| *last == text && now.time - *at < SAME_ANSWER;
+        let known = |(last, at): &(String, Time)| *last == text && now - *at < SAME_ANSWER;
         if server.last_answer.as_ref().is_some_and(known) {
-            return;
+            return Vec::new();
         }
-        for line in text.lines() {
-            let Some((from, stored_at, text)) = stored_line(line) else { continue };
-            let Some(server) = &mut self.originals.server else { return };
+        let fetched = text.lines().filter_map(|line| {
+            let (from, stored_at, text) = stored_line(line)?;
             let id = server.next;
             server.next.seq += 1;
-            self.message(Source::Server(stored_at), &from, id, id.seq, (text.as_bytes(), None));
-        }
-        if let Some(server) = &mut self.originals.server {
-            server.last_answer = Some((text, now.time));
+            Some(Fetched { from, stored_at, id, text: text.to_owned() })
+        });
+        let fetched = fetched.collect();
+        server.last_answer = Some((text, now));
+        fetched
+    }
+
+    /// Panics if something does not hold that must between two inputs.
+    pub(super) fn check_invariants(&self) {
+        assert!(self.loopback.is_empty(), "words of an original server that nobody has handled");
+    }
+}
+
+/// What a packet to our server is to an original one.
+enum Translation {
+    /// A request.
+    Ask(Asked, String),
+    /// Nothing that it need be asked: this would be ours' answer.
+    Answer(Packet),
+    Nothing,
+}
+
+impl OriginalServer {
+    fn translate<P: Plant>(
+        &self,
+        context: &Context<P>,
+        packet: &Packet,
+        body: &str,
+        is_listed: impl Fn(&Name) -> bool,
+    ) -> Translation {
+        let (now, name) = (context.time(), &context.config().name);
+        let sure = self.confirmed_at.is_some_and(|at| now - at < SURE_FOR);
+        let stale = self.confirmed_at.is_none_or(|at| now - at >= REFRESH);
+        let register = || Translation::Ask(Asked::Register, format!("[REQUEST:REG] {name}"));
+        match packet {
+            Packet::Register { .. } => register(),
+            Packet::Ping { .. } if self.fetch_due && sure => {
+                Translation::Ask(Asked::Fetch, format!("[REQUEST:GETSAVE] {name}"))
+            }
+            Packet::Ping { .. } if self.fetch_due || stale => register(),
+            Packet::Ping { session } => Translation::Answer(Packet::Pong { session: *session }),
+            Packet::Deregister { .. } if sure => {
+                Translation::Ask(Asked::Deregister, format!("[REQUEST:DEREG] {name}"))
+            }
+            Packet::Deregister { .. } => register(),
+            Packet::Save { to, stream, seq, .. } if !is_listed(to) => {
+                let (stream, seq, reason) = (*stream, *seq, NotSaved::UnknownName);
+                Translation::Answer(Packet::NotSaved { stream, seq, reason })
+            }
+            Packet::Save { to, stream, seq, .. } => {
+                let id = MessageId { stream: *stream, seq: *seq };
+                let text = original::printable(body);
+                Translation::Ask(Asked::Save(id), format!("[REQUEST:SAVE] {name} {to} {text}"))
+            }
+            _ => Translation::Nothing,
         }
     }
+}
+
+fn refused<P: Plant>(context: &Context<P>) -> Packet {
+    let (registration, reason) = (context.record().registrations, Refusal::NameInUse);
+    Packet::Refused { registration, reason }
+}
+
+fn transmit(to: Path, packet: &Packet, attempt: u32, bytes: Vec<u8>) -> Transmit {
+    let identity = Identity { kind: packet.kind(), message: packet.message(), attempt };
+    let Path { remote: to, local: source } = to;
+    Transmit { socket: Socket::Main, source, to, bytes, identity }
 }
 
 /// Reads `>>> alice: <2026-01-02 13:45:41> text`. The original's stamps have no zone; they are
@@ -423,8 +445,8 @@ fn stored_line(line: &str) -> Option<(Name, WallTime, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::roster::Part;
-    use crate::client::{ClientConfig, ClientRecord};
+    use crate::client::directory::Part;
+    use crate::client::{Client, ClientConfig, ClientRecord};
     use crate::machine::Entropy;
     use crate::protocol::Token;
 
@@ -455,10 +477,10 @@ mod tests {
                 let name = "guest".parse().unwrap();
                 let entries = vec![TableEntry { name, addr, original: true }];
                 let (to, latest) = (from + 1, from + 1);
-                client.table_part(Now::default(), Part { table: TABLE, from, to, latest, entries });
+                client.table_part(Part { table: TABLE, from, to, latest, entries });
                 if let Some(addr) = addr {
                     let text = original::text("guest: hello");
-                    client.handle_original(Now::default(), addr.into(), &text);
+                    client.handle_original(addr.into(), &text);
                 }
                 assert_eq!(client.originals.peers.len(), usize::from(addr.is_some()));
             }

@@ -1,489 +1,405 @@
 //! What the user sent and is not settled: directly, and over the server.
 //!
 //! docs/protocol.md, "Sending". The texts are in the record; here is what a restart may forget.
-//! What comes of it is [`super::outcomes`]'.
+//! What comes of it is [`outcomes`]'. After anything that may matter to a recipient's
+//! messages the client polls their queue: routes, then what is due, then what is to be said.
+
+mod broadcast;
+mod outcomes;
+mod send_queue;
+mod size;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::context::Context;
 use super::history::{Course, Line, State};
-use super::size::Doubt;
-use super::timing::{DIRECT_PATIENCE, DIRECT_PATIENCE_MAX, KNOCK, SAVED_SAID_AFTER, UNSENT_AFTER};
-use super::{Change, Client, DetourReason, Event, Problem, Timer, UnsentReason};
+use super::session::Standing;
+use super::wire::{Destination, Dispatch};
+use super::{Change, DetourReason, Event, Timer};
 use crate::plant::{Bug, Plant};
-use crate::protocol::limits::WINDOW;
-use crate::protocol::{GroupTag, MessageId, Name, Nonce, Packet, StreamId, Trip};
-use crate::retransmission::{RTO_MAX, RoundTrip, Tries};
-use crate::time::{Now, Time};
+use crate::protocol::limits::{OUTBOX_MAX, WINDOW};
+use crate::protocol::{GroupTag, MessageId, Name, Nonce, Packet, StreamId};
+use crate::retransmission::{RTO_MAX, Tries};
+use crate::time::Time;
+
+use broadcast::Broadcasts;
+pub(super) use outcomes::End;
+use send_queue::{Entry, SendQueue, Stage, Told, Unreachable};
 
 /// Longer than any run, for [`Bug::GivesUpSaving`].
 const NEVER: Duration = Duration::from_secs(1 << 32);
 
-/// The messages to one recipient.
+/// The messages to everybody: exactly those that are unsettled in the record.
 #[derive(Debug, Default)]
-pub(super) struct Lane {
-    pub(super) entries: BTreeMap<u64, Entry>,
-    /// The address that lately did not acknowledge anything, and the knock at it.
-    pub(super) deaf: Option<Deaf>,
-    /// When anything was settled or saved last.
-    pub(super) progress: Time,
-    /// When anything came from the recipient last, and how long the way there and back takes.
-    heard: Time,
-    trip: RoundTrip,
-    /// Why the server did not take what it was asked for last, if nothing has been taken since.
-    pub(super) refused: Option<UnsentReason>,
-    /// The recipient has been in a table: only a server that lost its memory does not know it.
-    pub(super) known: bool,
-    /// Whether its first message passes at its size is in doubt.
-    pub(super) doubt: Option<Doubt>,
+pub(super) struct Outbox {
+    queues: BTreeMap<Name, SendQueue>,
+    broadcasts: Broadcasts,
 }
 
+/// What is known outside of the outbox that matters to the messages to one recipient.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Deaf {
-    pub(super) addr: SocketAddr,
-    nonce: Nonce,
-    knocks: u32,
-    next_knock: Time,
+pub(super) struct Outlook {
+    /// How the client stands with its server.
+    pub(super) standing: Standing,
+    /// Whether the table has the recipient.
+    pub(super) is_listed: bool,
+    /// Where the recipient is, if here.
+    pub(super) addr: Option<SocketAddr>,
+    /// Whoever is not in a whole table is nobody.
+    pub(super) table_is_whole: bool,
+    /// Whether messages go one by one, for an `ACK` of the original's names none.
+    pub(super) goes_one_by_one: bool,
 }
 
-/// One message.
-#[derive(Clone, Debug)]
-pub(super) struct Entry {
-    pub(super) way: Way,
-    typed_at: Time,
-    /// What the user was told of it.
-    pub(super) told: Told,
-    /// Whether it is a copy of a text to many, and of which.
-    pub(super) group: Option<GroupTag>,
-}
-
-/// Where a message is on its way.
+/// Which route the messages of a queue take now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
-    /// Behind others.
-    Queued,
-    /// Sent to the recipient, last to this address.
-    Direct { to: SocketAddr, tries: Tries },
-    /// Sent to the server.
-    Server { tries: Tries },
-    /// In the server's store, as is known since then.
-    Saved { since: Time },
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Told {
-    Nothing,
-    Unsent,
-    Saved,
-}
-
-/// Which way the messages of a lane take now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Path {
+enum Route {
     Direct(SocketAddr),
     Server(Option<DetourReason>),
     /// A table is on its way that may tell.
     Unknown,
 }
 
-impl Entry {
-    pub(super) const fn is_with_server(&self) -> bool {
-        matches!(self.way, Way::Server { .. } | Way::Saved { .. })
+impl Outlook {
+    /// How many of the messages are on their way at once.
+    const fn window(&self) -> usize {
+        if self.goes_one_by_one { 1 } else { WINDOW }
     }
 
-    pub(super) const fn is_saved(&self) -> bool {
-        matches!(self.way, Way::Saved { .. })
-    }
-}
-
-impl DetourReason {
-    /// The reason of one message of a lane that failed: the others only go the same way.
-    fn of(self, way: Way, heard: Time, now: Time) -> Self {
-        match (self, way) {
-            (Self::NoAck, Way::Direct { tries, .. }) if is_exhausted(tries, heard, now) => self,
-            (Self::NoAck, _) => Self::Earlier,
-            _ => self,
+    fn route(&self, queue: &SendQueue) -> Route {
+        let Some(addr) = self.addr else {
+            if !self.is_listed && !self.table_is_whole {
+                return Route::Unknown;
+            }
+            // An unknown name is the server's to refuse.
+            return Route::Server(self.is_listed.then_some(DetourReason::Offline));
+        };
+        let is_unreachable = queue.unreachable.is_some_and(|it| it.addr == addr);
+        if is_unreachable || queue.entries.values().any(Entry::is_with_server) {
+            return Route::Server(Some(DetourReason::Earlier));
         }
+        Route::Direct(addr)
     }
 }
 
-impl Entry {
-    /// Whether the server keeps it, and the user does not know.
-    pub(super) fn is_saved_untold(&self) -> bool {
-        self.is_saved() && self.told != Told::Saved
-    }
-
-    /// Why nothing is known of it, of a server that answers. `is_first`: nothing is before it.
-    fn why_unknown(&self, is_first: bool) -> UnsentReason {
-        let sent = matches!(self.way, Way::Direct { tries, .. } | Way::Server { tries }
-            if tries.attempts() > 0);
-        if sent || is_first { UnsentReason::NoAnswer } else { UnsentReason::BehindOthers }
-    }
-}
-
-impl Lane {
-    /// Something came from the recipient, perhaps an answer that took so long.
-    pub(super) fn heard(&mut self, now: Time, round_trip: Option<Duration>) {
-        self.heard = now;
-        if let Some(took) = round_trip {
-            self.trip.sample(took);
-        }
-    }
-
-    /// The address that the first message did not reach for which there is no more patience.
-    fn exhausted(&self, now: Time) -> Option<SocketAddr> {
-        self.entries.values().find_map(|entry| match entry.way {
-            Way::Direct { to, tries } if is_exhausted(tries, self.heard, now) => Some(to),
-            _ => None,
-        })
-    }
-}
-
-/// Until when a message that was sent directly may be without an acknowledgement, if anything was
-/// heard of its recipient then.
-fn patience(tries: Tries, heard: Time) -> Time {
-    let first = tries.first_at();
-    let silent = first.max(heard) + DIRECT_PATIENCE;
-    silent.min(first + DIRECT_PATIENCE_MAX)
-}
-
-fn is_exhausted(tries: Tries, heard: Time, now: Time) -> bool {
-    tries.attempts() > 0 && patience(tries, heard) <= now
-}
-
-impl<P: Plant> Client<P> {
+impl Outbox {
     /// Takes up what an earlier life of this client left.
-    pub(super) fn restore_outbox(&mut self) {
-        for (to, outgoing) in &self.record.outgoing {
+    pub(super) fn restored<P: Plant>(context: &Context<P>) -> Self {
+        let mut outbox = Self::default();
+        for (to, outgoing) in &context.record().outgoing {
             let mut entries = BTreeMap::new();
             for (seq, message) in &outgoing.unsettled {
                 let group = message.group.clone();
                 if let Some(group) = group.as_ref().filter(|_| !message.saved) {
-                    self.fanouts.add(group, MessageId { stream: outgoing.stream, seq: *seq });
+                    let id = MessageId { stream: outgoing.stream, seq: *seq };
+                    outbox.broadcasts.add(group, id);
                 }
-                // What the server may have does not go another way, for it would overtake it.
-                let (told, way) = match message.saved {
-                    true => (Told::Saved, Way::Server { tries: Tries::from(Time::ZERO) }),
-                    false => (Told::Nothing, Way::Queued),
+                let entry = match message.saved {
+                    true => Entry::saved_before(group),
+                    false => Entry::new(Time::ZERO, group),
                 };
-                entries.insert(*seq, Entry { way, typed_at: Time::ZERO, told, group });
+                entries.insert(*seq, entry);
             }
-            // Somebody whom a server did not know would have been refused in the life before.
-            let known = !entries.is_empty();
-            self.lanes.insert(to.clone(), Lane { entries, known, ..Lane::default() });
+            outbox.queues.insert(to.clone(), SendQueue::restored(entries));
         }
-    }
-
-    /// Whether there is anything that a server is to hear of.
-    pub(super) fn has_kept_anything(&self) -> bool {
-        self.waiting_messages() > 0 || !self.record.wishes.is_empty()
+        outbox
     }
 
     /// How many messages are not settled.
-    pub(super) fn waiting_messages(&self) -> usize {
-        self.lanes.values().map(|lane| lane.entries.len()).sum()
+    pub(super) fn len(&self) -> usize {
+        self.queues.values().map(|queue| queue.entries.len()).sum()
     }
 
-    pub(super) fn send_text(&mut self, now: Now, to: &Name, text: String) {
-        if !self.has_room(1) {
-            return self.fail(Problem::OutboxFull);
-        }
-        self.enqueue(now, to, text, None);
-        self.pump(now, to);
+    /// How many more it takes.
+    pub(super) fn room(&self) -> usize {
+        OUTBOX_MAX.saturating_sub(self.len())
+    }
+
+    /// Everybody to whom anything was ever sent.
+    pub(super) fn recipients(&self) -> Vec<Name> {
+        self.queues.keys().cloned().collect()
+    }
+
+    /// How many there are.
+    pub(super) fn recipients_len(&self) -> usize {
+        self.queues.len()
+    }
+
+    /// How many texts to many are on their way.
+    pub(super) fn broadcasts_len(&self) -> usize {
+        self.broadcasts.len()
     }
 
     /// Takes on a message, perhaps a copy of a text to many.
-    pub(super) fn enqueue(&mut self, now: Now, to: &Name, text: String, group: Option<GroupTag>) {
-        let id = match self.record.outgoing.get(to) {
-            Some(known) if known.next_seq > 8 && self.plant.has(Bug::WrapsAround) => {
-                MessageId { stream: known.stream, seq: 1 }
+    pub(super) fn add<P: Plant>(
+        &mut self,
+        context: &mut Context<P>,
+        to: &Name,
+        text: String,
+        group: Option<GroupTag>,
+    ) {
+        let known = context.record().outgoing.get(to).map(|it| (it.stream, it.next_seq));
+        let id = match known {
+            Some((stream, next)) if next > 8 && context.has(Bug::WrapsAround) => {
+                MessageId { stream, seq: 1 }
             }
-            Some(known) => MessageId { stream: known.stream, seq: known.next_seq },
-            None => MessageId { stream: StreamId(self.entropy.draw()), seq: 1 },
+            Some((stream, next)) => MessageId { stream, seq: next },
+            None => MessageId { stream: StreamId(context.draw()), seq: 1 },
         };
-        let (with, at, tag) = (to.clone(), now.wall, group.clone());
+        let (with, at, tag) = (to.clone(), context.now().wall, group.clone());
         let course = Course::Out(State::Pending);
-        self.keep_line(Line { with, at, id, text: text.clone(), group: tag.clone(), course });
-        self.change(Change::Typed { to: to.clone(), id, text, typed_at: at, group: tag });
-        group.iter().for_each(|group| self.fanouts.add(group, id));
+        context.keep_line(Line { with, at, id, text: text.clone(), group: tag.clone(), course });
+        context.change(Change::Typed { to: to.clone(), id, text, typed_at: at, group: tag });
+        group.iter().for_each(|group| self.broadcasts.add(group, id));
         let sending = Event::Sending { id, to: to.clone() };
-        self.fanouts.tell(&mut self.journal, group.as_ref(), sending);
-        let (way, typed_at, told) = (Way::Queued, now.time, Told::Nothing);
-        let entry = Entry { way, typed_at, told, group };
-        self.lanes.entry(to.clone()).or_default().entries.insert(id.seq, entry);
+        self.broadcasts.tell(context, group.as_ref(), sending);
+        let entry = Entry::new(context.time(), group);
+        self.queues.entry(to.clone()).or_default().entries.insert(id.seq, entry);
     }
 
-    /// The server is (again) there, or the table has changed: everything may have a new way.
-    pub(super) fn resume(&mut self, now: Now) {
-        let names: Vec<Name> = self.lanes.keys().cloned().collect();
-        for name in names {
-            self.resume_lane(now, &name);
-        }
-        self.resume_groups(now);
+    /// Takes out a message that needs no further care, of which the user has just been told.
+    fn remove<P: Plant>(&mut self, context: &mut Context<P>, to: &Name, seq: u64) -> Option<Entry> {
+        context.change_once_told(Change::Settled { to: to.clone(), seq });
+        self.queues.get_mut(to)?.entries.remove(&seq)
     }
 
-    /// The same for one recipient.
-    pub(super) fn resume_lane(&mut self, now: Now, to: &Name) {
-        for entry in self.lanes.get_mut(to).into_iter().flat_map(|lane| lane.entries.values_mut()) {
-            if let Way::Server { tries } = &mut entry.way {
-                tries.hurry(now.time);
-            }
+    /// The server is (again) there, or the table has changed: it is to hear of everything at once.
+    pub(super) fn hurry(&mut self, now: Time, to: &Name) {
+        if let Some(queue) = self.queues.get_mut(to) {
+            queue.hurry(now);
         }
-        self.pump(now, to);
     }
 
     /// Another store answers now: what the old one kept must be saved again.
     pub(super) fn forget_what_was_saved(&mut self) {
-        for entry in self.lanes.values_mut().flat_map(|lane| lane.entries.values_mut()) {
-            if entry.is_with_server() {
-                entry.way = Way::Server { tries: Tries::from(Time::ZERO) };
+        for queue in self.queues.values_mut() {
+            queue.save_again(Time::ZERO, Entry::is_with_server);
+        }
+    }
+
+    /// Something came from a recipient, perhaps an answer that took so long.
+    pub(super) fn heard(&mut self, now: Time, from: &Name, round_trip: Option<Duration>) {
+        if let Some(queue) = self.queues.get_mut(from) {
+            queue.heard(now, round_trip);
+        }
+    }
+
+    /// Puts every message to a recipient on its route; one that fails directly takes all others
+    /// along.
+    pub(super) fn choose_routes<P: Plant>(
+        &mut self,
+        context: &mut Context<P>,
+        to: &Name,
+        outlook: &Outlook,
+    ) {
+        let Some(queue) = self.queues.get_mut(to) else { return };
+        queue.was_listed |= outlook.is_listed;
+        let now = context.time();
+        let mut route = outlook.route(queue);
+        let exhausted = queue.exhausted(now).filter(|_| !context.has(Bug::NeverDetours));
+        if let (Some(addr), Route::Direct(_) | Route::Unknown) = (exhausted, route) {
+            queue.unreachable = Some(Unreachable::new(addr, Nonce(context.draw()), now));
+            route = Route::Server(Some(DetourReason::NoAck));
+        }
+        if !outlook.standing.takes_part {
+            return;
+        }
+        let Some(stream) = stream_to(context, to) else { return };
+        match route {
+            Route::Unknown => {}
+            Route::Direct(addr) => queue.go_directly(addr, now, outlook.window()),
+            Route::Server(reason) => {
+                for (seq, reason) in queue.go_over_server(reason, now) {
+                    let id = MessageId { stream, seq };
+                    let group = queue.entries.get(&seq).and_then(|entry| entry.group.as_ref());
+                    let detour = Event::Detour { id, to: to.clone(), reason };
+                    self.broadcasts.tell(context, group, detour);
+                }
             }
         }
     }
 
-    /// Sends what is due to one recipient, says what has become of it, sets the next timer.
-    pub(super) fn pump(&mut self, now: Now, to: &Name) {
-        if let Some(lane) = self.lanes.get_mut(to) {
-            lane.known |= self.roster.get(to).is_some();
+    /// The next datagram for, or about, a recipient that is due, until there is none.
+    pub(super) fn poll_transmit<P: Plant>(
+        &mut self,
+        context: &mut Context<P>,
+        to: &Name,
+        outlook: &Outlook,
+    ) -> Option<Dispatch> {
+        if !outlook.standing.takes_part {
+            return None;
         }
-        self.choose_ways(now, to);
-        self.transmit_due(now, to);
-        self.give_up_too_large(now, to);
-        self.report_saved(now, to);
-        self.report_unsent(now, to);
-        self.knock(now, to);
-        self.set_lane_timer(to);
-        self.finish_if_done(now);
-    }
-
-    /// How many of the messages to a recipient are on their way at once.
-    fn window(&self, to: &Name) -> usize {
-        if self.goes_one_by_one(to) { 1 } else { WINDOW }
-    }
-
-    fn path(&self, to: &Name, lane: &Lane) -> Path {
-        let entry = self.roster.get(to);
-        let addr = entry.and_then(|entry| entry.addr);
-        let Some(addr) = addr else {
-            if entry.is_none() && !self.roster.is_whole() {
-                return Path::Unknown;
-            }
-            // An unknown name is the server's to refuse.
-            return Path::Server(entry.map(|_| DetourReason::Offline));
+        if let Some(hello) = self.queues.get_mut(to)?.poll_doubt(outlook.standing.server) {
+            return Some(hello);
+        }
+        let (now, can_save) = (context.time(), outlook.standing.session.is_some());
+        let is_due = |stage: Stage| match stage {
+            Stage::Direct { tries, .. } => tries.is_due(now),
+            Stage::Server { tries } => can_save && tries.is_due(now),
+            Stage::Queued | Stage::Saved { .. } => false,
         };
-        let deaf = lane.deaf.is_some_and(|deaf| deaf.addr == addr);
-        if deaf || lane.entries.values().any(Entry::is_with_server) {
-            return Path::Server(Some(DetourReason::Earlier));
+        let active = self.queues.get(to)?.active(outlook.window());
+        let (seq, stage) =
+            active.map(|(seq, it)| (seq, it.stage)).find(|(_, stage)| is_due(*stage))?;
+        match stage {
+            Stage::Direct { to: before, tries } => {
+                let addr = outlook.addr.unwrap_or(before);
+                self.transmit_directly(context, (to, outlook), (seq, addr), tries)
+            }
+            Stage::Server { tries } => self.transmit_save(context, (to, outlook), seq, tries),
+            Stage::Queued | Stage::Saved { .. } => None,
         }
-        Path::Direct(addr)
     }
 
-    /// Puts every message on its way; one that fails directly takes all others along.
-    fn choose_ways(&mut self, now: Now, to: &Name) {
-        let Some(lane) = self.lanes.get(to) else { return };
-        let mut path = self.path(to, lane);
-        let exhausted = lane.exhausted(now.time).filter(|_| !self.plant.has(Bug::NeverDetours));
-        let takes_part = self.session.takes_part();
-        let window = self.window(to);
-        let Some(lane) = self.lanes.get_mut(to) else { return };
-        if let (Some(addr), Path::Direct(_) | Path::Unknown) = (exhausted, path) {
-            let nonce = Nonce(self.entropy.draw());
-            lane.deaf = Some(Deaf { addr, nonce, knocks: 0, next_knock: now.time + KNOCK });
-            path = Path::Server(Some(DetourReason::NoAck));
-        }
-        if !takes_part {
-            return;
-        }
-        let Some(stream) = self.record.outgoing.get(to).map(|outgoing| outgoing.stream) else {
-            return;
+    fn transmit_directly<P: Plant>(
+        &mut self,
+        context: &Context<P>,
+        (to, outlook): (&Name, &Outlook),
+        (seq, addr): (u64, SocketAddr),
+        mut tries: Tries,
+    ) -> Option<Dispatch> {
+        let queue = self.queues.get_mut(to)?;
+        let base = queue.entries.keys().next().copied()?;
+        let attempt = tries.transmit(context.time());
+        // An acknowledgement that names nothing tells of no round trip.
+        let timeout = match outlook.goes_one_by_one {
+            true => RTO_MAX,
+            false => queue.timeout(outlook.standing.disk_trip),
         };
-        match path {
-            Path::Unknown => {}
-            Path::Direct(to) => {
-                for entry in lane.entries.values_mut().take(window) {
-                    if entry.way == Way::Queued {
-                        entry.way = Way::Direct { to, tries: Tries::from(now.time) };
-                    }
-                }
-            }
-            Path::Server(reason) => {
-                let heard = lane.heard;
-                let others = lane.entries.iter_mut().filter(|(_, entry)| !entry.is_with_server());
-                for (seq, entry) in others {
-                    let reason = reason.map(|reason| reason.of(entry.way, heard, now.time));
-                    entry.way = Way::Server { tries: Tries::from(now.time) };
-                    if let Some(reason) = reason {
-                        let id = MessageId { stream, seq: *seq };
-                        let detour = Event::Detour { id, to: to.clone(), reason };
-                        self.fanouts.tell(&mut self.journal, entry.group.as_ref(), detour);
-                    }
-                }
-            }
-        }
-    }
-
-    pub(super) fn transmit_due(&mut self, now: Now, to: &Name) {
-        if !self.session.takes_part() {
-            return;
-        }
-        let Some(lane) = self.lanes.get(to) else { return };
-        let active = lane.entries.iter().filter(|(_, entry)| !entry.is_saved());
-        let window: Vec<(u64, Way)> =
-            active.take(self.window(to)).map(|(seq, entry)| (*seq, entry.way)).collect();
-        let Some(base) = lane.entries.keys().next().copied() else { return };
-        let here = self.roster.get(to).and_then(|entry| entry.addr);
-        // The server knows about what it keeps; what is settled behind that, it may skip.
-        let unsaved_base = window.first().map_or(base, |(seq, _)| *seq);
-        for (seq, way) in window {
-            let way = match way {
-                Way::Direct { to: before, mut tries } if tries.is_due(now.time) => {
-                    let addr = here.unwrap_or(before);
-                    let attempt = tries.transmit(now.time);
-                    tries.wait(now.time, self.direct_pause(now, to, tries));
-                    let base = self.claimed_base(seq, base);
-                    self.transmit_message(to, addr, seq, base, attempt);
-                    Way::Direct { to: addr, tries }
-                }
-                Way::Server { mut tries }
-                    if tries.is_due(now.time) && self.session.id().is_some() =>
-                {
-                    let attempt = tries.transmit(now.time);
-                    tries.wait(now.time, self.save_pause(now, tries));
-                    let base = self.claimed_base(seq, unsaved_base);
-                    self.transmit_save(to, seq, base, attempt);
-                    Way::Server { tries }
-                }
-                _ => continue,
-            };
-            if let Some(entry) = self.lanes.get_mut(to).and_then(|lane| lane.entries.get_mut(&seq))
-            {
-                entry.way = way;
-            }
-        }
-    }
-
-    /// How long an acknowledgement of a recipient is waited for before a message is sent again.
-    pub(super) fn direct_timeout(&self, to: &Name) -> Duration {
-        match self.lanes.get(to) {
-            Some(lane) if !self.goes_one_by_one(to) => lane.trip.timeout(self.session.disk_trip()),
-            // An acknowledgement that names nothing tells of no round trip.
-            _ => RTO_MAX,
-        }
-    }
-
-    fn direct_pause(&self, now: Now, to: &Name, tries: Tries) -> Duration {
-        let timeout = self.direct_timeout(to);
-        let pause = tries.pause(now.time, timeout, RTO_MAX);
-        if pause > timeout && self.plant.has(Bug::NoBackoff) { timeout } else { pause }
-    }
-
-    fn save_pause(&mut self, now: Now, tries: Tries) -> Duration {
-        if tries.attempts() == 4 && self.plant.has(Bug::GivesUpSaving) {
-            return NEVER;
-        }
-        let timeout = self.server_timeout(Trip::Disk);
-        self.backoff(timeout, now.time - tries.first_at())
-    }
-
-    fn claimed_base(&self, seq: u64, base: u64) -> u64 {
-        if base < seq && self.plant.has(Bug::BaseTooHigh) { seq } else { base }
-    }
-
-    fn transmit_message(&mut self, to: &Name, addr: SocketAddr, seq: u64, base: u64, attempt: u32) {
-        let Some(outgoing) = self.record.outgoing.get(to) else { return };
-        let Some(message) = outgoing.unsettled.get(&seq).cloned() else { return };
-        let (from, stream, group) = (self.config.name.clone(), outgoing.stream, message.group);
+        let pause = tries.pause(context.time(), timeout, RTO_MAX);
+        let pause = if pause > timeout && context.has(Bug::NoBackoff) { timeout } else { pause };
+        tries.wait(context.time(), pause);
+        queue.entries.get_mut(&seq)?.stage = Stage::Direct { to: addr, tries };
+        let base = claimed_base(context, seq, base);
+        let from = context.config().name.clone();
+        let outgoing = context.record().outgoing.get(to)?;
+        let message = outgoing.unsettled.get(&seq)?;
+        let (stream, group) = (outgoing.stream, message.group.clone());
         let packet = Packet::Message { from, to: to.clone(), stream, seq, base, group };
-        self.send(addr, &packet, message.text.as_bytes(), attempt);
+        let (to, body) = (Destination::Peer(addr.into()), message.text.clone());
+        Some(Dispatch::Packet { to, packet, body, attempt })
     }
 
-    fn transmit_save(&mut self, to: &Name, seq: u64, base: u64, attempt: u32) {
-        let Some(session) = self.session.id() else { return };
-        let Some(outgoing) = self.record.outgoing.get(to) else { return };
-        let Some(message) = outgoing.unsettled.get(&seq).cloned() else { return };
-        let (to, stream, group) = (to.clone(), outgoing.stream, message.group);
-        let unreachable = self.lanes.get(&to).is_some_and(|lane| lane.deaf.is_some());
-        let packet = Packet::Save { session, to, stream, seq, base, unreachable, group };
-        let text = message.text.as_bytes();
-        self.send_to_server(&packet, text, attempt);
-        self.doubt_size(seq, attempt, &packet, text);
-    }
-
-    fn report_unsent(&mut self, now: Now, to: &Name) {
-        let known = self.session.why_silent(self.now.time).or_else(|| self.lanes.get(to)?.refused);
-        let Some(lane) = self.lanes.get_mut(to) else { return };
-        let Some(stream) = self.record.outgoing.get(to).map(|outgoing| outgoing.stream) else {
-            return;
+    fn transmit_save<P: Plant>(
+        &mut self,
+        context: &mut Context<P>,
+        (to, outlook): (&Name, &Outlook),
+        seq: u64,
+        mut tries: Tries,
+    ) -> Option<Dispatch> {
+        let standing = &outlook.standing;
+        let session = standing.session?;
+        let queue = self.queues.get_mut(to)?;
+        // The server knows about what it keeps; what is settled behind that, it may skip.
+        let base = queue.first_unsaved()?;
+        let now = context.time();
+        let attempt = tries.transmit(now);
+        let pause = match attempt == 4 && context.has(Bug::GivesUpSaving) {
+            true => NEVER,
+            false => context.backoff(standing.disk_timeout, now - tries.first_at()),
         };
-        let progress = lane.progress;
-        let mut is_first = true;
-        for (seq, entry) in &mut lane.entries {
-            let due = entry.typed_at.max(progress) + UNSENT_AFTER;
-            let why_unknown = entry.why_unknown(is_first);
-            is_first &= entry.is_saved();
-            if entry.told == Told::Nothing && !entry.is_saved() && due <= now.time {
-                entry.told = Told::Unsent;
-                let id = MessageId { stream, seq: *seq };
-                let reason = known.unwrap_or(why_unknown);
-                let unsent = Event::Unsent { id, to: to.clone(), reason };
-                self.fanouts.tell(&mut self.journal, entry.group.as_ref(), unsent);
-            }
+        tries.wait(now, pause);
+        queue.entries.get_mut(&seq)?.stage = Stage::Server { tries };
+        let base = claimed_base(context, seq, base);
+        let outgoing = context.record().outgoing.get(to)?;
+        let message = outgoing.unsettled.get(&seq)?;
+        let (stream, group, body) = (outgoing.stream, message.group.clone(), message.text.clone());
+        let unreachable = queue.unreachable.is_some();
+        let to = to.clone();
+        let packet = Packet::Save { session, to, stream, seq, base, unreachable, group };
+        queue.doubt_size(context, standing, (seq, attempt), (&packet, &body));
+        Some(Dispatch::Packet { to: Destination::Server, packet, body, attempt })
+    }
+
+    /// Says of the messages to a recipient that have no outcome for long that they are not sent.
+    pub(super) fn report_unsent<P: Plant>(
+        &mut self,
+        context: &mut Context<P>,
+        to: &Name,
+        outlook: &Outlook,
+    ) {
+        let Some(queue) = self.queues.get_mut(to) else { return };
+        let known = outlook.standing.silence.or(queue.refused);
+        let Some(stream) = stream_to(context, to) else { return };
+        for (seq, why) in queue.overdue(context.time()) {
+            let (id, reason) = (MessageId { stream, seq }, known.unwrap_or(why));
+            let group = queue.entries.get(&seq).and_then(|entry| entry.group.as_ref());
+            self.broadcasts.tell(context, group, Event::Unsent { id, to: to.clone(), reason });
         }
     }
 
-    /// Asks a recipient that seemed deaf whether it hears now, while messages for it go round.
-    fn knock(&mut self, now: Now, to: &Name) {
-        let Some(lane) = self.lanes.get_mut(to) else { return };
-        let here = self.roster.get(to).and_then(|entry| entry.addr);
-        let takes_part = self.session.takes_part();
-        let Some(deaf) = &mut lane.deaf else { return };
-        if here != Some(deaf.addr) {
-            lane.deaf = None;
-        } else if takes_part && deaf.next_knock <= now.time && !lane.entries.is_empty() {
-            deaf.next_knock = now.time + KNOCK;
-            deaf.knocks += 1;
-            let (addr, nonce, attempt) = (deaf.addr, deaf.nonce, deaf.knocks);
-            self.send(addr, &Packet::Knock { nonce }, b"", attempt);
+    /// Asks a recipient that seemed unreachable whether it hears now, while messages for it take
+    /// the detour, if that is due.
+    pub(super) fn poll_probe(
+        &mut self,
+        now: Time,
+        to: &Name,
+        outlook: &Outlook,
+    ) -> Option<Dispatch> {
+        let queue = self.queues.get_mut(to)?;
+        let unreachable = queue.unreachable.as_mut()?;
+        if outlook.addr != Some(unreachable.addr) {
+            queue.unreachable = None;
+            return None;
+        }
+        if !outlook.standing.takes_part || queue.entries.is_empty() {
+            return None;
+        }
+        let attempt = unreachable.probe(now)?;
+        let (addr, nonce) = (unreachable.addr, unreachable.nonce);
+        Some(Dispatch::to_peer(addr, Packet::Knock { nonce }, attempt))
+    }
+
+    /// A recipient that seemed unreachable is not: who.
+    pub(super) fn probe_answered(&mut self, from: SocketAddr, nonce: Nonce) -> Option<Name> {
+        let answers = |it: &Unreachable| it.addr == from && it.nonce == nonce;
+        let mut queues = self.queues.iter_mut();
+        let (name, queue) =
+            queues.find(|(_, queue)| queue.unreachable.as_ref().is_some_and(answers))?;
+        queue.unreachable = None;
+        Some(name.clone())
+    }
+
+    /// Sets the timer for whatever is to be done next about a recipient.
+    pub(super) fn set_timer<P: Plant>(
+        &self,
+        context: &mut Context<P>,
+        to: &Name,
+        outlook: &Outlook,
+    ) {
+        let Some(queue) = self.queues.get(to) else { return };
+        let can = (outlook.standing.takes_part, outlook.standing.session.is_some());
+        let timer = Timer::Recipient(to.clone());
+        match queue.next_at(context.time(), outlook.window(), can) {
+            Some(due) => context.set_timer(timer, due),
+            None => context.clear_timer(&timer),
         }
     }
 
-    pub(super) fn knock_answered(&mut self, now: Now, from: SocketAddr, nonce: Nonce) {
-        let hears = |deaf: &Deaf| deaf.addr == from && deaf.nonce == nonce;
-        let lane = self.lanes.iter_mut().find(|(_, lane)| lane.deaf.as_ref().is_some_and(hears));
-        if let Some((name, lane)) = lane {
-            lane.deaf = None;
-            let name = name.clone();
-            self.pump(now, &name);
+    /// Panics if something does not hold that must between two inputs.
+    pub(super) fn check_invariants<P: Plant>(&self, context: &Context<P>) {
+        assert!(self.len() <= OUTBOX_MAX, "{} unsettled messages", self.len());
+        let outgoing = &context.record().outgoing;
+        assert!(self.queues.keys().eq(outgoing.keys()), "a recipient without a queue, or a stream");
+        for (to, queue) in &self.queues {
+            let unsettled = outgoing.get(to).into_iter().flat_map(|it| &it.unsettled);
+            let recorded = unsettled.map(|(seq, message)| (*seq, message.saved));
+            let queued = queue.entries.iter().map(|(seq, it)| (*seq, it.told == Told::Saved));
+            assert!(queued.eq(recorded), "what is queued for {to} is not what is unsettled");
+            let waits = queue.next_at(context.time(), 0, (false, false)).is_some();
+            let is_timed = context.is_timer_set(&Timer::Recipient(to.clone()));
+            assert!(!waits || is_timed, "nothing will be said of messages to {to}");
         }
     }
+}
 
-    fn set_lane_timer(&mut self, to: &Name) {
-        let Some(lane) = self.lanes.get(to) else { return };
-        let can_save = self.session.id().is_some();
-        let takes_part = self.session.takes_part();
-        let active = lane.entries.values().filter(|entry| !entry.is_saved()).take(self.window(to));
-        let transmissions = active.filter_map(|entry| match entry.way {
-            Way::Direct { tries, .. } if takes_part => {
-                let patience = Some(patience(tries, lane.heard)).filter(|end| *end > self.now.time);
-                patience.into_iter().chain([tries.next_at()]).min()
-            }
-            Way::Server { tries } if can_save => Some(tries.next_at()),
-            _ => None,
-        });
-        let is_untold = |entry: &&Entry| entry.told == Told::Nothing && !entry.is_saved();
-        let first_untold = lane.entries.values().find(is_untold);
-        let saved = lane.entries.values().filter(|entry| entry.is_saved_untold());
-        let saved = saved.filter_map(|entry| match entry.way {
-            Way::Saved { since } => Some(since + SAVED_SAID_AFTER),
-            _ => None,
-        });
-        let unsent = first_untold.map(|entry| entry.typed_at.max(lane.progress) + UNSENT_AFTER);
-        let may_knock = takes_part && !lane.entries.is_empty();
-        let knocks = lane.deaf.filter(|_| may_knock).map(|deaf| deaf.next_knock);
-        match transmissions.chain(saved).chain(unsent).chain(knocks).min() {
-            Some(due) => self.timers.set(Timer::Lane(to.clone()), due),
-            None => self.timers.clear(&Timer::Lane(to.clone())),
-        }
-    }
+/// The stream of messages to somebody, if there ever was one.
+fn stream_to<P: Plant>(context: &Context<P>, to: &Name) -> Option<StreamId> {
+    context.record().outgoing.get(to).map(|outgoing| outgoing.stream)
+}
+
+fn claimed_base<P: Plant>(context: &Context<P>, seq: u64, base: u64) -> u64 {
+    if base < seq && context.has(Bug::BaseTooHigh) { seq } else { base }
 }

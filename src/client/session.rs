@@ -1,28 +1,33 @@
 //! The client's standing with its server: signing in, staying, signing out.
 //!
-//! docs/protocol.md, "Registration".
+//! docs/protocol.md, "Registration". What the server is asked is returned, and sent by whoever
+//! asked; what follows for others is returned as well.
+
+mod answers;
+mod whereabouts;
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::commands::WaitingFor;
+use super::context::Context;
 use super::record::Home;
-use super::timing::{
-    BACKOFF_MAX, GIVE_UP, HELLO_NEXT, PING, SERVER_LOST, SERVER_SILENT, SIGN_PATIENCE,
-};
-use super::{Change, Client, Event, Problem, Timer, UnsentReason};
-use crate::machine::{Identity, Socket, Transmit};
+use super::timing::{HELLO_NEXT, SERVER_LOST, SERVER_SILENT, SIGN_PATIENCE};
+use super::wire::Dispatch;
+use super::{ClientConfig, Event, Problem, Timer, UnsentReason};
 use crate::plant::{Bug, Plant};
-use crate::protocol::{
-    Cookie, Nonce, Packet, PacketKind, Refusal, SessionId, StoreId, Trip, hello,
-};
+use crate::protocol::{Cookie, Nonce, Packet, SessionId, StoreId, Trip, hello};
 use crate::retransmission::{RTO_MAX, RoundTrip, RoundTrips, pause};
-use crate::time::{Now, Time, whole_ms};
+use crate::time::Time;
+
+pub(super) use answers::Grant;
+pub use whereabouts::Tried;
+use whereabouts::Whereabouts;
 
 /// The standing with the server.
 #[derive(Debug)]
 pub(super) struct Session {
-    pub(super) phase: Phase,
+    phase: Phase,
+    whereabouts: Whereabouts,
     /// Since when an answer is owed.
     asking_since: Option<Time>,
     /// When what is asked now was asked first.
@@ -32,9 +37,9 @@ pub(super) struct Session {
     /// The user knows that none comes.
     silence_told: bool,
     /// Whether it was granted the name at any time.
-    pub(super) ever_registered: bool,
+    ever_registered: bool,
     /// The life of the store that knows what was saved.
-    pub(super) store: Option<StoreId>,
+    store: Option<StoreId>,
     /// How many pings were answered.
     pongs: u64,
     /// The registration that was asked for last, and when, if the answer has not come.
@@ -46,7 +51,7 @@ pub(super) struct Session {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Phase {
+enum Phase {
     /// Not there, and not wanting to be.
     Offline,
     /// Asking for a cookie, so many times at each of the server's addresses.
@@ -61,10 +66,43 @@ pub(super) enum Phase {
     Leaving { session: SessionId, attempts: u32 },
 }
 
+/// Which protocol the server speaks, as far as is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Dialect {
+    /// This one.
+    Own,
+    /// The original program's.
+    Original,
+}
+
+/// How the client stands with its server, for those who send.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Standing {
+    /// Where the server is.
+    pub(super) server: SocketAddr,
+    pub(super) dialect: Dialect,
+    /// The session, while there is one.
+    pub(super) session: Option<SessionId>,
+    /// Whether the user takes part: here, or on the way (back) in.
+    pub(super) takes_part: bool,
+    /// Why nothing is heard of the server, if nothing is.
+    pub(super) silence: Option<UnsentReason>,
+    /// Whether the user knows that nothing is heard.
+    pub(super) is_silent: bool,
+    /// How many pings were answered.
+    pub(super) pongs: u64,
+    /// How long the server's answer is waited for that needs its disk.
+    pub(super) disk_timeout: Duration,
+    /// The round trip to the server's disk.
+    pub(super) disk_trip: RoundTrip,
+}
+
 impl Session {
-    pub(super) fn new() -> Self {
+    /// Begins where the server was last, if that is still one of its addresses.
+    pub(super) fn new(config: &ClientConfig, home: Option<Home>) -> Self {
         Self {
             phase: Phase::Offline,
+            whereabouts: Whereabouts::new(config, home.map(|home| home.server)),
             asking_since: None,
             first_try: Time::ZERO,
             trips: RoundTrips::default(),
@@ -78,11 +116,59 @@ impl Session {
         }
     }
 
+    pub(super) fn standing(&self, now: Time, dialect: Dialect) -> Standing {
+        Standing {
+            server: self.whereabouts.server(),
+            dialect,
+            session: self.id(),
+            takes_part: self.takes_part(),
+            silence: self.why_silent(now),
+            is_silent: self.silence_told,
+            pongs: self.pongs,
+            disk_timeout: self.timeout(Trip::Disk, dialect),
+            disk_trip: self.trips.disk(),
+        }
+    }
+
+    /// Where the server is: whoever answered a hello last.
+    pub(super) const fn server(&self) -> SocketAddr {
+        self.whereabouts.server()
+    }
+
     pub(super) const fn id(&self) -> Option<SessionId> {
         match self.phase {
             Phase::Online { session, .. } => Some(session),
             _ => None,
         }
+    }
+
+    /// Whether the user takes part: here, or on the way (back) in.
+    pub(super) const fn takes_part(&self) -> bool {
+        matches!(self.phase, Phase::Hello { .. } | Phase::Joining { .. } | Phase::Online { .. })
+    }
+
+    /// Whether a registration is being asked for, to be kept or given back.
+    pub(super) const fn is_joining(&self) -> bool {
+        matches!(self.phase, Phase::Joining { .. } | Phase::Withdrawing { .. })
+    }
+
+    /// Whether the end of the registration is being asked for.
+    pub(super) const fn is_leaving(&self) -> bool {
+        matches!(self.phase, Phase::Leaving { .. })
+    }
+
+    pub(super) const fn is_offline(&self) -> bool {
+        matches!(self.phase, Phase::Offline)
+    }
+
+    /// Whether it was granted the name at any time.
+    pub(super) const fn ever_registered(&self) -> bool {
+        self.ever_registered
+    }
+
+    /// The life of the store that knows what was saved.
+    pub(super) const fn store(&self) -> Option<StoreId> {
+        self.store
     }
 
     /// How often what is asked now was asked.
@@ -97,43 +183,30 @@ impl Session {
         }
     }
 
+    /// How many hellos an address has got, of those that may be answered now.
+    pub(super) fn hellos_to(&self, addr: SocketAddr) -> u32 {
+        match self.phase {
+            Phase::Hello { attempts, .. } => self.whereabouts.hellos_to(addr, attempts),
+            _ => 0,
+        }
+    }
+
     /// The server's answer took so long.
     pub(super) fn measured(&mut self, trip: Trip, took: Duration) {
         self.trips.sample(trip, took);
     }
 
-    /// The round trip to the server's disk.
-    pub(super) const fn disk_trip(&self) -> RoundTrip {
-        self.trips.disk()
-    }
-
-    /// How many pings were answered.
-    pub(super) const fn pongs(&self) -> u64 {
-        self.pongs
-    }
-
-    /// Since when an answer is owed.
-    pub(super) const fn asking_since(&self) -> Option<Time> {
-        self.asking_since
-    }
-
-    /// Whether the user knows that none comes.
-    pub(super) const fn is_silent(&self) -> bool {
-        self.silence_told
-    }
-
-    /// The user was told of the silence, in other words.
-    pub(super) const fn silence_is_told(&mut self) {
-        self.silence_told = true;
-    }
-
-    /// Whether the user takes part: here, or on the way (back) in.
-    pub(super) const fn takes_part(&self) -> bool {
-        matches!(self.phase, Phase::Hello { .. } | Phase::Joining { .. } | Phase::Online { .. })
+    /// How long an answer of the server is waited for before it is asked again.
+    fn timeout(&self, trip: Trip, dialect: Dialect) -> Duration {
+        match dialect {
+            Dialect::Own => self.trips.timeout(trip),
+            // Its answers do not tell what they answer.
+            Dialect::Original => RTO_MAX,
+        }
     }
 
     /// Why nothing is heard of the server, if nothing is.
-    pub(super) fn why_silent(&self, now: Time) -> Option<UnsentReason> {
+    fn why_silent(&self, now: Time) -> Option<UnsentReason> {
         match self.phase {
             Phase::Offline | Phase::Withdrawing { .. } | Phase::Leaving { .. } => {
                 Some(UnsentReason::Offline)
@@ -150,63 +223,79 @@ impl Session {
     pub(super) fn is_answered(&self, now: Time) -> bool {
         self.heard && self.asking_since.is_none_or(|since| now - since < SERVER_SILENT)
     }
-}
 
-impl<P: Plant> Client<P> {
-    pub(super) fn sign_in(&mut self, now: Now) {
-        let nonce = Nonce(self.entropy.draw());
-        self.session.phase = Phase::Hello { nonce, attempts: 0 };
+    /// Begins to sign in.
+    pub(super) fn sign_in<P: Plant>(
+        &mut self,
+        context: &mut Context<P>,
+        dialect: Dialect,
+    ) -> Option<Dispatch> {
+        let nonce = Nonce(context.draw());
+        self.phase = Phase::Hello { nonce, attempts: 0 };
         self.whereabouts.start_over();
-        self.session.offline_told = false;
-        self.session_timeout(now);
+        self.offline_told = false;
+        self.ask(context, dialect)
     }
 
-    pub(super) fn sign_out(&mut self, now: Now) {
-        match self.session.phase {
+    /// Begins to sign out.
+    pub(super) fn sign_out<P: Plant>(
+        &mut self,
+        context: &mut Context<P>,
+        dialect: Dialect,
+    ) -> Option<Dispatch> {
+        match self.phase {
             Phase::Online { session, .. } => {
-                self.session.phase = Phase::Leaving { session, attempts: 0 };
-                self.session_timeout(now);
+                self.phase = Phase::Leaving { session, attempts: 0 };
+                return self.ask(context, dialect);
             }
             Phase::Withdrawing { .. } | Phase::Leaving { .. } => {}
-            Phase::Offline | Phase::Hello { .. } | Phase::Joining { .. } => {
-                match self.session.asked {
-                    // It may be granted yet: then it is given back, and nobody's ghost stays here.
-                    Some((cookie, at)) if now.time - at < SERVER_SILENT => {
-                        self.session.phase = Phase::Withdrawing { cookie, attempts: 0 };
-                        let pause = self.server_timeout(Trip::Disk);
-                        self.timers.set(Timer::Session, now.time + pause);
-                    }
-                    _ => self.signed_out(),
+            Phase::Offline | Phase::Hello { .. } | Phase::Joining { .. } => match self.asked {
+                // It may be granted yet: then it is given back, and nobody's ghost stays here.
+                Some((cookie, at)) if context.time() - at < SERVER_SILENT => {
+                    self.phase = Phase::Withdrawing { cookie, attempts: 0 };
+                    let pause = self.timeout(Trip::Disk, dialect);
+                    context.set_timer(Timer::Session, context.time() + pause);
                 }
-            }
+                _ => self.signed_out(context),
+            },
         }
+        None
     }
 
-    /// Granted after the user has left.
-    pub(super) fn give_back(&mut self, now: Now, session: SessionId) {
-        self.session.phase = Phase::Leaving { session, attempts: 0 };
-        (self.session.asked, self.session.asking_since) = (None, None);
-        self.session_timeout(now);
+    /// Gives back what was granted.
+    pub(super) fn give_back<P: Plant>(
+        &mut self,
+        context: &mut Context<P>,
+        dialect: Dialect,
+        session: SessionId,
+    ) -> Option<Dispatch> {
+        self.phase = Phase::Leaving { session, attempts: 0 };
+        (self.asked, self.asking_since) = (None, None);
+        self.ask(context, dialect)
     }
 
     /// It is over, with or without the server's word.
-    pub(super) fn signed_out(&mut self) {
-        self.timers.clear(&Timer::Session);
-        self.session.asking_since = None;
-        self.session.silence_told = false;
-        self.session.asked = None;
-        self.session.phase = Phase::Offline;
-        let told = std::mem::replace(&mut self.session.offline_told, true);
-        if !told && self.session.ever_registered {
-            self.journal.event_durably(Event::Offline);
+    pub(super) fn signed_out<P: Plant>(&mut self, context: &mut Context<P>) {
+        context.clear_timer(&Timer::Session);
+        self.asking_since = None;
+        self.silence_told = false;
+        self.asked = None;
+        self.phase = Phase::Offline;
+        let told = std::mem::replace(&mut self.offline_told, true);
+        if !told && self.ever_registered {
+            context.tell(Event::Offline);
         }
     }
 
-    /// Asks the server whatever is to be asked now.
-    pub(super) fn session_timeout(&mut self, now: Now) {
-        let attempts_before = self.session.attempts();
-        let attempts = match &mut self.session.phase {
-            Phase::Offline => return,
+    /// What the server is to be asked now, if anything.
+    pub(super) fn ask<P: Plant>(
+        &mut self,
+        context: &mut Context<P>,
+        dialect: Dialect,
+    ) -> Option<Dispatch> {
+        let attempts_before = self.attempts();
+        let attempts = match &mut self.phase {
+            Phase::Offline => return None,
             Phase::Hello { attempts, .. } if self.whereabouts.is_within_round() => *attempts,
             Phase::Hello { attempts, .. }
             | Phase::Joining { attempts, .. }
@@ -217,251 +306,169 @@ impl<P: Plant> Client<P> {
                 *attempts
             }
         };
+        let now = context.time();
         if attempts_before == 0 {
-            self.session.first_try = now.time;
+            self.first_try = now;
         }
-        let elapsed = now.time - self.session.first_try;
-        let asking_since = *self.session.asking_since.get_or_insert(now.time);
-        let patience = match self.session.phase {
+        let asking_since = *self.asking_since.get_or_insert(now);
+        let patience = match self.phase {
             Phase::Online { .. } => SERVER_LOST,
             _ => SERVER_SILENT,
         };
-        if now.time - asking_since >= patience {
-            self.tell_silence();
-            self.look_up(now);
+        if now - asking_since >= patience {
+            self.tell_silence(context);
+            self.look_up(context);
         }
-        let pause = match self.session.phase {
-            Phase::Offline => return,
+        self.ask_in_phase(context, dialect, attempts)
+    }
+
+    /// The question that belongs to the phase, asked so often.
+    fn ask_in_phase<P: Plant>(
+        &mut self,
+        context: &mut Context<P>,
+        dialect: Dialect,
+        attempts: u32,
+    ) -> Option<Dispatch> {
+        let elapsed = context.time() - self.first_try;
+        let (dispatch, pause) = match self.phase {
+            Phase::Offline => return None,
             Phase::Hello { nonce, .. } => {
                 let to = self.whereabouts.next();
-                if attempts == 1 || !self.plant.has(Bug::SignsInOnce) {
-                    self.send_hello(to, nonce, attempts);
-                }
-                match self.whereabouts.is_within_round() {
+                let is_said = attempts == 1 || !context.has(Bug::SignsInOnce);
+                let bytes = hello::encode(nonce);
+                let hello = is_said.then_some(Dispatch::Hello { to, bytes, attempt: attempts });
+                let pause = match self.whereabouts.is_within_round() {
                     true => HELLO_NEXT,
-                    false => self.quick_then_slow(Trip::Network, elapsed, SIGN_PATIENCE),
-                }
+                    false => self.quick_then_slow(context, dialect, elapsed, SIGN_PATIENCE),
+                };
+                (hello, pause)
             }
             Phase::Joining { .. } if elapsed >= SIGN_PATIENCE => {
+                // The next one tries first: this one answers hellos, and nothing else.
                 self.whereabouts.put_last();
-                return self.sign_in(now);
+                return self.sign_in(context, dialect);
             }
-            Phase::Withdrawing { .. } if elapsed >= SIGN_PATIENCE => {
-                self.tell_silence();
-                return self.signed_out();
+            Phase::Withdrawing { .. } | Phase::Leaving { .. } if elapsed >= SIGN_PATIENCE => {
+                self.tell_silence(context);
+                self.signed_out(context);
+                return None;
             }
             Phase::Joining { cookie, .. } | Phase::Withdrawing { cookie, .. } => {
-                self.session.asked = Some((cookie, now.time));
-                self.send_register(cookie, attempts);
-                pause(self.server_timeout(Trip::Disk), elapsed, RTO_MAX)
+                self.asked = Some((cookie, context.time()));
+                let name = context.config().name.clone();
+                let (token, registration) =
+                    (context.record().token, context.record().registrations);
+                let packet = Packet::Register { name, token, registration, cookie };
+                let pause = pause(self.timeout(Trip::Disk, dialect), elapsed, RTO_MAX);
+                (Some(Dispatch::to_server(packet, attempts)), pause)
             }
             Phase::Online { session, .. } => {
-                self.send_to_server(&Packet::Ping { session }, b"", attempts);
-                self.quick_then_slow(Trip::Network, elapsed, SERVER_LOST)
-            }
-            Phase::Leaving { .. } if elapsed >= SIGN_PATIENCE => {
-                self.tell_silence();
-                return self.signed_out();
+                let pause = self.quick_then_slow(context, dialect, elapsed, SERVER_LOST);
+                (Some(Dispatch::to_server(Packet::Ping { session }, attempts)), pause)
             }
             Phase::Leaving { session, .. } => {
-                self.send_to_server(&Packet::Deregister { session }, b"", attempts);
-                pause(self.server_timeout(Trip::Network), elapsed, RTO_MAX)
+                let pause = pause(self.timeout(Trip::Network, dialect), elapsed, RTO_MAX);
+                (Some(Dispatch::to_server(Packet::Deregister { session }, attempts)), pause)
             }
         };
-        self.timers.set(Timer::Session, now.time + pause);
-    }
-
-    /// Tells the user, once, that the server does not answer.
-    pub(super) fn tell_silence(&mut self) {
-        // Who is offline, and knows that, asks for nothing.
-        if self.session.offline_told {
-            return;
-        }
-        if !self.session.silence_told && !self.tell_foreign() {
-            self.session.silence_told = true;
-            let tried = self.tried();
-            self.journal.event_durably(Event::ServerNotResponding(tried));
-        }
-    }
-
-    /// How long an answer of the server is waited for before it is asked again.
-    pub(super) fn server_timeout(&self, trip: Trip) -> Duration {
-        if self.server_is_original() { RTO_MAX } else { self.session.trips.timeout(trip) }
+        context.set_timer(Timer::Session, context.time() + pause);
+        dispatch
     }
 
     /// The pause after a question that was asked first so long ago: short ones for a while, for
     /// what got lost, then ever longer ones, for the server may be down.
-    fn quick_then_slow(&mut self, trip: Trip, elapsed: Duration, quick: Duration) -> Duration {
+    fn quick_then_slow<P: Plant>(
+        &self,
+        context: &mut Context<P>,
+        dialect: Dialect,
+        elapsed: Duration,
+        quick: Duration,
+    ) -> Duration {
         match elapsed.checked_sub(quick) {
-            None => pause(self.server_timeout(trip), elapsed, RTO_MAX),
-            Some(more) => self.backoff(RTO_MAX, more),
+            None => pause(self.timeout(Trip::Network, dialect), elapsed, RTO_MAX),
+            Some(more) => context.backoff(RTO_MAX, more),
         }
     }
 
-    /// A pause that doubles up to [`BACKOFF_MAX`], all but the first with up to a quarter of
-    /// jitter, so that many clients of a server that was away do not come back in step.
-    pub(super) fn backoff(&mut self, timeout: Duration, elapsed: Duration) -> Duration {
-        let longest = BACKOFF_MAX.max(timeout);
-        let unbounded = elapsed + timeout > longest && self.plant.has(Bug::BackoffUnbounded);
-        let longest = if unbounded { Duration::MAX } else { longest };
-        let pause = pause(timeout, elapsed, longest);
-        if pause <= timeout {
-            return pause;
-        }
-        let jitter_ms = self.entropy.draw() % (whole_ms(pause) / 4).max(1);
-        pause.saturating_sub(Duration::from_millis(jitter_ms)).max(timeout)
-    }
-
-    fn send_hello(&mut self, to: SocketAddr, nonce: Nonce, attempt: u32) {
-        let identity = Identity { kind: PacketKind::Hello, message: None, attempt };
-        let bytes = hello::encode(nonce);
-        self.journal.transmit_durably(Transmit {
-            socket: Socket::Main,
-            source: None,
-            to,
-            bytes,
-            identity,
-        });
-    }
-
-    fn send_register(&mut self, cookie: Cookie, attempt: u32) {
-        let (name, token) = (self.config.name.clone(), self.record.token);
-        let registration = self.record.registrations;
-        let packet = Packet::Register { name, token, registration, cookie };
-        self.send_to_server(&packet, b"", attempt);
-    }
-
-    /// The server has been heard of.
-    fn server_answers(&mut self) -> bool {
-        self.session.asking_since = None;
-        self.whereabouts.is_heard();
-        self.session.heard = true;
-        std::mem::replace(&mut self.session.silence_told, false)
-    }
-
-    pub(super) fn challenged(&mut self, now: Now, from: SocketAddr, nonce: Nonce, cookie: Cookie) {
-        if from == self.whereabouts.server() {
-            self.server_is_ours();
-            self.size_passes(nonce);
-        }
-        let Phase::Hello { nonce: own, attempts } = self.session.phase else { return };
-        if nonce == own && self.hellos_to(from) > 0 {
-            if attempts == 1 && !self.whereabouts.has_others() {
-                // Of more than one it would not be known which is answered (Karn's algorithm).
-                self.session.measured(Trip::Network, now.time - self.session.first_try);
-            }
-            self.hello_answered(now, from, cookie);
-        }
-    }
-
-    /// One of the addresses that were asked has a server.
-    pub(super) fn hello_answered(&mut self, now: Now, from: SocketAddr, cookie: Cookie) {
-        self.settle_on(from);
-        self.server_answers();
-        let registration = self.record.registrations + 1;
-        self.change(Change::Registering { registration });
-        self.session.phase = Phase::Joining { cookie, attempts: 0 };
-        self.session_timeout(now);
-    }
-
-    /// The name's holder is being asked: no silence, and no reason to start over.
-    pub(super) fn told_to_wait(&mut self, now: Now, registration: u64) {
-        if let Phase::Joining { attempts, .. } = &mut self.session.phase
-            && registration == self.record.registrations
-        {
-            *attempts = 1;
-            self.session.first_try = now.time;
-            self.server_answers();
-        }
-    }
-
-    pub(super) fn registered(&mut self, now: Now, granted: SessionId, store: StoreId, back: bool) {
-        if !matches!(self.session.phase, Phase::Joining { .. }) {
+    /// Tells the user, once, that the server does not answer.
+    pub(super) fn tell_silence<P: Plant>(&mut self, context: &mut Context<P>) {
+        // Who is offline, and knows that, asks for nothing.
+        if self.offline_told {
             return;
         }
-        self.server_answers();
-        self.session.asked = None;
-        let here = Home { server: self.whereabouts.server(), store };
-        match self.record.home {
-            Some(home) if home.is_another_than(here) && self.has_kept_anything() => {
-                return self.leave_for(now, home, granted);
+        if !self.silence_told && !self.tell_foreign(context) {
+            self.silence_told = true;
+            let rounds = match self.phase {
+                Phase::Hello { attempts, .. } => attempts,
+                _ => 0,
+            };
+            let (host, addrs) = (context.config().host.clone(), self.whereabouts.tried(rounds));
+            context.tell(Event::ServerNotResponding(Tried { host, addrs }));
+        }
+    }
+
+    /// Tells the user that something else is where the server should be. Whether there is.
+    pub(super) fn tell_foreign<P: Plant>(&mut self, context: &mut Context<P>) -> bool {
+        let Some(at) = self.whereabouts.tell_foreign() else { return false };
+        self.silence_told = true;
+        let host = context.config().host.clone();
+        context.tell(Event::NoServer(Tried { host, addrs: vec![at] }));
+        true
+    }
+
+    /// Asks where the server is now: it may have moved.
+    fn look_up<P: Plant>(&mut self, context: &mut Context<P>) {
+        if self.takes_part() && self.whereabouts.is_look_due(context.time()) {
+            context.tell(Event::LookUp);
+        }
+    }
+
+    /// What the server's name stands for now; nothing if nobody knows.
+    pub(super) fn found_at<P: Plant>(
+        &mut self,
+        context: &mut Context<P>,
+        dialect: Dialect,
+        addrs: &[SocketAddr],
+    ) -> Option<Dispatch> {
+        let changed = !addrs.is_empty() && self.whereabouts.take_on(addrs);
+        if addrs.is_empty() && self.whereabouts.is_lost() {
+            let host = context.config().host.clone();
+            context.problem(Problem::ServerNotFound(host));
+        }
+        match self.phase {
+            Phase::Hello { .. } if changed => self.sign_in(context, dialect),
+            // Nothing but a hello may go to the others.
+            Phase::Online { .. } if self.silence_told && self.whereabouts.has_others() => {
+                self.sign_in(context, dialect)
             }
-            Some(home) if home == here => {}
-            // With what is typed next, at the latest: nothing is sent before that is durable.
-            _ => self.change_lazily(Change::Arrived { home: here }),
+            _ => None,
         }
-        self.session.ever_registered = true;
-        self.session.phase = Phase::Online { session: granted, attempts: 0 };
-        let name = self.config.name.clone();
-        self.journal.event_durably(Event::Registered { name, back });
-        self.acknowledge_table();
-        self.session_timeout(now);
-        if self.session.store.replace(store).is_some_and(|old| old != store) {
-            self.forget_what_was_saved();
-        }
-        self.resume(now);
     }
 
-    /// What is kept here is another server's users' business: nobody here is to get it.
-    fn leave_for(&mut self, now: Now, home: Home, granted: SessionId) {
-        self.journal.event_durably(Event::Error(Problem::KeptForAnother(home.server)));
-        // It was about all that is kept.
-        self.report_all_unsent(None);
-        self.groups.told_of_all();
-        self.give_back(now, granted);
-        self.end_unregistered(now);
-    }
-
-    pub(super) fn refused(&mut self, now: Now, reason: Refusal) {
-        if matches!(self.session.phase, Phase::Withdrawing { .. }) {
-            self.signed_out();
-            return self.departed(now);
-        }
-        if !matches!(self.session.phase, Phase::Joining { .. }) {
+    /// Something has come that no server says. If it came from where one was asked, something else
+    /// is there.
+    pub(super) fn heard_nonsense<P: Plant>(&mut self, context: &mut Context<P>, from: SocketAddr) {
+        let Some(asking_since) = self.asking_since else { return };
+        let is_asked = match self.phase {
+            Phase::Hello { .. } => self.hellos_to(from) > 0,
+            _ => from == self.whereabouts.server(),
+        };
+        if !is_asked {
             return;
         }
-        self.server_answers();
-        self.journal.event_durably(Event::Error(match reason {
-            Refusal::NameInUse => Problem::NameInUse(self.config.name.clone()),
-            Refusal::ServerFull => Problem::ServerFull,
-            Refusal::DiskFull => Problem::ServerDiskFull,
-        }));
-        self.signed_out();
-        if self.waiting_for == Some(WaitingFor::Arrival) {
-            self.waiting_for = None;
-            self.timers.clear(&Timer::GiveUp);
-        }
-        if !self.session.ever_registered {
-            self.end_unregistered(now);
+        let told = self.whereabouts.hears_foreign(from);
+        // Before that a server may yet be heard of.
+        if context.time() - asking_since >= SERVER_SILENT && !told {
+            self.tell_foreign(context);
         }
     }
 
-    pub(super) fn ping_answered(&mut self, now: Now) {
-        let Phase::Online { attempts, .. } = &mut self.session.phase else { return };
-        *attempts = 0;
-        self.session.pongs += 1;
-        self.timers.set(Timer::Session, now.time + PING);
-        if self.server_answers() {
-            self.resume(now);
-        }
-    }
-
-    /// The server knows this session no more: it has restarted, or the lease has ended.
-    pub(super) fn unknown(&mut self, now: Now, session: SessionId) {
-        match self.session.phase {
-            Phase::Online { session: own, .. } if own == session => self.sign_in(now),
-            Phase::Leaving { session: own, .. } if own == session => self.signed_out(),
-            _ => {}
-        }
-    }
-
-    pub(super) fn deregistered(&mut self, session: SessionId) {
-        if matches!(self.session.phase, Phase::Leaving { session: own, .. } if own == session) {
-            self.signed_out();
-        }
-    }
-
-    pub(super) fn set_give_up(&mut self, now: Now) {
-        self.timers.set(Timer::GiveUp, now.time + GIVE_UP);
+    /// Panics if something does not hold that must between two inputs.
+    pub(super) fn check_invariants<P: Plant>(&self, context: &Context<P>) {
+        let asks = !self.is_offline();
+        assert_eq!(context.is_timer_set(&Timer::Session), asks, "asked about {:?}", self.phase);
+        assert!(self.store.is_some() == self.ever_registered, "registered without a store");
+        assert!(self.id().is_none() || self.ever_registered, "here and never registered");
+        assert!(!self.silence_told || self.asking_since.is_some(), "silent and not asked");
     }
 }

@@ -268,7 +268,9 @@ impl World {
 
     pub(crate) fn commands(&mut self, name: &str, command: Command) {
         let now = self.reading();
-        self.clients.get_mut(name).expect("a client").machine.handle_command(now, command);
+        let machine = &mut self.clients.get_mut(name).expect("a client").machine;
+        machine.handle_command(now, command);
+        machine.check_invariants();
         self.drain();
     }
 
@@ -303,10 +305,10 @@ impl World {
             self.deliver(now, &datagram);
         } else {
             for machine in self.server.iter_mut() {
-                machine.handle_timeout(now);
+                time_passes(machine, now);
             }
             for node in self.clients.values_mut() {
-                node.machine.handle_timeout(now);
+                time_passes(&mut node.machine, now);
             }
             for foreign in self.foreign.values() {
                 foreign.node.borrow_mut().handle_timeout(now);
@@ -322,21 +324,17 @@ impl World {
             let socket = if *to == self.server_at { Socket::Main } else { Socket::Second };
             if let Some(server) = &mut self.server {
                 server.handle_datagram(now, Datagram { socket, local: None, from: *from, bytes });
+                server.check_invariants();
             }
         } else if let Some(node) = self.clients.values_mut().find(|node| node.addr == *to) {
             let socket = Socket::Main;
             node.machine.handle_datagram(now, Datagram { socket, local: None, from: *from, bytes });
+            node.machine.check_invariants();
         }
-    }
-
-    fn check_invariants(&self) {
-        self.server.iter().for_each(Machine::check_invariants);
-        self.clients.values().for_each(|node| node.machine.check_invariants());
     }
 
     /// Takes from every node what it has to say. To be called after every input.
     pub(crate) fn drain(&mut self) {
-        self.check_invariants();
         let now = self.reading();
         let mut out: Vec<(SocketAddr, Transmit)> = Vec::new();
         if let Some(server) = &mut self.server {
@@ -485,5 +483,13 @@ impl World {
     /// How often such a packet was sent on such a way.
     pub(crate) fn sent(&self, from: &str, kind: PacketKind, to: &str) -> usize {
         self.log.iter().filter(|(_, sight)| sight.is(from, kind, to)).count()
+    }
+}
+
+fn time_passes(machine: &mut impl Machine, now: Now) {
+    let is_due = machine.next_timeout().is_some_and(|due| due <= now.time);
+    machine.handle_timeout(now);
+    if is_due {
+        machine.check_invariants();
     }
 }

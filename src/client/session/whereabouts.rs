@@ -1,17 +1,15 @@
 //! Where the server is: the addresses of its name, which of them is tried next, which answers.
 //!
 //! docs/protocol.md, "Hello". Resolving the name is for others: it is asked for with
-//! [`Event::LookUp`] and answered with [`super::Command::ServerAddresses`].
+//! [`crate::client::Event::LookUp`] and answered with [`crate::client::Command::ServerAddresses`].
 
 use std::fmt;
 use std::net::SocketAddr;
 
-use super::session::Phase;
-use super::timing::{LOOK_UP_AGAIN, SERVER_SILENT};
-use super::{Client, ClientConfig, Event, Problem};
-use crate::plant::Plant;
+use crate::client::ClientConfig;
+use crate::client::timing::LOOK_UP_AGAIN;
 use crate::protocol::limits::SERVER_ADDRS_MAX;
-use crate::time::{Now, Time};
+use crate::time::Time;
 
 /// Datagrams that no server sends until something else is taken to be there: one may be damaged,
 /// or somebody's joke.
@@ -99,7 +97,7 @@ impl Whereabouts {
     }
 
     /// How many hellos of so many rounds an address has got.
-    fn hellos_to(&self, addr: SocketAddr, rounds: u32) -> u32 {
+    pub(super) fn hellos_to(&self, addr: SocketAddr, rounds: u32) -> u32 {
         match self.addrs.iter().position(|known| *known == addr) {
             None => 0,
             Some(at) if self.is_within_round() && at >= self.turn => rounds.saturating_sub(1),
@@ -107,7 +105,8 @@ impl Whereabouts {
         }
     }
 
-    fn settle_on(&mut self, server: SocketAddr) {
+    /// Takes whoever answered a hello for the server.
+    pub(super) fn settle_on(&mut self, server: SocketAddr) {
         to_the_front(&mut self.addrs, Some(server));
         self.server = server;
         self.turn = 0;
@@ -119,9 +118,10 @@ impl Whereabouts {
     }
 
     /// Takes on what the name stands for now. Whether that is something else.
-    fn take_on(&mut self, addrs: &[SocketAddr]) -> bool {
+    pub(super) fn take_on(&mut self, addrs: &[SocketAddr]) -> bool {
         let mut addrs = few(addrs);
         // A name's addresses may come in another order every time.
+        self.lost_told = false;
         let is_same =
             addrs.len() == self.addrs.len() && addrs.iter().all(|addr| self.addrs.contains(addr));
         if !is_same {
@@ -136,6 +136,42 @@ impl Whereabouts {
     pub(super) fn is_heard(&mut self) {
         self.foreign = Foreign::default();
         self.lost_told = false;
+    }
+
+    /// The name is not found any more. Whether the user is to be told.
+    pub(super) const fn is_lost(&mut self) -> bool {
+        !std::mem::replace(&mut self.lost_told, true)
+    }
+
+    /// The addresses that have got a hello in so many rounds; the server's if none has.
+    pub(super) fn tried(&self, rounds: u32) -> Vec<SocketAddr> {
+        let tried = self.addrs.iter().copied().filter(|addr| self.hellos_to(*addr, rounds) > 0);
+        let tried: Vec<SocketAddr> = tried.collect();
+        if tried.is_empty() { vec![self.server] } else { tried }
+    }
+
+    /// Whether it is time to ask where the server is now, for it may have moved.
+    pub(super) fn is_look_due(&mut self, now: Time) -> bool {
+        let is_due = self.looked_up.is_none_or(|at| now - at >= LOOK_UP_AGAIN);
+        if is_due {
+            self.looked_up = Some(now);
+        }
+        is_due
+    }
+
+    /// Something has come from where the server should be that no server says. Whether the user
+    /// was told of that before.
+    pub(super) const fn hears_foreign(&mut self, from: SocketAddr) -> bool {
+        self.foreign.answers = self.foreign.answers.saturating_add(1);
+        self.foreign.at = Some(from);
+        self.foreign.told
+    }
+
+    /// Where something else is in the server's place, if there is, for the user to be told.
+    pub(super) fn tell_foreign(&mut self) -> Option<SocketAddr> {
+        let at = self.foreign.at.filter(|_| self.foreign.answers >= FOREIGN_ANSWERS)?;
+        self.foreign.told = true;
+        Some(at)
     }
 }
 
@@ -153,98 +189,6 @@ fn few<'a>(addrs: impl IntoIterator<Item = &'a SocketAddr>) -> Vec<SocketAddr> {
 fn to_the_front(addrs: &mut [SocketAddr], first: Option<SocketAddr>) {
     if let Some(at) = addrs.iter().position(|addr| Some(*addr) == first) {
         addrs[..=at].rotate_right(1);
-    }
-}
-
-impl<P: Plant> Client<P> {
-    /// How many hellos an address has got, of those that may be answered now.
-    pub(super) fn hellos_to(&self, addr: SocketAddr) -> u32 {
-        match self.session.phase {
-            Phase::Hello { attempts, .. } => self.whereabouts.hellos_to(addr, attempts),
-            _ => 0,
-        }
-    }
-
-    /// Takes whoever answered a hello for the server.
-    pub(super) fn settle_on(&mut self, server: SocketAddr) {
-        if self.whereabouts.server() != server {
-            self.forget_dialect();
-        }
-        self.whereabouts.settle_on(server);
-    }
-
-    /// Where the server is being looked for.
-    pub(super) fn tried(&self) -> Tried {
-        let Whereabouts { addrs, server, .. } = &self.whereabouts;
-        let mut addrs: Vec<SocketAddr> =
-            addrs.iter().copied().filter(|addr| self.hellos_to(*addr) > 0).collect();
-        if addrs.is_empty() {
-            addrs.push(*server);
-        }
-        Tried { host: self.config.host.clone(), addrs }
-    }
-
-    /// Asks where the server is now: it may have moved.
-    pub(super) fn look_up(&mut self, now: Now) {
-        let at = &mut self.whereabouts.looked_up;
-        if self.session.takes_part() && at.is_none_or(|at| now.time - at >= LOOK_UP_AGAIN) {
-            *at = Some(now.time);
-            self.journal.event_durably(Event::LookUp);
-        }
-    }
-
-    /// What the server's name stands for now; nothing if nobody knows.
-    pub(super) fn server_addresses(&mut self, now: Now, addrs: &[SocketAddr]) {
-        let mut changed = false;
-        if addrs.is_empty() {
-            if !std::mem::replace(&mut self.whereabouts.lost_told, true) {
-                self.problem(Problem::ServerNotFound(self.config.host.clone()));
-            }
-        } else {
-            self.whereabouts.lost_told = false;
-            changed = self.whereabouts.take_on(addrs);
-        }
-        match self.session.phase {
-            Phase::Hello { .. } if changed => self.sign_in(now),
-            // Nothing but a hello may go to the others.
-            Phase::Online { .. } if self.session.is_silent() && self.whereabouts.has_others() => {
-                self.sign_in(now);
-            }
-            _ => {}
-        }
-    }
-
-    /// Something has come that no server says. If it came from where one was asked, something else
-    /// is there.
-    pub(super) fn heard_nonsense(&mut self, now: Now, from: SocketAddr) {
-        let Some(asking_since) = self.session.asking_since() else { return };
-        let is_asked = match self.session.phase {
-            Phase::Hello { .. } => self.hellos_to(from) > 0,
-            _ => from == self.whereabouts.server(),
-        };
-        if !is_asked {
-            return;
-        }
-        let foreign = &mut self.whereabouts.foreign;
-        foreign.answers = foreign.answers.saturating_add(1);
-        foreign.at = Some(from);
-        // Before that a server may yet be heard of.
-        if now.time - asking_since >= SERVER_SILENT && !foreign.told {
-            self.tell_foreign();
-        }
-    }
-
-    /// Tells the user that something else is where the server should be. Whether there is.
-    pub(super) fn tell_foreign(&mut self) -> bool {
-        let foreign = &mut self.whereabouts.foreign;
-        let Some(at) = foreign.at.filter(|_| foreign.answers >= FOREIGN_ANSWERS) else {
-            return false;
-        };
-        foreign.told = true;
-        self.session.silence_is_told();
-        let host = self.config.host.clone();
-        self.journal.event_durably(Event::NoServer(Tried { host, addrs: vec![at] }));
-        true
     }
 }
 

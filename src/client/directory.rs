@@ -6,14 +6,16 @@ use std::net::SocketAddr;
 use super::Listing;
 use crate::protocol::{Name, TableEntry, TableId};
 
-/// Who is where, as far as the server has told.
+/// Who is where, as far as the server has told, and what of it the user was shown.
 #[derive(Debug, Default)]
-pub(super) struct Roster {
+pub(super) struct Directory {
     table: TableId,
     version: u64,
     latest: u64,
     entries: BTreeMap<Name, TableEntry>,
     by_addr: BTreeMap<SocketAddr, Name>,
+    /// What the user was shown last.
+    listed: Option<Listing>,
 }
 
 /// One part of a table, as it came.
@@ -26,11 +28,12 @@ pub(super) struct Part {
     pub(super) entries: Vec<TableEntry>,
 }
 
-impl Roster {
+impl Directory {
     /// Takes in a part if it continues what is here, or begins another table. Says whether it did.
     pub(super) fn apply(&mut self, part: Part) -> bool {
         if part.table != self.table && part.from == 0 {
-            *self = Self { table: part.table, ..Self::default() };
+            let listed = self.listed.take();
+            *self = Self { table: part.table, listed, ..Self::default() };
         }
         if part.table != self.table || part.from != self.version || part.to < part.from {
             return false;
@@ -83,6 +86,35 @@ impl Roster {
         let names = |entries: Vec<&TableEntry>| entries.iter().map(|e| e.name.clone()).collect();
         Listing { online: names(online), offline: names(offline) }
     }
+
+    /// What the user is to be shown, if it is whole and something else than what they were shown.
+    pub(super) fn news(&mut self) -> Option<Listing> {
+        let listing = Some(self.listing()).filter(|_| self.is_whole())?;
+        let is_new = self.listed.as_ref() != Some(&listing);
+        is_new.then(|| self.listed.insert(listing).clone())
+    }
+
+    /// Whom a text to all goes to, but for the user: whoever they were shown last, here or away,
+    /// sorted. A table that is on its way may not have everybody yet.
+    pub(super) fn everybody_but(&self, user: &Name) -> Vec<Name> {
+        let Listing { online, offline } = self.listed.clone().unwrap_or_default();
+        let mut everybody: Vec<Name> = online.into_iter().chain(offline).collect();
+        everybody.sort();
+        everybody.retain(|name| name != user);
+        everybody
+    }
+
+    /// Panics if something does not hold that must between two inputs.
+    pub(super) fn check_invariants(&self) {
+        for (addr, name) in &self.by_addr {
+            let entry = self.entries.get(name).expect("only those in the table are somewhere");
+            assert_eq!(entry.addr, Some(*addr), "{name} is somewhere else");
+        }
+        for entry in self.entries.values() {
+            let somebody = entry.addr.map(|addr| self.by_addr.contains_key(&addr));
+            assert_ne!(somebody, Some(false), "nobody is where {} is", entry.name);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -96,22 +128,22 @@ mod tests {
 
     #[test]
     fn parts_are_taken_in_order_and_once() {
-        let mut roster = Roster::default();
-        assert!(!roster.apply(part(1, 1, 2, "bob")));
-        assert!(roster.apply(part(1, 0, 1, "alice")));
-        assert!(!roster.is_whole());
-        assert!(roster.apply(part(1, 1, 2, "bob")));
-        assert!(roster.is_whole());
-        assert!(!roster.apply(part(1, 0, 1, "old")));
-        assert_eq!(roster.listing().offline.len(), 2);
+        let mut directory = Directory::default();
+        assert!(!directory.apply(part(1, 1, 2, "bob")));
+        assert!(directory.apply(part(1, 0, 1, "alice")));
+        assert!(!directory.is_whole());
+        assert!(directory.apply(part(1, 1, 2, "bob")));
+        assert!(directory.is_whole());
+        assert!(!directory.apply(part(1, 0, 1, "old")));
+        assert_eq!(directory.listing().offline.len(), 2);
     }
 
     #[test]
     fn another_table_replaces_everything() {
-        let mut roster = Roster::default();
-        assert!(roster.apply(part(1, 0, 2, "alice")));
-        assert!(!roster.apply(part(2, 1, 2, "bob")));
-        assert!(roster.apply(part(2, 0, 2, "bob")));
-        assert_eq!(roster.listing().offline, ["bob".parse().unwrap()]);
+        let mut directory = Directory::default();
+        assert!(directory.apply(part(1, 0, 2, "alice")));
+        assert!(!directory.apply(part(2, 1, 2, "bob")));
+        assert!(directory.apply(part(2, 0, 2, "bob")));
+        assert_eq!(directory.listing().offline, ["bob".parse().unwrap()]);
     }
 }

@@ -1,0 +1,173 @@
+//! What the server says of the session, and what follows.
+
+use std::net::SocketAddr;
+
+use super::{Dialect, Phase, Session};
+use crate::client::context::Context;
+use crate::client::record::Home;
+use crate::client::timing::PING;
+use crate::client::wire::Dispatch;
+use crate::client::{Change, Event, Problem, Timer};
+use crate::plant::Plant;
+use crate::protocol::{Cookie, Nonce, Refusal, SessionId, StoreId, Trip};
+use crate::time::Time;
+
+/// What follows from the server's grant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::client) enum Grant {
+    /// Nothing: nobody waits for one.
+    Stray,
+    /// The user has left meanwhile, or turns away: it is to be given back.
+    Unwanted,
+    /// The same, for what is kept here is for another server's users.
+    KeptForAnother,
+    /// The user is there. What an earlier store saved is not saved any more.
+    Here { store_is_new: bool },
+}
+
+impl Session {
+    /// The server has been heard of. Whether the user had been told that it is silent.
+    fn is_heard(&mut self) -> bool {
+        self.asking_since = None;
+        self.whereabouts.is_heard();
+        self.heard = true;
+        std::mem::replace(&mut self.silence_told, false)
+    }
+
+    /// Somebody answers a hello of ours. Whether it is one that waits for its answer.
+    pub(in crate::client) fn is_challenge(
+        &mut self,
+        now: Time,
+        from: SocketAddr,
+        nonce: Nonce,
+    ) -> bool {
+        let Phase::Hello { nonce: own, attempts } = self.phase else { return false };
+        if nonce != own || self.hellos_to(from) == 0 {
+            return false;
+        }
+        if attempts == 1 && !self.whereabouts.has_others() {
+            // Of more than one it would not be known which is answered (Karn's algorithm).
+            self.measured(Trip::Network, now - self.first_try);
+        }
+        true
+    }
+
+    /// One of the addresses that were asked has a server, which speaks this dialect.
+    pub(in crate::client) fn hello_answered<P: Plant>(
+        &mut self,
+        context: &mut Context<P>,
+        dialect: Dialect,
+        from: SocketAddr,
+        cookie: Cookie,
+    ) -> Option<Dispatch> {
+        self.whereabouts.settle_on(from);
+        self.is_heard();
+        let registration = context.record().registrations + 1;
+        context.change(Change::Registering { registration });
+        self.phase = Phase::Joining { cookie, attempts: 0 };
+        self.ask(context, dialect)
+    }
+
+    /// The name's holder is being asked: no silence, and no reason to start over.
+    pub(in crate::client) fn told_to_wait(&mut self, now: Time) {
+        if let Phase::Joining { attempts, .. } = &mut self.phase {
+            *attempts = 1;
+            self.first_try = now;
+            self.is_heard();
+        }
+    }
+
+    /// The registration that was asked for last is granted. `keeps_anything`: there is something
+    /// that a server is to hear of.
+    pub(in crate::client) fn granted<P: Plant>(
+        &mut self,
+        context: &mut Context<P>,
+        (session, store, back): (SessionId, StoreId, bool),
+        keeps_anything: bool,
+    ) -> Grant {
+        match self.phase {
+            Phase::Offline | Phase::Withdrawing { .. } => return Grant::Unwanted,
+            Phase::Joining { .. } => {}
+            Phase::Hello { .. } | Phase::Online { .. } | Phase::Leaving { .. } => {
+                return Grant::Stray;
+            }
+        }
+        self.is_heard();
+        self.asked = None;
+        let here = Home { server: self.whereabouts.server(), store };
+        match context.record().home {
+            Some(home) if home.is_another_than(here) && keeps_anything => {
+                context.problem(Problem::KeptForAnother(home.server));
+                return Grant::KeptForAnother;
+            }
+            Some(home) if home == here => {}
+            // With what is typed next, at the latest: nothing is sent before that is durable.
+            _ => context.change_lazily(Change::Arrived { home: here }),
+        }
+        self.ever_registered = true;
+        self.phase = Phase::Online { session, attempts: 0 };
+        let name = context.config().name.clone();
+        context.tell(Event::Registered { name, back });
+        let store_is_new = self.store.replace(store).is_some_and(|old| old != store);
+        Grant::Here { store_is_new }
+    }
+
+    /// The registration that was asked for last is refused. Whether anybody waits for it.
+    pub(in crate::client) fn refused<P: Plant>(
+        &mut self,
+        context: &mut Context<P>,
+        reason: Refusal,
+    ) -> bool {
+        let is_awaited = matches!(self.phase, Phase::Joining { .. });
+        if is_awaited {
+            self.is_heard();
+            let name = context.config().name.clone();
+            context.problem(match reason {
+                Refusal::NameInUse => Problem::NameInUse(name),
+                Refusal::ServerFull => Problem::ServerFull,
+                Refusal::DiskFull => Problem::ServerDiskFull,
+            });
+        }
+        if is_awaited || matches!(self.phase, Phase::Withdrawing { .. }) {
+            self.signed_out(context);
+        }
+        is_awaited
+    }
+
+    /// A ping was answered. Whether the user had been told that the server is silent.
+    pub(in crate::client) fn ping_answered<P: Plant>(&mut self, context: &mut Context<P>) -> bool {
+        let Phase::Online { attempts, .. } = &mut self.phase else { return false };
+        *attempts = 0;
+        self.pongs += 1;
+        context.set_timer(Timer::Session, context.time() + PING);
+        self.is_heard()
+    }
+
+    /// The server knows this session no more: it has restarted, or the lease has ended.
+    pub(in crate::client) fn is_unknown<P: Plant>(
+        &mut self,
+        context: &mut Context<P>,
+        dialect: Dialect,
+        session: SessionId,
+    ) -> Option<Dispatch> {
+        match self.phase {
+            Phase::Online { session: own, .. } if own == session => {
+                return self.sign_in(context, dialect);
+            }
+            Phase::Leaving { session: own, .. } if own == session => self.signed_out(context),
+            _ => {}
+        }
+        None
+    }
+
+    /// The server says that a registration is over.
+    pub(in crate::client) fn is_deregistered<P: Plant>(
+        &mut self,
+        context: &mut Context<P>,
+        session: SessionId,
+    ) {
+        if matches!(self.phase, Phase::Leaving { session: own, .. } if own == session) {
+            self.signed_out(context);
+        }
+    }
+}
