@@ -1,6 +1,7 @@
 //! `udpchat store`: looks after the store of a server or client that does not run.
 //!
-//! Knows whose stores there are, so that it can read the rows; [`udpchat_node::store`] knows the rest.
+//! Knows whose stores there are, so that it can read the rows; [`udpchat_node::store`] knows the
+//! rest.
 
 use std::io::{self, Write};
 use std::path::Path;

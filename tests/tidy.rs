@@ -242,10 +242,10 @@ fn no_test_is_switched_off_and_no_snapshot_is_undecided() {
 
 #[test]
 fn every_fixture_is_a_test() {
-    let Ok(list) = fs::read_to_string(root().join("tests/scenarios.rs")) else { return };
+    let Ok(list) = fs::read_to_string(root().join("sim/tests/scenarios.rs")) else { return };
     let mut broken = Vec::new();
     for File { path, .. } in files("fixtures", "json") {
-        // tests/regressions.rs takes all there are.
+        // sim/tests/regressions.rs takes all there are.
         if path.starts_with("fixtures/regressions/") {
             if !root().join(&path).with_extension("snap").exists() {
                 broken.push(format!("{path}: no snapshot beside it"));
@@ -257,7 +257,7 @@ fn every_fixture_is_a_test() {
             broken.push(path);
         }
     }
-    none_of("a fixture is a test, listed in tests/scenarios.rs or a regression", &broken);
+    none_of("a fixture is a test, listed in sim/tests/scenarios.rs or a regression", &broken);
 }
 
 #[test]

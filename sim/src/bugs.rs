@@ -1,7 +1,7 @@
 //! Bugs to plant in the machines, to prove that the checkers would catch them.
 //!
-//! The places are in the machines ([`udpchat_core::plant`]), the names only here: no shipped program
-//! holds one.
+//! The places are in the machines ([`udpchat_core::plant`]), the names only here: no shipped
+//! program holds one.
 
 use std::cell::Cell;
 use std::rc::Rc;

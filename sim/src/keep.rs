@@ -104,7 +104,7 @@ fn write(scenario: &Scenario, checker: &str, seed: u64, folder: &Path) -> io::Re
     // A correct build keeps every promise, one with the bug never does.
     let violations = scenario.bug.map(|_| replay(scenario).violations).unwrap_or_default();
     let snapshot = format!(
-        "---\nsource: tests/regressions.rs\ndescription: {}\n---\n{}",
+        "---\nsource: sim/tests/regressions.rs\ndescription: {}\n---\n{}",
         serde_json::to_string(&scenario.about)?,
         verdict(&scenario.plan(), &violations)
     );
