@@ -5,15 +5,8 @@
 //!
 //! 1. [`ui`]: what the user types and sees.
 //! 2. [`cli`]: what can be asked for.
-//! 3. [`run`]: all of it together, with real clocks, randomness, disks and signals.
+//! 3. [`program`]: all of it together, with real clocks, randomness, disks and signals.
 
 pub mod cli;
-mod demo;
-mod find;
-mod interrupt;
-mod keep;
-mod look_after;
-mod real;
-pub mod run;
-mod serve;
+pub mod program;
 pub mod ui;

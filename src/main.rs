@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use udpchat::cli::{self, NoTask};
-use udpchat::{run, ui};
+use udpchat::{program, ui};
 use udpchat_node::standard;
 
 fn main() -> ExitCode {
@@ -17,7 +17,7 @@ fn main() -> ExitCode {
     if let Err(error) = standard::output() {
         return fail(cli::EXIT_FAILURE, &error.to_string());
     }
-    match run::run(task) {
+    match program::run(task) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) if is_broken_pipe(&error) => ExitCode::FAILURE,

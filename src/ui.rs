@@ -28,9 +28,11 @@ use std::io::{self, Write};
 
 pub use show::show;
 
-use render::Renderer;
 use udpchat_core::client::Event;
 use udpchat_core::command;
+use udpchat_node::standard;
+
+use render::Renderer;
 
 /// What stands in front of what is typed, and of what is said.
 const PROMPT: &str = ">>> ";
@@ -182,6 +184,12 @@ impl<W: Write> Screen<W> {
         self.out.write_all(text.as_bytes())?;
         self.out.flush()
     }
+}
+
+/// Says something beside what a node says.
+pub(crate) fn say(line: &str) {
+    // Whoever closed the output does not want to know.
+    let _ = writeln!(standard::stderr(), "udpchat: {line}");
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The command line as clap reads it: from it come the help, the completions and the man pages.
 //!
-//! Knows words and their forms. [`super`] makes of them what is to be run.
+//! Knows words and their forms. The parent makes of them what is to be run.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use super::{PORT_MIN, StoreWork};
+use super::task::{PORT_MIN, StoreWork};
 
 /// Where `-h` ends.
 const MORE: &str = "udpchat --help has examples, the files and the environment.";

@@ -19,7 +19,7 @@ pub struct Guard(());
 
 /// Remembers the settings of standard input, a terminal, until the guard is dropped. A panic
 /// restores them too, before it says why, and so does every signal that ends the process and can
-/// be caught; but those that ask it to end by itself are [`crate::interrupt`]'s.
+/// be caught; but those that ask it to end by itself are `program::interrupt`'s.
 ///
 /// # Errors
 ///

@@ -5,7 +5,6 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -17,6 +16,7 @@ use udpchat_core::protocol::PacketKind;
 use udpchat_node::fault::{Fate, Policy};
 
 use super::course::Courses;
+use crate::cli::Rates;
 
 /// How long after a datagram its second copy comes.
 const AGAIN: Duration = Duration::from_millis(30);
@@ -24,30 +24,6 @@ const AGAIN: Duration = Duration::from_millis(30);
 /// What is never harmed: who cannot sign in for long gives up, and there would be no demo.
 const SPARED: [PacketKind; 4] =
     [PacketKind::Hello, PacketKind::Challenge, PacketKind::Register, PacketKind::Registered];
-
-/// How bad the network is.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Rates {
-    /// The share of datagrams that are lost, 0 to 1.
-    pub drop: f64,
-    /// The share of datagrams that come twice, 0 to 1.
-    pub duplicate: f64,
-    /// Each datagram is held back by any time up to this.
-    pub delay: Duration,
-}
-
-impl fmt::Display for Rates {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "between them {:.0} % of all datagrams are lost", self.drop * 100.0)?;
-        if self.duplicate > 0.0 {
-            write!(f, ", {:.0} % come twice", self.duplicate * 100.0)?;
-        }
-        if !self.delay.is_zero() {
-            write!(f, ", all come up to {} ms late", self.delay.as_millis())?;
-        }
-        Ok(())
-    }
-}
 
 /// One of the three.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

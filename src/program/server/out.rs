@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use crate::run::say;
 use crate::ui::operator::Told;
+use crate::ui::say;
 
 /// How long a line waits for others: nobody sees it, and under load hundreds come together.
 const LINES_WAIT: Duration = Duration::from_millis(2);
@@ -173,7 +173,7 @@ mod tests {
     use std::sync::mpsc::{Receiver, Sender, channel};
 
     use super::*;
-    use crate::real::runtime;
+    use crate::program::real::runtime;
 
     /// Hands over what is written, and is stuck until it is opened.
     struct Gate {

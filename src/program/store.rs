@@ -16,8 +16,8 @@ use udpchat_node::store::folder::{Folder, FolderError};
 use udpchat_node::store::medium::Medium;
 use udpchat_node::store::{Contents, OpenError};
 
+use super::keep::trusting;
 use crate::cli::{StoreOptions, StoreWork};
-use crate::keep::trusting;
 
 /// Does what is asked for.
 ///

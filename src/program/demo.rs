@@ -25,14 +25,13 @@ use udpchat_node::real::{SystemClock, entropy};
 use udpchat_node::store::Nowhere;
 use udpchat_node::transport::{Transport, UdpTransport};
 
+use super::interrupt::first_interrupt;
+use super::manner::{Verdict, manner};
+use super::real::{COMMANDS_AHEAD, bind, give_once, runtime};
 use crate::cli::DemoOptions;
-use crate::interrupt::first_interrupt;
-use crate::real::{COMMANDS_AHEAD, bind, give_once, runtime};
-use crate::run::{Verdict, manner};
 use crate::ui::Mode;
 use crate::ui::front::{self, Front, Wishes};
 use course::Courses;
-pub use network::Rates;
 use network::{Host, Network};
 use pace::Pace;
 

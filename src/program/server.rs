@@ -17,13 +17,13 @@ use udpchat_node::drive::{Clock, Surroundings, drive, give};
 use udpchat_node::real::{SystemClock, entropy};
 use udpchat_node::standard;
 
+use super::interrupt::{HangUp, StatsSignal, first_interrupt};
+use super::keep::Keeper;
+use super::real::{COMMANDS_AHEAD, bind, give_once, runtime};
 use crate::cli::{Data, ServerOptions};
-use crate::interrupt::{HangUp, StatsSignal, first_interrupt};
-use crate::keep::Keeper;
-use crate::real::{COMMANDS_AHEAD, bind, give_once, runtime};
-use crate::run::say;
 use crate::ui::input::{LINE_MAX, Line, NO_TEXT, stdin_lines_in_front};
 use crate::ui::operator::{self, OperatorScreen, Order, Told};
+use crate::ui::say;
 use out::Out;
 
 /// Runs a server until it is asked to end.

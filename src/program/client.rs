@@ -1,10 +1,6 @@
-//! Assembles a node out of a machine and the real world, and runs it to its end.
+//! Runs a client: its store, its user's interface, its server's name.
 //!
-//! It knows nothing of what the machines say to each other. [`crate::serve`] runs servers,
-//! [`crate::demo`] a whole network.
-
-use std::cell::Cell;
-use std::io::Write;
+//! Knows nothing of what the client says to anybody.
 
 use anyhow::{Context, bail};
 use tokio::sync::mpsc;
@@ -13,34 +9,23 @@ use udpchat_core::protocol::Token;
 use udpchat_core::time::Now;
 use udpchat_node::drive::{Surroundings, drive};
 use udpchat_node::real::{SystemClock, entropy};
-use udpchat_node::standard;
 
-use crate::cli::{ClientOptions, Data, Style, Task};
-use crate::interrupt::{HangUp, first_interrupt, ignore_user_signals, is_hang_up_ignored};
-use crate::keep::{self, Keeper};
-use crate::real::{COMMANDS_AHEAD, bind, give_once, runtime};
+use super::find;
+use super::interrupt::first_interrupt;
+use super::keep::Keeper;
+use super::manner::{Verdict, manner};
+use super::real::{COMMANDS_AHEAD, bind, give_once, runtime};
+use crate::cli::{ClientOptions, Data};
 use crate::ui::front::{self, Wishes};
-use crate::ui::{Mode, terminal};
-use crate::{demo, find, look_after, serve};
+use crate::ui::say;
 
-/// Runs what was asked for, to its end. Whether everything that it was to do is done.
+/// Runs a client until its user leaves. Whether everything that it was to do is done.
 ///
 /// # Errors
 ///
 /// It could not begin, or not go on. [`std::io::ErrorKind::BrokenPipe`]: nobody reads what it
 /// prints.
-pub fn run(task: Task) -> anyhow::Result<bool> {
-    keep::bear_file_size_limit();
-    ignore_user_signals().context("cannot ignore the signals USR1 and USR2")?;
-    match task {
-        Task::Server(options) => serve::run(&options).map(|()| true),
-        Task::Client(options) => run_client(options),
-        Task::Store(options) => look_after::run(&options).map(|()| true),
-        Task::Demo(options) => demo::run(&options),
-    }
-}
-
-fn run_client(options: ClientOptions) -> anyhow::Result<bool> {
+pub(crate) fn run(options: ClientOptions) -> anyhow::Result<bool> {
     let (server, others) = find::server(&options.host, options.server_port)?;
     let (mode, hang_up) = manner(options.style);
     let wishes = Wishes {
@@ -108,50 +93,4 @@ fn run_client(options: ClientOptions) -> anyhow::Result<bool> {
         store.close()?;
         Ok(verdict.complete.get())
     })
-}
-
-/// Who is talked to how, and whether the node ends with their terminal.
-pub(crate) fn manner(style: Option<Style>) -> (Mode, HangUp) {
-    let mode = match style {
-        Some(Style::Json) => Mode::Json,
-        Some(Style::Plain) => Mode::Plain,
-        None => front::fitting(),
-    };
-    if mode != Mode::Editor {
-        // Whoever was started by nohup means to stay.
-        let hang_up = if is_hang_up_ignored() { HangUp::AsUsual } else { HangUp::Ends };
-        return (mode, hang_up);
-    }
-    terminal::deny_stops();
-    (mode, HangUp::Ends)
-}
-
-/// Whether a client has done all that it was to do.
-pub(crate) struct Verdict {
-    for_people: bool,
-    /// Whether every line was a command.
-    pub(crate) understood: Cell<bool>,
-    /// Not before the client says so.
-    pub(crate) complete: Cell<bool>,
-}
-
-impl Verdict {
-    pub(crate) fn new(mode: Mode) -> Self {
-        let for_people = matches!(mode, Mode::Editor | Mode::Terminal);
-        Self { for_people, understood: Cell::new(true), complete: Cell::new(false) }
-    }
-
-    /// A script is not done if a line of it was not understood: that is told as well.
-    pub(crate) fn note(&self, event: &mut client::Event) {
-        if let client::Event::Left { complete } = event {
-            *complete &= self.for_people || self.understood.get();
-            self.complete.set(*complete);
-        }
-    }
-}
-
-/// Says something beside what a node says.
-pub(crate) fn say(line: &str) {
-    // Whoever closed the output does not want to know.
-    let _ = writeln!(standard::stderr(), "udpchat: {line}");
 }
