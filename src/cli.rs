@@ -13,10 +13,10 @@ use std::time::Duration;
 use anstream::ColorChoice;
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser as _};
+use udpchat_core::protocol::Name;
+use udpchat_core::server::timing::KEEP;
 
 pub use crate::demo::Rates;
-use crate::protocol::Name;
-use crate::server::timing::KEEP;
 pub use crate::ui::operator::Style as ServerStyle;
 use arguments::{Arguments, Command, Demo, Switch, When};
 

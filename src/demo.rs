@@ -15,19 +15,20 @@ use std::rc::Rc;
 
 use anyhow::Context;
 use tokio::sync::mpsc::{self, Sender};
+use udpchat_core::client::{Client, ClientConfig, ClientRecord, Command, Event};
+use udpchat_core::protocol::{Name, StoreId, Token};
+use udpchat_core::server::{Server, ServerConfig, ServerRecord};
+use udpchat_core::time::Now;
+use udpchat_node::drive::{Surroundings, drive};
+use udpchat_node::fault::{Faulty, HoldBack};
+use udpchat_node::real::{SystemClock, entropy};
+use udpchat_node::store::Nowhere;
+use udpchat_node::transport::{Transport, UdpTransport};
 
 use crate::cli::DemoOptions;
-use crate::client::{Client, ClientConfig, ClientRecord, Command, Event};
-use crate::drive::{Surroundings, drive};
-use crate::fault::{Faulty, HoldBack};
 use crate::interrupt::first_interrupt;
-use crate::keep::Keeper;
-use crate::protocol::{Name, StoreId, Token};
-use crate::real::{COMMANDS_AHEAD, SystemClock, bind, entropy, give_once, runtime};
+use crate::real::{COMMANDS_AHEAD, bind, give_once, runtime};
 use crate::run::{Verdict, manner};
-use crate::server::{Server, ServerConfig, ServerRecord};
-use crate::time::Now;
-use crate::transport::{Transport, UdpTransport};
 use crate::ui::Mode;
 use crate::ui::front::{self, Front, Wishes};
 use course::Courses;
@@ -153,11 +154,11 @@ fn open(network: &Network, host: Host, clock: SystemClock) -> anyhow::Result<(Wi
 async fn run_server(
     transport: &impl Transport,
     clock: &SystemClock,
-    commands: &mut mpsc::Receiver<crate::server::Command>,
+    commands: &mut mpsc::Receiver<udpchat_core::server::Command>,
 ) -> io::Result<()> {
     let mut entropy = entropy();
     let record = ServerRecord::new(StoreId(entropy.draw()));
-    let mut store = Keeper::nowhere();
+    let mut store = Nowhere::new();
     let server = Server::new(ServerConfig { original: false, keep: None }, record, entropy);
     let interrupts = &mut mpsc::channel(1).1;
     let surroundings = Surroundings { transport, store: &mut store, clock, commands, interrupts };
@@ -174,7 +175,7 @@ async fn run_client(
 ) -> io::Result<()> {
     let mut entropy = entropy();
     let record = ClientRecord::new(name(who), Token(entropy.draw()));
-    let mut store = Keeper::nowhere();
+    let mut store = Nowhere::new();
     let config = ClientConfig::new(name(who), server, addr.port());
     let surroundings = Surroundings { transport, store: &mut store, clock, commands, interrupts };
     drive(Client::new(config, record, entropy), surroundings, on_event).await.map(|_| ())

@@ -13,10 +13,9 @@ use anyhow::{Context, bail};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::Sender;
 use tokio::sync::oneshot;
-
-use crate::client::Command;
-use crate::drive::give;
-use crate::transport::canonical;
+use udpchat_core::client::Command;
+use udpchat_node::drive::give;
+use udpchat_node::transport::canonical;
 
 /// The server's addresses, at least one, best first.
 pub(crate) fn server(host: &str, port: u16) -> anyhow::Result<(SocketAddr, Vec<SocketAddr>)> {

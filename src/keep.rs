@@ -3,18 +3,18 @@
 //! Knows where users keep such things, and nothing of what is in a record.
 
 use std::ffi::OsString;
-use std::future::pending;
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::thread;
 
 use anyhow::{Context, anyhow};
+use udpchat_core::store::{Committed, Rows, Store};
+use udpchat_node::store::folder::{Folder, FolderError};
+use udpchat_node::store::{Database, Nowhere, OpenError, THREAD, ThreadStore};
+use udpchat_node::xdg;
 
 use crate::cli::Data;
-use crate::store::folder::{Folder, FolderError};
-use crate::store::{Committed, Database, OpenError, Room, Rows, Store, THREAD, ThreadStore};
-use crate::xdg;
 
 /// The folder of all nodes' folders, in the user's data folder.
 const ALL: &str = "udpchat";
@@ -27,11 +27,8 @@ const OURS: &str = "UDPCHAT_DATA";
 pub(crate) enum Keeper<C> {
     /// In a folder.
     Folder(ThreadStore<C>),
-    /// Nowhere: a commit is as durable as the process.
-    Nowhere {
-        /// So many are asked for that nobody knows to have ended.
-        commits: u64,
-    },
+    /// Nowhere.
+    Nowhere(Nowhere<C>),
 }
 
 impl<C: Send + 'static> Keeper<C> {
@@ -48,7 +45,7 @@ impl<C: Send + 'static> Keeper<C> {
         R: Rows<Change = C> + 'static,
     {
         let path = match data {
-            Data::Nowhere => return Ok((Self::nowhere(), fresh)),
+            Data::Nowhere => return Ok((Self::Nowhere(Nowhere::new()), fresh)),
             Data::Folder(path) => path.clone(),
             Data::Usual => usual_folder(usual)?,
         };
@@ -63,12 +60,6 @@ impl<C: Send + 'static> Keeper<C> {
 }
 
 impl<C> Keeper<C> {
-    pub(crate) const fn nowhere() -> Self {
-        Self::Nowhere { commits: 0 }
-    }
-}
-
-impl<C> Keeper<C> {
     /// Closes it, when the node has ended.
     ///
     /// # Errors
@@ -77,7 +68,7 @@ impl<C> Keeper<C> {
     pub(crate) fn close(self) -> io::Result<()> {
         match self {
             Self::Folder(store) => store.close(),
-            Self::Nowhere { .. } => Ok(()),
+            Self::Nowhere(_) => Ok(()),
         }
     }
 }
@@ -102,17 +93,14 @@ impl<C: Send + 'static> Store for Keeper<C> {
     fn commit(&mut self, changes: Vec<C>) {
         match self {
             Self::Folder(store) => store.commit(changes),
-            Self::Nowhere { commits } => *commits += 1,
+            Self::Nowhere(store) => store.commit(changes),
         }
     }
 
     async fn committed(&mut self) -> io::Result<Committed> {
         match self {
             Self::Folder(store) => store.committed().await,
-            Self::Nowhere { commits: 0 } => pending().await,
-            Self::Nowhere { commits } => {
-                Ok(Committed { commits: std::mem::take(commits), room: Room::Plenty })
-            }
+            Self::Nowhere(store) => store.committed().await,
         }
     }
 }

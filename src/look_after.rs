@@ -1,21 +1,22 @@
 //! `udpchat store`: looks after the store of a server or client that does not run.
 //!
-//! Knows whose stores there are, so that it can read the rows; [`crate::store`] knows the rest.
+//! Knows whose stores there are, so that it can read the rows; [`udpchat_node::store`] knows the rest.
 
 use std::io::{self, Write};
 use std::path::Path;
 
 use anyhow::{Context, anyhow, bail};
 use serde::Serialize;
+use udpchat_core::client::ClientRecord;
+use udpchat_core::server::ServerRecord;
+use udpchat_core::store::Rows;
+use udpchat_node::standard;
+use udpchat_node::store::folder::{Folder, FolderError};
+use udpchat_node::store::medium::Medium;
+use udpchat_node::store::{Contents, OpenError};
 
 use crate::cli::{StoreOptions, StoreWork};
-use crate::client::ClientRecord;
 use crate::keep::trusting;
-use crate::server::ServerRecord;
-use crate::standard;
-use crate::store::folder::{Folder, FolderError};
-use crate::store::medium::Medium;
-use crate::store::{Contents, OpenError, Rows};
 
 /// Does what is asked for.
 ///

@@ -4,7 +4,8 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use udpchat::cli::{self, NoTask};
-use udpchat::{run, standard, ui};
+use udpchat::{run, ui};
+use udpchat_node::standard;
 
 fn main() -> ExitCode {
     let task = match cli::parse(std::env::args_os()) {

@@ -1,21 +1,17 @@
-//! The real world as a node meets it: clocks, random numbers, a runtime, ports, the first Ctrl-C.
+//! The real world as a node meets it: a runtime, ports, the first Ctrl-C.
 //!
-//! The only place that reads the clocks, draws random numbers and opens sockets. Knows no machine.
+//! Says what is wrong with them in words for users. Knows no machine.
 
 use std::convert::Infallible;
 use std::io;
 use std::net::IpAddr;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, anyhow, bail};
 use tokio::runtime::{self, Runtime};
 use tokio::sync::mpsc::Sender;
 use tokio::sync::oneshot;
-
-use crate::drive::{Clock, give};
-use crate::machine::Entropy;
-use crate::time::{Now, Time, WallTime};
-use crate::transport::{UdpTransport, is_for_many};
+use udpchat_node::drive::give;
+use udpchat_node::transport::{UdpTransport, is_for_many};
 
 /// Commands on their way to a machine, which takes each at once: a few are plenty.
 pub(crate) const COMMANDS_AHEAD: usize = 16;
@@ -50,39 +46,6 @@ pub(crate) fn bind(ip: Option<IpAddr>, port: u16) -> anyhow::Result<UdpTransport
         }
         _ => anyhow!(error).context(format!("cannot open port {port}")),
     })
-}
-
-/// The operating system's random numbers.
-pub(crate) fn entropy() -> Entropy {
-    #[expect(clippy::disallowed_methods, reason = "this is where randomness comes from")]
-    Entropy::new(rand::random::<u64>)
-}
-
-/// The real clocks.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct SystemClock {
-    start: Instant,
-}
-
-impl SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "this is the binary's clock")]
-    pub(crate) fn start() -> Self {
-        Self { start: Instant::now() }
-    }
-}
-
-impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "this is the binary's clock")]
-    fn now(&self) -> Now {
-        // Before 1970 only a broken clock stands.
-        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let unix_ms = u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX);
-        Now { time: Time::from_start(self.start.elapsed()), wall: WallTime::from_unix_ms(unix_ms) }
-    }
-
-    async fn sleep(&self, wait: Duration) {
-        tokio::time::sleep(wait).await;
-    }
 }
 
 /// Gives the command at the interrupt, past all that wait, and waits for ever.

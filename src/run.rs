@@ -8,16 +8,17 @@ use std::io::Write;
 
 use anyhow::{Context, bail};
 use tokio::sync::mpsc;
+use udpchat_core::client::{self, Client, ClientConfig, ClientRecord};
+use udpchat_core::protocol::Token;
+use udpchat_core::time::Now;
+use udpchat_node::drive::{Surroundings, drive};
+use udpchat_node::real::{SystemClock, entropy};
+use udpchat_node::standard;
 
 use crate::cli::{ClientOptions, Data, Style, Task};
-use crate::client::{self, Client, ClientConfig, ClientRecord};
-use crate::drive::{Surroundings, drive};
 use crate::interrupt::{HangUp, first_interrupt, ignore_user_signals, is_hang_up_ignored};
 use crate::keep::{self, Keeper};
-use crate::protocol::Token;
-use crate::real::{COMMANDS_AHEAD, SystemClock, bind, entropy, give_once, runtime};
-use crate::standard;
-use crate::time::Now;
+use crate::real::{COMMANDS_AHEAD, bind, give_once, runtime};
 use crate::ui::front::{self, Wishes};
 use crate::ui::{Mode, terminal};
 use crate::{demo, find, look_after, serve};

@@ -28,9 +28,9 @@ use std::io::{self, Write};
 
 pub use show::show;
 
-use crate::client::Event;
-use crate::command;
 use render::Renderer;
+use udpchat_core::client::Event;
+use udpchat_core::command;
 
 /// What stands in front of what is typed, and of what is said.
 const PROMPT: &str = ">>> ";
@@ -187,7 +187,7 @@ impl<W: Write> Screen<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::{MessageId, StreamId};
+    use udpchat_core::protocol::{MessageId, StreamId};
 
     fn message(text: &str) -> Event {
         let id = MessageId { stream: StreamId(1), seq: 1 };

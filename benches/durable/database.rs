@@ -3,11 +3,12 @@
 use std::fs;
 use std::path::Path;
 
-use udpchat::protocol::{MessageId, StoreId, StreamId, Token};
-use udpchat::server::{Account, Change, Letter, ServerRecord};
-use udpchat::store::folder::Folder;
-use udpchat::store::{Database, Record};
-use udpchat::time::WallTime;
+use udpchat_core::protocol::{MessageId, StoreId, StreamId, Token};
+use udpchat_core::server::{Account, Change, Letter, ServerRecord};
+use udpchat_core::store::Record;
+use udpchat_core::time::WallTime;
+use udpchat_node::store::Database;
+use udpchat_node::store::folder::Folder;
 
 use crate::raw::raw_append;
 #[cfg(target_os = "linux")]

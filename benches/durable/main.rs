@@ -16,8 +16,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use udpchat::protocol::Name;
-use udpchat::server::Change;
+use udpchat_core::protocol::Name;
+use udpchat_core::server::Change;
 
 use database::{big_store, engine, open, reader};
 use raw::{raw_append, raw_echo};

@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use udpchat::protocol::limits::SENDER_LETTERS_MAX;
-use udpchat::protocol::{
+use udpchat_core::protocol::limits::SENDER_LETTERS_MAX;
+use udpchat_core::protocol::{
     Cookie, MessageId, Name, Nonce, Packet, SessionId, StreamId, Token, envelope, hello,
 };
 

@@ -7,10 +7,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use udpchat::client::Event;
-use udpchat::client::timing::DIRECT_PATIENCE;
-use udpchat::protocol::PacketKind;
-use udpchat::retransmission::attempts_within;
+use udpchat_core::client::Event;
+use udpchat_core::client::timing::DIRECT_PATIENCE;
+use udpchat_core::protocol::PacketKind;
+use udpchat_core::retransmission::attempts_within;
 
 use crate::label::{HostName, Label};
 use crate::ledger::{Ledger, Message, Told};

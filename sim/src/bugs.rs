@@ -1,12 +1,12 @@
 //! Bugs to plant in the machines, to prove that the checkers would catch them.
 //!
-//! The places are in the machines ([`udpchat::plant`]), the names only here: no shipped program
+//! The places are in the machines ([`udpchat_core::plant`]), the names only here: no shipped program
 //! holds one.
 
 use std::cell::Cell;
 use std::rc::Rc;
 
-use udpchat::plant::{Bug, Plant};
+use udpchat_core::plant::{Bug, Plant};
 
 /// Every bug and its name.
 pub const BUGS: &[(Bug, &str)] = &[

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use udpchat::plant::Bug;
+use udpchat_core::plant::Bug;
 
 use crate::attempts::Attempts;
 use crate::bugs::Planted;

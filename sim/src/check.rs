@@ -28,7 +28,7 @@ use std::time::Duration;
 
 pub use quiet::QUIET;
 
-use udpchat::server::Snapshot;
+use udpchat_core::server::Snapshot;
 
 use crate::label::HostName;
 use crate::ledger::Ledger;

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use redb::StorageBackend;
-use udpchat::store::medium::{Medium, lost};
+use udpchat_node::store::medium::{Medium, lost};
 
 pub use fault::{DiskEvent, DiskFault, DiskFaults, DiskRule, Keeps, Operation};
 

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use udpchat::fault::{Damage, Fate};
-use udpchat::protocol::PacketKind;
+use udpchat_core::protocol::PacketKind;
+use udpchat_node::fault::{Damage, Fate};
 
 use crate::label::{HostName, Label};
 use crate::random::{fraction, hash};
@@ -215,7 +215,7 @@ impl Rates {
             faults.push(Fault::Corrupt { bit: draw("corrupt bit") % CORRUPT_BITS });
         }
         if hits("truncate", self.truncate) {
-            let keep = draw("truncate keep") % udpchat::protocol::limits::DATAGRAM_MAX as u64;
+            let keep = draw("truncate keep") % udpchat_core::protocol::limits::DATAGRAM_MAX as u64;
             faults.push(Fault::Truncate { keep: usize::try_from(keep).unwrap_or_default() });
         }
         faults
@@ -223,7 +223,7 @@ impl Rates {
 }
 
 /// Random bit flips hit anywhere in the largest of our datagrams.
-const CORRUPT_BITS: u64 = 8 * udpchat::protocol::limits::DATAGRAM_MAX as u64;
+const CORRUPT_BITS: u64 = 8 * udpchat_core::protocol::limits::DATAGRAM_MAX as u64;
 
 /// In whole milliseconds, the resolution of simulated time.
 #[must_use]

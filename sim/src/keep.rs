@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use udpchat::plant::Bug;
+use udpchat_core::plant::Bug;
 
 use crate::bugs::{Planted, name_of};
 use crate::check::{Violation, check};

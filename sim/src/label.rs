@@ -8,7 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use udpchat::protocol::{CastId, GroupTag, MessageId, Name};
+use udpchat_core::protocol::{CastId, GroupTag, MessageId, Name};
 
 /// The name of a host, as scenarios write it.
 pub type HostName = Arc<str>;
@@ -202,7 +202,7 @@ impl Labels {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use udpchat::protocol::StreamId;
+    use udpchat_core::protocol::StreamId;
 
     fn label(text: &str) -> Label {
         text.parse().unwrap()

@@ -5,8 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use udpchat::client::Event;
-use udpchat::protocol::{MessageId, Name, PacketKind};
+use udpchat_core::client::Event;
+use udpchat_core::protocol::{MessageId, Name, PacketKind};
 
 use crate::fate::Key;
 use crate::label::{Audience, HostName, Label};

@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use udpchat::fault::Damage;
-use udpchat::protocol::{Name, PacketKind};
-use udpchat::store::Room;
-use udpchat::{client, server};
+use udpchat_core::protocol::{Name, PacketKind};
+use udpchat_core::store::Room;
+use udpchat_core::{client, server};
+use udpchat_node::fault::Damage;
 
 pub use disk::{Durable, Found};
 
@@ -209,7 +209,7 @@ impl Log {
         }
     }
 
-    fn label(&self, id: udpchat::protocol::MessageId) -> String {
+    fn label(&self, id: udpchat_core::protocol::MessageId) -> String {
         self.labels.get(id).map_or_else(|| "unknown".to_owned(), Label::to_string)
     }
 

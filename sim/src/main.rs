@@ -24,8 +24,8 @@ use sim::report::{Report, Smallest, opening, replayed};
 use sim::scenario::Scenario;
 use sim::score::table::Scored;
 use sim::workload;
-use udpchat::plant::Bug;
-use udpchat::standard;
+use udpchat_core::plant::Bug;
+use udpchat_node::standard;
 
 /// `print!`, for an output that nobody may read any more: then there is nothing left to do.
 macro_rules! put {

@@ -4,9 +4,9 @@
 mod client;
 mod server;
 
-use udpchat::plant::{Bug, Plant as _};
-use udpchat::protocol::Packet;
-use udpchat::protocol::envelope::{self, Malformed};
+use udpchat_core::plant::{Bug, Plant as _};
+use udpchat_core::protocol::Packet;
+use udpchat_core::protocol::envelope::{self, Malformed};
 
 pub(crate) use client::ClientMutant;
 pub(crate) use server::ServerMutant;

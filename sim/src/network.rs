@@ -9,12 +9,12 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use udpchat::client::{self, Wish};
-use udpchat::fault::Fate;
-use udpchat::load::Load;
-use udpchat::machine::{Identity, Transmit};
-use udpchat::protocol::{GroupTag, MessageId, PacketKind};
-use udpchat::server::Snapshot;
+use udpchat_core::client::{self, Wish};
+use udpchat_core::load::Load;
+use udpchat_core::machine::{Identity, Transmit};
+use udpchat_core::protocol::{GroupTag, MessageId, PacketKind};
+use udpchat_core::server::Snapshot;
+use udpchat_node::fault::Fate;
 
 use crate::fate::{Fates, FaultPlan, together};
 use crate::label::{Audience, HostName, Label, Labels};

@@ -6,9 +6,9 @@
 
 use std::time::Duration;
 
-use udpchat::client;
-use udpchat::command::{self, Request};
-use udpchat::protocol::Name;
+use udpchat_core::client;
+use udpchat_core::command::{self, Request};
+use udpchat_core::protocol::Name;
 
 use crate::disk::DiskFaults;
 use crate::fate::FaultPlan;

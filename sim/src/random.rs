@@ -8,7 +8,7 @@ use std::hash::Hasher;
 use rand::rngs::ChaCha8Rng;
 use rand::{Rng, SeedableRng};
 use siphasher::sip::SipHasher13;
-use udpchat::machine::Entropy;
+use udpchat_core::machine::Entropy;
 
 /// A number that the seed and the parts determine, and no fewer of them.
 #[must_use]

@@ -10,8 +10,8 @@ mod write;
 use std::fmt;
 use std::time::Duration;
 
-use udpchat::plant::Bug;
-use udpchat::protocol::Name;
+use udpchat_core::plant::Bug;
+use udpchat_core::protocol::Name;
 
 use crate::disk::{DiskFault, Operation};
 use crate::fate::{Fault, Target};

@@ -13,7 +13,7 @@ pub mod table;
 
 use std::time::Duration;
 
-use udpchat::plant::Bug;
+use udpchat_core::plant::Bug;
 
 use crate::bugs::{self, Planted};
 use crate::chaos::Setting;

@@ -11,9 +11,9 @@ use std::time::Duration;
 
 pub use profile::Profile;
 
-use udpchat::client::timing as client;
-use udpchat::protocol::limits::TEXT_MAX;
-use udpchat::server::timing as server;
+use udpchat_core::client::timing as client;
+use udpchat_core::protocol::limits::TEXT_MAX;
+use udpchat_core::server::timing as server;
 
 use crate::check::QUIET;
 use crate::disk::DiskFaults;

@@ -137,7 +137,7 @@ fn run_to_the_end(
 
 #[cfg(test)]
 mod tests {
-    use udpchat::plant::Bug;
+    use udpchat_core::plant::Bug;
 
     use super::*;
     use crate::check::check;

@@ -12,7 +12,7 @@ use std::time::Duration;
 use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition};
 use sim::disk::{DiskFault, DiskFaults, DiskRule, Keeps, Mounted, Operation, SimDisk};
 use sim::random::Stream;
-use udpchat::store::medium::Medium;
+use udpchat_node::store::medium::Medium;
 
 const TABLE: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("rows");
 

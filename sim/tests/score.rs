@@ -15,7 +15,7 @@ use sim::score::short::{Short, Verdict, run_cases};
 use sim::score::table::{Score, Scored};
 use sim::score::{FIRST_SEED, try_seed};
 use sim::workload;
-use udpchat::plant::Bug;
+use udpchat_core::plant::Bug;
 
 fn case(bug: Bug) -> Case {
     *CASES.iter().find(|case| case.bug == bug).unwrap()

@@ -5,10 +5,10 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use crate::client::{Command, Event, UnsentReason};
-use crate::fault::Fate;
-use crate::protocol::{MessageId, PacketKind};
-use crate::time::Time;
+use udpchat_core::client::{Command, Event, UnsentReason};
+use udpchat_core::protocol::{MessageId, PacketKind};
+use udpchat_core::time::Time;
+use udpchat_node::fault::Fate;
 
 /// Characters of a text that are repeated when something is told of it.
 const TEXT_SHOWN: usize = 24;
@@ -165,7 +165,7 @@ fn clipped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::{Name, StreamId};
+    use udpchat_core::protocol::{Name, StreamId};
 
     fn id(seq: u64) -> MessageId {
         MessageId { stream: StreamId(1), seq }

@@ -12,11 +12,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use siphasher::sip::SipHasher13;
+use udpchat_core::machine::Transmit;
+use udpchat_core::protocol::PacketKind;
+use udpchat_node::fault::{Fate, Policy};
 
 use super::course::Courses;
-use crate::fault::{Fate, Policy};
-use crate::machine::Transmit;
-use crate::protocol::PacketKind;
 
 /// How long after a datagram its second copy comes.
 const AGAIN: Duration = Duration::from_millis(30);

@@ -8,12 +8,12 @@ use std::convert::Infallible;
 
 use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::sync::watch;
+use udpchat_core::client::{Command, Event};
+use udpchat_core::protocol::Name;
+use udpchat_node::drive::give;
 
 use super::ECHO;
 use super::course::Courses;
-use crate::client::{Command, Event};
-use crate::drive::give;
-use crate::protocol::Name;
 
 /// Messages that may be without an answer: enough to see them overtake each other.
 pub(super) const AHEAD_MAX: usize = 32;

@@ -7,14 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
+use udpchat_core::client::{Course, Event, Line, Listing, State, UnsentReason};
+use udpchat_core::protocol::{MessageId, Name};
+use udpchat_core::time::{Now, Time};
 
 use super::local::local;
 use super::paint::{Look, Mark};
 use super::render;
 use super::show::show;
-use crate::client::{Course, Event, Line, Listing, State, UnsentReason};
-use crate::protocol::{MessageId, Name};
-use crate::time::{Now, Time};
 
 /// How long news that may be told together wait for each other: no longer than it takes to look.
 pub(super) const HOLD: Duration = Duration::from_millis(250);

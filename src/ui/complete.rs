@@ -1,8 +1,9 @@
 //! What Tab makes of half a word, and what is hinted at behind the cursor. Pure.
 
+use udpchat_core::command::{FORMS, Form};
+use udpchat_core::protocol::Name;
+
 use super::talk::{COMMAND_MARK, Talk};
-use crate::command::{FORMS, Form};
-use crate::protocol::Name;
 
 /// Where the word at the cursor begins, and what it may become, the likeliest first. Whatever is
 /// taken has a space behind it.
@@ -84,7 +85,7 @@ fn spaced<'a>(names: impl Iterator<Item = &'a Name>, begun: &str) -> Vec<String>
 mod tests {
     use super::super::talk::tests::{message, talk};
     use super::*;
-    use crate::client::Event;
+    use udpchat_core::client::Event;
 
     /// The line with each completion in it.
     fn completed(talk: &Talk, line: &str) -> Vec<String> {

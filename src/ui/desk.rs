@@ -12,13 +12,14 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use udpchat_core::client::{Command, Event};
+use udpchat_core::command::{self, Request};
+use udpchat_core::time::Now;
+use udpchat_node::standard;
+
 use super::chat::{Chat, HOLD};
 use super::complete;
 use super::talk::{Talk, Typed};
-use crate::client::{Command, Event};
-use crate::command::{self, Request};
-use crate::standard;
-use crate::time::Now;
 
 /// How long the node waits for a message to be written. The editor takes far less, unless it shows
 /// a search in the history, which no message interrupts: the node must not stand still meanwhile.

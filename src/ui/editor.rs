@@ -24,13 +24,13 @@ use rustyline::{
     EventHandler, ExternalPrinter, Helper, KeyCode, KeyEvent, Modifiers, RepeatCount,
 };
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use udpchat_core::client::Command;
+use udpchat_node::standard;
 
 use super::desk::Desk;
 use super::keys::{Does, Key, Keys};
 use super::remembered::{self, into_io};
 use super::terminal;
-use crate::client::Command;
-use crate::standard;
 
 /// How many lines are remembered: months of talk, and a file that is read at once.
 const HISTORY_MAX: usize = 1_000;

@@ -13,6 +13,13 @@ use std::sync::Arc;
 use anstream::{AutoStream, ColorChoice};
 use jiff::tz::TimeZone;
 use tokio::sync::mpsc::{Receiver, Sender, UnboundedReceiver};
+use udpchat_core::client::{Command, Event};
+use udpchat_core::command::{self, Request};
+use udpchat_core::protocol::Name;
+use udpchat_core::time::Now;
+use udpchat_node::drive::give;
+use udpchat_node::standard::{self, Stdout};
+use udpchat_node::xdg;
 
 use super::chat::Chat;
 use super::desk::Desk;
@@ -21,13 +28,6 @@ use super::paint::Look;
 use super::talk::{Talk, Typed};
 use super::terminal::{self, Guard};
 use super::{Mode, Screen, editor};
-use crate::client::{Command, Event};
-use crate::command::{self, Request};
-use crate::drive::give;
-use crate::protocol::Name;
-use crate::standard::{self, Stdout};
-use crate::time::Now;
-use crate::xdg;
 
 /// Terminals that can do nothing but print, or of which nothing is known.
 const SIMPLE_TERMINALS: [&str; 5] = ["", "unknown", "dumb", "cons25", "emacs"];

@@ -1,13 +1,13 @@
 //! Lines from standard input, whatever bytes they are made of.
 //!
-//! Knows no commands. What a line means is for [`crate::command`].
+//! Knows no commands. What a line means is for [`udpchat_core::command`].
 
 use std::io::{self, BufRead};
 
 use tokio::sync::mpsc::{self, Receiver};
+use udpchat_node::standard;
 
 use super::foreground;
-use crate::standard;
 
 /// The longest line that is read, in bytes: more than any command needs, and what a terminal hands
 /// over at once. The rest of a longer one is skipped, so that no input can exhaust the memory.

@@ -5,9 +5,10 @@
 use std::net::SocketAddr;
 
 use serde::Serialize;
-
-use crate::client::{self, Course, DetourReason, Event, GroupDone, Listing, Tried, UnsentReason};
-use crate::protocol::{GroupTag, Name};
+use udpchat_core::client::{
+    self, Course, DetourReason, Event, GroupDone, Listing, Tried, UnsentReason,
+};
+use udpchat_core::protocol::{GroupTag, Name};
 
 /// One line. The names and the order of the keys are promised.
 #[derive(Serialize)]
@@ -283,9 +284,9 @@ const fn unsent(reason: UnsentReason) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::{Problem, State};
-    use crate::protocol::{MessageId, StreamId};
-    use crate::time::WallTime;
+    use udpchat_core::client::{Problem, State};
+    use udpchat_core::protocol::{MessageId, StreamId};
+    use udpchat_core::time::WallTime;
 
     const ID: &str = r#""id":"00000000000000ab-7""#;
 

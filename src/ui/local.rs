@@ -4,8 +4,7 @@
 
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
-
-use crate::time::WallTime;
+use udpchat_core::time::WallTime;
 
 /// The time there. What is later than any calendar goes is its last moment.
 pub(super) fn local(at: WallTime, zone: &TimeZone) -> Zoned {

@@ -8,12 +8,12 @@ mod json;
 use std::net::SocketAddr;
 
 use jiff::tz::TimeZone;
+use udpchat_core::server::{Event, GoneReason, GroupChange, Stats};
+use udpchat_core::store::Room;
+use udpchat_core::time::WallTime;
 
 use super::local::local;
 use super::show::show;
-use crate::server::{Event, GoneReason, GroupChange, Stats};
-use crate::store::Room;
-use crate::time::WallTime;
 use json::What;
 
 /// How much an operator wants to read, and in which form.
@@ -285,9 +285,9 @@ const fn gone(reason: GoneReason) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::Name;
-    use crate::protocol::{MessageId, StreamId};
-    use crate::server::{Counters, Dropped};
+    use udpchat_core::protocol::Name;
+    use udpchat_core::protocol::{MessageId, StreamId};
+    use udpchat_core::server::{Counters, Dropped};
 
     fn at(seconds: u64) -> WallTime {
         WallTime::from_unix_ms(1_767_361_541_000 + seconds * 1_000)

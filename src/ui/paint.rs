@@ -1,8 +1,7 @@
 //! Colours, marks and other ornaments of a terminal. Pure; what the terminal can do is passed in.
 
 use anstyle::{AnsiColor, Style};
-
-use crate::protocol::Name;
+use udpchat_core::protocol::Name;
 
 /// What names are written in. Neither red, which is for what went wrong, nor what a background may
 /// be made of.

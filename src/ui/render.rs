@@ -4,9 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::client::{Course, DetourReason, Event, GroupDone, Line, Listing, UnsentReason};
-use crate::protocol::{MessageId, Name};
-use crate::time::WallTime;
+use udpchat_core::client::{Course, DetourReason, Event, GroupDone, Line, Listing, UnsentReason};
+use udpchat_core::protocol::{MessageId, Name};
+use udpchat_core::time::WallTime;
 
 /// Turns a client's events into lines.
 #[derive(Debug, Default)]
@@ -176,8 +176,8 @@ fn stamp(at: WallTime) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::{Problem, State, Tried};
-    use crate::protocol::{CastId, GroupTag, MessageId, StreamId};
+    use udpchat_core::client::{Problem, State, Tried};
+    use udpchat_core::protocol::{CastId, GroupTag, MessageId, StreamId};
 
     fn id() -> MessageId {
         MessageId { stream: StreamId(0xab), seq: 7 }

@@ -4,9 +4,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::client::{Command, Event};
-use crate::command::{self, BadCommand, Entry, Request};
-use crate::protocol::Name;
+use udpchat_core::client::{Command, Event};
+use udpchat_core::command::{self, BadCommand, Entry, Request};
+use udpchat_core::protocol::Name;
 
 /// What stands before a command while lines go to a partner.
 pub(super) const COMMAND_MARK: char = '/';
@@ -172,8 +172,8 @@ fn send(to: &Name, text: String) -> Request {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::client::Listing;
-    use crate::protocol::{MessageId, StreamId};
+    use udpchat_core::client::Listing;
+    use udpchat_core::protocol::{MessageId, StreamId};
 
     pub(crate) fn name(text: &str) -> Name {
         text.parse().unwrap()
@@ -232,7 +232,7 @@ pub(super) mod tests {
         for line in ["/sned carol hi", "/usr/bin", "/quit now", " /hlep"] {
             assert!(matches!(talk.read(line), Typed::Wrong(_)), "{line:?}");
         }
-        let long = "x".repeat(crate::protocol::limits::TEXT_MAX + 1);
+        let long = "x".repeat(udpchat_core::protocol::limits::TEXT_MAX + 1);
         assert!(matches!(talk.read(&long), Typed::Wrong(_)));
         assert!(matches!(talk.read("/to"), Typed::Partner(_)));
         assert_eq!(talk.partner(), None);

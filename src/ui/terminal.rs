@@ -117,7 +117,7 @@ mod imp {
     use signal_hook::iterator::Signals;
     use signal_hook::low_level::emulate_default_handler;
 
-    use crate::standard;
+    use udpchat_node::standard;
 
     /// What the editor has switched on while a line is being edited, and must be off again.
     const BRACKETED_PASTE_OFF: &str = "\u{1b}[?2004l";

@@ -4,16 +4,16 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use udpchat::client::{Client, ClientConfig, ClientRecord, Command};
-use udpchat::machine::{Datagram, Entropy, Machine, Output, Socket, Transmit};
-use udpchat::original;
-use udpchat::protocol::{
+use udpchat_core::client::{Client, ClientConfig, ClientRecord, Command};
+use udpchat_core::machine::{Datagram, Entropy, Machine, Output, Socket, Transmit};
+use udpchat_core::original;
+use udpchat_core::protocol::{
     GroupTag, MessageId, Nonce, Packet, PacketKind as Kind, SessionId, StoreId, StreamId,
     TableEntry, TableId, Token, envelope, hello,
 };
-use udpchat::server::{Server, ServerConfig, ServerRecord};
-use udpchat::store::{Committed, Room};
-use udpchat::time::{Now, Time};
+use udpchat_core::server::{Server, ServerConfig, ServerRecord};
+use udpchat_core::store::{Committed, Room};
+use udpchat_core::time::{Now, Time};
 
 fn entropy() -> Entropy {
     let mut draws = 0;

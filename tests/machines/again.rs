@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use udpchat::client::{Event, State};
-use udpchat::protocol::PacketKind as Kind;
+use udpchat_core::client::{Event, State};
+use udpchat_core::protocol::PacketKind as Kind;
 
 use crate::world::{Moment, Verdict, World};
 use crate::{is_received, seconds};
@@ -117,7 +117,7 @@ fn a_history_tells_what_was_written_and_survives_a_restart() {
         Event::History { lines, .. } => Some(lines),
         _ => None,
     });
-    let written = |line: &udpchat::client::Line| (line.text.clone(), line.state());
+    let written = |line: &udpchat_core::client::Line| (line.text.clone(), line.state());
     let histories: Vec<Vec<_>> =
         histories.map(|lines| lines.iter().map(written).collect()).collect();
     let line = |text: &str, state| vec![(text.to_owned(), state)];

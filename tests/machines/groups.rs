@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use udpchat::client::{Event, GroupDone, Problem};
-use udpchat::protocol::limits::{GROUP_REQUESTS_MAX, MEMBERS_MAX, OUTBOX_MAX};
-use udpchat::protocol::{Name, PacketKind as Kind, Token};
-use udpchat::server::{Account, Change};
-use udpchat::store::Record as _;
+use udpchat_core::client::{Event, GroupDone, Problem};
+use udpchat_core::protocol::limits::{GROUP_REQUESTS_MAX, MEMBERS_MAX, OUTBOX_MAX};
+use udpchat_core::protocol::{Name, PacketKind as Kind, Token};
+use udpchat_core::server::{Account, Change};
+use udpchat_core::store::Record as _;
 
 use super::world::{Verdict, World};
 use super::{is_read_later, is_received, is_saved, lose_first, seconds};

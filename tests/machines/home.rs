@@ -3,8 +3,8 @@
 
 use std::net::SocketAddr;
 
-use udpchat::client::{Event, Home, Problem};
-use udpchat::protocol::{PacketKind as Kind, StoreId};
+use udpchat_core::client::{Event, Home, Problem};
+use udpchat_core::protocol::{PacketKind as Kind, StoreId};
 
 use crate::world::{Verdict, World, server_addr};
 use crate::{is_read_later, seconds};

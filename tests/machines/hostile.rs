@@ -7,7 +7,9 @@ use std::time::Duration;
 use siphasher::sip::SipHasher24;
 
 use crate::world::{self, World};
-use udpchat::protocol::{Nonce, Packet, PacketKind, SessionId, StreamId, Token, envelope, hello};
+use udpchat_core::protocol::{
+    Nonce, Packet, PacketKind, SessionId, StreamId, Token, envelope, hello,
+};
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)

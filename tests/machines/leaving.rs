@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use udpchat::client::{Command, Event, Problem, UnsentReason};
-use udpchat::protocol::PacketKind as Kind;
-use udpchat::retransmission::attempts_within;
+use udpchat_core::client::{Command, Event, Problem, UnsentReason};
+use udpchat_core::protocol::PacketKind as Kind;
+use udpchat_core::retransmission::attempts_within;
 
 use crate::world::{Verdict, World};
 use crate::{is_received, is_saved, is_unsent, lose_first, seconds};

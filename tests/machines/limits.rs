@@ -3,14 +3,14 @@
 
 use std::time::Duration;
 
-use udpchat::client::{Event, GroupDone, Problem, State, UnsentReason};
-use udpchat::load::Gauge;
-use udpchat::machine::Machine as _;
-use udpchat::protocol::limits::{MAIL_STREAMS_MAX, MAILBOX_MAX, SENDER_LETTERS_MAX};
-use udpchat::protocol::{MessageId, Name, PacketKind as Kind, StreamId, StreamKey, Token};
-use udpchat::server::{self, Account, Change, End, Letter, Standing, Turn};
-use udpchat::store::{Committed, Record as _, Room};
-use udpchat::time::WallTime;
+use udpchat_core::client::{Event, GroupDone, Problem, State, UnsentReason};
+use udpchat_core::load::Gauge;
+use udpchat_core::machine::Machine as _;
+use udpchat_core::protocol::limits::{MAIL_STREAMS_MAX, MAILBOX_MAX, SENDER_LETTERS_MAX};
+use udpchat_core::protocol::{MessageId, Name, PacketKind as Kind, StreamId, StreamKey, Token};
+use udpchat_core::server::{self, Account, Change, End, Letter, Standing, Turn};
+use udpchat_core::store::{Committed, Record as _, Room};
+use udpchat_core::time::WallTime;
 
 use crate::world::{self, Verdict, World};
 use crate::{is_saved, lose_first, seconds};

@@ -22,8 +22,8 @@ mod world;
 
 use std::time::Duration;
 
-use udpchat::client::{Command, DetourReason, Event, Problem, UnsentReason};
-use udpchat::protocol::PacketKind as Kind;
+use udpchat_core::client::{Command, DetourReason, Event, Problem, UnsentReason};
+use udpchat_core::protocol::PacketKind as Kind;
 use world::{Verdict, World};
 
 fn seconds(seconds: u64) -> Duration {

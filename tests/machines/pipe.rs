@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 use std::iter;
 
-use udpchat::client::{Command, Delay, Event, Problem, UnsentReason};
-use udpchat::protocol::PacketKind as Kind;
-use udpchat::protocol::limits::{
+use udpchat_core::client::{Command, Delay, Event, Problem, UnsentReason};
+use udpchat_core::protocol::PacketKind as Kind;
+use udpchat_core::protocol::limits::{
     GROUP_REQUESTS_MAX, MAILBOX_MAX, OUTBOX_MAX, WAITING_COMMANDS_MAX,
 };
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use udpchat::client::{Command, Event, Problem};
-use udpchat::protocol::PacketKind as Kind;
+use udpchat_core::client::{Command, Event, Problem};
+use udpchat_core::protocol::PacketKind as Kind;
 
 use crate::world::{Verdict, World};
 use crate::{is_received, is_saved, is_unsent, seconds};

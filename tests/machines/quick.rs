@@ -4,15 +4,15 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use udpchat::load::Gauge;
-use udpchat::machine::{Datagram, Entropy, Machine, Output, Socket};
-use udpchat::protocol::limits::WAITING_OUTPUTS_MAX;
-use udpchat::protocol::{
+use udpchat_core::load::Gauge;
+use udpchat_core::machine::{Datagram, Entropy, Machine, Output, Socket};
+use udpchat_core::protocol::limits::WAITING_OUTPUTS_MAX;
+use udpchat_core::protocol::{
     Cookie, Nonce, Packet, PacketKind as Kind, SessionId, StoreId, StreamId, Token, envelope, hello,
 };
-use udpchat::server::{Command, Event, Server, ServerConfig, ServerRecord};
-use udpchat::store::{Committed, Room};
-use udpchat::time::{Now, Time, WallTime};
+use udpchat_core::server::{Command, Event, Server, ServerConfig, ServerRecord};
+use udpchat_core::store::{Committed, Room};
+use udpchat_core::time::{Now, Time, WallTime};
 
 /// A server, and a client that is no more than an address.
 struct Wire {

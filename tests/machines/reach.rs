@@ -6,9 +6,9 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-use udpchat::client::{Event, Problem};
-use udpchat::protocol::{PacketKind as Kind, envelope, hello};
-use udpchat::time::{Now, Time};
+use udpchat_core::client::{Event, Problem};
+use udpchat_core::protocol::{PacketKind as Kind, envelope, hello};
+use udpchat_core::time::{Now, Time};
 
 use crate::world::{Foreign, Verdict, World, server_addr};
 use crate::{is_received, is_saved, seconds};

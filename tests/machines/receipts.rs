@@ -3,12 +3,12 @@
 
 use std::collections::BTreeSet;
 
-use udpchat::client::Event;
-use udpchat::load::Gauge;
-use udpchat::protocol::limits::TELLS_AT_ONCE;
-use udpchat::protocol::{Name, PacketKind as Kind, StreamId, StreamKey};
-use udpchat::server::{Change, End, Standing, Turn};
-use udpchat::store::Record as _;
+use udpchat_core::client::Event;
+use udpchat_core::load::Gauge;
+use udpchat_core::protocol::limits::TELLS_AT_ONCE;
+use udpchat_core::protocol::{Name, PacketKind as Kind, StreamId, StreamKey};
+use udpchat_core::server::{Change, End, Standing, Turn};
+use udpchat_core::store::Record as _;
 
 use crate::seconds;
 use crate::world::{self, World};

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use udpchat::client::Event;
-use udpchat::protocol::PacketKind as Kind;
-use udpchat::retransmission::attempts_within;
-use udpchat::time::Time;
+use udpchat_core::client::Event;
+use udpchat_core::protocol::PacketKind as Kind;
+use udpchat_core::retransmission::attempts_within;
+use udpchat_core::time::Time;
 
 use super::world::{LATENCY, Sight, Verdict, World};
 use super::{is_received, seconds};

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use udpchat::client::{self, ClientRecord, Course, Home, Line, State, Wish};
-use udpchat::protocol::{
+use udpchat_core::client::{self, ClientRecord, Course, Home, Line, State, Wish};
+use udpchat_core::protocol::{
     CastId, GroupRefusal, GroupTag, MessageId, Name, StoreId, StreamId, StreamKey, Token,
 };
-use udpchat::server::{self, Account, Answered, End, Letter, ServerRecord};
-use udpchat::store::{RowChange, Rows};
-use udpchat::time::WallTime;
+use udpchat_core::server::{self, Account, Answered, End, Letter, ServerRecord};
+use udpchat_core::store::{RowChange, Rows};
+use udpchat_core::time::WallTime;
 
 /// Random histories of each kind of record, and changes in each of them.
 const SEEDS: u64 = 200;

@@ -1,7 +1,7 @@
 //! Ways that carry short datagrams and swallow long ones. docs/protocol.md, "Sending".
 
-use udpchat::client::{Event, UnsentReason};
-use udpchat::protocol::{PacketKind as Kind, hello};
+use udpchat_core::client::{Event, UnsentReason};
+use udpchat_core::protocol::{PacketKind as Kind, hello};
 
 use crate::world::{Verdict, Wire, World};
 use crate::{is_read_later, is_received, is_saved, seconds};
@@ -50,7 +50,7 @@ fn what_does_not_pass_at_its_size_is_told_so_and_those_behind_it_go_on() {
     assert_eq!(world.sent("alice", Kind::Save, "server"), sent.0, "nothing goes on");
 }
 
-fn id_of(world: &World, seq: u64) -> udpchat::protocol::MessageId {
+fn id_of(world: &World, seq: u64) -> udpchat_core::protocol::MessageId {
     let sending = world.events("alice").iter().find_map(|event| match event {
         Event::Sending { id, .. } if id.seq == seq => Some(*id),
         _ => None,

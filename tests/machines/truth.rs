@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use udpchat::client::{DetourReason, Event, UnsentReason};
-use udpchat::protocol::PacketKind as Kind;
-use udpchat::protocol::limits::{MAILBOX_MAX, WINDOW};
-use udpchat::store::Room;
+use udpchat_core::client::{DetourReason, Event, UnsentReason};
+use udpchat_core::protocol::PacketKind as Kind;
+use udpchat_core::protocol::limits::{MAILBOX_MAX, WINDOW};
+use udpchat_core::store::Room;
 
 use crate::world::{Verdict, World};
 use crate::{is_read_later, is_received, is_saved, seconds};

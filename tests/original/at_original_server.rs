@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use udpchat::client::{Command, Event, UnsentReason};
-use udpchat::protocol::PacketKind as Kind;
+use udpchat_core::client::{Command, Event, UnsentReason};
+use udpchat_core::protocol::PacketKind as Kind;
 
 use crate::stage::{Stage, has, is_received, is_saved};
 use crate::world::{Verdict, server_addr};

@@ -1,7 +1,7 @@
 //! Original clients at our server, among themselves and with our clients.
 
-use udpchat::client::Event;
-use udpchat::protocol::PacketKind as Kind;
+use udpchat_core::client::Event;
+use udpchat_core::protocol::PacketKind as Kind;
 
 use crate::stage::{Stage, has, is_received, is_saved};
 use crate::world::Verdict;

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use udpchat::time::{Now, Time};
+use udpchat_core::time::{Now, Time};
 
 use crate::json;
 use crate::server::{RECEIVE_MAX, SEND_MAX};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use udpchat::time::{Now, Time, WallTime};
+use udpchat_core::time::{Now, Time, WallTime};
 
 use crate::server::OriginalServer;
 use crate::stage::Stage;

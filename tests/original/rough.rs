@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use udpchat::client::Event;
+use udpchat_core::client::Event;
 
 use crate::stage::Stage;
 use crate::world::{Verdict, server_addr};

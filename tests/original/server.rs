@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
-use udpchat::time::{Now, Time};
+use udpchat_core::time::{Now, Time};
 
 use crate::json;
 use crate::world::Foreign;

@@ -7,7 +7,7 @@ use std::ops::{Deref, DerefMut};
 use std::rc::Rc;
 use std::time::Duration;
 
-use udpchat::client::Event;
+use udpchat_core::client::Event;
 
 use crate::client::{OriginalClient, ServerArgument};
 use crate::server::OriginalServer;

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use udpchat::client::Event;
+use udpchat_core::client::Event;
 
 use crate::stage::Stage;
 use crate::world::{second_addr, server_addr};
@@ -267,7 +267,7 @@ fn control_characters_never_reach_an_originals_screen() {
     let send = |stage: &mut Stage| {
         let to = "alice".parse().expect("a name");
         let text = forged.to_owned();
-        stage.commands("bob", udpchat::client::Command::Send { to, text });
+        stage.commands("bob", udpchat_core::client::Command::Send { to, text });
     };
     send(&mut stage);
     stage.run_ms(1_000);

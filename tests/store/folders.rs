@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use udpchat::store::folder::{Folder, FolderError};
-use udpchat::store::medium::{Medium, is_lost};
-use udpchat::store::{Committed, Database, Room, Store, ThreadStore};
+use udpchat_core::store::{Committed, Room, Store};
+use udpchat_node::store::folder::{Folder, FolderError};
+use udpchat_node::store::medium::{Medium, is_lost};
+use udpchat_node::store::{Database, ThreadStore};
 
 use crate::notes::{Change, Notes};
 

@@ -1,7 +1,8 @@
 //! Stores of another kind, of an older and of a newer format.
 
 use serde::Serialize;
-use udpchat::store::{BadRow, Database, OpenError, Record, RowChange, Rows};
+use udpchat_core::store::{BadRow, Record, RowChange, Rows};
+use udpchat_node::store::{Database, OpenError};
 
 use crate::notes::{Change, Notes, number};
 use crate::ram::Ram;

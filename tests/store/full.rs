@@ -2,8 +2,9 @@
 
 use std::io::ErrorKind;
 
-use udpchat::store::medium::is_lost;
-use udpchat::store::{Committed, Database, Room, Store, ThreadStore};
+use udpchat_core::store::{Committed, Room, Store};
+use udpchat_node::store::medium::is_lost;
+use udpchat_node::store::{Database, ThreadStore};
 
 use crate::notes::{Change, Notes};
 use crate::ram::Ram;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use udpchat::store::{BadRow, Record, RowChange, Rows};
+use udpchat_core::store::{BadRow, Record, RowChange, Rows};
 
 /// The table of the notes.
 const NOTES: &str = "notes";

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use redb::StorageBackend;
-use udpchat::store::medium::{Medium, lost};
+use udpchat_node::store::medium::{Medium, lost};
 
 const BLOCK_BYTES: usize = 4096;
 /// Like a folder's, but of a size to fit small tests.

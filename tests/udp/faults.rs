@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use udpchat::protocol::{Packet, StreamId, envelope};
+use udpchat_core::protocol::{Packet, StreamId, envelope};
 
 use crate::common::{
     DEADLINE, Process, Scratch, client, command, free_port, json, now, registered, server,

@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use udpchat::protocol::{Nonce, Packet, SessionId, Token, envelope, hello};
+use udpchat_core::protocol::{Nonce, Packet, SessionId, Token, envelope, hello};
 
 use crate::common::{DEADLINE, Process, Scratch, command, now};
 

@@ -1,6 +1,6 @@
 //! Lines as they come through a pipe: each when the client takes it.
 
-use udpchat::machine::Machine as _;
+use udpchat_core::machine::Machine as _;
 
 use super::{LATENCY, World};
 

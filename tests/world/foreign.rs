@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-use udpchat::time::{Now, Time};
+use udpchat_core::time::{Now, Time};
 
 /// A node that is not ours: a double of the original program.
 pub(crate) trait Foreign {

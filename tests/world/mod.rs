@@ -11,13 +11,13 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use udpchat::client::{Client, ClientConfig, ClientRecord, Command, Event};
-use udpchat::command::{self, Request};
-use udpchat::machine::{Datagram, Entropy, Machine, Output, Socket, Transmit};
-use udpchat::protocol::{Name, PacketKind, StoreId, Token};
-use udpchat::server::{self, Server, ServerConfig, ServerRecord, Snapshot};
-use udpchat::store::{Committed, Record, Room};
-use udpchat::time::{Now, Time, WallTime};
+use udpchat_core::client::{Client, ClientConfig, ClientRecord, Command, Event};
+use udpchat_core::command::{self, Request};
+use udpchat_core::machine::{Datagram, Entropy, Machine, Output, Socket, Transmit};
+use udpchat_core::protocol::{Name, PacketKind, StoreId, Token};
+use udpchat_core::server::{self, Server, ServerConfig, ServerRecord, Snapshot};
+use udpchat_core::store::{Committed, Record, Room};
+use udpchat_core::time::{Now, Time, WallTime};
 
 use foreign::ForeignNode;
 pub(crate) use foreign::{Foreign, Shared, Wire};

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use udpchat::machine::Identity;
-use udpchat::protocol::PacketKind;
-use udpchat::time::Time;
+use udpchat_core::machine::Identity;
+use udpchat_core::protocol::PacketKind;
+use udpchat_core::time::Time;
 
 /// A datagram as a rule sees it.
 #[derive(Clone, Debug)]

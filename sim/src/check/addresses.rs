@@ -47,7 +47,7 @@ fn misled<'a>(asked: &mut Asked<'a>, entry: &'a Entry) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use udpchat::protocol::PacketKind;
+    use udpchat_core::protocol::PacketKind;
 
     use super::super::story::Story;
     use super::*;

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use udpchat::client;
-use udpchat::client::timing::{BACKOFF_MAX, DIRECT_PATIENCE, DIRECT_PATIENCE_MAX};
-use udpchat::protocol::PacketKind;
-use udpchat::protocol::limits::DATAGRAM_MAX;
-use udpchat::retransmission::attempts_within;
+use udpchat_core::client;
+use udpchat_core::client::timing::{BACKOFF_MAX, DIRECT_PATIENCE, DIRECT_PATIENCE_MAX};
+use udpchat_core::protocol::PacketKind;
+use udpchat_core::protocol::limits::DATAGRAM_MAX;
+use udpchat_core::retransmission::attempts_within;
 
 use super::{Checker, Evidence, Violation, When};
 use crate::label::{HostName, Label};

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use udpchat::client::{Event, Listing};
-use udpchat::protocol::Name;
+use udpchat_core::client::{Event, Listing};
+use udpchat_core::protocol::Name;
 
 use super::{Checker, Evidence, Violation, When};
 use crate::label::HostName;

@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use udpchat::client::{Event, GroupDone, Listing, Problem};
-use udpchat::protocol::{GroupTag, Name};
+use udpchat_core::client::{Event, GroupDone, Listing, Problem};
+use udpchat_core::protocol::{GroupTag, Name};
 
 use super::{Checker, Evidence, Violation, When};
 use crate::label::{HostName, Label};

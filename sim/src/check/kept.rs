@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use udpchat::client::Event;
-use udpchat::protocol::PacketKind;
-use udpchat::server::timing::KEEP;
+use udpchat_core::client::Event;
+use udpchat_core::protocol::PacketKind;
+use udpchat_core::server::timing::KEEP;
 
 use super::{Checker, Evidence, Violation, When};
 use crate::label::Label;
@@ -127,9 +127,12 @@ mod tests {
 
     #[test]
     fn a_copy_of_a_text_to_many_is_owed_once_it_is_said_to_be_saved() {
-        let to: udpchat::protocol::Name = "bob".parse().unwrap();
+        let to: udpchat_core::protocol::Name = "bob".parse().unwrap();
         let saved = || Event::Saved { id: id(1), to: to.clone() };
-        let group = udpchat::protocol::GroupTag { cast: udpchat::protocol::CastId(1), name: None };
+        let group = udpchat_core::protocol::GroupTag {
+            cast: udpchat_core::protocol::CastId(1),
+            name: None,
+        };
         let copy = Event::Copy { group, event: Box::new(saved()) };
         for event in [saved(), copy] {
             let story = |kept| {

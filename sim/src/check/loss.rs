@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use udpchat::client::{Event, Problem};
+use udpchat_core::client::{Event, Problem};
 
 use super::quiet::QUIET;
 use super::{Checker, Evidence, Violation, When};

@@ -1,7 +1,7 @@
 //! What programs hold in memory is bounded, and let go when nobody needs it any more.
 
-use udpchat::load::Gauge;
-use udpchat::protocol::limits::{
+use udpchat_core::load::Gauge;
+use udpchat_core::protocol::limits::{
     GROUP_REQUESTS_MAX, HELD_MAX, LETTERS_MAX, NAMES_MAX, OUTBOX_MAX, STREAMS_MAX,
     WAITING_COMMANDS_MAX, WAITING_OUTPUTS_MAX, WINDOW,
 };

@@ -5,9 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use udpchat::client::{Event, Problem, UnsentReason};
-use udpchat::protocol::{MessageId, Name};
-use udpchat::server;
+use udpchat_core::client::{Event, Problem, UnsentReason};
+use udpchat_core::protocol::{MessageId, Name};
+use udpchat_core::server;
 
 use super::{Checker, Evidence, Violation, When};
 use crate::label::{Audience, HostName, Label, Labels};

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use udpchat::client;
-use udpchat::protocol::{Name, PacketKind};
-use udpchat::server::timing::{PROBE_INTERVAL, PROBES};
-use udpchat::server::{self, GoneReason};
+use udpchat_core::client;
+use udpchat_core::protocol::{Name, PacketKind};
+use udpchat_core::server::timing::{PROBE_INTERVAL, PROBES};
+use udpchat_core::server::{self, GoneReason};
 
 use super::{Checker, Evidence, Violation, When};
 use crate::label::HostName;

@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use udpchat::protocol::Name;
-use udpchat::server;
+use udpchat_core::protocol::Name;
+use udpchat_core::server;
 
 use super::{Checker, Evidence, Violation, When};
 use crate::label::{HostName, Label};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use udpchat::protocol::{MessageId, StreamId};
+use udpchat_core::protocol::{MessageId, StreamId};
 
 use super::{Checker, Evidence};
 use crate::disk::DiskFaults;

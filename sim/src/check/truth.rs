@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use udpchat::client::{Command, Event, UnsentReason};
-use udpchat::command::{self, Request};
-use udpchat::protocol::PacketKind;
+use udpchat_core::client::{Command, Event, UnsentReason};
+use udpchat_core::command::{self, Request};
+use udpchat_core::protocol::PacketKind;
 
 use super::{Checker, Evidence, Violation, When};
 use crate::fate::Fault;
@@ -150,7 +150,7 @@ mod tests {
     use crate::fate::Key;
     use crate::log::Durable;
 
-    fn bob() -> udpchat::protocol::Name {
+    fn bob() -> udpchat_core::protocol::Name {
         "bob".parse().unwrap()
     }
 

@@ -1,6 +1,6 @@
 //! Nothing is shown that was not typed, and nothing is shown altered or to anybody else.
 
-use udpchat::protocol::Name;
+use udpchat_core::protocol::Name;
 
 use super::{Checker, Evidence, Violation, When};
 use crate::plan::{Plan, Role};

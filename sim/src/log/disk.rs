@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use udpchat::protocol::Name;
+use udpchat_core::protocol::Name;
 
 use crate::label::Label;
 

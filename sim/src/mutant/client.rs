@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use udpchat::client::{Change, Client, Event};
-use udpchat::load::Load;
-use udpchat::machine::{Datagram, Identity, Machine, Output, Transmit};
-use udpchat::plant::{Bug, Plant as _};
-use udpchat::protocol::envelope;
-use udpchat::protocol::{GroupAnswer, GroupAsk, MessageId, Name, Packet, PacketKind, StreamId};
-use udpchat::store::Committed;
-use udpchat::time::{Now, Time};
+use udpchat_core::client::{Change, Client, Event};
+use udpchat_core::load::Load;
+use udpchat_core::machine::{Datagram, Identity, Machine, Output, Transmit};
+use udpchat_core::plant::{Bug, Plant as _};
+use udpchat_core::protocol::envelope;
+use udpchat_core::protocol::{GroupAnswer, GroupAsk, MessageId, Name, Packet, PacketKind, StreamId};
+use udpchat_core::store::Committed;
+use udpchat_core::time::{Now, Time};
 
 use super::before;
 use crate::bugs::Planted;

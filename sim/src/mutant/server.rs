@@ -1,12 +1,12 @@
 //! The server's.
 
-use udpchat::load::Load;
-use udpchat::machine::{Datagram, Machine, Output, Transmit};
-use udpchat::plant::{Bug, Plant as _};
-use udpchat::protocol::PacketKind;
-use udpchat::server::{Change, Event, Server, Snapshot};
-use udpchat::store::Committed;
-use udpchat::time::{Now, Time};
+use udpchat_core::load::Load;
+use udpchat_core::machine::{Datagram, Machine, Output, Transmit};
+use udpchat_core::plant::{Bug, Plant as _};
+use udpchat_core::protocol::PacketKind;
+use udpchat_core::server::{Change, Event, Server, Snapshot};
+use udpchat_core::store::Committed;
+use udpchat_core::time::{Now, Time};
 
 use super::before;
 use crate::bugs::Planted;

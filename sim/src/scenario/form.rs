@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::value::RawValue;
-use udpchat::plant::Bug;
-use udpchat::protocol::{Name, PacketKind};
+use udpchat_core::plant::Bug;
+use udpchat_core::protocol::{Name, PacketKind};
 
 use super::disk::DiskForm;
 use super::{BadScenario, Scenario, Step, Verb};

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use udpchat::client::timing::GIVE_UP;
-use udpchat::command;
-use udpchat::protocol::Name;
+use udpchat_core::client::timing::GIVE_UP;
+use udpchat_core::command;
+use udpchat_core::protocol::Name;
 
 use super::{Scenario, Step, Verb};
 use crate::disk::{DiskFault, DiskFaults, DiskRule};

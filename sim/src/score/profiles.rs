@@ -1,7 +1,7 @@
 //! What goes wrong while bugs are looked for: profiles, and for each bug those that suit it.
 
 use clap::Parser;
-use udpchat::plant::Bug;
+use udpchat_core::plant::Bug;
 
 use crate::chaos::Setting;
 use crate::cli::Cli;

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use udpchat::protocol::PacketKind;
+use udpchat_core::protocol::PacketKind;
 
 use crate::label::{HostName, Label};
 use crate::log::{Entry, Log, What};

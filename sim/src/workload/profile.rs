@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use udpchat::protocol::limits::DATAGRAM_MAX;
+use udpchat_core::protocol::limits::DATAGRAM_MAX;
 
 use crate::fate::{Rates, whole_ms};
 use crate::random::Stream;

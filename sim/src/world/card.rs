@@ -16,10 +16,10 @@ use std::task::Poll;
 use std::time::Duration;
 
 use turmoil::net::UdpSocket;
-use udpchat::fault::Carrier;
-use udpchat::machine::{Socket, Transmit};
-use udpchat::protocol::limits::RECEIVE_BUFFER;
-use udpchat::transport::{Received, Transport};
+use udpchat_core::machine::{Socket, Transmit};
+use udpchat_core::protocol::limits::RECEIVE_BUFFER;
+use udpchat_node::fault::Carrier;
+use udpchat_node::transport::{Received, Transport};
 
 use super::address::{Addresses, is_second, known};
 use super::clock::elapsed;

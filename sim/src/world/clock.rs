@@ -7,8 +7,8 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::time::Duration;
 
-use udpchat::drive::Clock;
-use udpchat::time::{Now, Time, WallTime};
+use udpchat_core::time::{Now, Time, WallTime};
+use udpchat_node::drive::Clock;
 
 use crate::fate::whole_ms;
 use crate::plan::EPOCH_UNIX_MS;

@@ -13,8 +13,9 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use udpchat::store::medium::is_full;
-use udpchat::store::{Committed, Database, ROOM_RETRY, Room, Rows, Store};
+use udpchat_core::store::{Committed, Room, Rows, Store};
+use udpchat_node::store::medium::is_full;
+use udpchat_node::store::{Database, ROOM_RETRY};
 
 use super::clock::elapsed;
 use super::program::words;

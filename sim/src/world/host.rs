@@ -10,12 +10,12 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use udpchat::client::{ClientConfig, ClientRecord};
-use udpchat::machine::Entropy;
-use udpchat::plant::{Bug, Plant};
-use udpchat::protocol::{Name, StoreId, Token};
-use udpchat::server::timing::KEEP;
-use udpchat::server::{ServerRecord, Snapshot};
+use udpchat_core::client::{ClientConfig, ClientRecord};
+use udpchat_core::machine::Entropy;
+use udpchat_core::plant::{Bug, Plant};
+use udpchat_core::protocol::{Name, StoreId, Token};
+use udpchat_core::server::timing::KEEP;
+use udpchat_core::server::{ServerRecord, Snapshot};
 
 use super::address::Addresses;
 use super::card::Card;

@@ -11,14 +11,14 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::sync::mpsc::{Receiver, Sender, channel};
-use udpchat::command::{self, Request};
-use udpchat::drive::{Surroundings, drive};
-use udpchat::fault::{Faulty, Policy};
-use udpchat::load::Load;
-use udpchat::machine::{Datagram, Entropy, Machine, Output, Socket, Transmit};
-use udpchat::store::{Committed, Store};
-use udpchat::time::{Now, Time};
-use udpchat::{client, server};
+use udpchat_core::command::{self, Request};
+use udpchat_core::load::Load;
+use udpchat_core::machine::{Datagram, Entropy, Machine, Output, Socket, Transmit};
+use udpchat_core::store::{Committed, Store};
+use udpchat_core::time::{Now, Time};
+use udpchat_core::{client, server};
+use udpchat_node::drive::{Surroundings, drive};
+use udpchat_node::fault::{Faulty, Policy};
 
 use super::card::{Card, Plug};
 use super::clock::{HostClock, elapsed};
@@ -217,7 +217,7 @@ struct Judge {
 }
 
 impl Policy for Judge {
-    fn fate(&self, transmit: &Transmit) -> udpchat::fault::Fate {
+    fn fate(&self, transmit: &Transmit) -> udpchat_node::fault::Fate {
         self.network.sent(elapsed(), &self.host, self.card.source(transmit), transmit)
     }
 }

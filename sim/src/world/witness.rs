@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
-use udpchat::client::{self, ClientRecord};
-use udpchat::protocol::{MessageId, Name, StreamId, StreamKey};
-use udpchat::server::{self, End, ServerRecord, Standing};
+use udpchat_core::client::{self, ClientRecord};
+use udpchat_core::protocol::{MessageId, Name, StreamId, StreamKey};
+use udpchat_core::server::{self, End, ServerRecord, Standing};
 
 use super::clock::elapsed;
 use super::disk::Witness;
@@ -233,8 +233,8 @@ impl OnClient {
 
 #[cfg(test)]
 mod tests {
-    use udpchat::server::{Letter, Turn};
-    use udpchat::time::WallTime;
+    use udpchat_core::server::{Letter, Turn};
+    use udpchat_core::time::WallTime;
 
     use super::*;
     use crate::fate::FaultPlan;

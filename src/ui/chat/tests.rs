@@ -1,9 +1,10 @@
 //! What a person reads, as snapshots: rows of the screen, `^` where the row above is marked.
 
+use udpchat_core::client::{DetourReason, Problem, Tried};
+use udpchat_core::protocol::{CastId, GroupTag, StreamId};
+use udpchat_core::time::WallTime;
+
 use super::*;
-use crate::client::{DetourReason, Problem, Tried};
-use crate::protocol::{CastId, GroupTag, StreamId};
-use crate::time::WallTime;
 
 const PLAIN: Look = Look { color: false, unicode: true };
 

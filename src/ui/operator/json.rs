@@ -5,11 +5,10 @@
 use std::net::SocketAddr;
 
 use serde::Serialize;
-
-use crate::protocol::Name;
-use crate::server::{Event, GoneReason, GroupChange, Stats};
-use crate::store::Room;
-use crate::time::WallTime;
+use udpchat_core::protocol::Name;
+use udpchat_core::server::{Event, GoneReason, GroupChange, Stats};
+use udpchat_core::store::Room;
+use udpchat_core::time::WallTime;
 
 /// A line, without its end.
 pub(super) fn line(at: WallTime, what: &What<'_>) -> String {

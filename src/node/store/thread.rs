@@ -8,9 +8,10 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use udpchat_core::store::{Committed, Room, Rows, Store};
 
 use super::medium::{Medium, is_full, is_lost};
-use super::{Committed, Database, OpenError, ROOM_RETRY, Room, Rows, Store};
+use super::{Database, OpenError, ROOM_RETRY};
 
 /// The name of the thread. When it panics, a commit's error says so.
 pub const THREAD: &str = "store";

@@ -10,9 +10,10 @@ use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
+use udpchat_core::machine::Transmit;
+use udpchat_core::time::Time;
+
 use crate::drive::Clock;
-use crate::machine::Transmit;
-use crate::time::Time;
 use crate::transport::{Received, Transport};
 
 /// What happens to a datagram on its way. By default it arrives at once and as it was sent.
@@ -181,9 +182,9 @@ impl<T: Transport, C: Clock> Carrier for HoldBack<T, C> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::machine::{Identity, Socket};
-    use crate::protocol::PacketKind;
-    use crate::time::Now;
+    use udpchat_core::machine::{Identity, Socket};
+    use udpchat_core::protocol::PacketKind;
+    use udpchat_core::time::Now;
 
     fn arrivals(fate: Fate) -> Vec<(u128, Vec<u8>)> {
         let copies = fate.copies(&[1, 2, 3]);

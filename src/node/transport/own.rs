@@ -12,7 +12,7 @@ pub(super) fn is_own(ip: IpAddr) -> bool {
 
 /// Whether an address is that of many machines at once: nobody can be there, and no datagram can
 /// come from it.
-pub(crate) fn is_for_many(ip: IpAddr) -> bool {
+pub fn is_for_many(ip: IpAddr) -> bool {
     let to_all = matches!(ip, IpAddr::V4(v4) if v4.is_broadcast());
     let to_network = || {
         let (mut own, mut broadcast) = (false, false);

@@ -69,14 +69,14 @@ impl Write for Stderr {
 }
 
 /// Waits until standard input, which is non-blocking, has something or has ended.
-pub(crate) fn wait_for_input() {
+pub fn wait_for_input() {
     imp::wait_for_input();
 }
 
 /// Makes standard input and output, both terminals, this process's own: no flag that another
 /// program sets, or has set, at the same terminal is met here, and none that is set here is met
 /// there.
-pub(crate) fn own_terminal() {
+pub fn own_terminal() {
     imp::own_terminal();
 }
 

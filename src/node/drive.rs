@@ -6,11 +6,11 @@ use std::io;
 use std::time::Duration;
 
 use tokio::sync::mpsc::{Receiver, Sender};
+use udpchat_core::machine::{Datagram, Machine, Output};
+use udpchat_core::protocol::limits::RECEIVE_BUFFER;
+use udpchat_core::store::Store;
+use udpchat_core::time::Now;
 
-use crate::machine::{Datagram, Machine, Output};
-use crate::protocol::limits::RECEIVE_BUFFER;
-use crate::store::Store;
-use crate::time::Now;
 use crate::transport::{Received, Transport};
 
 /// Outputs between two looks at the network: a datagram that arrives meanwhile waits for no more.
@@ -124,7 +124,7 @@ where
 }
 
 /// Gives a node a command, from the other end of [`Surroundings::commands`].
-pub(crate) async fn give<C>(commands: &Sender<C>, command: C) {
+pub async fn give<C>(commands: &Sender<C>, command: C) {
     // A node that has ended obeys nobody.
     let _ = commands.send(command).await;
 }
@@ -152,11 +152,11 @@ mod tests {
     use std::net::SocketAddr;
 
     use super::*;
-    use crate::keep::Keeper;
-    use crate::machine::{Identity, Socket, Transmit};
-    use crate::protocol::PacketKind;
-    use crate::store::Committed;
-    use crate::time::{Time, WallTime};
+    use crate::store::Nowhere;
+    use udpchat_core::machine::{Identity, Socket, Transmit};
+    use udpchat_core::protocol::PacketKind;
+    use udpchat_core::store::Committed;
+    use udpchat_core::time::{Time, WallTime};
 
     /// Has a lot to say, and answers every datagram before that.
     struct Talker {
@@ -249,7 +249,7 @@ mod tests {
         let (_urgent, mut interrupts) = tokio::sync::mpsc::channel(1);
         let surroundings = Surroundings {
             transport: &wire,
-            store: &mut Keeper::nowhere(),
+            store: &mut Nowhere::new(),
             clock: &Stopped,
             commands: &mut commands,
             interrupts: &mut interrupts,

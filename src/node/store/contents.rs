@@ -10,8 +10,7 @@ use redb::{
     Builder, Durability, ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageBackend,
     TableDefinition, TableError, TableHandle,
 };
-
-use super::rows::{BadRow, RowChange, Rows};
+use udpchat_core::store::{BadRow, RowChange, Rows};
 
 /// Memory for pages read and pages to be written. A record is in memory anyway, so the database
 /// is read once, at the start; afterwards this must hold what the commits touch again and again.

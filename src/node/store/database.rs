@@ -6,10 +6,10 @@
 use std::io;
 use std::marker::PhantomData;
 
-use super::Room;
+use udpchat_core::store::{Room, RowChange, Rows};
+
 use super::contents::{Contents, OpenError};
 use super::medium::{Medium, is_full, is_lost};
-use super::rows::{RowChange, Rows};
 
 /// A record's place on a medium.
 #[derive(Debug)]

@@ -3,26 +3,15 @@
 //! A machine's durable state is a [`Record`], changed only by its `Change`s. The machine applies a
 //! change at once and asks for a commit; everything that reveals the change waits for its end
 //! ([`crate::journal`]). A store keeps what the changes do to the record's rows.
+//!
+//! Knows no database, file or thread.
 
-mod contents;
-mod database;
-pub mod folder;
-pub mod medium;
-mod place;
 pub(crate) mod row;
 mod rows;
-#[cfg(target_os = "linux")]
-mod solid;
-mod thread;
-mod watched;
 
 use std::io;
-use std::time::Duration;
 
-pub use contents::{Contents, OpenError, Statistics};
-pub use database::Database;
 pub use rows::{BadRow, RowChange, Rows};
-pub use thread::{THREAD, ThreadStore};
 
 /// State that outlives a crash.
 pub trait Record: Clone {
@@ -32,10 +21,6 @@ pub trait Record: Clone {
     /// Takes the step.
     fn apply(&mut self, change: &Self::Change);
 }
-
-/// Between two attempts at a commit for which there is no room: soon enough for whoever makes room,
-/// and seldom enough for a file that is opened each time.
-pub const ROOM_RETRY: Duration = Duration::from_secs(1);
 
 /// Commits have ended, or there is news of the room alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,11 +7,11 @@ mod trouble;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
-use crate::machine::{Path, Socket, Transmit};
 use bound::{Arrival, Bound};
+use udpchat_core::machine::{Path, Socket, Transmit};
 
-pub(crate) use bound::canonical;
-pub(crate) use own::is_for_many;
+pub use bound::canonical;
+pub use own::is_for_many;
 
 /// A way to send and receive datagrams. Faults and recording are decorators of it.
 pub trait Transport {
@@ -142,8 +142,8 @@ mod tests {
     use std::net::{Ipv4Addr, UdpSocket};
 
     use super::*;
-    use crate::machine::Identity;
-    use crate::protocol::PacketKind;
+    use udpchat_core::machine::Identity;
+    use udpchat_core::protocol::PacketKind;
 
     fn transmit(source: Option<IpAddr>, to: SocketAddr) -> Transmit {
         let identity = Identity { kind: PacketKind::Pong, message: None, attempt: 1 };

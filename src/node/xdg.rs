@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 /// The folder that the variable names, else this one in the home folder. A path that is not
 /// absolute does not count.
-pub(crate) fn folder(
+pub fn folder(
     variable: Option<OsString>,
     home: Option<OsString>,
     below_home: &str,

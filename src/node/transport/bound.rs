@@ -12,9 +12,9 @@ use quinn_udp::{RecvMeta, UdpSockRef, UdpSocketState};
 use socket2::{Domain, Protocol, Type};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
+use udpchat_core::machine::{Path, Transmit};
 
 use super::trouble::Trouble;
-use crate::machine::{Path, Transmit};
 
 /// How many bytes may wait to be received, if the system allows as much. Small datagrams count for
 /// more than three times what they carry: a usual buffer is full with fewer than 300 of them.
@@ -208,7 +208,7 @@ fn is_of_one(ip: &IpAddr) -> bool {
 
 /// The address as everybody writes it: a socket for both families sees IPv4 mapped into IPv6.
 /// The zone of a link-local address stays, for there is no way back without it.
-pub(crate) fn canonical(addr: SocketAddr) -> SocketAddr {
+pub fn canonical(addr: SocketAddr) -> SocketAddr {
     match addr.ip().to_canonical() {
         IpAddr::V6(_) => addr,
         v4 => SocketAddr::new(v4, addr.port()),
