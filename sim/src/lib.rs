@@ -25,6 +25,7 @@ pub mod keep;
 pub mod label;
 pub mod ledger;
 pub mod log;
+mod mutant;
 pub mod network;
 pub mod plan;
 pub mod random;

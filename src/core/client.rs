@@ -213,7 +213,7 @@ impl<P: Plant> Machine for Client<P> {
                 self.wire.is_reached_at(path.local);
             }
             self.handle_original(path, bytes);
-        } else if let Ok((packet, stamps, body)) = wire::decode(&self.context, bytes) {
+        } else if let Ok((packet, stamps, body)) = envelope::decode_stamped(bytes) {
             self.wire.begin_answer(from, stamps);
             self.measure(from, &packet, stamps);
             self.handle_packet(path, packet, body);

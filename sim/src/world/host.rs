@@ -15,7 +15,7 @@ use udpchat_core::machine::Entropy;
 use udpchat_core::plant::{Bug, Plant};
 use udpchat_core::protocol::{Name, StoreId, Token};
 use udpchat_core::server::timing::KEEP;
-use udpchat_core::server::{Server, ServerRecord, Snapshot};
+use udpchat_core::server::{ServerRecord, Snapshot};
 
 use super::address::Addresses;
 use super::card::Card;
@@ -27,12 +27,13 @@ use crate::bugs::Planted;
 use crate::disk::DiskFaults;
 use crate::label::{HostName, Label};
 use crate::log::What;
+use crate::mutant::ServerMutant;
 use crate::network::Network;
 use crate::plan::{Act, Action, DiskSpeed, Host, Role, message};
 use crate::random::Stream;
 
 /// The running server, for whoever wants to look at it.
-pub(super) type Last = Rc<RefCell<Option<Shared<Server<Planted>>>>>;
+pub(super) type Last = Rc<RefCell<Option<Shared<ServerMutant>>>>;
 
 /// Looks at each host's disk, as if its program were started at this time.
 pub(super) type Looks = Rc<RefCell<Vec<Box<dyn Fn(Duration)>>>>;
@@ -58,7 +59,7 @@ pub(super) struct Around {
 
 /// The state of the server that runs, if one does.
 pub(super) fn snapshot(last: &Last) -> Option<Snapshot> {
-    last.borrow().as_ref().map(|server| server.look(Server::snapshot))
+    last.borrow().as_ref().map(|server| server.look(ServerMutant::snapshot))
 }
 
 /// What a host is, from the beginning of the run to its end.

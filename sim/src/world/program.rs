@@ -26,6 +26,7 @@ use super::disk::{Opened, PowerCut};
 use crate::bugs::Planted;
 use crate::label::HostName;
 use crate::log::What;
+use crate::mutant::{ClientMutant, ServerMutant};
 use crate::network::Network;
 use crate::plan::{INTERRUPT, SERVER_SECOND_PORT};
 
@@ -43,7 +44,7 @@ pub(super) struct Program {
     /// Its user's keyboard.
     keyboard: Keyboard,
     /// The server's state, if it is one.
-    pub(super) server: Option<Shared<server::Server<Planted>>>,
+    pub(super) server: Option<Shared<ServerMutant>>,
 }
 
 /// Ends with the program.
@@ -88,8 +89,10 @@ impl Program {
         let (lines, commands) = channel(TYPED_MAX);
         let (interrupts, interrupted) = channel(INTERRUPTS_MAX);
         let commands = (commands, interrupted);
+        let bugs = setting.bugs.clone();
         let machine = client::Client::with_bugs(config, record, setting.entropy, setting.bugs);
-        let watch = watch(&setting.network, &setting.host, client::Client::load);
+        let machine = ClientMutant::new(machine, bugs);
+        let watch = watch(&setting.network, &setting.host, ClientMutant::load);
         let ports = vec![(Socket::Main, setting.port)];
         let around = (setting.card, setting.clock, setting.network, setting.host);
         let finder = interrupts.clone();
@@ -114,8 +117,10 @@ impl Program {
         let (sender, commands) = channel(TYPED_MAX);
         let commands = (commands, channel(1).1);
         let config = server::ServerConfig { original: true, keep: setting.keep };
+        let bugs = setting.bugs.clone();
         let machine = server::Server::with_bugs(config, record, setting.entropy, setting.bugs);
-        let watch = watch(&setting.network, &setting.host, server::Server::load);
+        let machine = ServerMutant::new(machine, bugs);
+        let watch = watch(&setting.network, &setting.host, ServerMutant::load);
         let machine = Shared::new(machine, watch);
         let ports = vec![(Socket::Main, setting.port), (Socket::Second, SERVER_SECOND_PORT)];
         let around = (setting.card, setting.clock, setting.network, setting.host);

@@ -90,14 +90,7 @@ impl<P: Plant> Context<P> {
     /// Changes the durable state.
     pub(super) fn change(&mut self, change: Change) {
         self.record.apply(&change);
-        let forgotten = match change {
-            Change::Shown { .. } => self.plant.has(Bug::ForgetsShown),
-            Change::Typed { .. } => self.plant.has(Bug::ForgetsOutbox),
-            _ => false,
-        };
-        if !forgotten {
-            self.journal.record(change);
-        }
+        self.journal.record(change);
     }
 
     /// Changes the durable state after the user was told so. A crash in between makes it be told

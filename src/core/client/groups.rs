@@ -11,7 +11,7 @@ use super::session::{Dialect, Standing};
 use super::timing::{OUTBOX_AGAIN, UNSENT_AFTER};
 use super::wire::Dispatch;
 use super::{Change, Delay, Event, GroupDone, Problem, Timer};
-use crate::plant::{Bug, Plant};
+use crate::plant::Plant;
 use crate::protocol::limits::GROUP_REQUESTS_MAX;
 use crate::protocol::{CastId, GroupAnswer, GroupAsk, GroupRefusal, GroupTag, Name, Packet};
 use crate::retransmission::Tries;
@@ -47,8 +47,6 @@ pub(super) struct Requests {
     asked: Option<Question>,
     /// What is known of the list that the first one wants.
     names: Vec<Name>,
-    /// For [`Bug::StaleMembers`].
-    stale: Option<(Name, Vec<Name>)>,
 }
 
 /// A text that goes to the members of a group.
@@ -282,9 +280,8 @@ impl Requests {
             Wants::Groups => context.tell(Event::Groups(names)),
             Wants::Members(group) => context.tell(Event::Members { group, members: names }),
             Wants::Wish(Wish::Say { group, cast, text }) => {
-                let members = self.perhaps_stale(context, &group, names);
                 let group = GroupTag { cast, name: Some(group) };
-                return say(context, number, GroupText { group, members, text });
+                return say(context, number, GroupText { group, members: names, text });
             }
             // No server of ours answers such a wish with names.
             Wants::Wish(_) => context.change(Change::WishEnded { number }),
@@ -309,22 +306,6 @@ impl Requests {
             && !std::mem::replace(&mut first.told, true)
         {
             context.problem(Problem::GroupWaitsForRoom(group.clone()));
-        }
-    }
-
-    /// The members as the server told, but for [`Bug::StaleMembers`].
-    fn perhaps_stale<P: Plant>(
-        &mut self,
-        context: &Context<P>,
-        group: &Name,
-        members: Vec<Name>,
-    ) -> Vec<Name> {
-        let before = self.stale.replace((group.clone(), members.clone()));
-        match before {
-            Some((of, known)) if of == *group && known != members => {
-                if context.has(Bug::StaleMembers) { known } else { members }
-            }
-            _ => members,
         }
     }
 
@@ -388,9 +369,7 @@ fn say<P: Plant>(context: &mut Context<P>, number: u64, mut text: GroupText) -> 
         return None;
     }
     // In one commit with the copies: never without them, and they never twice.
-    if !context.has(Bug::CastsAgain) {
-        context.change(Change::WishEnded { number });
-    }
+    context.change(Change::WishEnded { number });
     Some(text)
 }
 

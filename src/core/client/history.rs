@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::context::Context;
 use super::{Change, Event};
-use crate::plant::{Bug, Plant};
+use crate::plant::Plant;
 use crate::protocol::limits::HISTORY_MAX;
 use crate::protocol::{GroupTag, MessageId, Name};
 use crate::time::WallTime;
@@ -169,13 +169,8 @@ impl<P: Plant> Context<P> {
 
     /// Shows again whatever an earlier life of this client may not have shown.
     pub(super) fn show_again(&mut self) {
-        let any = self.record().history.undisplayed().next().is_some();
-        if any && self.has(Bug::NeverShowsAgain) {
-            return;
-        }
-        let again = !(any && self.has(Bug::ShowsAgainUnmarked));
         let undisplayed = self.record().history.undisplayed();
-        let shown = undisplayed.filter_map(|(number, line)| Some((number, line.showing(again)?)));
+        let shown = undisplayed.filter_map(|(number, line)| Some((number, line.showing_again()?)));
         let shown: Vec<(u64, Event)> = shown.collect();
         let last = shown.last().map(|(number, _)| *number);
         shown.into_iter().for_each(|(_, event)| self.tell(event));
@@ -187,9 +182,7 @@ impl<P: Plant> Context<P> {
     /// All lines up to this one are to be displayed: once they are, that is remembered. What is
     /// sent from now on waits for that, acknowledgements above all.
     pub(super) fn displays(&mut self, number: u64) {
-        if !self.has(Bug::ForgetsDisplayed) {
-            self.change_once_told(Change::Displayed { next: number + 1 });
-        }
+        self.change_once_told(Change::Displayed { next: number + 1 });
     }
 
     /// The user is given an event.
@@ -223,10 +216,10 @@ impl Line {
         }
     }
 
-    fn showing(&self, again: bool) -> Option<Event> {
+    fn showing_again(&self) -> Option<Event> {
         let Course::In { stored_at } = self.course else { return None };
         let (id, from, text) = (self.id, self.with.clone(), self.text.clone());
-        let group = self.group.clone();
+        let (group, again) = (self.group.clone(), true);
         Some(Event::Message { id, from, text, stored_at, group, again })
     }
 }

@@ -62,11 +62,6 @@ impl Inbox {
     ) -> Option<MessageId> {
         let key = StreamKey { from: from.clone(), stream: id.stream };
         let next = context.record().shown.next(&key);
-        if next.is_some_and(|next| id.seq < next) && context.has(Bug::ShowsCopies) {
-            let (from, text, again) = (from.clone(), incoming.text.clone(), false);
-            let (stored_at, group) = (incoming.stored_at, incoming.group.clone());
-            context.tell(Event::Message { id, from, text, stored_at, group, again });
-        }
         if context.room() == Room::Low && next.is_none_or(|next| id.seq >= next) {
             // What cannot be kept is not taken: it stays where it is, and comes again.
             if !std::mem::replace(&mut self.full_told, true) {
@@ -79,7 +74,6 @@ impl Inbox {
         match self.early.offer(context.time(), next, &key, id.seq, base, incoming) {
             Arrival::Early if context.has(Bug::AcksHeld) => return Some(id),
             Arrival::Early => return None,
-            Arrival::Old if context.has(Bug::CopyNotAcked) => return None,
             Arrival::Old => {}
             Arrival::Ready(messages) => {
                 for (seq, incoming) in messages {

@@ -28,9 +28,6 @@ use broadcast::Broadcasts;
 pub(super) use outcomes::End;
 use send_queue::{Entry, SendQueue, Stage, Told, Unreachable};
 
-/// Longer than any run, for [`Bug::GivesUpSaving`].
-const NEVER: Duration = Duration::from_secs(1 << 32);
-
 /// The messages to everybody: exactly those that are unsettled in the record.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
@@ -272,7 +269,6 @@ impl Outbox {
         let pause = if pause > timeout && context.has(Bug::NoBackoff) { timeout } else { pause };
         tries.wait(context.time(), pause);
         queue.entries.get_mut(&seq)?.stage = Stage::Direct { to: addr, tries };
-        let base = claimed_base(context, seq, base);
         let from = context.config().name.clone();
         let outgoing = context.record().outgoing.get(to)?;
         let message = outgoing.unsettled.get(&seq)?;
@@ -296,13 +292,8 @@ impl Outbox {
         let base = queue.first_unsaved()?;
         let now = context.time();
         let attempt = tries.transmit(now);
-        let pause = match attempt == 4 && context.has(Bug::GivesUpSaving) {
-            true => NEVER,
-            false => context.backoff(standing.disk_timeout, now - tries.first_at()),
-        };
-        tries.wait(now, pause);
+        tries.wait(now, context.backoff(standing.disk_timeout, now - tries.first_at()));
         queue.entries.get_mut(&seq)?.stage = Stage::Server { tries };
-        let base = claimed_base(context, seq, base);
         let outgoing = context.record().outgoing.get(to)?;
         let message = outgoing.unsettled.get(&seq)?;
         let (stream, group, body) = (outgoing.stream, message.group.clone(), message.text.clone());
@@ -398,8 +389,4 @@ impl Outbox {
 /// The stream of messages to somebody, if there ever was one.
 fn stream_to<P: Plant>(context: &Context<P>, to: &Name) -> Option<StreamId> {
     context.record().outgoing.get(to).map(|outgoing| outgoing.stream)
-}
-
-fn claimed_base<P: Plant>(context: &Context<P>, seq: u64, base: u64) -> u64 {
-    if base < seq && context.has(Bug::BaseTooHigh) { seq } else { base }
 }

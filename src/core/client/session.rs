@@ -14,7 +14,7 @@ use super::record::Home;
 use super::timing::{HELLO_NEXT, SERVER_LOST, SERVER_SILENT, SIGN_PATIENCE};
 use super::wire::Dispatch;
 use super::{ClientConfig, Event, Problem, Timer, UnsentReason};
-use crate::plant::{Bug, Plant};
+use crate::plant::Plant;
 use crate::protocol::{Cookie, Nonce, Packet, SessionId, StoreId, Trip, hello};
 use crate::retransmission::{RTO_MAX, RoundTrip, RoundTrips, pause};
 use crate::time::Time;
@@ -334,9 +334,8 @@ impl Session {
             Phase::Offline => return None,
             Phase::Hello { nonce, .. } => {
                 let to = self.whereabouts.next();
-                let is_said = attempts == 1 || !context.has(Bug::SignsInOnce);
                 let bytes = hello::encode(nonce);
-                let hello = is_said.then_some(Dispatch::Hello { to, bytes, attempt: attempts });
+                let hello = Some(Dispatch::Hello { to, bytes, attempt: attempts });
                 let pause = match self.whereabouts.is_within_round() {
                     true => HELLO_NEXT,
                     false => self.quick_then_slow(context, dialect, elapsed, SIGN_PATIENCE),

@@ -5,9 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::context::Context;
 use crate::machine::{Identity, Path, Socket, Transmit};
-use crate::plant::{Bug, Plant};
+use crate::plant::Plant;
 use crate::protocol::Packet;
-use crate::protocol::envelope::{self, Malformed, Stamps};
+use crate::protocol::envelope::{self, Stamps};
 use crate::time::whole_ms;
 
 /// Something to be sent.
@@ -105,20 +105,5 @@ impl Wire {
         let bytes = envelope::encode_stamped(packet, stamps, body.as_bytes());
         let identity = Identity { kind, message: packet.message(), attempt };
         Transmit { socket: Socket::Main, source, to, bytes, identity }
-    }
-}
-
-/// A datagram of our protocol: its packet, its stamps and its body.
-///
-/// # Errors
-///
-/// It is damaged, or no datagram of ours.
-pub(super) fn decode<'a, P: Plant>(
-    context: &Context<P>,
-    bytes: &'a [u8],
-) -> Result<(Packet, Stamps, &'a [u8]), Malformed> {
-    match envelope::decode_stamped(bytes) {
-        Err(_) if context.has(Bug::NoChecksum) => envelope::open(bytes),
-        decoded => decoded,
     }
 }

@@ -145,8 +145,13 @@ pub fn decode_stamped(bytes: &[u8]) -> Result<(Packet, Stamps, &[u8]), Malformed
     open(bytes)
 }
 
-/// Reads what is in an envelope without asking whether it is damaged.
-pub(crate) fn open(bytes: &[u8]) -> Result<(Packet, Stamps, &[u8]), Malformed> {
+/// Reads what is in an envelope without asking whether it is damaged: for simulators, which want
+/// to know what comes of it.
+///
+/// # Errors
+///
+/// It cannot be read.
+pub fn open(bytes: &[u8]) -> Result<(Packet, Stamps, &[u8]), Malformed> {
     let &[_, _, _, _, _, l0, l1, ..] = bytes else { return Err(Malformed::NoEnvelope) };
     let header_end = HEADER_AT + usize::from(u16::from_be_bytes([l0, l1]));
     let header = bytes.get(HEADER_AT..header_end).ok_or(Malformed::Header)?;

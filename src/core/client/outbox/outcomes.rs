@@ -36,10 +36,7 @@ impl Outbox {
         id: MessageId,
     ) -> Option<Name> {
         let to = recipient_of(context, id.stream)?;
-        let seq = match self.newest_sent(&to) {
-            Some(newest) if newest != id.seq && context.has(Bug::AckConfirmsNewest) => newest,
-            _ => id.seq,
-        };
+        let seq = id.seq;
         let owes_it = |queue: &SendQueue| {
             queue.entries.get(&seq).is_some_and(|entry| {
                 let was_sent_there = matches!(entry.stage, Stage::Direct { to, .. } if to == from);
@@ -53,11 +50,6 @@ impl Outbox {
         queue.unreachable.take_if(|it| it.addr == from);
         self.settle(context, dialect, &to, seq, End::Received { over_server: false });
         Some(to)
-    }
-
-    fn newest_sent(&self, to: &Name) -> Option<u64> {
-        let mut entries = self.queues.get(to)?.entries.iter().rev();
-        entries.find(|(_, entry)| entry.is_sent_directly()).map(|(seq, _)| *seq)
     }
 
     /// The server says what has become of a message that it kept, and of those before it of which
