@@ -3,8 +3,8 @@
 //! It knows nothing of what the machines say to each other. Read in this order; each module knows
 //! only those before it.
 //!
-//! 1. `real`, `interrupt`, `find`, `keep`: what a node needs of the system, with what is wrong of it
-//!    in words for users.
+//! 1. `real`, `interrupt`, `find`, `keep`: what a node needs of the system, and in words for users
+//!    what is wrong with it.
 //! 2. `manner`: how users are talked to.
 //! 3. `client`, `server`, `store`, `demo`: what can be run.
 

@@ -34,6 +34,9 @@ pub const FAILURES: &str = "target/failures";
 /// Without `--seeds`, seeds are run for so long.
 pub const BUDGET: Duration = Duration::from_secs(10);
 
+/// Seeds for each bug and profile unless told otherwise.
+pub const SCORE_SEEDS: u64 = 30;
+
 /// Tries to break udpchat in a simulated network, and tells whether it kept its promises.
 ///
 /// Runs a random chat while things go wrong, lets everything heal, and checks that each message
@@ -105,7 +108,7 @@ pub struct Score {
     #[arg(long)]
     pub full: bool,
     /// Seeds for each bug and profile.
-    #[arg(long, requires = "full", default_value_t = crate::score::full::SEEDS)]
+    #[arg(long, requires = "full", default_value_t = SCORE_SEEDS)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     pub seeds: u64,
     /// Seeds that are run at the same time; without it, one for each processor.

@@ -5,6 +5,7 @@
 mod disk;
 mod form;
 mod plan;
+mod text;
 mod write;
 
 use std::fmt;

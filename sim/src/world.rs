@@ -10,6 +10,7 @@ mod card;
 mod clock;
 mod disk;
 mod host;
+mod panic;
 mod program;
 mod witness;
 

@@ -29,9 +29,8 @@ mod wiring;
 use std::net::SocketAddr;
 
 pub use event::{Command, Delay, DetourReason, Event, GroupDone, Listing, Problem, UnsentReason};
-pub use groups::Wish;
 pub use history::{Course, History, Line, State};
-pub use record::{Change, ClientRecord, Home, Outgoing, ShownStreams, Unsettled};
+pub use record::{Change, ClientRecord, Home, Outgoing, ShownStreams, Unsettled, Wish};
 pub use session::Tried;
 
 use crate::load::{Gauge, Load};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Verb;
-use super::form::Text;
+use super::text::Text;
 use crate::disk::{DiskFault, Keeps, Operation};
 
 /// What goes wrong with whose disk: exactly one of the operations, and what belongs to it.

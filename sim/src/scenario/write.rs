@@ -7,7 +7,8 @@ use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
 
 use super::disk::DiskForm;
-use super::form::{DirectionForm, Signed, StepForm, TargetForm, Text};
+use super::form::{DirectionForm, StepForm, TargetForm};
+use super::text::{Signed, Text};
 use super::{Scenario, Step, Verb};
 use crate::bugs::name_of;
 use crate::fate::{Fault, Target, Which};

@@ -11,9 +11,6 @@ use super::{FIRST_SEED, FalseAlarm, Smallest, Tried, false_alarm, smallest, try_
 use crate::bugs::BUGS;
 use crate::work;
 
-/// Seeds for each bug and profile unless told otherwise.
-pub const SEEDS: u64 = 30;
-
 /// One bug under one profile.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cell {

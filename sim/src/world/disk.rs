@@ -18,7 +18,7 @@ use udpchat_node::store::medium::is_full;
 use udpchat_node::store::{Database, ROOM_RETRY};
 
 use super::clock::elapsed;
-use super::program::words;
+use super::panic::words;
 use crate::disk::{DiskFault, DiskFaults, Keeps, Mounted, SimDisk};
 use crate::fate::whole_ms;
 use crate::label::HostName;

@@ -1,6 +1,5 @@
 //! A program on a host: the real machine under the real loop, until it ends or is killed.
 
-use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io;
@@ -23,6 +22,7 @@ use udpchat_node::fault::{Faulty, Policy};
 use super::card::{Card, Plug};
 use super::clock::{HostClock, elapsed};
 use super::disk::{Opened, PowerCut};
+use super::panic::words;
 use crate::bugs::Planted;
 use crate::label::HostName;
 use crate::log::What;
@@ -201,12 +201,6 @@ fn caught(future: impl Future<Output = io::Result<()>> + 'static) -> Execution {
             Err(panic) => std::task::Poll::Ready(Err(Broken::Panicked(words(&*panic)))),
         }
     }))
-}
-
-/// What a panic says.
-pub(super) fn words(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()
 }
 
 /// Decides about what one host sends.

@@ -7,35 +7,16 @@
 use std::collections::VecDeque;
 
 use super::context::Context;
+use super::record::Wish;
 use super::session::{Dialect, Standing};
 use super::timing::{OUTBOX_AGAIN, UNSENT_AFTER};
 use super::wire::Dispatch;
 use super::{Change, Delay, Event, GroupDone, Problem, Timer};
 use crate::plant::Plant;
 use crate::protocol::limits::GROUP_REQUESTS_MAX;
-use crate::protocol::{CastId, GroupAnswer, GroupAsk, GroupRefusal, GroupTag, Name, Packet};
+use crate::protocol::{GroupAnswer, GroupAsk, GroupRefusal, GroupTag, Name, Packet};
 use crate::retransmission::Tries;
 use crate::time::Time;
-
-/// Something wanted of groups that must not be forgotten.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Wish {
-    /// Make a group.
-    Create(Name),
-    /// Be in a group.
-    Join(Name),
-    /// Be out of a group.
-    Leave(Name),
-    /// Send a text to the other members of a group.
-    Say {
-        /// Which group.
-        group: Name,
-        /// The text's id.
-        cast: CastId,
-        /// The text.
-        text: String,
-    },
-}
 
 /// What the server has not answered yet, in the order in which it was wanted.
 #[derive(Debug, Default)]

@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use super::groups::Wish;
 use super::history::{History, Line, State};
 use crate::protocol::limits::STREAMS_MAX;
-use crate::protocol::{GroupTag, MessageId, Name, StoreId, StreamId, StreamKey, Token};
+use crate::protocol::{CastId, GroupTag, MessageId, Name, StoreId, StreamId, StreamKey, Token};
 use crate::store::Record;
 use crate::time::WallTime;
 
@@ -88,6 +87,26 @@ struct Reading {
     next: u64,
     /// When it was used last, as a number that rises with every use of any stream.
     used: u64,
+}
+
+/// Something wanted of groups that must not be forgotten.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// Make a group.
+    Create(Name),
+    /// Be in a group.
+    Join(Name),
+    /// Be out of a group.
+    Leave(Name),
+    /// Send a text to the other members of a group.
+    Say {
+        /// Which group.
+        group: Name,
+        /// The text's id.
+        cast: CastId,
+        /// The text.
+        text: String,
+    },
 }
 
 /// One step of a [`ClientRecord`].

@@ -5,9 +5,8 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::groups::Wish;
 use super::history::{Course, Line, State};
-use super::record::{Change, ClientRecord, Home, Outgoing, Unsettled};
+use super::record::{Change, ClientRecord, Home, Outgoing, Unsettled, Wish};
 use crate::protocol::{CastId, MessageId, StoreId, StreamId, StreamKey, Token};
 use crate::store::{BadRow, RowChange, Rows, row};
 use crate::time::WallTime;

@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use super::medium::{Medium, is_full, lost};
+pub use super::place::FolderError;
 use super::place::{self, FileId, Place, Whose};
 use super::watched::{Held, WatchedFile};
 
@@ -43,48 +44,6 @@ pub struct Folder {
     unpublished: Option<Held>,
     /// Its lock ends with it.
     _lock: fs::File,
-}
-
-/// Why a folder cannot be used. What to do about it depends on who wanted it.
-#[derive(Debug, thiserror::Error)]
-pub enum FolderError {
-    /// There is none, and none was to be made.
-    #[error("there is no store in it")]
-    Missing,
-    /// It is something else, and none was to be made.
-    #[error("it is no folder; give the folder that the store is in")]
-    NoFolder,
-    /// Somebody uses it.
-    #[error("another udpchat is using it")]
-    InUse,
-    /// It is not as safe as a store must be; says what to do.
-    #[error("{0}")]
-    Refused(String),
-    /// The file system does not let it.
-    #[error("{0}")]
-    Io(io::Error),
-}
-
-impl From<io::Error> for FolderError {
-    // It says all that the system's error says: as its source that would be told twice.
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
-    }
-}
-
-impl From<rustix::io::Errno> for FolderError {
-    fn from(error: rustix::io::Errno) -> Self {
-        Self::Io(error.into())
-    }
-}
-
-impl From<FolderError> for io::Error {
-    fn from(error: FolderError) -> Self {
-        match error {
-            FolderError::Io(error) => error,
-            other => Self::other(other),
-        }
-    }
 }
 
 impl Folder {

@@ -13,8 +13,6 @@ use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, fchmod, fstat, open
 use rustix::fs::{renameat, unlinkat};
 use rustix::io::Errno;
 
-use super::folder::FolderError;
-
 /// What everybody but the owner may do.
 const OTHERS: u32 = 0o077;
 /// Of that, what changes something.
@@ -26,6 +24,48 @@ const OWN_FOLDER: Mode = Mode::RWXU;
 /// How often a file may be taken away between its opening and its locking: whoever does that once
 /// is a program that ends, or a person; more often, it is something else.
 const ATTEMPTS: u32 = 8;
+
+/// Why a folder cannot be used. What to do about it depends on who wanted it.
+#[derive(Debug, thiserror::Error)]
+pub enum FolderError {
+    /// There is none, and none was to be made.
+    #[error("there is no store in it")]
+    Missing,
+    /// It is something else, and none was to be made.
+    #[error("it is no folder; give the folder that the store is in")]
+    NoFolder,
+    /// Somebody uses it.
+    #[error("another udpchat is using it")]
+    InUse,
+    /// It is not as safe as a store must be; says what to do.
+    #[error("{0}")]
+    Refused(String),
+    /// The file system does not let it.
+    #[error("{0}")]
+    Io(io::Error),
+}
+
+impl From<io::Error> for FolderError {
+    // It says all that the system's error says: as its source that would be told twice.
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<Errno> for FolderError {
+    fn from(error: Errno) -> Self {
+        Self::Io(error.into())
+    }
+}
+
+impl From<FolderError> for io::Error {
+    fn from(error: FolderError) -> Self {
+        match error {
+            FolderError::Io(error) => error,
+            other => Self::other(other),
+        }
+    }
+}
 
 /// Whose folders are taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

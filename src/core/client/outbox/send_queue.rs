@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::size::Doubt;
 use crate::client::timing::{
     DIRECT_PATIENCE, DIRECT_PATIENCE_MAX, KNOCK, SAVED_SAID_AFTER, UNSENT_AFTER,
 };
@@ -152,6 +151,20 @@ impl DetourReason {
             _ => self,
         }
     }
+}
+
+/// The doubt whether the first message of a queue passes at its size.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Doubt {
+    pub(super) seq: u64,
+    pub(super) nonce: Nonce,
+    /// How many hellos of its size were lost while the server answered.
+    pub(super) lost: u32,
+    /// How many pings were answered before the last of them was sent.
+    pub(super) pongs: u64,
+    pub(super) sent: u32,
+    /// The next one is to be sent, and is so long, in bytes.
+    pub(super) due: Option<usize>,
 }
 
 impl SendQueue {

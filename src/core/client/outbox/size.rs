@@ -7,7 +7,7 @@
 use std::net::SocketAddr;
 
 use super::Outbox;
-use super::send_queue::{SendQueue, Stage, Told};
+use super::send_queue::{Doubt, SendQueue, Stage, Told};
 use crate::client::context::Context;
 use crate::client::session::{Dialect, Standing};
 use crate::client::wire::Dispatch;
@@ -24,20 +24,6 @@ const DOUBTED_AFTER: u32 = 8;
 /// happens to one doubted message in a million, and each of more than 24 tries of the message
 /// itself must be lost as well.
 const TOO_LARGE_TRIES: u32 = 20;
-
-/// The doubt whether the first message of a queue passes at its size.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Doubt {
-    seq: u64,
-    nonce: Nonce,
-    /// How many hellos of its size were lost while the server answered.
-    lost: u32,
-    /// How many pings were answered before the last of them was sent.
-    pongs: u64,
-    sent: u32,
-    /// The next one is to be sent, and is so long, in bytes.
-    due: Option<usize>,
-}
 
 impl SendQueue {
     /// A message has been sent to the server once more. Only the first of a queue is judged: those
