@@ -223,3 +223,20 @@ fn who_was_turned_away_by_another_server_is_not_left_there() {
     assert!(has_left(&world, "alice", false));
     assert!(world.snapshot().clients.contains(&"alice: offline".to_owned()));
 }
+
+/// Someone who quits and is then refused the name leaves right away, and is not told that the
+/// server is silent: it has just answered.
+#[test]
+fn whoever_leaves_and_then_is_refused_the_name_is_gone_at_once_and_hears_of_no_silence() {
+    let mut world = World::with(&["alice"]);
+    world.start("alice.second", 6_000, 0);
+    world.run(Duration::from_millis(35));
+    assert_eq!(world.sent("alice.second", Kind::Register, "server"), 1);
+    world.commands("alice.second", Command::Quit);
+    assert!(!world.is_finished("alice.second"), "it may be granted yet");
+    world.run(Duration::from_millis(100));
+    assert!(world.is_finished("alice.second"));
+    let is_silent = |event: &Event| matches!(event, Event::ServerNotResponding(_));
+    assert_eq!(world.count("alice.second", is_silent), 0);
+    assert_eq!(world.snapshot().clients, ["alice: online at 192.0.2.2:5000"]);
+}
