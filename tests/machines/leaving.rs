@@ -240,3 +240,27 @@ fn whoever_leaves_and_then_is_refused_the_name_is_gone_at_once_and_hears_of_no_s
     assert_eq!(world.count("alice.second", is_silent), 0);
     assert_eq!(world.snapshot().clients, ["alice: online at 192.0.2.2:5000"]);
 }
+
+/// A message that gets no outcome while its sender is leaving is reported as unsent because the
+/// sender is offline, and reported once.
+#[test]
+fn what_has_no_outcome_while_the_user_leaves_is_unsent_because_they_are_offline() {
+    let mut world = World::with(&["alice", "bob"]);
+    world.rule(|_, sight| match sight.identity.kind {
+        Kind::Message | Kind::Registered => Verdict::Lose,
+        _ => Verdict::Pass,
+    });
+    world.types("alice", "send bob hello");
+    // The server knows nobody any more, and alice asks it for her name in vain.
+    world.kill_server();
+    world.start_server();
+    world.run(Duration::from_millis(7_900));
+    assert_eq!(world.count("alice", is_unsent), 0);
+    world.commands("alice", Command::Quit);
+    world.run(Duration::from_millis(200));
+    assert!(!world.is_finished("alice"), "she may be registered yet");
+    assert_eq!(world.count("alice", unsent_for(UnsentReason::Offline)), 1);
+    world.run(seconds(3));
+    assert!(has_left(&world, "alice", false));
+    assert_eq!(world.count("alice", is_unsent), 1);
+}
