@@ -175,3 +175,20 @@ fn an_old_refusal_is_no_reason_for_what_is_typed_later() {
     world.run(seconds(9));
     assert_eq!(unsent(&world), [UnsentReason::DiskFull, UnsentReason::NoAnswer]);
 }
+
+/// A message kept from an earlier run for a name that the server does not know is answered as
+/// soon as the client has the whole table, and not only when its sender has waited in vain.
+#[test]
+fn what_was_kept_for_a_name_that_the_table_lacks_is_asked_for_as_soon_as_the_table_is_whole() {
+    let mut world = World::with(&["alice", "bob"]);
+    world.kill("bob");
+    world.types("alice", "send bob hello");
+    world.run(seconds(1));
+    world.kill_server();
+    world.lose_server_memory();
+    world.start_server();
+    world.restart("alice");
+    world.run(seconds(1));
+    assert_eq!(world.sent("alice", Kind::Save, "server"), 1);
+    assert_eq!(unsent(&world), [UnsentReason::Forgotten]);
+}
