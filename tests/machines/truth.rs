@@ -192,3 +192,18 @@ fn what_was_kept_for_a_name_that_the_table_lacks_is_asked_for_as_soon_as_the_tab
     assert_eq!(world.sent("alice", Kind::Save, "server"), 1);
     assert_eq!(unsent(&world), [UnsentReason::Forgotten]);
 }
+
+/// Only what waits behind another message is said to wait behind others; the first one is not,
+/// even before anything was sent.
+#[test]
+fn what_waits_for_the_table_of_a_server_that_answers_is_behind_nothing() {
+    let mut world = World::with(&["alice", "bob"]);
+    world.loses_every(Kind::Message);
+    world.types("alice", "send bob one");
+    world.types("alice", "send bob two");
+    world.run(Duration::from_millis(100));
+    world.loses_every(Kind::Table);
+    world.restart("alice");
+    world.run(seconds(8));
+    assert_eq!(unsent(&world), [UnsentReason::NoAnswer, UnsentReason::BehindOthers]);
+}
