@@ -207,3 +207,27 @@ fn what_waits_for_the_table_of_a_server_that_answers_is_behind_nothing() {
     world.run(seconds(8));
     assert_eq!(unsent(&world), [UnsentReason::NoAnswer, UnsentReason::BehindOthers]);
 }
+
+/// A message that was refused for want of room is reported as saved at once when another copy of
+/// it is stored after all, and not only when it is tried again.
+#[test]
+fn what_was_refused_is_said_to_be_saved_as_soon_as_a_late_copy_of_it_found_room() {
+    let mut world = World::with(&["alice", "bob"]);
+    world.types("bob", "dereg bob");
+    world.run(seconds(1));
+    world.server_room = Room::Low;
+    // The next commit tells.
+    world.types("alice", "create_group any");
+    world.run(seconds(1));
+    world.rule(|_, sight| match sight.identity.kind {
+        Kind::Save => Verdict::Twice(seconds(5)),
+        _ => Verdict::Pass,
+    });
+    world.types("alice", "send bob hello");
+    world.run(seconds(1));
+    assert_eq!(unsent(&world), [UnsentReason::DiskFull]);
+    world.server_room = Room::Plenty;
+    world.run(seconds(5));
+    assert_eq!(world.sent("alice", Kind::Save, "server"), 1);
+    assert_eq!(world.count("alice", is_saved), 1);
+}
