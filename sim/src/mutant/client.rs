@@ -7,7 +7,9 @@ use udpchat_core::load::Load;
 use udpchat_core::machine::{Datagram, Identity, Machine, Output, Transmit};
 use udpchat_core::plant::{Bug, Plant as _};
 use udpchat_core::protocol::envelope;
-use udpchat_core::protocol::{GroupAnswer, GroupAsk, MessageId, Name, Packet, PacketKind, StreamId};
+use udpchat_core::protocol::{
+    GroupAnswer, GroupAsk, MessageId, Name, Packet, PacketKind, StreamId,
+};
 use udpchat_core::store::Committed;
 use udpchat_core::time::{Now, Time};
 
