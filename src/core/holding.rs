@@ -183,6 +183,20 @@ mod tests {
         assert_eq!(offer(&mut holding, Some(1), 1, 1), [1]);
     }
 
+    /// What is held anew of a sender that was let go is dropped for its own age only.
+    #[test]
+    fn what_is_held_again_of_a_sender_that_was_let_go_is_not_dropped_early() {
+        let mut holding = Holding::new();
+        let at = |seconds| Time::ZERO + Duration::from_secs(seconds);
+        assert_eq!(holding.offer(at(0), Some(1), &key(1), 2, 1, ()), Arrival::Early);
+        holding.forget_sender(&"alice".parse().unwrap());
+        assert_eq!(holding.offer(at(14), Some(1), &key(1), 2, 1, ()), Arrival::Early);
+        holding.expire(at(16));
+        assert_eq!(holding.len(), (1, 1));
+        holding.expire(at(29));
+        assert_eq!(holding.len(), (0, 0));
+    }
+
     #[test]
     fn what_the_sender_has_settled_is_not_waited_for() {
         let mut holding = Holding::new();

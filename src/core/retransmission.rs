@@ -173,9 +173,10 @@ impl Tries {
         pause(timeout, now - self.first_at, longest)
     }
 
-    /// It is due at once.
-    pub(crate) const fn hurry(&mut self, now: Time) {
+    /// It is due at once, and from now on pauses grow, also where it was to wait for longer.
+    pub(crate) fn hurry(&mut self, now: Time) {
         self.next_at = now;
+        self.first_at = self.first_at.min(now);
     }
 }
 

@@ -156,3 +156,26 @@ fn a_client_acknowledges_from_the_address_that_its_peer_wrote_to() {
     let sent = answers(&mut client, way, &envelope::encode(&message, b"hello"));
     assert_eq!((sent[0].identity.kind, sent[0].source), (Kind::Ack, local(1)));
 }
+
+/// Once a client asks at another address of its server, all that the server sends it comes from
+/// that address, also what it did not ask for.
+#[test]
+fn a_client_that_asks_at_another_address_is_spoken_to_from_there_from_then_on() {
+    let mut server = server();
+    let alice = registers(&mut server, "alice", 1, local(1));
+    let session = alice.iter().find_map(|sent| match envelope::decode(&sent.bytes) {
+        Ok((Packet::Registered { session, .. }, _)) => Some(session),
+        _ => None,
+    });
+    let ping = Packet::Ping { session: session.expect("it was granted the name") };
+    let way = (Socket::Main, addr(1), local(2));
+    let answered = answers(&mut server, way, &envelope::encode(&ping, b""));
+    assert!(answered.iter().all(|transmit| transmit.source == local(2)), "{answered:?}");
+    // What nobody asks for: alice is told again who is here, and that bob has come.
+    let mut sent = registers(&mut server, "bob", 2, local(1));
+    server.handle_timeout(at(5));
+    sent.extend(sends(&mut server, at(5)));
+    let mut to_alice = sent.iter().filter(|transmit| transmit.to == addr(1));
+    assert!(to_alice.clone().any(|transmit| transmit.identity.kind == Kind::Table), "{sent:?}");
+    assert!(to_alice.all(|transmit| transmit.source == local(2)), "{sent:?}");
+}

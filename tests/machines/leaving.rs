@@ -223,3 +223,44 @@ fn who_was_turned_away_by_another_server_is_not_left_there() {
     assert!(has_left(&world, "alice", false));
     assert!(world.snapshot().clients.contains(&"alice: offline".to_owned()));
 }
+
+/// Someone who quits and is then refused the name leaves right away, and is not told that the
+/// server is silent: it has just answered.
+#[test]
+fn whoever_leaves_and_then_is_refused_the_name_is_gone_at_once_and_hears_of_no_silence() {
+    let mut world = World::with(&["alice"]);
+    world.start("alice.second", 6_000, 0);
+    world.run(Duration::from_millis(35));
+    assert_eq!(world.sent("alice.second", Kind::Register, "server"), 1);
+    world.commands("alice.second", Command::Quit);
+    assert!(!world.is_finished("alice.second"), "it may be granted yet");
+    world.run(Duration::from_millis(100));
+    assert!(world.is_finished("alice.second"));
+    let is_silent = |event: &Event| matches!(event, Event::ServerNotResponding(_));
+    assert_eq!(world.count("alice.second", is_silent), 0);
+    assert_eq!(world.snapshot().clients, ["alice: online at 192.0.2.2:5000"]);
+}
+
+/// A message that gets no outcome while its sender is leaving is reported as unsent because the
+/// sender is offline, and reported once.
+#[test]
+fn what_has_no_outcome_while_the_user_leaves_is_unsent_because_they_are_offline() {
+    let mut world = World::with(&["alice", "bob"]);
+    world.rule(|_, sight| match sight.identity.kind {
+        Kind::Message | Kind::Registered => Verdict::Lose,
+        _ => Verdict::Pass,
+    });
+    world.types("alice", "send bob hello");
+    // The server knows nobody any more, and alice asks it for her name in vain.
+    world.kill_server();
+    world.start_server();
+    world.run(Duration::from_millis(7_900));
+    assert_eq!(world.count("alice", is_unsent), 0);
+    world.commands("alice", Command::Quit);
+    world.run(Duration::from_millis(200));
+    assert!(!world.is_finished("alice"), "she may be registered yet");
+    assert_eq!(world.count("alice", unsent_for(UnsentReason::Offline)), 1);
+    world.run(seconds(3));
+    assert!(has_left(&world, "alice", false));
+    assert_eq!(world.count("alice", is_unsent), 1);
+}

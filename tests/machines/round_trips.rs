@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use udpchat_core::client::Event;
 use udpchat_core::protocol::PacketKind as Kind;
-use udpchat_core::retransmission::attempts_within;
+use udpchat_core::retransmission::{RTO_GUESS_MIN, attempts_within};
 use udpchat_core::time::Time;
 
 use super::world::{LATENCY, Sight, Verdict, World};
-use super::{is_received, seconds};
+use super::{is_received, lose_first, seconds};
 
 fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
@@ -230,4 +230,30 @@ fn a_late_acknowledgement_ends_the_detour_of_the_next_messages() {
     world.run(seconds(1));
     assert_eq!(messages(&world), 1);
     assert_eq!(world.sent("alice", Kind::Save, "server"), 0);
+}
+
+/// A client that gets its name after a wait learns nothing false about the round trip from what
+/// others asked meanwhile: what it loses is repeated as soon as on any short way.
+#[test]
+fn who_is_granted_a_name_late_takes_the_question_of_nobody_else_for_its_own() {
+    let mut world = World::with(&["alice", "bob", "carol"]);
+    world.types("carol", "dereg carol");
+    world.run(seconds(1));
+    world.kill("bob");
+    // One request is enough to be waited for.
+    world.rule(|_, sight| match sight.is("bob", Kind::Register, "server") {
+        true if sight.identity.attempt > 1 => Verdict::Lose,
+        _ => Verdict::Pass,
+    });
+    world.start("bob", 6_000, 0);
+    world.run(ms(300));
+    world.types("alice", "send carol one");
+    world.run(ms(1_600));
+    let is_registered = |event: &Event| matches!(event, Event::Registered { back: true, .. });
+    assert_eq!(world.count("bob", is_registered), 1, "who had the name is silent");
+    // The way is short, and what is lost is repeated after the shortest guess.
+    world.rule(lose_first(1, "bob", Kind::Save, "server").into_rule());
+    world.types("bob", "send carol two");
+    world.run(RTO_GUESS_MIN + ms(10));
+    assert_eq!(world.sent("bob", Kind::Save, "server"), 2);
 }

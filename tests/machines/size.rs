@@ -1,7 +1,7 @@
 //! Ways that carry short datagrams and swallow long ones. docs/protocol.md, "Sending".
 
 use udpchat_core::client::{Event, UnsentReason};
-use udpchat_core::protocol::{PacketKind as Kind, hello};
+use udpchat_core::protocol::{Packet, PacketKind as Kind, envelope, hello};
 
 use crate::world::{Verdict, Wire, World};
 use crate::{is_read_later, is_received, is_saved, seconds};
@@ -210,4 +210,36 @@ fn a_long_table_arrives_on_a_way_that_carries_only_short_datagrams() {
         _ => false,
     };
     assert_eq!(world.count("alice", whole), 1);
+}
+
+/// The table is cut into smaller parts only where full ones do not arrive at all, and not where
+/// they arrive one by one.
+#[test]
+fn a_way_that_carries_one_part_of_a_table_at_a_time_is_sent_full_parts_to_the_end() {
+    let names: Vec<String> = (0..200).map(|n| format!("somebody-with-a-long-name-{n}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut world = World::with(&names);
+    world.run(seconds(5));
+    let mut last = None;
+    world.rule(move |now, sight| match sight.is("server", Kind::Table, "alice") {
+        // Of what is sent together only the first arrives.
+        true if last.replace(now) == Some(now) => Verdict::Lose,
+        _ => Verdict::Pass,
+    });
+    world.wire.clear();
+    world.start("alice", 4_000, 0);
+    world.run(seconds(30));
+    world.types("alice", "list");
+    world.run(seconds(1));
+    let whole = |event: &Event| match event {
+        Event::List(listing) => listing.online.len() == names.len() + 1,
+        _ => false,
+    };
+    assert_eq!(world.count("alice", whole), 1);
+    for wire in world.wire.iter().filter(|wire| wire.is("server", "alice")) {
+        if let Ok((Packet::Table { to, latest, .. }, _)) = envelope::decode(&wire.bytes) {
+            let length = wire.bytes.len();
+            assert!(to == latest || length > CARRIED, "{length} bytes up to {to} of {latest}");
+        }
+    }
 }

@@ -175,3 +175,81 @@ fn an_old_refusal_is_no_reason_for_what_is_typed_later() {
     world.run(seconds(9));
     assert_eq!(unsent(&world), [UnsentReason::DiskFull, UnsentReason::NoAnswer]);
 }
+
+/// A message kept from an earlier run for a name that the server does not know is answered as
+/// soon as the client has the whole table, and not only when its sender has waited in vain.
+#[test]
+fn what_was_kept_for_a_name_that_the_table_lacks_is_asked_for_as_soon_as_the_table_is_whole() {
+    let mut world = World::with(&["alice", "bob"]);
+    world.kill("bob");
+    world.types("alice", "send bob hello");
+    world.run(seconds(1));
+    world.kill_server();
+    world.lose_server_memory();
+    world.start_server();
+    world.restart("alice");
+    world.run(seconds(1));
+    assert_eq!(world.sent("alice", Kind::Save, "server"), 1);
+    assert_eq!(unsent(&world), [UnsentReason::Forgotten]);
+}
+
+/// Only what waits behind another message is said to wait behind others; the first one is not,
+/// even before anything was sent.
+#[test]
+fn what_waits_for_the_table_of_a_server_that_answers_is_behind_nothing() {
+    let mut world = World::with(&["alice", "bob"]);
+    world.loses_every(Kind::Message);
+    world.types("alice", "send bob one");
+    world.types("alice", "send bob two");
+    world.run(Duration::from_millis(100));
+    world.loses_every(Kind::Table);
+    world.restart("alice");
+    world.run(seconds(8));
+    assert_eq!(unsent(&world), [UnsentReason::NoAnswer, UnsentReason::BehindOthers]);
+}
+
+/// A message that was refused for want of room is reported as saved at once when another copy of
+/// it is stored after all, and not only when it is tried again.
+#[test]
+fn what_was_refused_is_said_to_be_saved_as_soon_as_a_late_copy_of_it_found_room() {
+    let mut world = World::with(&["alice", "bob"]);
+    world.types("bob", "dereg bob");
+    world.run(seconds(1));
+    world.server_room = Room::Low;
+    // The next commit tells.
+    world.types("alice", "create_group any");
+    world.run(seconds(1));
+    world.rule(|_, sight| match sight.identity.kind {
+        Kind::Save => Verdict::Twice(seconds(5)),
+        _ => Verdict::Pass,
+    });
+    world.types("alice", "send bob hello");
+    world.run(seconds(1));
+    assert_eq!(unsent(&world), [UnsentReason::DiskFull]);
+    world.server_room = Room::Plenty;
+    world.run(seconds(5));
+    assert_eq!(world.sent("alice", Kind::Save, "server"), 1);
+    assert_eq!(world.count("alice", is_saved), 1);
+}
+
+/// A message that was refused for want of room is asked for at once when its recipient is back,
+/// and then, like any other, with pauses that double up to 4 s (docs/protocol.md, "Sending").
+#[test]
+fn what_was_refused_for_want_of_room_is_asked_for_again_without_a_flood() {
+    let mut world = World::with(&["alice", "bob"]);
+    world.types("bob", "dereg bob");
+    world.run(seconds(1));
+    world.server_room = Room::Low;
+    // The next commit tells.
+    world.types("alice", "create_group any");
+    world.run(seconds(1));
+    world.types("alice", "send bob hello");
+    world.run(seconds(1));
+    assert_eq!(unsent(&world), [UnsentReason::DiskFull]);
+    world.loses_every(Kind::Save);
+    world.log.clear();
+    world.types("bob", "reg bob");
+    world.run(seconds(20));
+    let saves = world.sent("alice", Kind::Save, "server");
+    assert!((5..15).contains(&saves), "{saves} saves in 20 s");
+}
