@@ -3,7 +3,7 @@
 //! The names are read from the simulator's source: nothing here depends on it.
 
 /// Where the simulator names the bugs, a line each: `(Bug::ShowsCopies, "shows-copies"),`.
-const NAMES: &str = include_str!("../sim/src/bugs.rs");
+const NAMES: &str = include_str!("../sim/src/faults/bugs.rs");
 
 fn name(line: &str) -> Option<&str> {
     let (_, name) = line.trim().strip_prefix("(Bug::")?.strip_suffix("\"),")?.split_once('"')?;

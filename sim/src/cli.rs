@@ -8,10 +8,10 @@ use std::time::Duration;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::bugs;
-use crate::chaos::Setting;
-use crate::fate::Rates;
-use crate::workload::{Profile, Size};
+use crate::faults::bugs;
+use crate::faults::fate::Rates;
+use crate::planning::workload::{Profile, Size};
+use crate::search::chaos::Setting;
 
 /// Every promise was kept.
 pub const EXIT_HELD: u8 = 0;

@@ -10,20 +10,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::{CommandFactory as _, Parser as _};
-use sim::bugs::{self, Planted};
-use sim::chaos::{Trial, Verdict, run_seeds};
 use sim::cli::{
     BUDGET, Cli, Command, EXIT_HELD, EXIT_USAGE, EXIT_VIOLATED, Explore, FAILURES, PLANTED,
     REGRESSIONS, Score,
 };
-use sim::keep::{Kept, keep_whole};
-use sim::log::Detail;
-use sim::plan::Plan;
-use sim::replay::replay as run_again;
+use sim::faults::bugs::{self, Planted};
+use sim::planning::plan::Plan;
+use sim::planning::scenario::Scenario;
+use sim::planning::workload;
+use sim::record::log::Detail;
 use sim::report::{Report, Smallest, opening, replayed};
-use sim::scenario::Scenario;
 use sim::score::table::Scored;
-use sim::workload;
+use sim::search::chaos::{Trial, Verdict, run_seeds};
+use sim::search::keep::{Kept, keep_whole};
+use sim::search::replay::replay as run_again;
 use udpchat_core::plant::Bug;
 use udpchat_node::standard;
 
@@ -138,7 +138,9 @@ fn explore(asked: &Explore) -> u8 {
         let plan = workload::plan(first, &setting.size, &setting.profile_of(first));
         put!(
             "\n{}",
-            sim::world::run_with(&plan, &Planted::new(setting.bug)).log.to_text(Detail::Everything)
+            sim::engine::world::run_with(&plan, &Planted::new(setting.bug))
+                .log
+                .to_text(Detail::Everything)
         );
     }
     let begun = now();
@@ -200,7 +202,7 @@ fn keep_others(asked: &Explore, trials: &[Trial], smallest: &[Smallest]) -> BTre
         keep_whole(&plan, setting.bug, folder)
     };
     let mut kept = BTreeMap::new();
-    for (seed, result) in seeds.iter().zip(sim::work::each(asked.jobs(), &seeds, keep)) {
+    for (seed, result) in seeds.iter().zip(sim::search::work::each(asked.jobs(), &seeds, keep)) {
         match result {
             Ok(of_seed) => {
                 kept.insert(*seed, of_seed);
@@ -215,10 +217,10 @@ fn keep_others(asked: &Explore, trials: &[Trial], smallest: &[Smallest]) -> BTre
 fn smallest(plan: &Plan, bug: Option<Bug>, into: Option<&Path>) -> Option<Smallest> {
     let usual = if bug.is_some() { PLANTED } else { REGRESSIONS };
     let into = into.unwrap_or_else(|| Path::new(usual));
-    let run = |plan: &Plan| sim::world::run_with(plan, &Planted::new(bug));
+    let run = |plan: &Plan| sim::engine::world::run_with(plan, &Planted::new(bug));
     let note = Note::shown(&format!("making the run of seed {} small ...", plan.seed));
-    let shrunk = sim::shrink::shrink(plan, &run)?;
-    let kept = sim::keep::keep(&shrunk, plan.seed, bug, into);
+    let shrunk = sim::search::shrink::shrink(plan, &run)?;
+    let kept = sim::search::keep::keep(&shrunk, plan.seed, bug, into);
     drop(note);
     if let Err(error) = &kept {
         eprintln!("cannot write it to {}: {error}", into.display());

@@ -16,11 +16,11 @@ pub use failed::{Smallest, promise, replayer};
 pub use lines::{COLUMNS, Lines};
 pub use replayed::text as replayed;
 
-use crate::chaos::{Counts, Messages, Setting, Trial, Verdict};
-use crate::check::CHECKERS;
 use crate::cli::{EXIT_HELD, EXIT_INCONCLUSIVE, EXIT_VIOLATED, Explore};
-use crate::keep::Kept;
-use crate::random;
+use crate::naming::random;
+use crate::record::check::CHECKERS;
+use crate::search::chaos::{Counts, Messages, Setting, Trial, Verdict};
+use crate::search::keep::Kept;
 
 /// Everything about one call of the simulator.
 #[derive(Debug)]

@@ -15,14 +15,16 @@ use std::time::Duration;
 
 use udpchat_core::plant::Bug;
 
-use crate::bugs::{self, Planted};
-use crate::chaos::Setting;
-use crate::check::{Violation, check};
-use crate::log::{Log, What};
-use crate::network::Outcome;
-use crate::plan::Plan;
-use crate::shrink::{Shrunk, shrink};
-use crate::{work, workload, world};
+use crate::engine::world;
+use crate::faults::bugs::{self, Planted};
+use crate::planning::plan::Plan;
+use crate::planning::workload;
+use crate::record::check::{Violation, check};
+use crate::record::log::{Log, What};
+use crate::record::outcome::Outcome;
+use crate::search::chaos::Setting;
+use crate::search::shrink::{Shrunk, shrink};
+use crate::search::work;
 
 use profiles::Profile;
 

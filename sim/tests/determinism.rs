@@ -6,10 +6,10 @@
 use std::process::Command;
 use std::time::Duration;
 
-use sim::bugs::Planted;
-use sim::log::Detail;
-use sim::workload::{self, Profile, Size};
-use sim::world;
+use sim::engine::world;
+use sim::faults::bugs::Planted;
+use sim::planning::workload::{self, Profile, Size};
+use sim::record::log::Detail;
 
 const SIZE: Size = Size { clients: 4, messages: 40, duration: Duration::from_secs(20) };
 
@@ -59,8 +59,8 @@ fn every_build_on_every_machine_gives_the_pinned_events() {
     let pinned = PINNED.replace("\r\n", "\n");
     assert_same(&pinned, &text, &format!("sim/tests/pinned.log and {}", path.display()));
     let setting =
-        sim::chaos::Setting { size: SIZE, profile: Profile::MOST, swarm: true, bug: None };
-    let traces = [0, 1, 2, 3].map(|seed| sim::chaos::run_seed(seed, &setting).trace);
+        sim::search::chaos::Setting { size: SIZE, profile: Profile::MOST, swarm: true, bug: None };
+    let traces = [0, 1, 2, 3].map(|seed| sim::search::chaos::run_seed(seed, &setting).trace);
     assert_eq!(traces, PINNED_TRACES);
 }
 
@@ -95,10 +95,10 @@ fn process_environment_and_threads_change_nothing() {
 #[test]
 fn a_seed_alone_is_the_same_as_among_others() {
     let setting =
-        sim::chaos::Setting { size: SIZE, profile: Profile::MOST, swarm: true, bug: None };
+        sim::search::chaos::Setting { size: SIZE, profile: Profile::MOST, swarm: true, bug: None };
     let jobs = std::num::NonZeroUsize::MIN;
-    let among = sim::chaos::run_seeds(0, jobs, &setting, |seed| seed < 4, |_| {});
-    let alone = sim::chaos::run_seed(3, &setting);
+    let among = sim::search::chaos::run_seeds(0, jobs, &setting, |seed| seed < 4, |_| {});
+    let alone = sim::search::chaos::run_seed(3, &setting);
     assert_eq!(among[3].trace, alone.trace);
     assert_ne!(among[2].trace, alone.trace);
 }

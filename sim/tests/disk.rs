@@ -10,8 +10,8 @@ use std::panic::catch_unwind;
 use std::time::Duration;
 
 use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition};
-use sim::disk::{DiskFault, DiskFaults, DiskRule, Keeps, Mounted, Operation, SimDisk};
-use sim::random::Stream;
+use sim::faults::disk::{DiskFault, DiskFaults, DiskRule, Keeps, Mounted, Operation, SimDisk};
+use sim::naming::random::Stream;
 use udpchat_node::store::medium::Medium;
 
 const TABLE: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("rows");

@@ -4,14 +4,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use sim::attempts::{Attempts, expected};
-use sim::disk::{DiskFault, Operation};
-use sim::fate::{Fault, Rates};
-use sim::label::HostName;
-use sim::ledger::Ledger;
-use sim::log::What;
-use sim::workload::{self, Profile, Size};
-use sim::world;
+use sim::engine::world;
+use sim::faults::disk::{DiskFault, Operation};
+use sim::faults::fate::{Fault, Rates};
+use sim::naming::label::HostName;
+use sim::planning::workload::{self, Profile, Size};
+use sim::record::ledger::Ledger;
+use sim::record::log::What;
+use sim::search::attempts::{Attempts, expected};
 
 /// How many standard deviations a measured rate may be off: by chance one in two million is. Runs
 /// are what their seeds make them, so this never fails by chance.

@@ -6,8 +6,8 @@
 
 use std::path::Path;
 
-use sim::bugs::name_of;
-use sim::scenario::Scenario;
+use sim::faults::bugs::name_of;
+use sim::planning::scenario::Scenario;
 
 #[test]
 fn what_failed_once_holds_and_what_a_planted_bug_broke_is_noticed() {
@@ -24,7 +24,8 @@ fn what_failed_once_holds_and_what_a_planted_bug_broke_is_noticed() {
         let text = std::fs::read_to_string(path).unwrap();
         let name = path.display();
         let scenario = Scenario::parse(&text).unwrap_or_else(|bad| panic!("{name}:{bad}"));
-        let sim::replay::Replay { plan, violations, .. } = sim::replay::replay(&scenario);
+        let sim::search::replay::Replay { plan, violations, .. } =
+            sim::search::replay::replay(&scenario);
         match scenario.bug {
             None => assert_eq!(violations, [], "{name}"),
             Some(bug) => {
@@ -35,7 +36,7 @@ fn what_failed_once_holds_and_what_a_planted_bug_broke_is_noticed() {
         let stem = path.file_stem().unwrap().to_str().unwrap();
         settings.set_description(&scenario.about);
         settings.bind(|| {
-            insta::assert_snapshot!(stem, sim::keep::verdict(&plan, &violations));
+            insta::assert_snapshot!(stem, sim::search::keep::verdict(&plan, &violations));
         });
     }
 }

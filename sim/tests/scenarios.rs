@@ -5,8 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use sim::log::Detail;
-use sim::scenario::Scenario;
+use sim::planning::scenario::Scenario;
+use sim::record::log::Detail;
 
 /// One test for each file.
 macro_rules! scenarios {
@@ -103,8 +103,8 @@ fn replay(name: &str) {
     let text = std::fs::read_to_string(&path).expect("a fixture");
     let scenario = Scenario::parse(&text).unwrap_or_else(|bad| panic!("{name}.json:{bad}"));
     let plan = scenario.plan();
-    let outcome = sim::world::run(&plan);
-    assert_eq!(sim::check::check(&plan, &outcome), []);
+    let outcome = sim::engine::world::run(&plan);
+    assert_eq!(sim::record::check::check(&plan, &outcome), []);
     let mut settings = insta::Settings::clone_current();
     settings.set_description(&scenario.about);
     settings.set_omit_expression(true);

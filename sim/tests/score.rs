@@ -6,15 +6,15 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::Duration;
 
-use sim::keep::keep_whole;
-use sim::replay::replay;
-use sim::scenario::Scenario;
+use sim::planning::scenario::Scenario;
+use sim::planning::workload;
 use sim::score::canary;
 use sim::score::profiles::{CASES, Case, PROFILES};
 use sim::score::short::{Short, Verdict, run_cases};
 use sim::score::table::{Score, Scored};
 use sim::score::{FIRST_SEED, try_seed};
-use sim::workload;
+use sim::search::keep::keep_whole;
+use sim::search::replay::replay;
 use udpchat_core::plant::Bug;
 
 fn case(bug: Bug) -> Case {
@@ -54,7 +54,7 @@ fn a_planted_bug_is_caught_and_the_correct_build_is_not_accused() {
 fn every_planted_bug_is_kept_in_a_file_that_shows_it_and_where() {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("kept_bugs");
     let jobs = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    let paths = sim::work::each(jobs, CASES, |case| {
+    let paths = sim::search::work::each(jobs, CASES, |case| {
         let setting = case.profile.setting();
         let caught = |seed| try_seed(&case.profile, seed, Some(case.bug)).violation.is_some();
         let seed = (FIRST_SEED..FIRST_SEED + case.budget).find(|seed| caught(*seed)).unwrap();

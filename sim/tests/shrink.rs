@@ -3,14 +3,14 @@
 use std::path::Path;
 use std::time::Duration;
 
-use sim::bugs::{Planted, named};
-use sim::keep::{keep, verdict};
-use sim::log::Detail;
-use sim::replay::replay;
-use sim::scenario::Scenario;
-use sim::shrink::{freeze, shrink};
-use sim::workload::{self, Profile, Size};
-use sim::world;
+use sim::engine::world;
+use sim::faults::bugs::{Planted, named};
+use sim::planning::scenario::Scenario;
+use sim::planning::workload::{self, Profile, Size};
+use sim::record::log::Detail;
+use sim::search::keep::{keep, verdict};
+use sim::search::replay::replay;
+use sim::search::shrink::{freeze, shrink};
 
 const SIZE: Size = Size { clients: 3, messages: 20, duration: Duration::from_secs(10) };
 

@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use super::Lines;
-use crate::chaos::Trial;
-use crate::check::{CHECKERS, Violation};
-use crate::keep::Kept;
-use crate::shrink::Shrunk;
+use crate::record::check::{CHECKERS, Violation};
+use crate::search::chaos::Trial;
+use crate::search::keep::Kept;
+use crate::search::shrink::Shrunk;
 
 /// Seeds that are named for a promise; the rest is counted.
 const SEEDS_SHOWN: usize = 3;

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::failed::Smallest;
 use super::{Report, share};
-use crate::chaos::{Counts, Trial, Verdict};
+use crate::search::chaos::{Counts, Trial, Verdict};
 
 impl Report<'_> {
     /// For programs: one object on one line.

@@ -6,11 +6,11 @@ use std::path::Path;
 
 use super::Lines;
 use super::failed::{promise, replayer};
-use crate::bugs::name_of;
-use crate::check::{CHECKERS, Violation, When};
-use crate::log::Detail;
-use crate::replay::Replay;
-use crate::scenario::Scenario;
+use crate::faults::bugs::name_of;
+use crate::planning::scenario::Scenario;
+use crate::record::check::{CHECKERS, Violation, When};
+use crate::record::log::Detail;
+use crate::search::replay::Replay;
 
 /// What stands before a line that says which promise is broken there: as wide as a time.
 const MARK: &str = "VIOLATED  ";

@@ -1,10 +1,10 @@
 //! What was asked for and what was measured, side by side.
 
 use super::{Lines, share};
-use crate::attempts::{Attempts, expected};
-use crate::chaos::{Counts, Disks, Mishaps};
-use crate::log::Tally;
-use crate::workload::Profile;
+use crate::planning::workload::Profile;
+use crate::record::log::Tally;
+use crate::search::attempts::{Attempts, expected};
+use crate::search::chaos::{Counts, Disks, Mishaps};
 
 /// A line of the table.
 struct Row {

@@ -8,8 +8,8 @@ use udpchat_core::plant::Bug;
 
 use super::profiles::PROFILES;
 use super::{FIRST_SEED, FalseAlarm, Smallest, Tried, false_alarm, smallest, try_seed};
-use crate::bugs::BUGS;
-use crate::work;
+use crate::faults::bugs::BUGS;
+use crate::search::work;
 
 /// One bug under one profile.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

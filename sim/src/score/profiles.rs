@@ -3,8 +3,8 @@
 use clap::Parser;
 use udpchat_core::plant::Bug;
 
-use crate::chaos::Setting;
 use crate::cli::Cli;
+use crate::search::chaos::Setting;
 
 /// A set of faults with a name, written as a user would ask for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,7 +138,7 @@ pub const CASES: &[Case] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bugs::BUGS;
+    use crate::faults::bugs::BUGS;
 
     #[test]
     fn every_bug_has_a_case() {

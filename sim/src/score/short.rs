@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::profiles::{CASES, Case};
 use super::{FIRST_SEED, FalseAlarm, Smallest, Tried, false_alarm, smallest, try_seed};
-use crate::work;
+use crate::search::work;
 
 /// A run with at most so many faults is made small: that takes few runs.
 const FEW_FAULTS: usize = 70;

@@ -12,7 +12,7 @@ use super::profiles::PROFILES;
 use super::short::{Row, Short, Verdict};
 use super::stats::wilson;
 use super::{FIRST_SEED, FalseAlarm, Smallest, mean_faults};
-use crate::bugs::name_of;
+use crate::faults::bugs::name_of;
 use crate::report::Lines;
 
 /// One call of `sim score`.

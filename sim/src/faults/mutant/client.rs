@@ -1,0 +1,237 @@
+//! The client's.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use udpchat_core::client::{Change, Client, Event};
+use udpchat_core::load::Load;
+use udpchat_core::machine::{Datagram, Identity, Machine, Output, Transmit};
+use udpchat_core::plant::{Bug, Plant as _};
+use udpchat_core::protocol::envelope;
+use udpchat_core::protocol::{
+    GroupAnswer, GroupAsk, MessageId, Name, Packet, PacketKind, StreamId,
+};
+use udpchat_core::store::Committed;
+use udpchat_core::time::{Now, Time};
+
+use super::before;
+use crate::faults::bugs::Planted;
+
+/// How often [`Bug::GivesUpSaving`] asks a server to save a message.
+const SAVES: u32 = 4;
+
+/// A client with a planted bug, or none.
+pub(crate) struct ClientMutant {
+    inner: Client<Planted>,
+    bugs: Planted,
+    /// What was shown in this life.
+    shown: BTreeMap<MessageId, Event>,
+    /// What is shown once more.
+    repeated: VecDeque<Event>,
+    /// What was acknowledged in this life.
+    acknowledged: BTreeSet<MessageId>,
+    /// The last message sent directly of each stream.
+    newest: BTreeMap<StreamId, u64>,
+    /// The last question for a group's members, and the last answer to one.
+    members_asked: Option<(u64, Name)>,
+    members: Option<(Name, Vec<Name>)>,
+}
+
+impl ClientMutant {
+    pub(crate) fn new(inner: Client<Planted>, bugs: Planted) -> Self {
+        Self {
+            inner,
+            bugs,
+            shown: BTreeMap::new(),
+            repeated: VecDeque::new(),
+            acknowledged: BTreeSet::new(),
+            newest: BTreeMap::new(),
+            members_asked: None,
+            members: None,
+        }
+    }
+
+    pub(crate) fn load(&self) -> Load {
+        self.inner.load()
+    }
+
+    /// What becomes of a packet before the client has it.
+    fn comes(&mut self, packet: &Packet) -> Option<Packet> {
+        match packet {
+            Packet::Ack { stream, seq } => {
+                let newest = self.newest.get(stream).copied().filter(|newest| newest != seq)?;
+                let stream = *stream;
+                self.bugs.has(Bug::AckConfirmsNewest).then_some(Packet::Ack { stream, seq: newest })
+            }
+            Packet::Message { stream, seq, .. } | Packet::Deliver { stream, seq, .. } => {
+                let copy = self.shown.get(&MessageId { stream: *stream, seq: *seq }).cloned();
+                self.repeated.extend(copy.filter(|_| self.bugs.has(Bug::ShowsCopies)));
+                None
+            }
+            Packet::GroupAnswer {
+                session,
+                request,
+                answer: GroupAnswer::Names { names, more: false },
+            } => {
+                let (_, group) = self.members_asked.take_if(|(number, _)| number == request)?;
+                let before = self.members.replace((group.clone(), names.clone()));
+                let (_, stale) = before.filter(|(of, before)| *of == group && before != names)?;
+                let answer = GroupAnswer::Names { names: stale, more: false };
+                let (session, request) = (*session, *request);
+                let stale = Packet::GroupAnswer { session, request, answer };
+                self.bugs.has(Bug::StaleMembers).then_some(stale)
+            }
+            _ => None,
+        }
+    }
+
+    /// What becomes of a datagram after the client has sent it, if anything.
+    fn goes(&mut self, transmit: Transmit) -> Option<Transmit> {
+        let Identity { kind, message, attempt } = transmit.identity;
+        let is_lost = match kind {
+            PacketKind::Hello => attempt > 1 && self.bugs.has(Bug::SignsInOnce),
+            PacketKind::Save => attempt > SAVES && self.bugs.has(Bug::GivesUpSaving),
+            PacketKind::Ack | PacketKind::Shown => {
+                let is_copy = message.is_some_and(|id| !self.acknowledged.insert(id));
+                is_copy && self.bugs.has(Bug::CopyNotAcked)
+            }
+            _ => false,
+        };
+        match (kind, message) {
+            _ if is_lost => None,
+            (PacketKind::Message, Some(MessageId { stream, seq })) => {
+                self.newest.insert(stream, seq);
+                Some(self.with_base(transmit))
+            }
+            (PacketKind::Save, _) => Some(self.with_base(transmit)),
+            (PacketKind::GroupAsk, _) => {
+                self.note_question(&transmit.bytes);
+                Some(transmit)
+            }
+            _ => Some(transmit),
+        }
+    }
+
+    /// What [`Bug::BaseTooHigh`] makes of a message.
+    fn with_base(&self, mut transmit: Transmit) -> Transmit {
+        if let Ok((mut packet, stamps, body)) = envelope::decode_stamped(&transmit.bytes)
+            && let Packet::Message { seq, base, .. } | Packet::Save { seq, base, .. } = &mut packet
+            && base < seq
+            && self.bugs.has(Bug::BaseTooHigh)
+        {
+            *base = *seq;
+            transmit.bytes = envelope::encode_stamped(&packet, stamps, body);
+        }
+        transmit
+    }
+
+    fn note_question(&mut self, bytes: &[u8]) {
+        let asked = envelope::decode(bytes).map(|(packet, _)| packet);
+        if let Ok(Packet::GroupAsk {
+            request, ask: GroupAsk::Members { group, after: None }, ..
+        }) = asked
+        {
+            self.members_asked = Some((request, group));
+        }
+    }
+
+    /// What the user is told.
+    fn told(&mut self, event: Event) -> Option<Event> {
+        match event {
+            Event::Message { again: true, .. } if self.bugs.has(Bug::NeverShowsAgain) => None,
+            Event::Message { id, from, text, stored_at, group, again: true }
+                if self.bugs.has(Bug::ShowsAgainUnmarked) =>
+            {
+                Some(Event::Message { id, from, text, stored_at, group, again: false })
+            }
+            Event::Message { id, again: false, .. } => {
+                self.shown.insert(id, event.clone());
+                Some(event)
+            }
+            _ => Some(event),
+        }
+    }
+
+    /// What is committed.
+    fn kept(&self, mut changes: Vec<Change>) -> Vec<Change> {
+        let casts = changes.iter().any(|it| matches!(it, Change::Typed { group: Some(_), .. }));
+        changes.retain(|change| {
+            let lost = match change {
+                Change::Shown { .. } => self.bugs.has(Bug::ForgetsShown),
+                Change::Typed { .. } => self.bugs.has(Bug::ForgetsOutbox),
+                Change::Displayed { .. } => self.bugs.has(Bug::ForgetsDisplayed),
+                // In one commit with its copies: a text to a group that has gone out.
+                Change::WishEnded { .. } if casts => self.bugs.has(Bug::CastsAgain),
+                _ => false,
+            };
+            !lost
+        });
+        changes
+    }
+}
+
+impl Machine for ClientMutant {
+    type Command = <Client<Planted> as Machine>::Command;
+    type Event = Event;
+    type Change = Change;
+
+    fn handle_datagram(&mut self, now: Now, datagram: Datagram<'_>) {
+        let bugs = self.bugs.clone();
+        let changed = before(&bugs, datagram.bytes, |packet| self.comes(packet));
+        let bytes = changed.as_deref().unwrap_or(datagram.bytes);
+        self.inner.handle_datagram(now, Datagram { bytes, ..datagram });
+    }
+
+    fn handle_command(&mut self, now: Now, command: Self::Command) {
+        self.inner.handle_command(now, command);
+    }
+
+    fn takes_commands(&self) -> bool {
+        self.inner.takes_commands()
+    }
+
+    fn handle_timeout(&mut self, now: Now) {
+        self.inner.handle_timeout(now);
+    }
+
+    fn handle_committed(&mut self, now: Now, committed: Committed) {
+        self.inner.handle_committed(now, committed);
+    }
+
+    fn poll_at_once(&mut self) -> Option<Transmit> {
+        loop {
+            let transmit = self.inner.poll_at_once()?;
+            let transmit = self.goes(transmit);
+            if transmit.is_some() {
+                return transmit;
+            }
+        }
+    }
+
+    fn poll_output(&mut self) -> Option<Output<Event, Change>> {
+        loop {
+            if let Some(event) = self.repeated.pop_front() {
+                return Some(Output::Event(event));
+            }
+            let output = match self.inner.poll_output()? {
+                Output::Transmit(transmit) => self.goes(transmit).map(Output::Transmit),
+                Output::Event(event) => self.told(event).map(Output::Event),
+                Output::Commit(changes) => Some(Output::Commit(self.kept(changes))),
+            };
+            if output.is_some() {
+                return output;
+            }
+        }
+    }
+
+    fn next_timeout(&self) -> Option<Time> {
+        self.inner.next_timeout()
+    }
+
+    fn is_finished(&self) -> bool {
+        self.inner.is_finished()
+    }
+
+    fn check_invariants(&self) {
+        self.inner.check_invariants();
+    }
+}

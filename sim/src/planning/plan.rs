@@ -1,0 +1,224 @@
+//! One run, written down beforehand: which hosts there are, what is done to them when, and what
+//! the network does.
+//!
+//! Scenarios and random workloads both end in a [`Plan`]; whatever engine runs it needs nothing
+//! else. Knows no engine.
+
+use std::time::Duration;
+
+use udpchat_core::client;
+use udpchat_core::command::{self, Request};
+use udpchat_core::protocol::Name;
+
+use crate::faults::disk::DiskFaults;
+use crate::faults::fate::FaultPlan;
+use crate::naming::label::{Audience, HostName, Label};
+
+/// The end of the run in which it must be quiet: longer than any repetition's pause.
+pub const QUIET: Duration = Duration::from_secs(6);
+
+/// The host that every client talks to.
+pub const SERVER: &str = "server";
+
+/// The server's well-known port.
+pub const SERVER_PORT: u16 = 9000;
+
+/// The server's second socket.
+pub const SERVER_SECOND_PORT: u16 = 9001;
+
+/// A client's port unless it is told another.
+pub const CLIENT_PORT: u16 = 5000;
+
+/// How long a datagram takes that meets no fault. A carrier may work in ticks no longer than
+/// this without any influence on what arrives when.
+pub const LATENCY: Duration = Duration::from_millis(10);
+
+/// 2026-01-01T00:00:00Z, when every run begins, in milliseconds since 1970.
+pub const EPOCH_UNIX_MS: u64 = 1_767_225_600_000;
+
+/// One run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// Decides everything that is random.
+    pub seed: u64,
+    /// Who takes part. The server is the first.
+    pub hosts: Vec<Host>,
+    /// What the network does.
+    pub faults: FaultPlan,
+    /// How fast the hosts' disks are.
+    pub disk: DiskSpeed,
+    /// What goes wrong with them.
+    pub disk_faults: DiskFaults,
+    /// How long the server keeps messages, if not as the shipped one does.
+    pub mail: Option<Duration>,
+    /// From then on nothing goes wrong, everything must settle, and the run may end as soon as it
+    /// has.
+    pub healed: Option<Duration>,
+    /// When the run ends.
+    pub until: Duration,
+}
+
+/// How long a commit takes: anything between the two.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DiskSpeed {
+    /// At least.
+    pub shortest: Duration,
+    /// At most.
+    pub longest: Duration,
+}
+
+/// What a user types who presses Ctrl-C.
+pub const INTERRUPT: &str = "^C";
+
+/// A machine in the network, and what is done to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Host {
+    /// Its name in the plan.
+    pub name: HostName,
+    /// What runs on it.
+    pub role: Role,
+    /// Whether it has a second address beside the first.
+    pub two_addresses: bool,
+    /// What is done to it, in order of time.
+    pub actions: Vec<Action>,
+}
+
+/// What runs on a host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The server.
+    Server,
+    /// A client.
+    Client {
+        /// Its user.
+        user: Name,
+    },
+}
+
+/// Something that is done to a host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Action {
+    /// When.
+    pub at: Duration,
+    /// What.
+    pub act: Act,
+}
+
+/// What can be done to a host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// The program is started, with what its store holds.
+    Start {
+        /// Its (main) port.
+        port: u16,
+    },
+    /// The program is killed. What its store holds is kept.
+    Crash,
+    /// Its user types a line.
+    Type {
+        /// The line.
+        line: String,
+        /// What the message is called if the line sends one.
+        label: Option<Label>,
+    },
+    /// The program stands still, and goes on later as if nothing had happened.
+    Pause {
+        /// For so long.
+        lasts: Duration,
+    },
+    /// The host's calendar clock is set.
+    StepClock {
+        /// By so many milliseconds.
+        by_ms: i64,
+    },
+    /// From now on the host's clocks gain so much, the calendar and whatever timers count; 0: they
+    /// keep the time again, and what the calendar has gained is gone.
+    Drift {
+        /// In millionths of the time that passes; negative: they lose.
+        ppm: i64,
+    },
+    /// Its state is taken down under a name (server only).
+    Mark(String),
+}
+
+impl Plan {
+    /// The host of this name.
+    #[must_use]
+    pub fn host(&self, name: &str) -> Option<&Host> {
+        self.hosts.iter().find(|host| *host.name == *name)
+    }
+}
+
+impl Host {
+    /// A host to which nothing is done.
+    #[must_use]
+    pub fn new(name: &str, role: Role) -> Self {
+        Self { name: name.into(), role, two_addresses: false, actions: Vec::new() }
+    }
+
+    /// Adds what is done to it next.
+    pub fn then(&mut self, at: Duration, act: Act) {
+        self.actions.push(Action { at, act });
+    }
+
+    /// Adds a line that its user types; a message gets the next label.
+    pub fn then_type(&mut self, at: Duration, line: &str) {
+        let labelled = |action: &Action| matches!(action.act, Act::Type { label: Some(_), .. });
+        let number = 1 + self.actions.iter().filter(|action| labelled(action)).count();
+        let number = u32::try_from(number).expect("a plan has fewer actions");
+        let label = message(line).map(|_| Label::new(self.name.clone(), number));
+        self.then(at, Act::Type { line: line.to_owned(), label });
+    }
+
+    /// Every port on which its program is ever started.
+    #[must_use]
+    pub fn ports(&self) -> Vec<u16> {
+        let mut ports: Vec<u16> = self
+            .actions
+            .iter()
+            .filter_map(|action| match action.act {
+                Act::Start { port } => Some(port),
+                _ => None,
+            })
+            .collect();
+        if self.role == Role::Server {
+            ports.push(SERVER_SECOND_PORT);
+        }
+        ports.sort_unstable();
+        ports.dedup();
+        ports
+    }
+}
+
+/// The message that a line sends: for whom, and its text.
+#[must_use]
+pub fn message(line: &str) -> Option<(Audience, String)> {
+    match command::parse(line) {
+        Ok(Some(Request::Command(command))) => match command {
+            client::Command::Send { to, text } => Some((Audience::One(to), text)),
+            client::Command::SendGroup { group, text } => Some((Audience::Group(group), text)),
+            client::Command::SendAll { text } => Some((Audience::All, text)),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_well_formed_sends_are_labelled() {
+        let user = "alice".parse().unwrap();
+        let mut host = Host::new("alice", Role::Client { user });
+        for line in ["send bob one", "list", "send bob", "send bob two"] {
+            host.then_type(Duration::ZERO, line);
+        }
+        let numbers = host.actions.iter().map(|action| match &action.act {
+            Act::Type { label, .. } => label.as_ref().map(|label| label.number),
+            _ => None,
+        });
+        assert_eq!(numbers.collect::<Vec<_>>(), [Some(1), None, None, Some(2)]);
+    }
+}

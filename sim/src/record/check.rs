@@ -1,0 +1,145 @@
+//! The promises of docs/protocol.md, each with the checker that holds a run to it.
+//!
+//! A checker sees what was planned, what happened and what was on disks. Of a machine's inside it
+//! sees how much it held, and the server's state in the end.
+
+mod addresses;
+mod bounds;
+mod convergence;
+mod delivered;
+mod groups;
+mod kept;
+mod loss;
+mod memory;
+mod model;
+mod once;
+mod order;
+mod panic;
+mod presence;
+mod quiet;
+mod recovery;
+#[cfg(test)]
+mod story;
+mod truth;
+mod words;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use udpchat_core::server::Snapshot;
+
+use crate::naming::label::HostName;
+use crate::planning::plan::{Plan, QUIET};
+use crate::record::ledger::Ledger;
+use crate::record::log::Log;
+use crate::record::outcome::{HostLoad, Outcome};
+
+/// What a checker sees.
+#[derive(Clone, Copy, Debug)]
+pub struct Evidence<'a> {
+    /// What was planned.
+    pub plan: &'a Plan,
+    /// When the run ended.
+    pub end: Duration,
+    /// The server's state then, if it is known.
+    pub server: Option<&'a Snapshot>,
+    /// What programs held in memory.
+    pub load: &'a BTreeMap<HostName, HostLoad>,
+    /// What happened.
+    pub log: &'a Log,
+    /// What happened, by message.
+    pub ledger: &'a Ledger,
+}
+
+/// When a promise must be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// At any time, whatever goes wrong.
+    Always,
+    /// At the end of a run whose faults have ended long ago.
+    AfterHealing,
+}
+
+/// A promise and its checker.
+#[derive(Clone, Copy, Debug)]
+pub struct Checker {
+    /// Its short name, for reports and fixtures.
+    pub name: &'static str,
+    /// What it promises.
+    pub promise: &'static str,
+    /// When.
+    pub when: When,
+    check: fn(Evidence<'_>) -> Vec<Violation>,
+}
+
+/// A promise that was broken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Which one, by the checker's name.
+    pub checker: &'static str,
+    /// When it showed.
+    pub at: Duration,
+    /// How.
+    pub what: String,
+}
+
+/// All of them.
+pub const CHECKERS: &[Checker] = &[
+    panic::CHECKER,
+    addresses::CHECKER,
+    once::CHECKER,
+    order::CHECKER,
+    words::CHECKER,
+    truth::CHECKER,
+    kept::CHECKER,
+    delivered::CHECKER,
+    recovery::CHECKER,
+    loss::CHECKER,
+    convergence::CHECKER,
+    quiet::CHECKER,
+    bounds::CHECKER,
+    memory::CHECKER,
+    presence::CHECKER,
+    model::CHECKER,
+    groups::CHECKER,
+];
+
+/// Every promise that the run broke; if it was healed, also those that hold only then.
+#[must_use]
+pub fn check(plan: &Plan, outcome: &Outcome) -> Vec<Violation> {
+    let ledger = Ledger::new(&outcome.log);
+    let Outcome { log, server, load, end, .. } = outcome;
+    let server = server.as_ref();
+    violations(Evidence { plan, end: *end, server, load, log, ledger: &ledger })
+}
+
+fn violations(evidence: Evidence<'_>) -> Vec<Violation> {
+    let is_healed = evidence.plan.healed.is_some();
+    let applies = |checker: &&Checker| is_healed || checker.when == When::Always;
+    CHECKERS.iter().filter(applies).flat_map(|checker| (checker.check)(evidence)).collect()
+}
+
+/// Whether a run that has gone on until `now` has settled, so that going on would show nothing
+/// new: nothing is left to be done to it, it is quiet, and every promise is kept.
+#[must_use]
+pub fn is_settled(
+    plan: &Plan,
+    log: &Log,
+    load: &BTreeMap<HostName, HostLoad>,
+    now: Duration,
+) -> bool {
+    let actions = plan.hosts.iter().flat_map(|host| &host.actions);
+    let last = actions.map(|action| action.at).max().unwrap_or_default();
+    let quiet_since = now.saturating_sub(QUIET);
+    plan.healed.is_some_and(|healed| healed < quiet_since)
+        && last < quiet_since
+        && violations(Evidence {
+            plan,
+            end: now,
+            server: None,
+            load,
+            log,
+            ledger: &Ledger::new(log),
+        })
+        .is_empty()
+}

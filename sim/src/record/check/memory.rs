@@ -1,0 +1,109 @@
+//! What programs hold in memory is bounded, and let go when nobody needs it any more.
+
+use udpchat_core::load::Gauge;
+use udpchat_core::protocol::limits::{
+    GROUP_REQUESTS_MAX, HELD_MAX, LETTERS_MAX, NAMES_MAX, OUTBOX_MAX, STREAMS_MAX,
+    WAITING_COMMANDS_MAX, WAITING_OUTPUTS_MAX, WINDOW,
+};
+
+use super::{Checker, Evidence, Violation, When};
+use crate::planning::plan::{Act, Plan, Role};
+
+pub(super) const CHECKER: Checker = Checker {
+    name: "memory",
+    promise: "no program holds more than its limits and its users' doings explain, nor, when \
+              everything is settled, anything that was on its way",
+    when: When::Always,
+    check,
+};
+
+/// Deadlines of a client that are about no recipient: the beginning, the session, groups, giving
+/// up, the end of the input.
+const CLIENT_TIMERS: usize = 5;
+
+/// Deadlines of a server for each name: lease, probe, table, mail.
+const TIMERS_A_NAME: usize = 4;
+
+fn check(evidence: Evidence<'_>) -> Vec<Violation> {
+    let size = Size::of(evidence.plan);
+    let is_healed = evidence.plan.healed.is_some();
+    let mut violations = Vec::new();
+    for (host, load) in evidence.load {
+        let mut add = |what| {
+            violations.push(Violation { checker: CHECKER.name, at: evidence.end, what });
+        };
+        for (gauge, count) in &load.most {
+            let most = size.most(*gauge);
+            if *count > most {
+                add(format!("{host} held {count} {gauge:?}, {most} can be explained"));
+            }
+        }
+        for (gauge, count) in load.last.iter().filter(|_| is_healed) {
+            let most = size.most_when_settled(*gauge);
+            if *count > most {
+                add(format!("in the end {host} holds {count} {gauge:?}, nobody needs over {most}"));
+            }
+        }
+    }
+    violations
+}
+
+/// How much is going on in a run.
+struct Size {
+    users: usize,
+    messages: usize,
+}
+
+impl Size {
+    fn of(plan: &Plan) -> Self {
+        let is_user = |role: &Role| matches!(role, Role::Client { .. });
+        let users = plan.hosts.iter().filter(|host| is_user(&host.role)).count();
+        let actions = plan.hosts.iter().flat_map(|host| &host.actions);
+        let messages = actions.map(|action| match &action.act {
+            // One to many has a copy for everybody at most.
+            Act::Type { label: Some(_), line } if !line.starts_with("send ") => users,
+            Act::Type { label: Some(_), .. } => 1,
+            _ => 0,
+        });
+        Self { users, messages: messages.sum() }
+    }
+
+    /// At any time.
+    fn most(&self, gauge: Gauge) -> usize {
+        let Self { users, messages } = *self;
+        match gauge {
+            Gauge::Outputs => WAITING_OUTPUTS_MAX,
+            Gauge::Timers => CLIENT_TIMERS + TIMERS_A_NAME * users + messages,
+            Gauge::Held => messages.min(HELD_MAX * STREAMS_MAX),
+            Gauge::HeldStreams | Gauge::Streams | Gauge::Untold => messages.min(STREAMS_MAX),
+            Gauge::Names => users.min(NAMES_MAX),
+            Gauge::Commands => WAITING_COMMANDS_MAX,
+            Gauge::Outbox => messages.min(OUTBOX_MAX),
+            Gauge::Recipients | Gauge::Casts => messages,
+            Gauge::Requests => GROUP_REQUESTS_MAX,
+            Gauge::Sessions => users,
+            Gauge::Letters | Gauge::Undurable => messages.min(LETTERS_MAX),
+            Gauge::Flights => messages.min(users * WINDOW),
+        }
+    }
+
+    /// When everybody is here and everything has been shown.
+    fn most_when_settled(&self, gauge: Gauge) -> usize {
+        match gauge {
+            // Everybody's lease, or one's own next keep-alive.
+            Gauge::Timers => self.users,
+            Gauge::Streams | Gauge::Names | Gauge::Recipients | Gauge::Sessions => self.most(gauge),
+            Gauge::Outputs
+            | Gauge::Held
+            | Gauge::HeldStreams
+            | Gauge::Commands
+            | Gauge::Outbox
+            | Gauge::Requests
+            | Gauge::Casts
+            | Gauge::Letters
+            | Gauge::Undurable
+            | Gauge::Flights
+            | Gauge::Untold => 0,
+        }
+    }
+}

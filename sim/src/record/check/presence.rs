@@ -1,0 +1,121 @@
+//! The server takes nobody for gone whom it has not asked, and nobody for here who has left.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use udpchat_core::client;
+use udpchat_core::protocol::{Name, PacketKind};
+use udpchat_core::server::timing::{PROBE_INTERVAL, PROBES};
+use udpchat_core::server::{self, GoneReason};
+
+use super::{Checker, Evidence, Violation, When};
+use crate::naming::label::HostName;
+use crate::planning::plan::{Plan, Role};
+use crate::record::log::{Entry, What};
+
+pub(super) const CHECKER: Checker = Checker {
+    name: "presence",
+    promise: "nobody is taken for gone without being asked so often, nor for here again by a \
+              registration from before leaving",
+    when: When::Always,
+    check,
+};
+
+/// A server that stands still meanwhile asks over a longer time: no longer than this.
+const STANDSTILL: Duration = Duration::from_secs(15);
+
+fn check(evidence: Evidence<'_>) -> Vec<Violation> {
+    let mut presence = Presence::default();
+    for entry in &evidence.log.entries {
+        presence.note(evidence.plan, entry);
+    }
+    presence.violations
+}
+
+#[derive(Default)]
+struct Presence<'a> {
+    /// When the server asked whom.
+    probes: BTreeMap<&'a HostName, Vec<Duration>>,
+    /// Who has been told to be registered since its program started or it last signed in.
+    registered: BTreeSet<&'a HostName>,
+    /// Who wants to sign in again, now or later.
+    returning: BTreeSet<&'a HostName>,
+    /// Who was registered and has left.
+    left: BTreeSet<&'a HostName>,
+    violations: Vec<Violation>,
+}
+
+impl<'a> Presence<'a> {
+    fn note(&mut self, plan: &'a Plan, entry: &'a Entry) {
+        match &entry.what {
+            What::Sent { key, .. } if key.packet == PacketKind::Probe => {
+                self.probes.entry(&key.to).or_default().push(entry.at);
+            }
+            // It signs in again by itself, and if its user leaves before the answer is there, the
+            // server learns of it only when the lease ends.
+            What::Sent { key, .. } if key.packet == PacketKind::Hello => {
+                self.registered.remove(&entry.host);
+            }
+            What::Started { .. } => self.comes(&entry.host),
+            // It may be carried out later, after leaving.
+            What::Typed { line, .. } if line.starts_with("reg ") => {
+                self.returning.insert(&entry.host);
+                self.left.remove(&entry.host);
+            }
+            What::Typed { line, .. } if line.starts_with("dereg ") => {
+                self.returning.remove(&entry.host);
+            }
+            What::Client(client::Event::Registered { .. }) => {
+                self.registered.insert(&entry.host);
+            }
+            What::Client(client::Event::Offline) => {
+                let was_here = self.registered.remove(&entry.host);
+                if was_here && !self.returning.contains(&entry.host) {
+                    self.left.insert(&entry.host);
+                }
+            }
+            What::Server(server::Event::Gone { name, reason: GoneReason::Silent }) => {
+                self.gone(plan, entry.at, name);
+            }
+            What::Server(server::Event::Registered { name, .. }) => {
+                if let Some(host) = only_host(plan, name)
+                    && self.left.contains(host)
+                {
+                    self.violate(entry.at, format!("{name} has left, but is here again"));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn comes(&mut self, host: &'a HostName) {
+        self.left.remove(host);
+        self.returning.remove(host);
+        self.registered.remove(host);
+    }
+
+    fn gone(&mut self, plan: &'a Plan, at: Duration, name: &Name) {
+        let Some(host) = only_host(plan, name) else { return };
+        let lately = at.saturating_sub(PROBE_INTERVAL * PROBES + STANDSTILL);
+        let probes = self.probes.get(host).into_iter().flatten();
+        let asked = probes.filter(|probe| **probe >= lately).count();
+        if asked < PROBES as usize {
+            let what = format!("{name} was asked {asked} times and is taken for gone");
+            self.violate(at, what);
+        }
+    }
+
+    fn violate(&mut self, at: Duration, what: String) {
+        self.violations.push(Violation { checker: CHECKER.name, at, what });
+    }
+}
+
+/// The host of a user who has just one.
+fn only_host<'a>(plan: &'a Plan, name: &Name) -> Option<&'a HostName> {
+    let is_users = |role: &Role| matches!(role, Role::Client { user } if user == name);
+    let mut hosts = plan.hosts.iter().filter(|host| is_users(&host.role));
+    match (hosts.next(), hosts.next()) {
+        (Some(host), None) => Some(&host.name),
+        _ => None,
+    }
+}

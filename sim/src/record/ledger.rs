@@ -1,0 +1,326 @@
+//! The log retold message by message: what was typed, what its sender was told, who was shown it.
+//!
+//! What checkers and reports read. Draws no conclusions.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use udpchat_core::client::Event;
+use udpchat_core::protocol::{MessageId, Name, PacketKind};
+
+use crate::faults::fate::Key;
+use crate::naming::label::{Audience, HostName, Label};
+use crate::planning::plan;
+use crate::record::log::{Durable, Entry, Log, What};
+
+/// All messages of a run.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    /// By label: per sender in the order typed.
+    pub messages: BTreeMap<Label, Message>,
+    /// What was shown that nobody typed.
+    pub strays: Vec<Shown>,
+    /// What was shown, host by host, in order, and when.
+    pub screens: BTreeMap<HostName, Vec<OnScreen>>,
+    /// When the server's disk first had what.
+    pub stored: BTreeMap<Label, Duration>,
+    /// When the server's disk first had it no longer because nobody had come.
+    pub expired: BTreeMap<Label, Duration>,
+    /// Texts to many, by their commands. Their copies are messages.
+    pub casts: BTreeMap<Label, Cast>,
+}
+
+/// A text to many.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cast {
+    /// To whom it was typed.
+    pub to: Audience,
+    /// Its text.
+    pub text: String,
+    /// When.
+    pub typed: Duration,
+    /// Each time that its sender began to send it, to whom: once.
+    pub sending: Vec<(Duration, Vec<Name>)>,
+}
+
+/// One message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// For whom it was typed.
+    pub to: Name,
+    /// Its text.
+    pub text: String,
+    /// When the client took it on, if it did.
+    pub accepted: Option<Duration>,
+    /// When its sender's disk first had it, to be sent.
+    pub on_disk: Option<Duration>,
+    /// What its sender was told about it, in order.
+    pub told: Vec<(Duration, Told)>,
+    /// Where it was shown, in order.
+    pub shown: Vec<Shown>,
+    /// Whether its sender's disk has that it needs no further care.
+    pub settled: bool,
+    /// Whether its sender's program was ended after it had told that it is given up, and before
+    /// its disk had that: then the next life tries again. Told first and remembered then, for the
+    /// other way round nobody might ever be told.
+    pub killed_giving_up: bool,
+}
+
+/// What a sender is told about a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Told {
+    /// The recipient has seen it.
+    Received,
+    /// The server keeps it.
+    Saved,
+    /// Not sent, but kept.
+    Unsent,
+    /// Not sent, and given up.
+    GivenUp,
+    /// Kept for as long as the server keeps anything, and not longer.
+    Expired,
+    /// The recipient has seen what was saved before.
+    ReadLater,
+}
+
+/// A message on a screen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// When.
+    pub at: Duration,
+    /// Where.
+    pub host: HostName,
+    /// From whom, as the screen says.
+    pub from: Name,
+    /// What, as the screen says.
+    pub text: String,
+    /// Whether it may have been shown before, as the screen says.
+    pub again: bool,
+    /// Which of its host's programs showed it: they are counted.
+    pub life: u32,
+    /// Whether its host's disk had that it was shown when that program was started.
+    pub known: bool,
+    /// Whether a program of its host had acknowledged it before.
+    pub acknowledged: bool,
+}
+
+/// A line on a screen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OnScreen {
+    /// The message.
+    pub label: Label,
+    /// When.
+    pub at: Duration,
+    /// Whether it may have been shown before, as the screen says.
+    pub again: bool,
+    /// Which of its host's programs showed it.
+    pub life: u32,
+}
+
+/// What is known of a host while its log is read.
+#[derive(Clone, Debug, Default)]
+struct HostSoFar {
+    /// How many programs were started.
+    lives: u32,
+    /// What its disk has as shown, and had when the last program was started.
+    displayed: BTreeSet<Label>,
+    displayed_at_start: BTreeSet<Label>,
+    /// What it has told others that it has shown.
+    acknowledged: BTreeSet<Label>,
+}
+
+impl Message {
+    fn new(to: Name, text: String) -> Self {
+        Self {
+            to,
+            text,
+            accepted: None,
+            on_disk: None,
+            told: Vec::new(),
+            shown: Vec::new(),
+            settled: false,
+            killed_giving_up: false,
+        }
+    }
+
+    /// Whether its sender was ever told this.
+    #[must_use]
+    pub fn was_told(&self, what: Told) -> bool {
+        self.told.iter().any(|(_, told)| *told == what)
+    }
+
+    /// How often it was shown as if for the first time.
+    #[must_use]
+    pub fn unmarked(&self) -> usize {
+        self.shown.iter().filter(|shown| !shown.again).count()
+    }
+}
+
+impl Ledger {
+    /// Retells a log.
+    #[must_use]
+    pub fn new(log: &Log) -> Self {
+        let mut ledger = Self::default();
+        let mut hosts: BTreeMap<&HostName, HostSoFar> = BTreeMap::new();
+        // What the server has asked its disk to let expire.
+        let mut expiring: BTreeSet<&Label> = BTreeSet::new();
+        for entry in &log.entries {
+            let host = hosts.entry(&entry.host).or_default();
+            match &entry.what {
+                What::Typed { line, label: Some(label), refused: None } => {
+                    ledger.typed(entry.at, label, line);
+                }
+                What::Client(event) => ledger.client_said(log, entry, host, event),
+                What::Durable(Durable::Stored(label)) => {
+                    ledger.stored.entry(label.clone()).or_insert(entry.at);
+                }
+                What::Asked(Durable::Expired(label)) => {
+                    expiring.insert(label);
+                }
+                What::Durable(Durable::Expired(label)) => {
+                    ledger.expired.entry(label.clone()).or_insert(entry.at);
+                }
+                // A commit may be durable without its program ever knowing.
+                What::Found(found) if found.is_server => {
+                    for label in found.kept.iter().flatten() {
+                        expiring.remove(label);
+                        ledger.stored.entry(label.clone()).or_insert(entry.at);
+                    }
+                    for label in std::mem::take(&mut expiring) {
+                        ledger.expired.entry(label.clone()).or_insert(entry.at);
+                    }
+                }
+                What::Durable(Durable::Typed(label)) => ledger.is_on_disk(entry.at, label),
+                What::Found(found) => {
+                    for label in found.kept.iter().flatten() {
+                        ledger.is_on_disk(entry.at, label);
+                    }
+                }
+                What::Durable(Durable::Displayed(label)) => {
+                    host.displayed.insert(label.clone());
+                }
+                What::Sent {
+                    key:
+                        Key {
+                            packet: PacketKind::Ack | PacketKind::Shown, message: Some(label), ..
+                        },
+                    ..
+                } => {
+                    host.acknowledged.insert(label.clone());
+                }
+                What::Started { .. } => {
+                    host.lives += 1;
+                    host.displayed_at_start.clone_from(&host.displayed);
+                }
+                What::Durable(Durable::Settled(label)) => {
+                    if let Some(message) = ledger.messages.get_mut(label) {
+                        message.settled = true;
+                    }
+                }
+                What::Crashed | What::Ended { error: Some(_) } => ledger.killed(&entry.host),
+                _ => {}
+            }
+        }
+        ledger
+    }
+
+    /// How many messages there are that ...
+    pub fn count(&self, which: impl Fn(&Message) -> bool) -> usize {
+        self.messages.values().filter(|message| which(message)).count()
+    }
+
+    fn typed(&mut self, at: Duration, label: &Label, line: &str) {
+        match plan::message(line) {
+            None => {}
+            Some((Audience::One(to), text)) => {
+                self.messages.insert(label.clone(), Message::new(to, text));
+            }
+            Some((to, text)) => {
+                let cast = Cast { to, text, typed: at, sending: Vec::new() };
+                self.casts.insert(label.clone(), cast);
+            }
+        }
+    }
+
+    fn client_said(&mut self, log: &Log, entry: &Entry, so_far: &HostSoFar, event: &Event) {
+        let (at, host) = (entry.at, &entry.host);
+        match event.plain() {
+            Event::SendingMany { group, to } => {
+                let label = log.labels.of_cast(group.cast);
+                if let Some(cast) = label.and_then(|label| self.casts.get_mut(label)) {
+                    cast.sending.push((at, to.clone()));
+                }
+            }
+            Event::Sending { id, .. } => {
+                if let Some(message) = self.message(log, *id) {
+                    message.accepted = Some(at);
+                }
+            }
+            Event::Received { id, .. } => self.told(log, at, *id, Told::Received),
+            Event::Saved { id, .. } => self.told(log, at, *id, Told::Saved),
+            Event::Expired { id, .. } => self.told(log, at, *id, Told::Expired),
+            Event::ReadLater { id, .. } => self.told(log, at, *id, Told::ReadLater),
+            Event::Unsent { id, reason, .. } if reason.is_final() => {
+                self.told(log, at, *id, Told::GivenUp);
+            }
+            Event::Unsent { id, .. } => self.told(log, at, *id, Told::Unsent),
+            Event::Message { id, from, text, again, .. } => {
+                let (host, from, text) = (host.clone(), from.clone(), text.clone());
+                let (again, life) = (*again, so_far.lives);
+                let label = log.labels.get(*id).cloned();
+                let known = label.as_ref().is_some_and(|it| so_far.displayed_at_start.contains(it));
+                let acknowledged =
+                    label.as_ref().is_some_and(|it| so_far.acknowledged.contains(it));
+                let shown = {
+                    let host = host.clone();
+                    Shown { at, host, from, text, again, life, known, acknowledged }
+                };
+                let Some(label) = label else { return self.strays.push(shown) };
+                if let Some(message) = self.message(log, *id) {
+                    message.shown.push(shown);
+                }
+                let line = OnScreen { label, at, again, life };
+                self.screens.entry(host).or_default().push(line);
+            }
+            _ => {}
+        }
+    }
+
+    /// A host's program was killed, or its disk failed.
+    fn killed(&mut self, host: &HostName) {
+        for (label, message) in &mut self.messages {
+            let given_up = message.told.last().is_some_and(|(_, told)| *told == Told::GivenUp);
+            message.killed_giving_up |= given_up && !message.settled && label.host == *host;
+        }
+    }
+
+    fn told(&mut self, log: &Log, at: Duration, id: MessageId, told: Told) {
+        if let Some(message) = self.message(log, id) {
+            message.told.push((at, told));
+        }
+    }
+
+    fn message(&mut self, log: &Log, id: MessageId) -> Option<&mut Message> {
+        let label = log.labels.get(id)?;
+        self.know(label);
+        self.messages.get_mut(label)
+    }
+
+    /// Its sender's disk has a message that is to be sent.
+    fn is_on_disk(&mut self, at: Duration, label: &Label) {
+        self.know(label);
+        if let Some(message) = self.messages.get_mut(label) {
+            message.on_disk.get_or_insert(at);
+        }
+    }
+
+    /// Copies are made when they are first heard of.
+    fn know(&mut self, label: &Label) {
+        if let Some(to) = &label.copy
+            && let Some(cast) = self.casts.get(&label.command())
+        {
+            let new = || Message::new(to.clone(), cast.text.clone());
+            self.messages.entry(label.clone()).or_insert_with(new);
+        }
+    }
+}

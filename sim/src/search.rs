@@ -1,0 +1,10 @@
+//! Many runs: which fail, the smallest that fails so, and its test.
+//!
+//! Knows nothing of how it is asked for and shown.
+
+pub mod attempts;
+pub mod chaos;
+pub mod keep;
+pub mod replay;
+pub mod shrink;
+pub mod work;
