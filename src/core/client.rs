@@ -29,7 +29,7 @@ mod wiring;
 use std::net::SocketAddr;
 
 pub use event::{Command, Delay, DetourReason, Event, GroupDone, Listing, Problem, UnsentReason};
-pub use history::{Course, History, Line, State};
+pub use history::{Course, History, HistoryEntry, SentState};
 pub use record::{Change, ClientRecord, Home, Outgoing, ShownStreams, Unsettled, Wish};
 pub use session::Tried;
 

@@ -8,7 +8,7 @@ use crate::protocol::{BadName, Name};
 
 /// What a line asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Request {
+pub enum UserRequest {
     /// Something that the client does.
     Command(Command),
     /// The list of commands, [`help`].
@@ -19,7 +19,7 @@ pub enum Request {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Entry {
     /// What can be asked for everywhere.
-    Request(Request),
+    UserRequest(UserRequest),
     /// Send this text to whoever wrote last: for whoever knows who that was.
     Reply(String),
     /// Lines go to this partner from now on, or to nobody.
@@ -143,10 +143,10 @@ pub fn help() -> Vec<String> {
 /// # Errors
 ///
 /// [`BadCommand`] says what is wrong and what would be right.
-pub fn parse(line: &str) -> Result<Option<Request>, BadCommand> {
+pub fn parse(line: &str) -> Result<Option<UserRequest>, BadCommand> {
     match parse_at_prompt(line)? {
         None => Ok(None),
-        Some(Entry::Request(request)) => Ok(Some(request)),
+        Some(Entry::UserRequest(request)) => Ok(Some(request)),
         Some(Entry::Reply(_)) => Err(BadCommand::NoPrompt("reply")),
         Some(Entry::To(_)) => Err(BadCommand::NoPrompt("to")),
     }
@@ -188,7 +188,7 @@ pub fn text(text: &str, usage: &'static str) -> Result<String, BadCommand> {
 }
 
 fn asks(command: Command) -> Entry {
-    Entry::Request(Request::Command(command))
+    Entry::UserRequest(UserRequest::Command(command))
 }
 
 fn send(form: &Form, rest: &str) -> Result<Entry, BadCommand> {
@@ -223,7 +223,7 @@ fn list(form: &Form, rest: &str) -> Result<Entry, BadCommand> {
 }
 
 fn read_help(form: &Form, rest: &str) -> Result<Entry, BadCommand> {
-    alone(rest, form, Entry::Request(Request::Help))
+    alone(rest, form, Entry::UserRequest(UserRequest::Help))
 }
 
 fn quit(form: &Form, rest: &str) -> Result<Entry, BadCommand> {
@@ -274,7 +274,7 @@ mod tests {
 
     fn command(line: &str) -> Command {
         match parse(line) {
-            Ok(Some(Request::Command(command))) => command,
+            Ok(Some(UserRequest::Command(command))) => command,
             other => panic!("{line:?} gives {other:?}"),
         }
     }
@@ -291,7 +291,7 @@ mod tests {
             assert_eq!(command(line).to_string(), line);
         }
         assert_eq!(command("ctrl + c"), Command::Finish);
-        assert_eq!(parse("help"), Ok(Some(Request::Help)));
+        assert_eq!(parse("help"), Ok(Some(UserRequest::Help)));
         assert_eq!(parse("  \n"), Ok(None));
     }
 

@@ -21,8 +21,8 @@ use super::interrupt::{HangUp, StatsSignal, first_interrupt};
 use super::keep::Keeper;
 use super::real::{COMMANDS_AHEAD, bind, give_once, runtime};
 use crate::cli::{Data, ServerOptions};
-use crate::ui::input::{LINE_MAX, Line, NO_TEXT, stdin_lines_in_front};
-use crate::ui::operator::{self, OperatorScreen, Order, Told};
+use crate::ui::input::{InputLine, LINE_MAX, NO_TEXT, stdin_lines_in_front};
+use crate::ui::operator::{self, OperatorScreen, Order, Printout};
 use crate::ui::say;
 use out::Out;
 
@@ -94,7 +94,7 @@ pub(crate) fn run(options: &ServerOptions) -> anyhow::Result<()> {
 
 /// Does what is typed, and tells the counters at the signal. The end of the input ends nothing.
 async fn obey(
-    mut lines: Receiver<Line>,
+    mut lines: Receiver<InputLine>,
     mut asked: StatsSignal,
     commands: &Sender<Command>,
     screen: &RefCell<OperatorScreen>,
@@ -116,12 +116,12 @@ async fn obey(
                 reading = false;
                 continue;
             }
-            Some(Line::Text(text)) => operator::parse(&text),
-            Some(Line::NoText) => Err(NO_TEXT.to_owned()),
-            Some(Line::TooLong(bytes)) => {
+            Some(InputLine::Text(text)) => operator::parse(&text),
+            Some(InputLine::NoText) => Err(NO_TEXT.to_owned()),
+            Some(InputLine::TooLong(bytes)) => {
                 Err(format!("the line has {bytes} bytes, at most {LINE_MAX} are read"))
             }
-            Some(Line::Failed(why)) => Err(format!("cannot read standard input: {why}")),
+            Some(InputLine::Failed(why)) => Err(format!("cannot read standard input: {why}")),
         };
         let at = clock.now().wall;
         match order {
@@ -139,7 +139,7 @@ fn tell(
     out: &Out,
     screen: &RefCell<OperatorScreen>,
     at: WallTime,
-    what: impl FnOnce(&mut OperatorScreen) -> Told,
+    what: impl FnOnce(&mut OperatorScreen) -> Printout,
 ) {
     let mut screen = screen.borrow_mut();
     let told = what(&mut screen);

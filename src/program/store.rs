@@ -94,7 +94,7 @@ fn look_after<R: Rows>(
 
 /// A row as it is exported.
 #[derive(Serialize)]
-struct Line<'a, T> {
+struct ExportedRow<'a, T> {
     table: &'a str,
     #[serde(flatten)]
     row: T,
@@ -103,7 +103,7 @@ struct Line<'a, T> {
 fn export<R: Rows>(contents: &Contents, out: &mut impl Write) -> anyhow::Result<()> {
     for table in R::TABLES {
         let exported = contents.each_row(table, |key, value| {
-            let line = Line { table, row: R::tell_row(table, key, value)? };
+            let line = ExportedRow { table, row: R::tell_row(table, key, value)? };
             let written = serde_json::to_writer(&mut *out, &line).map_err(io::Error::from);
             written.and_then(|()| out.write_all(b"\n")).map_err(OpenError::Io)
         });

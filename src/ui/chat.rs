@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use udpchat_core::client::{Course, Event, Line, Listing, State, UnsentReason};
+use udpchat_core::client::{Course, Event, HistoryEntry, Listing, SentState, UnsentReason};
 use udpchat_core::protocol::{MessageId, Name};
 use udpchat_core::time::{Now, Time};
 
@@ -305,7 +305,7 @@ impl Chat {
     }
 
     /// What was written with somebody, each line with its own time.
-    fn history(&mut self, with: &Name, lines: &[Line]) {
+    fn history(&mut self, with: &Name, lines: &[HistoryEntry]) {
         if lines.is_empty() {
             return self.notice(&format!("no messages with {with}"));
         }
@@ -365,12 +365,12 @@ impl Chat {
     }
 }
 
-const fn fate(state: State) -> Mark {
+const fn fate(state: SentState) -> Mark {
     match state {
-        State::Pending => Mark::Pending,
-        State::Saved => Mark::Saved,
-        State::Received => Mark::Received,
-        State::Unsent | State::Expired => Mark::Unsent,
+        SentState::Pending => Mark::Pending,
+        SentState::Saved => Mark::Saved,
+        SentState::Received => Mark::Received,
+        SentState::Unsent | SentState::Expired => Mark::Unsent,
     }
 }
 

@@ -13,7 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 use udpchat_core::client::{Command, Event};
-use udpchat_core::command::{self, Request};
+use udpchat_core::command::{self, UserRequest};
 use udpchat_core::time::Now;
 use udpchat_node::standard;
 
@@ -39,12 +39,12 @@ const WAKE: &str = "\u{1b}[A\n";
 /// What the threads share.
 #[derive(Debug)]
 pub(super) struct Desk {
-    state: Mutex<State>,
+    state: Mutex<DeskState>,
     changed: Condvar,
 }
 
 #[derive(Debug)]
-struct State {
+struct DeskState {
     chat: Chat,
     talk: Talk,
     editor: Editor,
@@ -70,7 +70,7 @@ enum Editor {
 
 impl Desk {
     pub(super) fn new(chat: Chat, talk: Talk) -> Self {
-        let state = State {
+        let state = DeskState {
             chat,
             talk,
             editor: Editor::Between,
@@ -82,12 +82,16 @@ impl Desk {
         Self { state: Mutex::new(state), changed: Condvar::new() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, DeskState> {
         // Its values are whole between any two statements of those who hold it.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wait<'a>(&self, state: MutexGuard<'a, State>, limit: Duration) -> MutexGuard<'a, State> {
+    fn wait<'a>(
+        &self,
+        state: MutexGuard<'a, DeskState>,
+        limit: Duration,
+    ) -> MutexGuard<'a, DeskState> {
         self.changed.wait_timeout(state, limit).unwrap_or_else(PoisonError::into_inner).0
     }
 
@@ -115,10 +119,10 @@ impl Desk {
     /// Waits until it is so no more.
     fn wait_while<'a>(
         &self,
-        state: MutexGuard<'a, State>,
+        state: MutexGuard<'a, DeskState>,
         limit: Duration,
-        is_so: impl Fn(&State) -> bool,
-    ) -> MutexGuard<'a, State> {
+        is_so: impl Fn(&DeskState) -> bool,
+    ) -> MutexGuard<'a, DeskState> {
         self.changed
             .wait_timeout_while(state, limit, |state| state.failed.is_none() && is_so(state))
             .unwrap_or_else(PoisonError::into_inner)
@@ -138,7 +142,7 @@ impl Desk {
         }
         state.chat.release();
         self.changed.notify_all();
-        let is_edited = |state: &State| state.editor != Editor::Gone;
+        let is_edited = |state: &DeskState| state.editor != Editor::Gone;
         let mut state = self.wait_while(state, LAST_LINES_WITHIN, is_edited);
         if state.chat.ready() > 0 {
             state.write()?;
@@ -286,7 +290,7 @@ impl Desk {
     }
 }
 
-impl State {
+impl DeskState {
     fn prompt(&self, painted: bool) -> String {
         self.chat.prompt(self.talk.partner(), painted)
     }
@@ -295,8 +299,8 @@ impl State {
     fn read(&mut self, line: &str) -> Option<Command> {
         match self.talk.read(line) {
             Typed::Nothing => {}
-            Typed::Ask(Request::Command(command)) => return Some(command),
-            Typed::Ask(Request::Help) => self.chat.plain(&command::help()),
+            Typed::Ask(UserRequest::Command(command)) => return Some(command),
+            Typed::Ask(UserRequest::Help) => self.chat.plain(&command::help()),
             Typed::Partner(said) => self.chat.notice(&said),
             Typed::Wrong(why) => self.chat.wrong(&why),
         }

@@ -14,7 +14,7 @@ use anstream::{AutoStream, ColorChoice};
 use jiff::tz::TimeZone;
 use tokio::sync::mpsc::{Receiver, Sender, UnboundedReceiver};
 use udpchat_core::client::{Command, Event};
-use udpchat_core::command::{self, Request};
+use udpchat_core::command::{self, UserRequest};
 use udpchat_core::protocol::Name;
 use udpchat_core::time::Now;
 use udpchat_node::drive::give;
@@ -23,7 +23,7 @@ use udpchat_node::xdg;
 
 use super::chat::Chat;
 use super::desk::Desk;
-use super::input::{LINE_MAX, Line, NO_TEXT, stdin_lines};
+use super::input::{InputLine, LINE_MAX, NO_TEXT, stdin_lines};
 use super::paint::Look;
 use super::talk::{Talk, Typed};
 use super::terminal::{self, Guard};
@@ -63,7 +63,7 @@ pub struct Input(From);
 
 #[derive(Debug)]
 enum From {
-    Lines(Receiver<Line>, Option<Talk>),
+    Lines(Receiver<InputLine>, Option<Talk>),
     Editor(UnboundedReceiver<Command>),
 }
 
@@ -208,7 +208,7 @@ impl Front {
 }
 
 async fn obey_lines(
-    (mut lines, mut talk): (Receiver<Line>, Option<Talk>),
+    (mut lines, mut talk): (Receiver<InputLine>, Option<Talk>),
     commands: &Sender<Command>,
     screen: &RefCell<Screen<Stdout>>,
     understood: &Cell<bool>,
@@ -217,12 +217,12 @@ async fn obey_lines(
     while let Some(line) = lines.recv().await {
         screen.borrow_mut().line_entered();
         let wrong = match line {
-            Line::Text(text) => match read(talk.as_mut(), &text) {
-                Typed::Ask(Request::Command(command)) => {
+            InputLine::Text(text) => match read(talk.as_mut(), &text) {
+                Typed::Ask(UserRequest::Command(command)) => {
                     give(commands, command).await;
                     None
                 }
-                Typed::Ask(Request::Help) => {
+                Typed::Ask(UserRequest::Help) => {
                     screen.borrow_mut().help()?;
                     None
                 }
@@ -233,11 +233,11 @@ async fn obey_lines(
                 Typed::Nothing => None,
                 Typed::Wrong(wrong) => Some(wrong),
             },
-            Line::NoText => Some(NO_TEXT.to_owned()),
-            Line::TooLong(bytes) => Some(format!(
+            InputLine::NoText => Some(NO_TEXT.to_owned()),
+            InputLine::TooLong(bytes) => Some(format!(
                 "the line has {bytes} bytes, at most {LINE_MAX} are read; nothing was done"
             )),
-            Line::Failed(why) => Some(format!("cannot read standard input: {why}")),
+            InputLine::Failed(why) => Some(format!("cannot read standard input: {why}")),
         };
         if let Some(wrong) = wrong {
             understood.set(false);

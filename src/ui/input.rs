@@ -13,7 +13,7 @@ use super::foreground;
 /// over at once. The rest of a longer one is skipped, so that no input can exhaust the memory.
 pub const LINE_MAX: usize = 4_096;
 
-/// What is wrong with [`Line::NoText`].
+/// What is wrong with [`InputLine::NoText`].
 pub const NO_TEXT: &str = "the line has bytes that are no text (UTF-8); nothing was done";
 
 /// Lines that are read ahead: reading goes on while a few commands are being carried out.
@@ -21,7 +21,7 @@ const READ_AHEAD: usize = 64;
 
 /// What came in.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Line {
+pub enum InputLine {
     /// A line.
     Text(String),
     /// A line with bytes that are not UTF-8: no text, and nobody may guess which was meant.
@@ -39,7 +39,7 @@ pub enum Line {
 /// # Errors
 ///
 /// No thread could be started.
-pub fn stdin_lines() -> io::Result<Receiver<Line>> {
+pub fn stdin_lines() -> io::Result<Receiver<InputLine>> {
     lines_when(|| {})
 }
 
@@ -48,19 +48,19 @@ pub fn stdin_lines() -> io::Result<Receiver<Line>> {
 /// # Errors
 ///
 /// No thread could be started.
-pub fn stdin_lines_in_front() -> io::Result<Receiver<Line>> {
+pub fn stdin_lines_in_front() -> io::Result<Receiver<InputLine>> {
     lines_when(foreground::wait)
 }
 
 /// `ready` returns when a line may be read.
-fn lines_when(ready: fn()) -> io::Result<Receiver<Line>> {
+fn lines_when(ready: fn()) -> io::Result<Receiver<InputLine>> {
     let (sender, lines) = mpsc::channel(READ_AHEAD);
     std::thread::Builder::new().name("stdin".to_owned()).spawn(move || {
         let mut stdin = io::stdin().lock();
         loop {
             ready();
             let Some(line) = next_line(&mut stdin) else { break };
-            let last = matches!(line, Line::Failed(_));
+            let last = matches!(line, InputLine::Failed(_));
             if sender.blocking_send(line).is_err() || last {
                 break;
             }
@@ -69,7 +69,7 @@ fn lines_when(ready: fn()) -> io::Result<Receiver<Line>> {
     Ok(lines)
 }
 
-fn next_line(source: &mut impl BufRead) -> Option<Line> {
+fn next_line(source: &mut impl BufRead) -> Option<InputLine> {
     let mut kept = Vec::new();
     let mut length = 0;
     loop {
@@ -81,7 +81,7 @@ fn next_line(source: &mut impl BufRead) -> Option<Line> {
                 standard::wait_for_input();
                 continue;
             }
-            Err(error) => return Some(Line::Failed(error.to_string())),
+            Err(error) => return Some(InputLine::Failed(error.to_string())),
         };
         let end = chunk.iter().position(|byte| *byte == b'\n');
         let part = &chunk[..end.unwrap_or(chunk.len())];
@@ -98,9 +98,9 @@ fn next_line(source: &mut impl BufRead) -> Option<Line> {
         }
     }
     if length > LINE_MAX {
-        return Some(Line::TooLong(length));
+        return Some(InputLine::TooLong(length));
     }
-    Some(String::from_utf8(kept).map_or(Line::NoText, Line::Text))
+    Some(String::from_utf8(kept).map_or(InputLine::NoText, InputLine::Text))
 }
 
 #[cfg(test)]
@@ -108,14 +108,14 @@ mod tests {
     use super::*;
     use std::io::BufReader;
 
-    fn lines(bytes: &[u8]) -> Vec<Line> {
+    fn lines(bytes: &[u8]) -> Vec<InputLine> {
         // A small buffer, so that lines lie across its borders.
         let mut source = BufReader::with_capacity(3, bytes);
         std::iter::from_fn(|| next_line(&mut source)).collect()
     }
 
-    fn text(line: &str) -> Line {
-        Line::Text(line.to_owned())
+    fn text(line: &str) -> InputLine {
+        InputLine::Text(line.to_owned())
     }
 
     #[test]
@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn a_line_with_bytes_that_are_no_text_is_no_line_and_the_next_is() {
         let latin = b"send bob caf\xe9!\nlist\nsend bob \xe2\x82";
-        assert_eq!(lines(latin), [Line::NoText, text("list"), Line::NoText]);
+        assert_eq!(lines(latin), [InputLine::NoText, text("list"), InputLine::NoText]);
     }
 
     #[test]
@@ -137,7 +137,7 @@ mod tests {
         let all = format!("{longest}\n{longest}yz\nlist\n");
         assert_eq!(
             lines(all.as_bytes()),
-            [text(&longest), Line::TooLong(LINE_MAX + 2), text("list")]
+            [text(&longest), InputLine::TooLong(LINE_MAX + 2), text("list")]
         );
     }
 
@@ -150,6 +150,6 @@ mod tests {
             }
         }
         let mut source = BufReader::new(Broken);
-        assert_eq!(next_line(&mut source), Some(Line::Failed("no medium".to_owned())));
+        assert_eq!(next_line(&mut source), Some(InputLine::Failed("no medium".to_owned())));
     }
 }

@@ -13,7 +13,7 @@ use udpchat_core::protocol::{GroupTag, Name};
 /// One line. The names and the order of the keys are promised.
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
-enum Line<'a> {
+enum EventObject<'a> {
     Registered {
         name: &'a Name,
         back: bool,
@@ -127,7 +127,7 @@ struct Many<'a> {
 #[derive(Serialize)]
 struct CopyLine<'a> {
     #[serde(flatten)]
-    line: Line<'a>,
+    line: EventObject<'a>,
     #[serde(flatten)]
     group: Many<'a>,
 }
@@ -169,17 +169,17 @@ pub(super) fn event(event: &Event) -> String {
 }
 
 /// None for what is put together of others.
-fn line(event: &Event) -> Option<Line<'_>> {
+fn line(event: &Event) -> Option<EventObject<'_>> {
     let line = match event {
-        Event::Registered { name, back } => Line::Registered { name, back: *back },
+        Event::Registered { name, back } => EventObject::Registered { name, back: *back },
         Event::Table(Listing { online, offline }) | Event::List(Listing { online, offline }) => {
-            Line::Table { online, offline }
+            EventObject::Table { online, offline }
         }
-        Event::Sending { id, to } => Line::Sending { id: id.to_string(), to },
+        Event::Sending { id, to } => EventObject::Sending { id: id.to_string(), to },
         Event::Detour { id, to, reason } => {
-            Line::ViaServer { id: id.to_string(), to, reason: detour(*reason) }
+            EventObject::ViaServer { id: id.to_string(), to, reason: detour(*reason) }
         }
-        Event::Message { id, from, text, stored_at, group, again } => Line::Message {
+        Event::Message { id, from, text, stored_at, group, again } => EventObject::Message {
             id: id.to_string(),
             from,
             text,
@@ -188,51 +188,51 @@ fn line(event: &Event) -> Option<Line<'_>> {
             group: group.as_ref().map(many),
         },
         Event::ReadLater { id, to, typed_at } => {
-            Line::ReadLater { id: id.to_string(), to, sent_at: typed_at.to_string() }
+            EventObject::ReadLater { id: id.to_string(), to, sent_at: typed_at.to_string() }
         }
-        Event::SendingMany { group, to } => Line::SendingMany { group: many(group), to },
-        Event::CastOutcome { group, received, saved, unsent } => Line::Outcome {
+        Event::SendingMany { group, to } => EventObject::SendingMany { group: many(group), to },
+        Event::CastOutcome { group, received, saved, unsent } => EventObject::Outcome {
             group: many(group),
             received: *received,
             saved: *saved,
             unsent: *unsent,
         },
-        Event::Group { group, what } => Line::Group { group, now: done(*what) },
-        Event::Groups(groups) => Line::Groups { groups },
-        Event::Members { group, members } => Line::Members { group, members },
+        Event::Group { group, what } => EventObject::Group { group, now: done(*what) },
+        Event::Groups(groups) => EventObject::Groups { groups },
+        Event::Members { group, members } => EventObject::Members { group, members },
         Event::History { with, lines } => {
-            Line::History { with, lines: lines.iter().map(history).collect() }
+            EventObject::History { with, lines: lines.iter().map(history).collect() }
         }
         Event::Received { id, to, over_server } => {
-            Line::Received { id: id.to_string(), to, over_server: *over_server }
+            EventObject::Received { id: id.to_string(), to, over_server: *over_server }
         }
-        Event::Saved { id, to } => Line::Saved { id: id.to_string(), to },
-        Event::Expired { id, to } => Line::Expired { id: id.to_string(), to },
-        Event::Unsent { id, to, reason } => Line::Unsent {
+        Event::Saved { id, to } => EventObject::Saved { id: id.to_string(), to },
+        Event::Expired { id, to } => EventObject::Expired { id: id.to_string(), to },
+        Event::Unsent { id, to, reason } => EventObject::Unsent {
             id: id.to_string(),
             to,
             reason: unsent(*reason),
             kept: !reason.is_final(),
         },
-        Event::Offline => Line::Offline,
+        Event::Offline => EventObject::Offline,
         Event::ServerNotResponding(Tried { host, addrs }) => {
-            Line::ServerNotResponding { host, tried: addrs }
+            EventObject::ServerNotResponding { host, tried: addrs }
         }
-        Event::NoServer(Tried { host, addrs }) => Line::NoServer { host, at: addrs.first() },
+        Event::NoServer(Tried { host, addrs }) => EventObject::NoServer { host, at: addrs.first() },
         Event::Error(_) | Event::LookUp | Event::Copy { .. } => return None,
-        Event::Left { complete } => Line::Left { complete: *complete },
+        Event::Left { complete } => EventObject::Left { complete: *complete },
     };
     Some(line)
 }
 
 /// What was wrong with a line or a command.
 pub(super) fn error(text: &str) -> String {
-    written(&Line::Error { text })
+    written(&EventObject::Error { text })
 }
 
 /// The list of commands.
 pub(super) fn help(lines: &[String]) -> String {
-    written(&Line::Help { text: &lines.join("\n") })
+    written(&EventObject::Help { text: &lines.join("\n") })
 }
 
 fn written(line: &impl Serialize) -> String {
@@ -247,7 +247,7 @@ const fn done(what: GroupDone) -> &'static str {
     }
 }
 
-fn history(line: &client::Line) -> HistoryLine<'_> {
+fn history(line: &client::HistoryEntry) -> HistoryLine<'_> {
     let course = match line.course {
         Course::In { stored_at } => Direction::In { stored_at: stored_at.map(|at| at.to_string()) },
         Course::Out(state) => Direction::Out { state: state.name() },
@@ -284,7 +284,7 @@ const fn unsent(reason: UnsentReason) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use udpchat_core::client::{Problem, State};
+    use udpchat_core::client::{Problem, SentState};
     use udpchat_core::protocol::{MessageId, StreamId};
     use udpchat_core::time::WallTime;
 
@@ -308,7 +308,8 @@ mod tests {
             again,
         };
         let message = |stored_at| marked(stored_at, false);
-        let line = |course| client::Line { with: to(), at, id, text: text(), group: None, course };
+        let line =
+            |course| client::HistoryEntry { with: to(), at, id, text: text(), group: None, course };
         let table = r#"{"event":"table","online":["alice","bob"],"offline":[]}"#.to_owned();
         for (given, json) in [
             (
@@ -334,7 +335,7 @@ mod tests {
                 format!(r#"{{"event":"message",{ID},"from":"bob","text":"\"ü\n","again":true}}"#),
             ),
             (
-                Event::History { with: to(), lines: vec![line(Course::Out(State::Saved))] },
+                Event::History { with: to(), lines: vec![line(Course::Out(SentState::Saved))] },
                 format!(
                     r#"{{"event":"history","with":"bob","lines":[{{{ID},"at":"2026-01-02T13:45:41Z","way":"out","state":"saved","text":"\"ü\n"}}]}}"#
                 ),

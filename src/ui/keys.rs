@@ -49,7 +49,7 @@ pub(super) enum Does {
 
 #[derive(Debug)]
 pub(super) struct Keys {
-    state: State,
+    state: KeyState,
     /// When the last key came.
     last: Duration,
     /// The user has been told that the line is full.
@@ -57,7 +57,7 @@ pub(super) struct Keys {
 }
 
 #[derive(Debug)]
-enum State {
+enum KeyState {
     Typing,
     Pasting(Paste),
     /// After bytes that are no text, to the end of the paste or of the line.
@@ -77,7 +77,7 @@ struct Paste {
 
 impl Keys {
     pub(super) const fn new() -> Self {
-        Self { state: State::Typing, last: Duration::ZERO, told_full: false }
+        Self { state: KeyState::Typing, last: Duration::ZERO, told_full: false }
     }
 
     /// A key was pressed, or came with a paste, while the line had so many bytes.
@@ -85,12 +85,12 @@ impl Keys {
         let paused = now.saturating_sub(self.last) > PAUSE;
         self.last = now;
         match &mut self.state {
-            State::Typing => self.type_key(key, line),
-            State::Refusing { .. } if paused => {
-                self.state = State::Typing;
+            KeyState::Typing => self.type_key(key, line),
+            KeyState::Refusing { .. } if paused => {
+                self.state = KeyState::Typing;
                 self.type_key(key, line)
             }
-            State::Refusing { paste } => {
+            KeyState::Refusing { paste } => {
                 let ends = match key {
                     Key::Interrupt => true,
                     Key::PasteEnds => *paste,
@@ -98,21 +98,21 @@ impl Keys {
                     _ => false,
                 };
                 if ends {
-                    self.state = State::Typing;
+                    self.state = KeyState::Typing;
                 }
                 Does::Nothing
             }
-            State::Pasting(paste) => match key {
+            KeyState::Pasting(paste) => match key {
                 // On an empty line it would end the conversation.
                 Key::Interrupt => {
-                    self.state = State::Typing;
+                    self.state = KeyState::Typing;
                     Does::Refused("the paste is given up".to_owned())
                 }
                 Key::PasteEnds => self.end_paste(line),
                 // The key after the pause is the user's, who sees now what is there.
                 Key::PasteBegins if paused => {
                     let does = self.end_paste(line);
-                    self.state = State::Pasting(Paste::default());
+                    self.state = KeyState::Pasting(Paste::default());
                     does
                 }
                 Key::Return | Key::Newline | Key::Control(..) | Key::Other if paused => {
@@ -134,11 +134,11 @@ impl Keys {
     pub(super) fn broken(&mut self, now: Duration) {
         self.last = now;
         let paste = match self.state {
-            State::Typing => false,
-            State::Pasting(_) => true,
-            State::Refusing { paste } => paste,
+            KeyState::Typing => false,
+            KeyState::Pasting(_) => true,
+            KeyState::Refusing { paste } => paste,
         };
-        self.state = State::Refusing { paste };
+        self.state = KeyState::Refusing { paste };
     }
 
     fn type_key(&mut self, key: Key, line: usize) -> Does {
@@ -153,7 +153,7 @@ impl Keys {
                 }
             }
             Key::PasteBegins => {
-                self.state = State::Pasting(Paste::default());
+                self.state = KeyState::Pasting(Paste::default());
                 return Does::Nothing;
             }
             // Its beginning came too long ago.
@@ -173,12 +173,12 @@ impl Keys {
     }
 
     fn end_paste(&mut self, line: usize) -> Does {
-        match std::mem::replace(&mut self.state, State::Typing) {
-            State::Pasting(paste) if line + paste.bytes > EDITED_MAX => Does::Refused(format!(
+        match std::mem::replace(&mut self.state, KeyState::Typing) {
+            KeyState::Pasting(paste) if line + paste.bytes > EDITED_MAX => Does::Refused(format!(
                 "the paste has {} bytes, the line takes {EDITED_MAX}: nothing of it is there",
                 paste.bytes
             )),
-            State::Pasting(paste) if !paste.text.is_empty() => Does::Insert(paste.text),
+            KeyState::Pasting(paste) if !paste.text.is_empty() => Does::Insert(paste.text),
             _ => Does::Nothing,
         }
     }

@@ -1,6 +1,6 @@
 //! What a server's operator reads and types: events as lines or JSON, counters, three commands.
 //!
-//! Pure: whoever prints what is [`Told`] knows the streams. It knows no network, and nothing of
+//! Pure: whoever prints what is [`Printout`] knows the streams. It knows no network, and nothing of
 //! the server but its events. The JSON is described in docs/json.md.
 
 mod json;
@@ -29,7 +29,7 @@ pub enum Style {
 
 /// What is to be printed, and where; it may be several lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Told {
+pub enum Printout {
     /// On standard output.
     Out(String),
     /// On standard error.
@@ -112,18 +112,18 @@ impl OperatorScreen {
 
     /// The server listens.
     #[must_use]
-    pub fn listening(&mut self, addr: SocketAddr) -> Told {
+    pub fn listening(&mut self, addr: SocketAddr) -> Printout {
         let line = format!("listening on {addr}, {}", self.last.date);
         match self.style {
             Style::Json => self.json(self.since, &What::Listening { addr }),
-            Style::Quiet => Told::Beside(line),
+            Style::Quiet => Printout::Beside(line),
             Style::Lines => self.line(self.since, &line),
         }
     }
 
     /// Something has happened.
     #[must_use]
-    pub fn event(&mut self, at: WallTime, event: &Event) -> Told {
+    pub fn event(&mut self, at: WallTime, event: &Event) -> Printout {
         match (self.style, event) {
             (Style::Json, _) => self.json(at, &What::from(event, self.since)),
             (_, Event::Stats(stats)) => {
@@ -131,54 +131,54 @@ impl OperatorScreen {
                 self.line(at, &text)
             }
             // Somebody has to do something about it.
-            (Style::Quiet, Event::Room(_)) => Told::Beside(describe(event)),
-            (Style::Quiet, _) => Told::Nothing,
+            (Style::Quiet, Event::Room(_)) => Printout::Beside(describe(event)),
+            (Style::Quiet, _) => Printout::Nothing,
             (Style::Lines, _) => self.line(at, &describe(event)),
         }
     }
 
     /// The server has ended, as it was asked to.
     #[must_use]
-    pub fn stopped(&mut self, at: WallTime) -> Told {
+    pub fn stopped(&mut self, at: WallTime) -> Printout {
         match self.style {
             Style::Json => self.json(at, &What::Stopped),
-            Style::Quiet => Told::Nothing,
+            Style::Quiet => Printout::Nothing,
             Style::Lines => self.line(at, "stopped"),
         }
     }
 
     /// So many lines are missing here.
     #[must_use]
-    pub fn lost(&mut self, at: WallTime, lines: u64) -> Told {
+    pub fn lost(&mut self, at: WallTime, lines: u64) -> Printout {
         let text = format!("{lines} lines are lost here: the output was stuck");
         match self.style {
             Style::Json => self.json(at, &What::Lost { lines }),
-            Style::Quiet => Told::Beside(text),
+            Style::Quiet => Printout::Beside(text),
             Style::Lines => self.line(at, &text),
         }
     }
 
     /// What was typed is not done.
     #[must_use]
-    pub fn wrong(&self, at: WallTime, why: &str) -> Told {
+    pub fn wrong(&self, at: WallTime, why: &str) -> Printout {
         match self.style {
             Style::Json => self.json(at, &What::Error { text: why }),
-            _ => Told::Beside(show(why)),
+            _ => Printout::Beside(show(why)),
         }
     }
 
     /// The list of orders.
     #[must_use]
-    pub fn help(&self, at: WallTime) -> Told {
+    pub fn help(&self, at: WallTime) -> Printout {
         let lines = ORDERS.map(|(word, _, what)| format!("{word:<8} {what}"));
         match self.style {
             Style::Json => self.json(at, &What::Help { text: &lines.join("\n") }),
-            _ => Told::Out(lines.join("\n")),
+            _ => Printout::Out(lines.join("\n")),
         }
     }
 
     /// A line behind its time; before it the date, if that is another one.
-    fn line(&mut self, at: WallTime, text: &str) -> Told {
+    fn line(&mut self, at: WallTime, text: &str) -> Printout {
         let mut another_day = false;
         if self.last.number != at.unix_ms() / 1_000 {
             let second = Second::of(at, &self.zone);
@@ -187,7 +187,7 @@ impl OperatorScreen {
         }
         let Second { date, time, .. } = &self.last;
         let line = format!("{time} {text}");
-        Told::Out(if another_day { format!("{date}\n{line}") } else { line })
+        Printout::Out(if another_day { format!("{date}\n{line}") } else { line })
     }
 
     fn stats(&self, stats: &Stats) -> String {
@@ -230,8 +230,8 @@ impl OperatorScreen {
         .join(&format!("\n{GUTTER}"))
     }
 
-    fn json(&self, at: WallTime, what: &What<'_>) -> Told {
-        Told::Out(json::line(at, what))
+    fn json(&self, at: WallTime, what: &What<'_>) -> Printout {
+        Printout::Out(json::line(at, what))
     }
 }
 
@@ -323,9 +323,9 @@ mod tests {
         ]
     }
 
-    fn out(told: Told) -> String {
+    fn out(told: Printout) -> String {
         match told {
-            Told::Out(text) => text,
+            Printout::Out(text) => text,
             other => panic!("{other:?}"),
         }
     }
@@ -380,16 +380,16 @@ mod tests {
     fn the_quiet_hear_where_it_listens_and_what_they_ask_for() {
         let mut screen = screen(Style::Quiet);
         let addr = "[::]:9000".parse().unwrap();
-        assert!(matches!(screen.listening(addr), Told::Beside(line) if line.contains("9000")));
+        assert!(matches!(screen.listening(addr), Printout::Beside(line) if line.contains("9000")));
         for event in &events()[..6] {
-            assert_eq!(screen.event(at(1), event), Told::Nothing);
+            assert_eq!(screen.event(at(1), event), Printout::Nothing);
         }
         for event in &events()[6..8] {
-            assert!(matches!(screen.event(at(1), event), Told::Beside(_)));
+            assert!(matches!(screen.event(at(1), event), Printout::Beside(_)));
         }
         assert!(out(screen.event(at(1), &events()[8])).contains("3 known"));
-        assert!(matches!(screen.help(at(1)), Told::Out(_)));
-        assert_eq!(screen.stopped(at(1)), Told::Nothing);
+        assert!(matches!(screen.help(at(1)), Printout::Out(_)));
+        assert_eq!(screen.stopped(at(1)), Printout::Nothing);
     }
 
     #[test]

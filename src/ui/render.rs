@@ -4,7 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use udpchat_core::client::{Course, DetourReason, Event, GroupDone, Line, Listing, UnsentReason};
+use udpchat_core::client::{
+    Course, DetourReason, Event, GroupDone, HistoryEntry, Listing, UnsentReason,
+};
 use udpchat_core::protocol::{MessageId, Name};
 use udpchat_core::time::WallTime;
 
@@ -130,11 +132,11 @@ pub(super) fn unsent(what: &str, to: &Name, reason: UnsentReason) -> String {
 }
 
 /// What was written with somebody, as it was shown, with the time before and the state behind.
-fn history(with: &Name, lines: &[Line]) -> Vec<String> {
+fn history(with: &Name, lines: &[HistoryEntry]) -> Vec<String> {
     if lines.is_empty() {
         return vec![format!("[No messages with {with}]")];
     }
-    let line = |line: &Line| {
+    let line = |line: &HistoryEntry| {
         let (at, text) = (stamp(line.at), &line.text);
         match line.course {
             Course::In { .. } => format!("{at} {with}: {text}"),
@@ -176,7 +178,7 @@ fn stamp(at: WallTime) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use udpchat_core::client::{Problem, State, Tried};
+    use udpchat_core::client::{Problem, SentState, Tried};
     use udpchat_core::protocol::{CastId, GroupTag, MessageId, StreamId};
 
     fn id() -> MessageId {
@@ -323,7 +325,7 @@ mod tests {
 
     #[test]
     fn a_history_says_who_what_when_and_what_became_of_it() {
-        let line = |course| Line {
+        let line = |course| HistoryEntry {
             with: name("bob"),
             at: WallTime::from_unix_ms(1_767_361_541_000),
             id: id(),
@@ -331,7 +333,7 @@ mod tests {
             group: None,
             course,
         };
-        let lines = vec![line(Course::In { stored_at: None }), line(Course::Out(State::Saved))];
+        let lines = vec![line(Course::In { stored_at: None }), line(Course::Out(SentState::Saved))];
         let event = Event::History { with: name("bob"), lines };
         assert_eq!(
             Renderer::default().lines(&event),

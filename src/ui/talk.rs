@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use udpchat_core::client::{Command, Event};
-use udpchat_core::command::{self, BadCommand, Entry, Request};
+use udpchat_core::command::{self, BadCommand, Entry, UserRequest};
 use udpchat_core::protocol::Name;
 
 /// What stands before a command while lines go to a partner.
@@ -20,7 +20,7 @@ pub(super) enum Typed {
     /// Nothing.
     Nothing,
     /// Something to do.
-    Ask(Request),
+    Ask(UserRequest),
     /// Another partner, or none: what to say of that.
     Partner(String),
     /// Nothing that can be done; why.
@@ -116,7 +116,7 @@ impl Talk {
         };
         match entry {
             Ok(None) => Typed::Nothing,
-            Ok(Some(Entry::Request(request))) => Typed::Ask(request),
+            Ok(Some(Entry::UserRequest(request))) => Typed::Ask(request),
             Ok(Some(Entry::Reply(text))) => match &self.last_sender {
                 Some(to) => Typed::Ask(send(to, text)),
                 None => Typed::Wrong("nobody has written yet; use send <name> <text>".to_owned()),
@@ -140,7 +140,7 @@ impl Talk {
         match &self.partner {
             Some(to) if !line.trim().is_empty() => {
                 let text = command::text(line, TEXT_USAGE)?;
-                Ok(Some(Entry::Request(send(to, text))))
+                Ok(Some(Entry::UserRequest(send(to, text))))
             }
             Some(_) => Ok(None),
             None => Err(BadCommand::Unknown(line.split(' ').next().unwrap_or(line).to_owned())),
@@ -165,8 +165,8 @@ impl Talk {
     }
 }
 
-fn send(to: &Name, text: String) -> Request {
-    Request::Command(Command::Send { to: to.clone(), text })
+fn send(to: &Name, text: String) -> UserRequest {
+    UserRequest::Command(Command::Send { to: to.clone(), text })
 }
 
 #[cfg(test)]
@@ -210,7 +210,7 @@ pub(super) mod tests {
         let mut talk = talk(None);
         assert_eq!(talk.read("send bob hi"), sends("bob", "hi"));
         assert_eq!(talk.read("/send bob hi"), sends("bob", "hi"));
-        assert_eq!(talk.read("list"), Typed::Ask(Request::Command(Command::List)));
+        assert_eq!(talk.read("list"), Typed::Ask(UserRequest::Command(Command::List)));
         assert_eq!(talk.read(" "), Typed::Nothing);
         for line in ["hello", "sned bob hi", "//", "/", "//x y"] {
             match talk.read(line) {

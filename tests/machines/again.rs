@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use udpchat_core::client::{Event, State};
+use udpchat_core::client::{Event, SentState};
 use udpchat_core::protocol::PacketKind as Kind;
 
 use crate::world::{Moment, Verdict, World};
@@ -117,12 +117,12 @@ fn a_history_tells_what_was_written_and_survives_a_restart() {
         Event::History { lines, .. } => Some(lines),
         _ => None,
     });
-    let written = |line: &udpchat_core::client::Line| (line.text.clone(), line.state());
+    let written = |line: &udpchat_core::client::HistoryEntry| (line.text.clone(), line.state());
     let histories: Vec<Vec<_>> =
         histories.map(|lines| lines.iter().map(written).collect()).collect();
     let line = |text: &str, state| vec![(text.to_owned(), state)];
-    assert_eq!(histories[0], [line("one", Some(State::Received)), line("two", None)].concat());
-    assert_eq!(histories[1], line("three", Some(State::Saved)));
-    assert_eq!(histories[2], line("four", Some(State::Unsent)));
+    assert_eq!(histories[0], [line("one", Some(SentState::Received)), line("two", None)].concat());
+    assert_eq!(histories[1], line("three", Some(SentState::Saved)));
+    assert_eq!(histories[2], line("four", Some(SentState::Unsent)));
     assert_eq!(histories[3], []);
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use udpchat_core::client::{Event, GroupDone, Problem, State, UnsentReason};
+use udpchat_core::client::{Event, GroupDone, Problem, SentState, UnsentReason};
 use udpchat_core::load::Gauge;
 use udpchat_core::machine::Machine as _;
 use udpchat_core::protocol::limits::{MAIL_STREAMS_MAX, MAILBOX_MAX, SENDER_LETTERS_MAX};
@@ -36,7 +36,7 @@ fn problems(world: &World, name: &str) -> Vec<Problem> {
 }
 
 /// What has become of what one client sent to another.
-fn states(world: &World, from: &str, to: &str) -> Vec<State> {
+fn states(world: &World, from: &str, to: &str) -> Vec<SentState> {
     let to = to.parse().expect("a name");
     let lines = world.client_record(from).history.with(&to);
     lines.filter_map(|line| line.state()).collect()
@@ -74,7 +74,7 @@ fn what_nobody_comes_for_expires_and_its_sender_is_told() {
     world.run(seconds(2));
     assert_eq!(world.texts("bob"), ["three", "four"]);
     let states = states(&world, "alice", "bob");
-    let (expired, received) = (State::Expired, State::Received);
+    let (expired, received) = (SentState::Expired, SentState::Received);
     assert_eq!(states, [expired, expired, received, received]);
 }
 
@@ -105,7 +105,7 @@ fn a_sender_that_was_away_is_told_in_order_what_expired_and_what_was_shown() {
     assert_eq!(world.count("alice", is_expired), 1);
     assert!(world.sent("server", Kind::Expired, "alice") >= 2, "told until it answers");
     let states = states(&world, "alice", "bob");
-    assert_eq!(states, [State::Expired, State::Received]);
+    assert_eq!(states, [SentState::Expired, SentState::Received]);
     world.log.clear();
     world.run(seconds(20));
     assert!(world.log.iter().all(|(_, s)| matches!(s.identity.kind, Kind::Ping | Kind::Pong)));

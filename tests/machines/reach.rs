@@ -70,7 +70,7 @@ const DIALECTS: [Answer; 6] = [
     |_| vec![0, 0, 0, 1, 0, 5, b'a', b'l', b'i', b'c', b'e'],
     |_| br#"{"type": "error", "code": 7}"#.to_vec(),
     |_| br#"{"message": 5}"#.to_vec(),
-    |_| b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(),
+    |_| b"HTTP/1.1 400 Bad UserRequest\r\n\r\n".to_vec(),
 ];
 
 #[test]

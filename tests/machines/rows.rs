@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use udpchat_core::client::{self, ClientRecord, Course, Home, Line, State, Wish};
+use udpchat_core::client::{self, ClientRecord, Course, HistoryEntry, Home, SentState, Wish};
 use udpchat_core::protocol::{
     CastId, GroupRefusal, GroupTag, MessageId, Name, StoreId, StreamId, StreamKey, Token,
 };
@@ -204,7 +204,7 @@ fn history_change(
     let number = record.history.next_number();
     let id = MessageId { stream: stream(random), seq: number + 1 };
     let wall = |random: &mut StdRng| WallTime::from_unix_ms(random.random());
-    let states = [State::Pending, State::Saved, State::Received, State::Unsent];
+    let states = [SentState::Pending, SentState::Saved, SentState::Received, SentState::Unsent];
     let state = states[random.random_range(0..4)];
     let course = match random.random_range(0..3) {
         0 => Course::Out(state),
@@ -221,7 +221,10 @@ fn history_change(
         }
         _ => {
             let (at, text, group) = (wall(random), text(random), tag(random));
-            client::Change::Line { number, line: Line { with, at, id, text, group, course } }
+            client::Change::HistoryEntry {
+                number,
+                line: HistoryEntry { with, at, id, text, group, course },
+            }
         }
     })
 }

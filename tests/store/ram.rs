@@ -13,10 +13,10 @@ const RESERVE_BLOCKS: usize = 64;
 
 /// The disk; clones share it, so that one can be looked at from outside.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Ram(Arc<Mutex<State>>);
+pub(crate) struct Ram(Arc<Mutex<RamState>>);
 
 #[derive(Debug, Default)]
-pub(crate) struct State {
+pub(crate) struct RamState {
     published: Option<Blocks>,
     unpublished: Blocks,
     reserve: usize,
@@ -39,7 +39,7 @@ struct Blocks {
     blocks: BTreeMap<u64, [u8; BLOCK_BYTES]>,
 }
 
-impl State {
+impl RamState {
     pub(crate) fn blocks_used(&self) -> usize {
         let published = self.published.as_ref().map_or(0, |file| file.blocks.len());
         published + self.unpublished.blocks.len() + self.reserve
@@ -81,7 +81,7 @@ impl State {
 }
 
 impl Ram {
-    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, RamState> {
         self.0.lock().unwrap()
     }
 }

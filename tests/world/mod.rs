@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use udpchat_core::client::{Client, ClientConfig, ClientRecord, Command, Event};
-use udpchat_core::command::{self, Request};
+use udpchat_core::command::{self, UserRequest};
 use udpchat_core::machine::{Datagram, Entropy, Machine, Output, Socket, Transmit};
 use udpchat_core::protocol::{Name, PacketKind, StoreId, Token};
 use udpchat_core::server::{self, Server, ServerConfig, ServerRecord, Snapshot};
@@ -260,7 +260,7 @@ impl World {
 
     /// A client's user types a line.
     pub(crate) fn types(&mut self, name: &str, line: &str) {
-        let Ok(Some(Request::Command(command))) = command::parse(line) else {
+        let Ok(Some(UserRequest::Command(command))) = command::parse(line) else {
             panic!("{line:?} is no command");
         };
         self.commands(name, command);

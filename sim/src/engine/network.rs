@@ -27,11 +27,11 @@ pub struct Network {
     /// What the network does.
     plan: FaultPlan,
     hosts: BTreeMap<IpAddr, HostName>,
-    state: RefCell<State>,
+    state: RefCell<NetworkState>,
 }
 
 #[derive(Debug)]
-struct State {
+struct NetworkState {
     fates: Fates,
     labels: Labels,
     log: BTreeMap<HostName, Vec<Entry>>,
@@ -50,7 +50,7 @@ impl Network {
     /// A network of these hosts.
     #[must_use]
     pub fn new(seed: u64, plan: FaultPlan, hosts: BTreeMap<IpAddr, HostName>) -> Self {
-        let state = State {
+        let state = NetworkState {
             fates: Fates::new(seed, plan.clone()),
             labels: Labels::default(),
             log: BTreeMap::new(),

@@ -20,7 +20,7 @@ pub use fault::{DiskEvent, DiskFault, DiskFaults, DiskRule, Keeps, Operation};
 
 use crate::naming::label::HostName;
 use crate::naming::random::Stream;
-use fault::Fates;
+use fault::DiskFates;
 use file::File;
 use image::parts;
 
@@ -36,7 +36,7 @@ pub struct SimDisk(Arc<Mutex<Inner>>);
 struct Inner {
     seed: u64,
     host: HostName,
-    fates: Fates,
+    fates: DiskFates,
     /// The file that is found.
     published: Option<File>,
     /// The one that was found before, as long as the new one's name is not durable.
@@ -94,7 +94,7 @@ impl SimDisk {
         Self(Arc::new(Mutex::new(Inner {
             seed,
             host: host.clone(),
-            fates: Fates::new(seed, host.clone(), faults),
+            fates: DiskFates::new(seed, host.clone(), faults),
             published: None,
             replaced: None,
             replacement: None,
@@ -130,7 +130,7 @@ impl SimDisk {
     #[must_use]
     pub fn copy(&self) -> Self {
         let mut copy = self.lock().clone();
-        copy.fates = Fates::new(copy.seed, copy.host.clone(), &DiskFaults::default());
+        copy.fates = DiskFates::new(copy.seed, copy.host.clone(), &DiskFaults::default());
         copy.full = None;
         Self(Arc::new(Mutex::new(copy)))
     }

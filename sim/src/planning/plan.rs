@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use udpchat_core::client;
-use udpchat_core::command::{self, Request};
+use udpchat_core::command::{self, UserRequest};
 use udpchat_core::protocol::Name;
 
 use crate::faults::disk::DiskFaults;
@@ -194,7 +194,7 @@ impl Host {
 #[must_use]
 pub fn message(line: &str) -> Option<(Audience, String)> {
     match command::parse(line) {
-        Ok(Some(Request::Command(command))) => match command {
+        Ok(Some(UserRequest::Command(command))) => match command {
             client::Command::Send { to, text } => Some((Audience::One(to), text)),
             client::Command::SendGroup { group, text } => Some((Audience::Group(group), text)),
             client::Command::SendAll { text } => Some((Audience::All, text)),

@@ -55,20 +55,20 @@ pub struct Message {
     /// When its sender's disk first had it, to be sent.
     pub on_disk: Option<Duration>,
     /// What its sender was told about it, in order.
-    pub told: Vec<(Duration, Told)>,
+    pub told: Vec<(Duration, SenderTold)>,
     /// Where it was shown, in order.
     pub shown: Vec<Shown>,
     /// Whether its sender's disk has that it needs no further care.
     pub settled: bool,
     /// Whether its sender's program was ended after it had told that it is given up, and before
-    /// its disk had that: then the next life tries again. Told first and remembered then, for the
+    /// its disk had that: then the next life tries again. SenderTold first and remembered then, for the
     /// other way round nobody might ever be told.
     pub killed_giving_up: bool,
 }
 
 /// What a sender is told about a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Told {
+pub enum SenderTold {
     /// The recipient has seen it.
     Received,
     /// The server keeps it.
@@ -145,7 +145,7 @@ impl Message {
 
     /// Whether its sender was ever told this.
     #[must_use]
-    pub fn was_told(&self, what: Told) -> bool {
+    pub fn was_told(&self, what: SenderTold) -> bool {
         self.told.iter().any(|(_, told)| *told == what)
     }
 
@@ -256,14 +256,14 @@ impl Ledger {
                     message.accepted = Some(at);
                 }
             }
-            Event::Received { id, .. } => self.told(log, at, *id, Told::Received),
-            Event::Saved { id, .. } => self.told(log, at, *id, Told::Saved),
-            Event::Expired { id, .. } => self.told(log, at, *id, Told::Expired),
-            Event::ReadLater { id, .. } => self.told(log, at, *id, Told::ReadLater),
+            Event::Received { id, .. } => self.told(log, at, *id, SenderTold::Received),
+            Event::Saved { id, .. } => self.told(log, at, *id, SenderTold::Saved),
+            Event::Expired { id, .. } => self.told(log, at, *id, SenderTold::Expired),
+            Event::ReadLater { id, .. } => self.told(log, at, *id, SenderTold::ReadLater),
             Event::Unsent { id, reason, .. } if reason.is_final() => {
-                self.told(log, at, *id, Told::GivenUp);
+                self.told(log, at, *id, SenderTold::GivenUp);
             }
-            Event::Unsent { id, .. } => self.told(log, at, *id, Told::Unsent),
+            Event::Unsent { id, .. } => self.told(log, at, *id, SenderTold::Unsent),
             Event::Message { id, from, text, again, .. } => {
                 let (host, from, text) = (host.clone(), from.clone(), text.clone());
                 let (again, life) = (*again, so_far.lives);
@@ -289,12 +289,13 @@ impl Ledger {
     /// A host's program was killed, or its disk failed.
     fn killed(&mut self, host: &HostName) {
         for (label, message) in &mut self.messages {
-            let given_up = message.told.last().is_some_and(|(_, told)| *told == Told::GivenUp);
+            let given_up =
+                message.told.last().is_some_and(|(_, told)| *told == SenderTold::GivenUp);
             message.killed_giving_up |= given_up && !message.settled && label.host == *host;
         }
     }
 
-    fn told(&mut self, log: &Log, at: Duration, id: MessageId, told: Told) {
+    fn told(&mut self, log: &Log, at: Duration, id: MessageId, told: SenderTold) {
         if let Some(message) = self.message(log, id) {
             message.told.push((at, told));
         }

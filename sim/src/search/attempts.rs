@@ -14,7 +14,7 @@ use udpchat_core::retransmission::attempts_within;
 
 use crate::naming::label::{HostName, Label};
 use crate::planning::workload::Profile;
-use crate::record::ledger::{Ledger, Message, Told};
+use crate::record::ledger::{Ledger, Message, SenderTold};
 use crate::record::log::{Log, What};
 
 /// The direct tries of messages that travelled alone on their stream.
@@ -117,10 +117,13 @@ fn is_alone(ledger: &Ledger, label: &Label, message: &Message, at: Duration) -> 
         }
         // One that is saved and not yet shown holds back those behind it.
         let shown = of.shown.iter().any(|shown| shown.at < at);
-        let settled = |(when, told): &(Duration, Told)| match told {
-            Told::Received | Told::GivenUp | Told::Expired | Told::ReadLater => *when < at,
-            Told::Saved => *when < at && shown,
-            Told::Unsent => false,
+        let settled = |(when, told): &(Duration, SenderTold)| match told {
+            SenderTold::Received
+            | SenderTold::GivenUp
+            | SenderTold::Expired
+            | SenderTold::ReadLater => *when < at,
+            SenderTold::Saved => *when < at && shown,
+            SenderTold::Unsent => false,
         };
         accepted >= at + WINDOW || (accepted < at && of.told.iter().any(settled))
     })

@@ -18,7 +18,7 @@ use crate::planning::plan::Plan;
 use crate::planning::workload;
 use crate::planning::workload::{Profile, Size};
 use crate::record::check::{Violation, check};
-use crate::record::ledger::{Ledger, Told};
+use crate::record::ledger::{Ledger, SenderTold};
 use crate::record::log::{Detail, Tally, What};
 use crate::record::outcome::Outcome;
 use crate::search::attempts::Attempts;
@@ -256,9 +256,9 @@ fn mishaps(plan: &Plan, outcome: &Outcome) -> Mishaps {
 
 fn messages(ledger: &Ledger) -> Messages {
     let sent = ledger.count(|message| message.accepted.is_some());
-    let received = ledger.count(|message| message.was_told(Told::Received));
+    let received = ledger.count(|message| message.was_told(SenderTold::Received));
     let saved = |message: &crate::record::ledger::Message| {
-        message.was_told(Told::Saved) && !message.was_told(Told::Received)
+        message.was_told(SenderTold::Saved) && !message.was_told(SenderTold::Received)
     };
     let saved = ledger.count(saved);
     Messages {
@@ -270,7 +270,8 @@ fn messages(ledger: &Ledger) -> Messages {
         shown_once: ledger.count(|message| message.unmarked() <= 1 && !message.shown.is_empty()),
         shown_twice: ledger.count(|message| message.unmarked() > 1),
         lost: ledger.count(|message| {
-            let given_up = message.was_told(Told::GivenUp) || message.was_told(Told::Expired);
+            let given_up =
+                message.was_told(SenderTold::GivenUp) || message.was_told(SenderTold::Expired);
             message.accepted.is_some() && message.shown.is_empty() && !given_up
         }),
     }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::history::Line;
+use super::history::HistoryEntry;
 use super::session::Tried;
 use crate::protocol::limits::{
     GROUP_REQUESTS_MAX, GROUPS_MAX, MEMBERS_MAX, OUTBOX_MAX, WAITING_COMMANDS_MAX,
@@ -109,7 +109,7 @@ pub enum Event {
         /// With whom.
         with: Name,
         /// What.
-        lines: Vec<Line>,
+        lines: Vec<HistoryEntry>,
     },
     /// The recipient has seen the message.
     Received {

@@ -21,7 +21,7 @@ use crate::time::Time;
 /// What the server has not answered yet, in the order in which it was wanted.
 #[derive(Debug, Default)]
 pub(super) struct Requests {
-    queue: VecDeque<Request>,
+    queue: VecDeque<GroupRequest>,
     /// Above the number of any request so far.
     next_number: u64,
     /// The first one's question that is under way.
@@ -39,7 +39,7 @@ pub(super) struct GroupText {
 }
 
 #[derive(Debug)]
-struct Request {
+struct GroupRequest {
     number: u64,
     wants: Wants,
     wanted_at: Time,
@@ -68,7 +68,7 @@ struct Question {
 impl Requests {
     /// Takes up what an earlier life of this client wanted.
     pub(super) fn restored<P: Plant>(context: &Context<P>) -> Self {
-        let request = |(number, wish): (&u64, &Wish)| Request {
+        let request = |(number, wish): (&u64, &Wish)| GroupRequest {
             number: *number,
             wants: Wants::Wish(wish.clone()),
             wanted_at: Time::ZERO,
@@ -142,13 +142,13 @@ impl Requests {
 
     fn want<P: Plant>(&mut self, context: &Context<P>, number: u64, wants: Wants) {
         let wanted_at = context.time();
-        self.queue.push_back(Request { number, wants, wanted_at, told: false });
+        self.queue.push_back(GroupRequest { number, wants, wanted_at, told: false });
     }
 
     /// The server is (again) there: it is asked at once. An original one knows no groups.
     pub(super) fn hurry<P: Plant>(&mut self, context: &mut Context<P>, dialect: Dialect) {
         if dialect == Dialect::Original {
-            while let Some(Request { number, wants, .. }) = self.take_first() {
+            while let Some(GroupRequest { number, wants, .. }) = self.take_first() {
                 context.fail(Problem::NoGroups);
                 if matches!(wants, Wants::Wish(_)) {
                     context.change_once_told(Change::WishEnded { number });
@@ -224,7 +224,7 @@ impl Requests {
             self.names.extend(names);
             return if more { None } else { self.listed(context, room) };
         }
-        let Request { number, wants, .. } = self.take_first()?;
+        let GroupRequest { number, wants, .. } = self.take_first()?;
         match answer {
             GroupAnswer::Done => {
                 let done = match &wants {
@@ -256,7 +256,7 @@ impl Requests {
             self.ask_again_later(context);
             return None;
         }
-        let Request { number, wants, .. } = self.take_first()?;
+        let GroupRequest { number, wants, .. } = self.take_first()?;
         match wants {
             Wants::Groups => context.tell(Event::Groups(names)),
             Wants::Members(group) => context.tell(Event::Members { group, members: names }),
@@ -291,7 +291,7 @@ impl Requests {
     }
 
     /// Takes out the first request, and whatever was known of its answer.
-    fn take_first(&mut self) -> Option<Request> {
+    fn take_first(&mut self) -> Option<GroupRequest> {
         self.asked = None;
         self.names.clear();
         self.queue.pop_front()
@@ -308,7 +308,7 @@ impl Requests {
         context.clear_timer(&Timer::Groups);
         let mut asked = self.asked.take().is_some_and(|asked| asked.tries.attempts() > 0);
         let keeps = context.config().has_store;
-        for Request { number, wants, told, .. } in std::mem::take(&mut self.queue) {
+        for GroupRequest { number, wants, told, .. } in std::mem::take(&mut self.queue) {
             context.note_failure();
             // Only the first one is ever asked.
             let may_be_done = std::mem::take(&mut asked);
@@ -330,7 +330,7 @@ impl Requests {
     /// Panics if something does not hold that must between two inputs.
     pub(super) fn check_invariants<P: Plant>(&self, context: &Context<P>) {
         let mut wishes = self.queue.iter().filter(|it| matches!(it.wants, Wants::Wish(_)));
-        let is_kept = |it: &Request| context.record().wishes.contains_key(&it.number);
+        let is_kept = |it: &GroupRequest| context.record().wishes.contains_key(&it.number);
         assert!(wishes.all(is_kept), "a wish is asked and not kept");
         assert!(self.queue.iter().is_sorted_by_key(|it| it.number), "requests out of order");
         assert!(self.queue.iter().all(|it| it.number < self.next_number), "a number twice");

@@ -17,7 +17,7 @@ use crate::time::WallTime;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct History {
     /// By number: in the order in which they were typed, and came.
-    lines: BTreeMap<u64, Line>,
+    lines: BTreeMap<u64, HistoryEntry>,
     /// The user's own messages whose outcome may still change.
     pending: BTreeMap<MessageId, u64>,
     /// What came with a lower number than this has been shown.
@@ -26,7 +26,7 @@ pub struct History {
 
 /// One message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Line {
+pub struct HistoryEntry {
     /// With whom.
     pub with: Name,
     /// When it was typed, or came.
@@ -50,12 +50,12 @@ pub enum Course {
         stored_at: Option<WallTime>,
     },
     /// The user sent it.
-    Out(State),
+    Out(SentState),
 }
 
 /// What has become of a message that the user sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum State {
+pub enum SentState {
     /// Nothing yet.
     Pending,
     /// The server keeps it.
@@ -70,12 +70,12 @@ pub enum State {
 
 impl History {
     /// What was written with somebody, in order.
-    pub fn with<'a>(&'a self, name: &'a Name) -> impl Iterator<Item = &'a Line> {
+    pub fn with<'a>(&'a self, name: &'a Name) -> impl Iterator<Item = &'a HistoryEntry> {
         self.lines.values().filter(move |line| line.with == *name)
     }
 
     /// What came and may not have been shown, by rising number.
-    pub fn undisplayed(&self) -> impl Iterator<Item = (u64, &Line)> {
+    pub fn undisplayed(&self) -> impl Iterator<Item = (u64, &HistoryEntry)> {
         let lines = self.lines.range(self.displayed..).map(|(number, line)| (*number, line));
         lines.filter(|(_, line)| line.is_incoming())
     }
@@ -102,7 +102,7 @@ impl History {
         unshown.is_none_or(|unshown| *oldest < unshown).then_some(*oldest)
     }
 
-    pub(super) fn add(&mut self, number: u64, line: Line) {
+    pub(super) fn add(&mut self, number: u64, line: HistoryEntry) {
         if let Course::Out(state) = line.course
             && state.may_change()
         {
@@ -111,7 +111,7 @@ impl History {
         self.lines.insert(number, line);
     }
 
-    pub(super) fn set_state(&mut self, number: u64, state: State) {
+    pub(super) fn set_state(&mut self, number: u64, state: SentState) {
         let Some(line) = self.lines.get_mut(&number) else { return };
         line.course = Course::Out(state);
         if !state.may_change() {
@@ -130,7 +130,7 @@ impl History {
     }
 }
 
-impl State {
+impl SentState {
     /// Its name on the screen and in JSON.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -150,18 +150,18 @@ impl State {
 
 impl<P: Plant> Context<P> {
     /// Keeps a message that was typed or came, and makes room for it. Its number.
-    pub(super) fn keep_line(&mut self, line: Line) -> u64 {
+    pub(super) fn keep_line(&mut self, line: HistoryEntry) -> u64 {
         while let Some(number) = self.record().history.in_the_way() {
             // It may be told only now: it is not to be gone before that is remembered.
             self.change_once_told(Change::LineDropped { number });
         }
         let number = self.record().history.next_number();
-        self.change(Change::Line { number, line });
+        self.change(Change::HistoryEntry { number, line });
         number
     }
 
     /// Keeps what has become of a message, with the next commit.
-    pub(super) fn keep_outcome(&mut self, id: MessageId, state: State) {
+    pub(super) fn keep_outcome(&mut self, id: MessageId, state: SentState) {
         if let Some(number) = self.record().history.pending(id) {
             self.change_lazily(Change::Outcome { number, state });
         }
@@ -188,8 +188,8 @@ impl<P: Plant> Context<P> {
     /// The user is given an event.
     pub(super) fn telling(&mut self, event: &Event) {
         match event.plain() {
-            Event::Saved { id, .. } => self.keep_outcome(*id, State::Saved),
-            Event::Unsent { id, .. } => self.keep_outcome(*id, State::Unsent),
+            Event::Saved { id, .. } => self.keep_outcome(*id, SentState::Saved),
+            Event::Unsent { id, .. } => self.keep_outcome(*id, SentState::Unsent),
             _ => {}
         }
     }
@@ -200,7 +200,7 @@ impl<P: Plant> Context<P> {
     }
 }
 
-impl Line {
+impl HistoryEntry {
     /// Whether it came for the user.
     #[must_use]
     pub const fn is_incoming(&self) -> bool {
@@ -209,7 +209,7 @@ impl Line {
 
     /// What has become of it, if the user sent it.
     #[must_use]
-    pub const fn state(&self) -> Option<State> {
+    pub const fn state(&self) -> Option<SentState> {
         match self.course {
             Course::In { .. } => None,
             Course::Out(state) => Some(state),

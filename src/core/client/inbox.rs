@@ -3,7 +3,7 @@
 //! docs/protocol.md, "Order": remember, then show, then acknowledge.
 
 use super::context::Context;
-use super::history::{Course, Line};
+use super::history::{Course, HistoryEntry};
 use super::{Change, Event, Problem};
 use crate::holding::{Arrival, Holding};
 use crate::plant::{Bug, Plant};
@@ -97,7 +97,7 @@ fn show<P: Plant>(context: &mut Context<P>, key: &StreamKey, seq: u64, incoming:
     let (with, at, id) =
         (key.from.clone(), context.now().wall, MessageId { stream: key.stream, seq });
     let course = Course::In { stored_at };
-    let line = Line { with, at, id, text: text.clone(), group: group.clone(), course };
+    let line = HistoryEntry { with, at, id, text: text.clone(), group: group.clone(), course };
     let number = context.keep_line(line);
     if let Some(key) = context.record().shown.in_the_way_of(key).cloned() {
         context.change(Change::Forgotten { key });

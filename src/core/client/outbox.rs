@@ -14,7 +14,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::context::Context;
-use super::history::{Course, Line, State};
+use super::history::{Course, HistoryEntry, SentState};
 use super::session::Standing;
 use super::wire::{Destination, Dispatch};
 use super::{Change, DetourReason, Event, Timer};
@@ -26,7 +26,7 @@ use crate::time::Time;
 
 use broadcast::Broadcasts;
 pub(super) use outcomes::End;
-use send_queue::{Entry, SendQueue, Stage, Told, Unreachable};
+use send_queue::{Entry, Reported, SendQueue, Stage, Unreachable};
 
 /// The messages to everybody: exactly those that are unsettled in the record.
 #[derive(Debug, Default)]
@@ -146,8 +146,15 @@ impl Outbox {
             None => MessageId { stream: StreamId(context.draw()), seq: 1 },
         };
         let (with, at, tag) = (to.clone(), context.now().wall, group.clone());
-        let course = Course::Out(State::Pending);
-        context.keep_line(Line { with, at, id, text: text.clone(), group: tag.clone(), course });
+        let course = Course::Out(SentState::Pending);
+        context.keep_line(HistoryEntry {
+            with,
+            at,
+            id,
+            text: text.clone(),
+            group: tag.clone(),
+            course,
+        });
         context.change(Change::Typed { to: to.clone(), id, text, typed_at: at, group: tag });
         group.iter().for_each(|group| self.broadcasts.add(group, id));
         let sending = Event::Sending { id, to: to.clone() };
@@ -377,7 +384,7 @@ impl Outbox {
         for (to, queue) in &self.queues {
             let unsettled = outgoing.get(to).into_iter().flat_map(|it| &it.unsettled);
             let recorded = unsettled.map(|(seq, message)| (*seq, message.saved));
-            let queued = queue.entries.iter().map(|(seq, it)| (*seq, it.told == Told::Saved));
+            let queued = queue.entries.iter().map(|(seq, it)| (*seq, it.told == Reported::Saved));
             assert!(queued.eq(recorded), "what is queued for {to} is not what is unsettled");
             let waits = queue.next_at(context.time(), 0, (false, false)).is_some();
             let is_timed = context.is_timer_set(&Timer::Recipient(to.clone()));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use super::history::{History, Line, State};
+use super::history::{History, HistoryEntry, SentState};
 use crate::protocol::limits::STREAMS_MAX;
 use crate::protocol::{CastId, GroupTag, MessageId, Name, StoreId, StreamId, StreamKey, Token};
 use crate::store::Record;
@@ -176,11 +176,11 @@ pub enum Change {
         number: u64,
     },
     /// A message was typed or has come.
-    Line {
+    HistoryEntry {
         /// Higher than that of any line before.
         number: u64,
         /// The message.
-        line: Line,
+        line: HistoryEntry,
     },
     /// Everything that came before a line has been shown.
     Displayed {
@@ -192,7 +192,7 @@ pub enum Change {
         /// Its line.
         number: u64,
         /// What.
-        state: State,
+        state: SentState,
     },
     /// A line is not needed any more.
     LineDropped {
@@ -286,7 +286,7 @@ impl Record for ClientRecord {
             Change::WishEnded { number } => {
                 self.wishes.remove(number);
             }
-            Change::Line { number, line } => self.history.add(*number, line.clone()),
+            Change::HistoryEntry { number, line } => self.history.add(*number, line.clone()),
             Change::Displayed { next } => self.history.set_displayed(*next),
             Change::Outcome { number, state } => self.history.set_state(*number, *state),
             Change::LineDropped { number } => self.history.remove(*number),

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::history::{Course, Line, State};
+use super::history::{Course, HistoryEntry, SentState};
 use super::record::{Change, ClientRecord, Home, Outgoing, Unsettled, Wish};
 use crate::protocol::{CastId, MessageId, StoreId, StreamId, StreamKey, Token};
 use crate::store::{BadRow, RowChange, Rows, row};
@@ -95,7 +95,7 @@ struct LineRow<'a> {
 #[derive(Serialize, Deserialize)]
 enum CourseRow {
     In { stored_at_ms: Option<u64> },
-    Out(State),
+    Out(SentState),
 }
 
 /// A row for people. The token is left out: whoever has it has the name.
@@ -145,7 +145,7 @@ enum ToldRow<'a> {
     Displayed {
         displayed_before_line: u64,
     },
-    Line {
+    HistoryEntry {
         line: u64,
         with: &'a str,
         at: WallTime,
@@ -214,7 +214,7 @@ impl Rows for ClientRecord {
                 vec![row::put(READING, row::stream_key(key), &row)]
             }
             Change::Forgotten { key } => vec![row::remove(READING, row::stream_key(key))],
-            Change::Line { number, line } => {
+            Change::HistoryEntry { number, line } => {
                 vec![row::put(LINES, row::number_key(*number), &line_row(line))]
             }
             Change::Displayed { next } => vec![row::put(CLIENT, DISPLAYED.to_vec(), next)],
@@ -272,7 +272,7 @@ fn told_row<'a>(table: &str, key: &[u8], value: &'a [u8]) -> Result<ToldRow<'a>,
         }
         LINES => told_line(row::number(key)?, &row::get(value)?),
         OUTCOMES => {
-            let state: State = row::get(value)?;
+            let state: SentState = row::get(value)?;
             ToldRow::Outcome { line: row::number(key)?, state: state.name() }
         }
         _ => return Err("no such row".to_owned()),
@@ -298,10 +298,10 @@ fn told_line<'a>(line: u64, row: &LineRow<'a>) -> ToldRow<'a> {
     };
     let id = MessageId { stream: StreamId(stream), seq }.to_string();
     let (at, group) = (WallTime::from_unix_ms(at_ms), row::told_tag(group));
-    ToldRow::Line { line, with, at, way, id, text, group }
+    ToldRow::HistoryEntry { line, with, at, way, id, text, group }
 }
 
-fn line_row(line: &Line) -> LineRow<'_> {
+fn line_row(line: &HistoryEntry) -> LineRow<'_> {
     let course = match line.course {
         Course::In { stored_at } => {
             CourseRow::In { stored_at_ms: stored_at.map(WallTime::unix_ms) }
@@ -358,7 +358,7 @@ impl ClientRecord {
             }
             CourseRow::Out(state) => Course::Out(state),
         };
-        let line = Line {
+        let line = HistoryEntry {
             with: row::name(with)?,
             at: WallTime::from_unix_ms(at_ms),
             id: MessageId { stream: StreamId(stream), seq },

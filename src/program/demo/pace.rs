@@ -20,7 +20,7 @@ pub(super) const AHEAD_MAX: usize = 32;
 
 /// How far the conversation is.
 #[derive(Clone, Copy, Debug, Default)]
-struct State {
+struct PaceState {
     /// Whether the partner has been seen.
     together: bool,
     /// Messages to the partner that it has not answered.
@@ -31,11 +31,11 @@ struct State {
 
 /// The pace of a conversation.
 #[derive(Debug)]
-pub(super) struct Pace(watch::Sender<State>);
+pub(super) struct Pace(watch::Sender<PaceState>);
 
 impl Default for Pace {
     fn default() -> Self {
-        Self(watch::Sender::new(State::default()))
+        Self(watch::Sender::new(PaceState::default()))
     }
 }
 
@@ -69,7 +69,7 @@ impl Pace {
     ) -> Infallible {
         let mut ahead = None;
         while let Some(command) = next(&mut ahead, &mut typed).await {
-            let is_due: fn(&State) -> bool = match &command {
+            let is_due: fn(&PaceState) -> bool = match &command {
                 Command::Send { to, .. } if is_echo(to) => {
                     |state| state.offline || state.together && state.unanswered < AHEAD_MAX
                 }

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use crate::ui::operator::Told;
+use crate::ui::operator::Printout;
 use crate::ui::say;
 
 /// How long a line waits for others: nobody sees it, and under load hundreds come together.
@@ -30,7 +30,7 @@ const LAST_LINES_WITHIN: Duration = Duration::from_secs(1);
 /// Where lines are given to the thread.
 #[derive(Debug)]
 pub(super) struct Out {
-    lines: SyncSender<Told>,
+    lines: SyncSender<Printout>,
     /// Lines in a row for which there was no room.
     lost: Cell<u64>,
     /// Lines that the thread could not write.
@@ -58,8 +58,8 @@ impl Out {
     /// Has something written, a little later, and before it what `lost` says of those lines for
     /// which there was no room, here or on the disk under the output. Without room for both it is
     /// lost as well.
-    pub(super) fn tell(&self, told: Told, lost: impl FnOnce(u64) -> Told) {
-        if told == Told::Nothing {
+    pub(super) fn tell(&self, told: Printout, lost: impl FnOnce(u64) -> Printout) {
+        if told == Printout::Nothing {
             return;
         }
         let before = self.lost.take() + self.unwritten.swap(0, Ordering::Relaxed);
@@ -70,7 +70,7 @@ impl Out {
         }
     }
 
-    fn give(&self, told: Told) -> bool {
+    fn give(&self, told: Printout) -> bool {
         // A thread that has ended has told why.
         !matches!(self.lines.try_send(told), Err(TrySendError::Full(_)))
     }
@@ -148,19 +148,19 @@ impl<W: Write> Pen<W> {
     }
 }
 
-fn write_lines(waiting: &Receiver<Told>, mut pen: Pen<impl Write>) -> io::Result<()> {
+fn write_lines(waiting: &Receiver<Printout>, mut pen: Pen<impl Write>) -> io::Result<()> {
     while let Ok(first) = waiting.recv() {
         #[expect(clippy::disallowed_methods, reason = "a thread for real output, and no node's")]
         thread::sleep(LINES_WAIT);
         let mut text = String::new();
         for told in iter::once(first).chain(waiting.try_iter().take(LINES_WAITING_MAX)) {
             match told {
-                Told::Out(line) => {
+                Printout::Out(line) => {
                     text.push_str(&line);
                     text.push('\n');
                 }
-                Told::Beside(line) => say(&line),
-                Told::Nothing => {}
+                Printout::Beside(line) => say(&line),
+                Printout::Nothing => {}
             }
         }
         pen.write(&text)?;
@@ -200,7 +200,7 @@ mod tests {
     }
 
     fn tell(out: &Out, line: &str) {
-        out.tell(Told::Out(line.to_owned()), |lost| Told::Out(format!("{lost} lost")));
+        out.tell(Printout::Out(line.to_owned()), |lost| Printout::Out(format!("{lost} lost")));
     }
 
     #[test]
@@ -221,9 +221,9 @@ mod tests {
     }
 
     /// A disk with so much room.
-    struct Disk<'a>(&'a mut Vec<u8>, usize);
+    struct SmallDisk<'a>(&'a mut Vec<u8>, usize);
 
-    impl Write for Disk<'_> {
+    impl Write for SmallDisk<'_> {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             let fits = bytes.len().min(self.1);
             self.0.extend_from_slice(&bytes[..fits]);
@@ -239,7 +239,7 @@ mod tests {
     #[test]
     fn what_a_full_disk_does_not_take_is_counted_and_a_torn_line_is_ended() {
         let mut file = Vec::new();
-        let mut pen = Pen { out: Disk(&mut file, 6), unwritten: Arc::default(), torn: false };
+        let mut pen = Pen { out: SmallDisk(&mut file, 6), unwritten: Arc::default(), torn: false };
         pen.write("one\ntwo\nthree\n").unwrap();
         pen.write("four\n").unwrap();
         assert_eq!(pen.unwritten.load(Ordering::Relaxed), 3);

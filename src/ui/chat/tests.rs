@@ -130,12 +130,12 @@ fn a_history_has_a_line_for_each_message_with_its_time_and_mark() {
     let mut stage = Stage::new();
     let courses = [
         Course::In { stored_at: None },
-        Course::Out(State::Pending),
-        Course::Out(State::Saved),
-        Course::Out(State::Received),
-        Course::Out(State::Unsent),
+        Course::Out(SentState::Pending),
+        Course::Out(SentState::Saved),
+        Course::Out(SentState::Received),
+        Course::Out(SentState::Unsent),
     ];
-    let lines = courses.map(|course| Line {
+    let lines = courses.map(|course| HistoryEntry {
         group: None,
         with: name("bob"),
         at: WallTime::from_unix_ms(START_UNIX_MS),

@@ -12,13 +12,13 @@ use udpchat_core::time::WallTime;
 
 /// A line, without its end.
 pub(super) fn line(at: WallTime, what: &What<'_>) -> String {
-    let line = Line { at: at.to_string(), what };
+    let line = OperatorObject { at: at.to_string(), what };
     serde_json::to_string(&line).expect("a line holds nothing that JSON cannot express")
 }
 
 /// One line of JSON. The names and the order of the keys are promised.
 #[derive(Serialize)]
-struct Line<'a> {
+struct OperatorObject<'a> {
     at: String,
     #[serde(flatten)]
     what: &'a What<'a>,

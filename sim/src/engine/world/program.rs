@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::sync::mpsc::{Receiver, Sender, channel};
-use udpchat_core::command::{self, Request};
+use udpchat_core::command::{self, UserRequest};
 use udpchat_core::load::Load;
 use udpchat_core::machine::{Datagram, Entropy, Machine, Output, Socket, Transmit};
 use udpchat_core::store::{Committed, Store};
@@ -142,8 +142,8 @@ impl Program {
                 interrupts.try_send(client::Command::Quit).is_ok()
             }
             Keyboard::Client { lines, .. } => match command::parse(line) {
-                Ok(Some(Request::Command(command))) => lines.try_send(command).is_ok(),
-                Ok(Some(Request::Help) | None) => true,
+                Ok(Some(UserRequest::Command(command))) => lines.try_send(command).is_ok(),
+                Ok(Some(UserRequest::Help) | None) => true,
                 Err(why) => return Err(why.to_string()),
             },
             Keyboard::Server(sender) if line == "stop" => {

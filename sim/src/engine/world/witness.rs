@@ -178,7 +178,7 @@ impl Witness<ClientRecord> for OnClient {
         // First what has come, then what is to go.
         for change in changes {
             match change {
-                client::Change::Line { number, line } if line.is_incoming() => {
+                client::Change::HistoryEntry { number, line } if line.is_incoming() => {
                     let Some(label) = self.network.label(line.id) else { continue };
                     self.taken.borrow_mut().insert(line.id, line.with.clone());
                     self.remembered.borrow_mut().insert(*number, label.clone());

@@ -181,7 +181,7 @@ const SLOW_MAX_MS: u64 = 1_000;
 
 /// Which faults one disk meets.
 #[derive(Clone, Debug)]
-pub(super) struct Fates {
+pub(super) struct DiskFates {
     seed: u64,
     host: HostName,
     rate: f64,
@@ -195,7 +195,7 @@ pub(super) struct Fates {
     exposed: u64,
 }
 
-impl Fates {
+impl DiskFates {
     pub(super) fn new(seed: u64, host: HostName, faults: &DiskFaults) -> Self {
         let rules = faults.rules.iter().filter(|rule| rule.host == host);
         let rules = rules.map(|rule| (rule.clone(), 0)).collect();
@@ -269,7 +269,7 @@ mod tests {
 
     fn hit(rate: f64) -> Vec<u64> {
         let faults = DiskFaults { rate, rate_until: Duration::MAX, rules: Vec::new() };
-        let mut fates = Fates::new(7, "alice".into(), &faults);
+        let mut fates = DiskFates::new(7, "alice".into(), &faults);
         let decide = |_| fates.decide(Duration::ZERO, Operation::Write);
         (0..OPERATIONS).filter_map(decide).map(|event| event.number).collect()
     }
@@ -293,11 +293,11 @@ mod tests {
     #[test]
     fn other_kinds_of_operations_change_no_fate() {
         let faults = DiskFaults { rate: 0.5, rate_until: Duration::MAX, rules: Vec::new() };
-        let mut quiet = Fates::new(1, "alice".into(), &faults);
+        let mut quiet = DiskFates::new(1, "alice".into(), &faults);
         let mut busy = quiet.clone();
         for _ in 0..100 {
             busy.decide(Duration::ZERO, Operation::Write);
-            let decide = |fates: &mut Fates| fates.decide(Duration::ZERO, Operation::Sync);
+            let decide = |fates: &mut DiskFates| fates.decide(Duration::ZERO, Operation::Sync);
             assert_eq!(decide(&mut quiet), decide(&mut busy));
         }
     }
@@ -313,10 +313,10 @@ mod tests {
             restart_after: None,
         };
         let faults = DiskFaults { rules: vec![rule], ..DiskFaults::default() };
-        let mut fates = Fates::new(1, "alice".into(), &faults);
+        let mut fates = DiskFates::new(1, "alice".into(), &faults);
         let mut hits = |at| fates.decide(Duration::from_secs(at), Operation::Sync).is_some();
         assert_eq!([0, 0, 1, 2, 3].map(&mut hits), [false, false, false, true, false]);
-        let mut others = Fates::new(1, "bob".into(), &faults);
+        let mut others = DiskFates::new(1, "bob".into(), &faults);
         assert!((1..9).all(|at| others.decide(Duration::from_secs(at), Operation::Sync).is_none()));
     }
 }

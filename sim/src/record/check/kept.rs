@@ -11,7 +11,7 @@ use udpchat_core::server::timing::KEEP;
 use super::{Checker, Evidence, Violation, When};
 use crate::naming::label::Label;
 use crate::planning::plan::SERVER;
-use crate::record::ledger::Told;
+use crate::record::ledger::SenderTold;
 use crate::record::log::{Durable, Entry, Found, What};
 
 pub(super) const CHECKER: Checker = Checker {
@@ -65,7 +65,7 @@ fn missing(
     let is_over = |label: &Label| {
         // A late copy of a refused one may be stored, and is passed over by its reader.
         let message = evidence.ledger.messages.get(label);
-        let given_up = message.is_some_and(|message| message.was_told(Told::GivenUp));
+        let given_up = message.is_some_and(|message| message.was_told(SenderTold::GivenUp));
         let expired = evidence.ledger.expired.get(label);
         given_up || shown.contains(label) || expired.is_some_and(|end| *end <= at)
     };

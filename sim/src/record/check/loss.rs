@@ -9,7 +9,7 @@ use udpchat_core::client::{Event, Problem};
 use super::{Checker, Evidence, Violation, When};
 use crate::naming::label::{HostName, Label};
 use crate::planning::plan::QUIET;
-use crate::record::ledger::Told;
+use crate::record::ledger::SenderTold;
 use crate::record::log::{Entry, What};
 
 pub(super) const CHECKER: Checker = Checker {
@@ -29,9 +29,11 @@ fn check(evidence: Evidence<'_>) -> Vec<Violation> {
         let Some(accepted) = message.accepted.or(message.on_disk) else { continue };
         let mut add =
             |what| violations.push(Violation { checker: CHECKER.name, at: accepted, what });
-        let (received, saved) = (message.was_told(Told::Received), message.was_told(Told::Saved));
-        let given_up = message.was_told(Told::GivenUp) || message.was_told(Told::Expired);
-        let read = message.was_told(Told::ReadLater);
+        let (received, saved) =
+            (message.was_told(SenderTold::Received), message.was_told(SenderTold::Saved));
+        let given_up =
+            message.was_told(SenderTold::GivenUp) || message.was_told(SenderTold::Expired);
+        let read = message.was_told(SenderTold::ReadLater);
         if message.shown.is_empty() && !given_up {
             let told = match (received, saved) {
                 (true, _) => "said to be received, but",

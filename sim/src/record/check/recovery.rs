@@ -21,7 +21,7 @@ pub(super) const CHECKER: Checker = Checker {
 
 fn check(evidence: Evidence<'_>) -> Vec<Violation> {
     let mut violations = Vec::new();
-    let mut disks: BTreeMap<&HostName, Disk<'_>> = BTreeMap::new();
+    let mut disks: BTreeMap<&HostName, DiskContents<'_>> = BTreeMap::new();
     for Entry { at, host, what } in &evidence.log.entries {
         let disk = disks.entry(host).or_default();
         match what {
@@ -46,7 +46,7 @@ type Membership<'a> = (&'a Name, &'a Name, bool);
 
 /// What a host's disk has.
 #[derive(Default)]
-struct Disk<'a> {
+struct DiskContents<'a> {
     /// What a client has to send.
     unsettled: BTreeSet<&'a Label>,
     /// What it had from others at any time.
@@ -59,7 +59,7 @@ struct Disk<'a> {
     asked: BTreeMap<Membership<'a>, u32>,
 }
 
-impl<'a> Disk<'a> {
+impl<'a> DiskContents<'a> {
     fn is_to_have(&mut self, durable: &'a Durable) {
         match durable {
             Durable::Settled(label) => {

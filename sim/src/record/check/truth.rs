@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 
 use udpchat_core::client::{Command, Event, UnsentReason};
-use udpchat_core::command::{self, Request};
+use udpchat_core::command::{self, UserRequest};
 use udpchat_core::protocol::PacketKind;
 
 use super::{Checker, Evidence, Violation, When};
 use crate::faults::fate::Fault;
 use crate::naming::label::{HostName, Label};
 use crate::planning::plan::INTERRUPT;
-use crate::record::ledger::Told;
+use crate::record::ledger::SenderTold;
 use crate::record::log::{Entry, What};
 
 pub(super) const CHECKER: Checker = Checker {
@@ -34,20 +34,26 @@ fn check(evidence: Evidence<'_>) -> Vec<Violation> {
         let mut given_up = false;
         for (at, told) in &message.told {
             let so = match told {
-                Told::Received | Told::ReadLater => first_shown.is_some_and(|shown| shown <= *at),
-                Told::Saved => evidence.ledger.stored.get(label).is_some_and(|stored| stored <= at),
-                Told::Expired => evidence.ledger.expired.get(label).is_some_and(|end| end <= at),
+                SenderTold::Received | SenderTold::ReadLater => {
+                    first_shown.is_some_and(|shown| shown <= *at)
+                }
+                SenderTold::Saved => {
+                    evidence.ledger.stored.get(label).is_some_and(|stored| stored <= at)
+                }
+                SenderTold::Expired => {
+                    evidence.ledger.expired.get(label).is_some_and(|end| end <= at)
+                }
                 // By the life of its sender's program, below.
-                Told::Unsent | Told::GivenUp => true,
+                SenderTold::Unsent | SenderTold::GivenUp => true,
             };
             // A program that was killed before it could remember that it has said so says it
             // again, or finds that the message can be sent now.
-            let changed = given_up && *told != Told::GivenUp && !message.killed_giving_up;
+            let changed = given_up && *told != SenderTold::GivenUp && !message.killed_giving_up;
             if !so || changed {
                 let what = format!("{label}: {} was told {told:?}, which is not so", label.host);
                 violations.push(Violation { checker: CHECKER.name, at: *at, what });
             }
-            given_up |= *told == Told::GivenUp;
+            given_up |= *told == SenderTold::GivenUp;
         }
     }
     let mut said = Said::default();
@@ -86,7 +92,7 @@ impl<'a> Said<'a> {
                 if line == INTERRUPT {
                     self.leaving.insert(&entry.host);
                 }
-                if let Some(Request::Command(Command::Quit | Command::Finish)) = asked {
+                if let Some(UserRequest::Command(Command::Quit | Command::Finish)) = asked {
                     self.leaving.insert(&entry.host);
                 }
             }

@@ -5,10 +5,10 @@
 
 use std::net::SocketAddr;
 
-use super::send_queue::{Entry, SendQueue, Stage, Told};
+use super::send_queue::{Entry, Reported, SendQueue, Stage};
 use super::{Outbox, Outlook, stream_to};
 use crate::client::context::Context;
-use crate::client::history::State;
+use crate::client::history::SentState;
 use crate::client::session::{Dialect, Standing};
 use crate::client::timing::{REFUSED_RETRY, SAVED_SAID_AFTER};
 use crate::client::{Change, Event, UnsentReason};
@@ -79,7 +79,7 @@ impl Outbox {
         let Some(queue) = self.queues.get_mut(to) else { return };
         queue.goes_on(context.time());
         let mut settled = Vec::new();
-        // Told first: a crash in between makes it say so again, not never.
+        // Reported first: a crash in between makes it say so again, not never.
         for (seq, entry) in queue.entries.range(..=upto) {
             let (id, to) = (MessageId { stream, seq: *seq }, to.clone());
             settled.push(id);
@@ -90,19 +90,19 @@ impl Outbox {
             let message = outgoing.and_then(|it| it.unsettled.get(seq));
             let event = match (end, message) {
                 (End::Expired, _) => Event::Expired { id, to },
-                (_, Some(message)) if entry.told == Told::Saved => {
+                (_, Some(message)) if entry.told == Reported::Saved => {
                     Event::ReadLater { id, to, typed_at: message.typed_at }
                 }
                 (End::Received { over_server }, _) => Event::Received { id, to, over_server },
             };
             // An original server never says that a message was read.
-            if entry.told != Told::Saved || dialect == Dialect::Own {
+            if entry.told != Reported::Saved || dialect == Dialect::Own {
                 self.broadcasts.tell(context, entry.group.as_ref(), event);
             }
         }
         let state = match end {
-            End::Received { .. } => State::Received,
-            End::Expired => State::Expired,
+            End::Received { .. } => SentState::Received,
+            End::Expired => SentState::Expired,
         };
         for id in settled {
             context.keep_outcome(id, state);
@@ -147,7 +147,7 @@ impl Outbox {
         let mut told = Vec::new();
         for (seq, entry) in &mut queue.entries {
             if entry.saved_untold().is_some_and(&is_due) {
-                entry.told = Told::Saved;
+                entry.told = Reported::Saved;
                 let saved = Event::Saved { id: MessageId { stream, seq: *seq }, to: to.clone() };
                 self.broadcasts.tell(context, entry.group.as_ref(), saved);
                 told.push(*seq);
@@ -169,10 +169,10 @@ impl Outbox {
         let queue = self.queues.get_mut(&to)?;
         let entry = queue.entries.get_mut(&id.seq).filter(|entry| entry.is_asked_for())?;
         let reason = why_not_saved(refusal, queue.was_listed);
-        let untold = entry.told == Told::Nothing;
+        let untold = entry.told == Reported::Nothing;
         // What was said to be saved is not given up: a server without its memory may hear of the
         // recipient yet.
-        let is_final = reason.is_final() && entry.told != Told::Saved;
+        let is_final = reason.is_final() && entry.told != Reported::Saved;
         if untold || is_final {
             let unsent = Event::Unsent { id, to: to.clone(), reason };
             self.broadcasts.tell(context, entry.group.as_ref(), unsent);
@@ -182,7 +182,7 @@ impl Outbox {
             self.remove(context, &to, id.seq);
         } else {
             if untold {
-                entry.told = Told::Unsent;
+                entry.told = Reported::Unsent;
             }
             let tries = Tries::again_at(context.time() + REFUSED_RETRY);
             entry.stage = Stage::Server { tries };
@@ -194,7 +194,7 @@ impl Outbox {
     /// Whether the user has been told of every send what has become of it.
     pub(in crate::client) fn every_send_has_its_outcome(&self) -> bool {
         let mut entries = self.queues.values().flat_map(|queue| queue.entries.values());
-        entries.all(|entry| entry.told != Told::Nothing)
+        entries.all(|entry| entry.told != Reported::Nothing)
     }
 
     /// Says of every message without an outcome that it is not sent for this reason; without one
@@ -206,9 +206,9 @@ impl Outbox {
     ) {
         for (to, queue) in &mut self.queues {
             let Some(stream) = stream_to(context, to) else { continue };
-            let untold = |(_, entry): &(&u64, &mut Entry)| entry.told == Told::Nothing;
+            let untold = |(_, entry): &(&u64, &mut Entry)| entry.told == Reported::Nothing;
             for (seq, entry) in queue.entries.iter_mut().filter(untold) {
-                entry.told = Told::Unsent;
+                entry.told = Reported::Unsent;
                 if let Some(reason) = reason {
                     let (id, to) = (MessageId { stream, seq: *seq }, to.clone());
                     let unsent = Event::Unsent { id, to, reason };
@@ -236,11 +236,11 @@ impl Outbox {
         let Some(stream) = stream_to(context, to) else { return Vec::new() };
         let Some(queue) = self.queues.get_mut(to) else { return Vec::new() };
         let mut unsaved = Vec::new();
-        for (seq, entry) in queue.entries.iter_mut().filter(|(_, it)| it.told != Told::Saved) {
+        for (seq, entry) in queue.entries.iter_mut().filter(|(_, it)| it.told != Reported::Saved) {
             unsaved.push(*seq);
             // That what has a store is kept, the user may know already.
-            if !has_store || entry.told == Told::Nothing {
-                entry.told = Told::Unsent;
+            if !has_store || entry.told == Reported::Nothing {
+                entry.told = Reported::Unsent;
                 let (id, to) = (MessageId { stream, seq: *seq }, to.clone());
                 let unsent = Event::Unsent { id, to, reason };
                 self.broadcasts.tell(context, entry.group.as_ref(), unsent);

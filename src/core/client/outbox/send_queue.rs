@@ -46,7 +46,7 @@ pub(super) struct Entry {
     pub(super) stage: Stage,
     typed_at: Time,
     /// What the user was told of it.
-    pub(super) told: Told,
+    pub(super) told: Reported,
     /// Whether it is a copy of a text to many, and of which.
     pub(super) group: Option<GroupTag>,
 }
@@ -65,7 +65,7 @@ pub(super) enum Stage {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Told {
+pub(super) enum Reported {
     Nothing,
     Unsent,
     Saved,
@@ -91,14 +91,14 @@ impl Unreachable {
 impl Entry {
     /// A message that has not been sent.
     pub(super) const fn new(typed_at: Time, group: Option<GroupTag>) -> Self {
-        Self { stage: Stage::Queued, typed_at, told: Told::Nothing, group }
+        Self { stage: Stage::Queued, typed_at, told: Reported::Nothing, group }
     }
 
     /// A message that an earlier life said was saved. It does not go another way, for it would
     /// overtake what the server may have.
     pub(super) fn saved_before(group: Option<GroupTag>) -> Self {
         let stage = Stage::Server { tries: Tries::from(Time::ZERO) };
-        Self { stage, typed_at: Time::ZERO, told: Told::Saved, group }
+        Self { stage, typed_at: Time::ZERO, told: Reported::Saved, group }
     }
 
     pub(super) const fn is_with_server(&self) -> bool {
@@ -122,14 +122,14 @@ impl Entry {
     /// Since when the server keeps it, if the user does not know.
     pub(super) fn saved_untold(&self) -> Option<Time> {
         match self.stage {
-            Stage::Saved { since } if self.told != Told::Saved => Some(since),
+            Stage::Saved { since } if self.told != Reported::Saved => Some(since),
             _ => None,
         }
     }
 
     /// Whether it has no outcome: nobody has it for sure, and the user was told nothing.
     fn is_untold(&self) -> bool {
-        self.told == Told::Nothing && !self.is_saved()
+        self.told == Reported::Nothing && !self.is_saved()
     }
 
     /// Why nothing is known of it, of a server that answers. `is_first`: nothing is before it.
@@ -275,7 +275,7 @@ impl SendQueue {
             let why = entry.why_unknown(is_first);
             is_first &= entry.is_saved();
             if entry.is_untold() && entry.typed_at.max(self.progress) + UNSENT_AFTER <= now {
-                entry.told = Told::Unsent;
+                entry.told = Reported::Unsent;
                 overdue.push((*seq, why));
             }
         }

@@ -7,7 +7,7 @@
 use std::net::SocketAddr;
 
 use super::Outbox;
-use super::send_queue::{Doubt, SendQueue, Stage, Told};
+use super::send_queue::{Doubt, Reported, SendQueue, Stage};
 use crate::client::context::Context;
 use crate::client::session::{Dialect, Standing};
 use crate::client::wire::Dispatch;
@@ -71,7 +71,7 @@ impl SendQueue {
     /// The first message if it is proved not to pass. What was said to be saved is not given up.
     fn too_large(&self) -> Option<u64> {
         let seq = self.doubt.filter(|doubt| doubt.lost >= TOO_LARGE_TRIES)?.seq;
-        let may_go = self.entries.get(&seq).is_some_and(|entry| entry.told != Told::Saved);
+        let may_go = self.entries.get(&seq).is_some_and(|entry| entry.told != Reported::Saved);
         (may_go && self.first_unsaved() == Some(seq)).then_some(seq)
     }
 }
