@@ -213,7 +213,8 @@ impl<P: Plant> Server<P> {
             }
             Packet::Ping { session } => {
                 if let Some(name) = self.authenticate(now, session, from) {
-                    self.send(from, &Packet::Pong { session }, 1);
+                    // Says that a session is there, which no crash outlives.
+                    self.send_now(from, &Packet::Pong { session }, 1);
                     self.confirm(now, &name);
                 }
             }
@@ -224,7 +225,8 @@ impl<P: Plant> Server<P> {
             }
             Packet::Deregister { session } => {
                 if let Some(name) = self.authenticate(now, session, from) {
-                    self.send(from, &Packet::Deregistered { session }, 1);
+                    // That the session is over is so whatever becomes of any commit.
+                    self.send_now(from, &Packet::Deregistered { session }, 1);
                     self.end_session(now, &name, GoneReason::Deregistered);
                 }
             }
@@ -274,14 +276,15 @@ impl<P: Plant> Server<P> {
         }
     }
 
-    /// Sends a packet without a body.
-    fn send(&mut self, to: Path, packet: &Packet, attempt: u32) {
+    /// Sends a packet at once. Beside each call is said why it reveals nothing that a crash could
+    /// take back.
+    fn send_now(&mut self, to: Path, packet: &Packet, attempt: u32) {
         let (to, stamps) = (self.leaving_from(to), self.stamps(packet.kind()));
         self.journal.transmit(transmit(to, packet, stamps, b"", attempt));
     }
 
     /// Sends a packet once everything recorded so far is durable.
-    fn send_durably(&mut self, to: Path, packet: &Packet, attempt: u32) {
+    fn send(&mut self, to: Path, packet: &Packet, attempt: u32) {
         let (to, stamps) = (self.leaving_from(to), self.stamps(packet.kind()));
         self.journal.transmit_durably(transmit(to, packet, stamps, b"", attempt));
     }
@@ -355,7 +358,8 @@ impl<P: Plant> Machine for Server<P> {
         let is_full = self.journal.is_full();
         if let Some(nonce) = hello::decode(bytes) {
             let cookie = self.cookies.bake(now.time, from.remote);
-            self.send(from, &Packet::Challenge { nonce, cookie }, 1);
+            // Nothing is known of whoever is asked to echo it.
+            self.send_now(from, &Packet::Challenge { nonce, cookie }, 1);
         } else if bytes.first() == Some(&crate::original::MARK) {
             if is_full {
                 self.counters.dropped.busy += 1;

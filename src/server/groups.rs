@@ -37,7 +37,7 @@ impl<P: Plant> Server<P> {
             }
         };
         if let Some(answer) = answer {
-            self.send_durably(to, &Packet::GroupAnswer { session, request, answer }, 1);
+            self.send(to, &Packet::GroupAnswer { session, request, answer }, 1);
         }
     }
 

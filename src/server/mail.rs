@@ -82,7 +82,8 @@ impl<P: Plant> Server<P> {
         if is_new && let Some(reason) = self.objection(sender, progress, &save) {
             let MessageId { stream, seq } = id;
             self.counters.dropped.refused += 1;
-            self.send(from, &Packet::NotSaved { stream, seq, reason }, 1);
+            // Nothing is kept: there is nothing to lose.
+            self.send_now(from, &Packet::NotSaved { stream, seq, reason }, 1);
             return;
         }
         let last = match self.holding.offer(now.time, next, &key, id.seq, base, save) {
@@ -148,7 +149,8 @@ impl<P: Plant> Server<P> {
 
     fn send_saved(&mut self, to: Path, messages: Vec<MessageId>) {
         let saved = Packet::Saved { store: self.record.store, messages };
-        self.send(to, &saved, 1);
+        // Of what is durable; earlier only as a planted bug.
+        self.send_now(to, &saved, 1);
     }
 
     /// Why a new message of a stream is not stored.
@@ -315,6 +317,7 @@ impl<P: Plant> Server<P> {
             }
         }
         for (transmit, key, seq) in due {
+            // At once, for the letter is durable.
             self.journal.transmit(transmit);
             self.receipt_too_early(&key, seq);
             if self.plant.has(Bug::ClearsMailboxEarly) {
@@ -331,7 +334,8 @@ impl<P: Plant> Server<P> {
     fn receipt_too_early(&mut self, key: &StreamKey, seq: u64) {
         let Some(path) = self.sessions.get(&key.from).map(|session| session.path) else { return };
         if self.plant.has(Bug::ReceiptAtHandOver) {
-            self.send(path, &Packet::HandedOver { stream: key.stream, seq }, 1);
+            // Too early, which is the bug.
+            self.send_now(path, &Packet::HandedOver { stream: key.stream, seq }, 1);
         }
     }
 
@@ -407,7 +411,7 @@ impl<P: Plant> Server<P> {
             End::Shown => Packet::HandedOver { stream, seq },
             End::Expired => Packet::Expired { stream, seq },
         };
-        self.send_durably(path, &packet, attempt);
+        self.send(path, &packet, attempt);
         self.timers.set(Timer::Told(key.clone()), now.time + pause);
     }
 

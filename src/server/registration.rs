@@ -32,7 +32,8 @@ impl<P: Plant> Server<P> {
             return Some(name.clone());
         }
         self.counters.dropped.unknown += 1;
-        self.send(from, &Packet::Unknown { session }, 1);
+        // A session that is not here is none after a crash either.
+        self.send_now(from, &Packet::Unknown { session }, 1);
         None
     }
 
@@ -81,7 +82,8 @@ impl<P: Plant> Server<P> {
             return self.refuse_guest(*path, name, reason);
         }
         let registration = account.registration;
-        self.send(*path, &Packet::Refused { registration, reason }, 1);
+        // Nothing is changed by it, and whoever asks again is asked for again.
+        self.send_now(*path, &Packet::Refused { registration, reason }, 1);
     }
 
     fn grant(&mut self, now: Now, contender: Contender) {
@@ -140,7 +142,7 @@ impl<P: Plant> Server<P> {
 
     fn answer_registered(&mut self, to: Path, registration: u64, session: SessionId, back: bool) {
         let store = self.record.store;
-        self.send_durably(to, &Packet::Registered { registration, session, store, back }, 1);
+        self.send(to, &Packet::Registered { registration, session, store, back }, 1);
     }
 
     /// The client knows its session: bring it up to date.
@@ -224,7 +226,8 @@ impl<P: Plant> Server<P> {
             }
         }
         if let Some((path, wait)) = wait {
-            self.send(path, &wait, 1);
+            // Nothing is granted yet.
+            self.send_now(path, &wait, 1);
         }
         if !asking {
             self.probe_again(now, name);
@@ -242,7 +245,8 @@ impl<P: Plant> Server<P> {
             if session.guest.is_some() {
                 self.ping_guest(now, name);
             } else {
-                self.send(path, &Packet::Probe { nonce }, attempt);
+                // A question tells nothing.
+                self.send_now(path, &Packet::Probe { nonce }, attempt);
             }
             self.timers.set(Timer::Probe(name.clone()), now.time + PROBE_INTERVAL);
             return;
@@ -306,7 +310,8 @@ impl<P: Plant> Server<P> {
         }
         session.table_sent = at;
         for part in parts {
-            self.send(path, &part, attempt);
+            // Says who is here, in this life: after a crash there is another table.
+            self.send_now(path, &part, attempt);
         }
         if attempt == 1 && self.plant.has(Bug::TableSentOnce) {
             return;
