@@ -3,6 +3,7 @@
 //! Knows no socket, clock, disk or runtime ([`crate::machine`]). Read [`registration`] first, then
 //! [`mail`]. Whatever promises that something is stored waits for the journal's commit.
 
+mod context;
 mod cookie;
 mod counters;
 mod event;
@@ -31,19 +32,17 @@ pub use record::{Account, Change, End, Letter, Progress, ServerRecord, Standing,
 pub use snapshot::Snapshot;
 
 use crate::holding::Holding;
-use crate::journal::{CommitTurn, Journal, Ticket};
+use crate::journal::Ticket;
 use crate::load::{Gauge, Load};
-use crate::machine::{Datagram, Entropy, Identity, Machine, Output, Path, Socket, Transmit};
+use crate::machine::{Datagram, Entropy, Machine, Output, Path, Transmit};
 use crate::plant::{Bug, Plant, Sound};
 use crate::protocol::envelope::{self, Stamps};
-use crate::protocol::{
-    MessageId, Name, Packet, PacketKind, SessionId, StreamId, StreamKey, TableId, hello,
-};
-use crate::store::{Committed, Record as _, Room};
-use crate::time::{Now, Time, whole_ms};
-use crate::timers::Timers;
+use crate::protocol::{MessageId, Name, Packet, SessionId, StreamId, StreamKey, TableId, hello};
+use crate::store::{Committed, Room};
+use crate::time::{Now, Time};
+use context::{Context, Timer};
 use cookie::CookieJar;
-use mail::{Request, SAVES_MAX, Save};
+use mail::{Request, Save};
 use original::GuestTables;
 use saved::Saved;
 use session::Session;
@@ -62,12 +61,7 @@ pub struct ServerConfig {
 /// The server's state machine.
 #[derive(Debug)]
 pub struct Server<P = Sound> {
-    plant: P,
-    config: ServerConfig,
-    record: ServerRecord,
-    journal: Journal<Event, Change>,
-    entropy: Entropy,
-    timers: Timers<Timer>,
+    cx: Context<P>,
     cookies: CookieJar,
     sessions: BTreeMap<Name, Session>,
     by_session: BTreeMap<SessionId, Name>,
@@ -90,37 +84,9 @@ pub struct Server<P = Sound> {
     untold: BTreeMap<Name, BTreeSet<StreamId>>,
     /// Who was refused what about groups, and has no row of it: at most one for each account.
     refused: BTreeMap<Name, Answered>,
-    counters: Counters,
-    /// How much room the store has.
-    room: Room,
     /// Whether a commit may wait for room.
     waits_for_room: bool,
-    /// How long the lives before this one have run.
-    uptime_before: Duration,
     stopped: bool,
-    /// When the input came that is being handled.
-    now: Now,
-    /// The stamp of what is being handled, if that has one: whoever sent it is answered with it.
-    answers: Option<u64>,
-}
-
-/// What the server waits for.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Timer {
-    /// The end of a client's lease.
-    Lease(Name),
-    /// A client's answer to a question.
-    Probe(Name),
-    /// A client's acknowledgement of the table.
-    Table(Name),
-    /// A reader's acknowledgement of a stored message.
-    Mail(Name),
-    /// A sender's acknowledgement that it knows.
-    Told(StreamKey),
-    /// Messages that are too old.
-    Expiry,
-    /// Room in the store.
-    Room,
 }
 
 impl Server {
@@ -151,13 +117,8 @@ impl<P: Plant> Server<P> {
             }
         }
         let mut server = Self {
-            plant,
-            config,
             guests: BTreeMap::new(),
             guest_tables: GuestTables::default(),
-            counters: Counters::default(),
-            journal: Journal::new(CommitTurn::First),
-            timers: Timers::new(),
             cookies: CookieJar::new(&mut entropy),
             sessions: BTreeMap::new(),
             by_session: BTreeMap::new(),
@@ -169,17 +130,12 @@ impl<P: Plant> Server<P> {
             undurable: VecDeque::new(),
             untold,
             refused: BTreeMap::new(),
-            room: Room::Plenty,
             waits_for_room: false,
-            uptime_before: record.last_uptime(),
             stopped: false,
-            now: Now::default(),
-            answers: None,
-            record,
-            entropy,
+            cx: Context::new(config, record, entropy, plant),
         };
         server.restore_guests();
-        server.wait_for_expiry(Time::ZERO);
+        server.wait_for_expiry();
         server
     }
 
@@ -189,59 +145,59 @@ impl<P: Plant> Server<P> {
         let (held, held_streams) = self.holding.len();
         let flights = self.sessions.values().map(|session| session.flight.len());
         Load::from([
-            (Gauge::Outputs, self.journal.len() + self.saved.len() + self.saves.len()),
-            (Gauge::Timers, self.timers.len()),
+            (Gauge::Outputs, self.cx.outputs() + self.saved.len() + self.saves.len()),
+            (Gauge::Timers, self.cx.timers()),
             (Gauge::Held, held),
             (Gauge::HeldStreams, held_streams),
-            (Gauge::Streams, self.record.streams().len()),
+            (Gauge::Streams, self.cx.record().streams().len()),
             (Gauge::Names, self.table.entries().count()),
             (Gauge::Sessions, self.sessions.len()),
-            (Gauge::Letters, self.record.letters()),
+            (Gauge::Letters, self.cx.record().letters()),
             (Gauge::Undurable, self.undurable.len()),
             (Gauge::Flights, flights.sum()),
             (Gauge::Untold, self.untold.values().map(BTreeSet::len).sum()),
         ])
     }
 
-    fn handle_packet(&mut self, now: Now, from: Path, packet: Packet, body: &[u8]) {
+    fn handle_packet(&mut self, from: Path, packet: Packet, body: &[u8]) {
         match packet {
             Packet::Register { name, token, registration, cookie }
-                if self.cookies.is_good(now.time, from.remote, cookie) =>
+                if self.cookies.is_good(self.cx.now(), from.remote, cookie) =>
             {
                 let account = Account { token, registration, original: None };
-                self.register(now, from, name, account);
+                self.register(from, name, account);
             }
             Packet::Ping { session } => {
-                if let Some(name) = self.authenticate(now, session, from) {
+                if let Some(name) = self.authenticate(session, from) {
                     // Says that a session is there, which no crash outlives.
-                    self.send_now(from, &Packet::Pong { session }, 1);
-                    self.confirm(now, &name);
+                    self.cx.send_now(from, &Packet::Pong { session }, 1);
+                    self.confirm(&name);
                 }
             }
             Packet::Alive { session, nonce } => {
-                if let Some(name) = self.authenticate(now, session, from) {
+                if let Some(name) = self.authenticate(session, from) {
                     self.probe_answered(&name, nonce);
                 }
             }
             Packet::Deregister { session } => {
-                if let Some(name) = self.authenticate(now, session, from) {
+                if let Some(name) = self.authenticate(session, from) {
                     // That the session is over is so whatever becomes of any commit.
-                    self.send_now(from, &Packet::Deregistered { session }, 1);
-                    self.end_session(now, &name, GoneReason::Deregistered);
+                    self.cx.send_now(from, &Packet::Deregistered { session }, 1);
+                    self.end_session(&name, GoneReason::Deregistered);
                 }
             }
             Packet::TableAck { session, table, version } => {
-                if let Some(name) = self.authenticate(now, session, from) {
-                    self.table_acked(now, &name, table, version);
+                if let Some(name) = self.authenticate(session, from) {
+                    self.table_acked(&name, table, version);
                 }
             }
             Packet::Save { session, to, stream, seq, base, unreachable, group } => {
-                if let Some(sender) = self.authenticate(now, session, from) {
+                if let Some(sender) = self.authenticate(session, from) {
                     let id = MessageId { stream, seq };
                     let save = Save { to, body: body.to_vec(), group };
-                    self.saves.push_back(Request {
-                        now,
-                        stamp: self.answers,
+                    self.ask_to_save(Request {
+                        now: self.cx.both_clocks(),
+                        stamp: self.cx.stamp(),
                         sender,
                         from,
                         id,
@@ -249,83 +205,38 @@ impl<P: Plant> Server<P> {
                         save,
                         unreachable,
                     });
-                    if self.saves.len() > SAVES_MAX {
-                        self.save_first();
-                    }
                 }
             }
             Packet::Shown { session, from: sender, stream, seq } => {
-                if let Some(reader) = self.authenticate(now, session, from) {
-                    self.shown(now, &reader, &StreamKey { from: sender, stream }, seq);
+                if let Some(reader) = self.authenticate(session, from) {
+                    self.shown(&reader, &StreamKey { from: sender, stream }, seq);
                 }
             }
             Packet::HandedOverAck { session, stream, seq } => {
-                if let Some(sender) = self.authenticate(now, session, from) {
-                    self.told(now, &StreamKey { from: sender, stream }, seq);
+                if let Some(sender) = self.authenticate(session, from) {
+                    self.told(&StreamKey { from: sender, stream }, seq);
                 }
             }
             Packet::GroupAsk { session, request, ask } => {
-                if let Some(name) = self.authenticate(now, session, from) {
+                if let Some(name) = self.authenticate(session, from) {
                     self.group_asked((&name, from), session, request, ask);
                 }
             }
             // With a cookie that is stale or forged.
-            Packet::Register { .. } => self.counters.dropped.cookie += 1,
+            Packet::Register { .. } => self.cx.counters.dropped.cookie += 1,
             // Not for a server.
-            _ => self.counters.dropped.unwanted += 1,
-        }
-    }
-
-    /// Sends a packet at once. Beside each call is said why it reveals nothing that a crash could
-    /// take back.
-    fn send_now(&mut self, to: Path, packet: &Packet, attempt: u32) {
-        let (to, stamps) = (self.leaving_from(to), self.stamps(packet.kind()));
-        self.journal.transmit(transmit(to, packet, stamps, b"", attempt));
-    }
-
-    /// Sends a packet once everything recorded so far is durable.
-    fn send(&mut self, to: Path, packet: &Packet, attempt: u32) {
-        let (to, stamps) = (self.leaving_from(to), self.stamps(packet.kind()));
-        self.journal.transmit_durably(transmit(to, packet, stamps, b"", attempt));
-    }
-
-    /// What tells how long the way there and back takes.
-    fn stamps(&self, kind: PacketKind) -> Stamps {
-        Stamps {
-            sent_ms: kind.is_timed().then(|| whole_ms(self.now.time.since_start())),
-            echo_ms: self.answers.filter(|_| kind.measures().is_some()),
+            _ => self.cx.counters.dropped.unwanted += 1,
         }
     }
 
     /// Learns from an answer how long the way to a client and back takes.
     fn measure(&mut self, from: SocketAddr, packet: &Packet, stamps: Stamps) {
         let Some(trip) = packet.kind().measures() else { return };
-        let Some(took) = stamps.round_trip(whole_ms(self.now.time.since_start())) else { return };
+        let Some(took) = self.cx.round_trip(stamps) else { return };
         let name = packet.session().and_then(|session| self.by_session.get(&session));
         let session = name.and_then(|name| self.sessions.get_mut(name));
         if let Some(session) = session.filter(|session| session.path.remote == from) {
             session.measured(trip, took);
-        }
-    }
-
-    /// What [`Bug::AnswersFromAnywhere`] does.
-    fn leaving_from(&self, to: Path) -> Path {
-        let anywhere = to.local.is_some() && self.plant.has(Bug::AnswersFromAnywhere);
-        if anywhere { to.remote.into() } else { to }
-    }
-
-    /// Changes the durable state.
-    fn change(&mut self, change: Change) -> Ticket {
-        self.record.apply(&change);
-        if matches!(change, Change::Settled { .. }) && self.plant.has(Bug::ForgetsHandOver) {
-            return self.journal.commit();
-        }
-        self.journal.record(change)
-    }
-
-    fn change_if_any(&mut self, change: Option<Change>) {
-        if let Some(change) = change {
-            self.change(change);
         }
     }
 }
@@ -336,12 +247,6 @@ const fn changes_nothing(packet: &Packet) -> bool {
     matches!(packet, Packet::Ping { .. } | Packet::Alive { .. } | Packet::TableAck { .. })
 }
 
-fn transmit(to: Path, packet: &Packet, stamps: Stamps, body: &[u8], attempt: u32) -> Transmit {
-    let identity = Identity { kind: packet.kind(), message: packet.message(), attempt };
-    let bytes = envelope::encode_stamped(packet, stamps, body);
-    Transmit { socket: Socket::Main, source: to.local, to: to.remote, bytes, identity }
-}
-
 impl<P: Plant> Machine for Server<P> {
     type Command = Command;
     type Event = Event;
@@ -349,112 +254,111 @@ impl<P: Plant> Machine for Server<P> {
 
     fn handle_datagram(&mut self, now: Now, datagram: Datagram<'_>) {
         let (from, Datagram { socket, bytes, .. }) = (datagram.path(), datagram);
-        self.now = now;
-        self.counters.datagrams_in += 1;
+        self.cx.begin(now);
+        self.cx.counters.datagrams_in += 1;
         if self.stopped {
-            self.counters.dropped.busy += 1;
+            self.cx.counters.dropped.busy += 1;
             return;
         }
-        let is_full = self.journal.is_full();
+        let is_full = self.cx.is_full();
         if let Some(nonce) = hello::decode(bytes) {
             let cookie = self.cookies.bake(now.time, from.remote);
             // Nothing is known of whoever is asked to echo it.
-            self.send_now(from, &Packet::Challenge { nonce, cookie }, 1);
+            self.cx.send_now(from, &Packet::Challenge { nonce, cookie }, 1);
         } else if bytes.first() == Some(&crate::original::MARK) {
             if is_full {
-                self.counters.dropped.busy += 1;
+                self.cx.counters.dropped.busy += 1;
             } else {
-                self.handle_original(now, socket, from, bytes);
+                self.handle_original(socket, from, bytes);
             }
         } else {
             let decoded = match envelope::decode_stamped(bytes) {
-                Err(_) if self.plant.has(Bug::NoChecksum) => envelope::open(bytes),
+                Err(_) if self.cx.has(Bug::NoChecksum) => envelope::open(bytes),
                 decoded => decoded,
             };
             match decoded {
                 // As good as lost on the way: its sender has, and repeats, what matters.
                 Ok((packet, ..)) if is_full && !changes_nothing(&packet) => {
-                    self.counters.dropped.busy += 1;
+                    self.cx.counters.dropped.busy += 1;
                 }
                 Ok((packet, stamps, body)) => {
                     self.measure(from.remote, &packet, stamps);
-                    self.answers = stamps.sent_ms;
-                    self.handle_packet(now, from, packet, body);
-                    self.answers = None;
+                    self.cx.answer_to(stamps.sent_ms);
+                    self.handle_packet(from, packet, body);
+                    self.cx.answer_to(None);
                 }
-                Err(_) => self.counters.dropped.damaged += 1,
+                Err(_) => self.cx.counters.dropped.damaged += 1,
             }
         }
     }
 
     fn handle_command(&mut self, now: Now, command: Command) {
-        self.now = now;
+        self.cx.begin(now);
         match command {
-            Command::Stats => self.journal.event_durably(Event::Stats(self.stats())),
+            Command::Stats => self.cx.report(Event::Stats(self.stats())),
             Command::Stop => self.stopped = true,
         }
     }
 
     fn handle_timeout(&mut self, now: Now) {
-        self.now = now;
+        self.cx.begin(now);
         self.holding.expire(now.time);
-        while let Some(timer) = self.timers.pop_due(now.time) {
+        while let Some(timer) = self.cx.pop_due() {
             match timer {
-                Timer::Lease(name) => self.check_lease(now, &name),
-                Timer::Probe(name) => self.probe_again(now, &name),
-                Timer::Table(name) => self.sync_table(now, &name),
-                Timer::Mail(name) => self.hand_over(now, &name),
-                Timer::Told(key) => self.tell(now, &key),
-                Timer::Expiry => self.expire_mail(now),
-                Timer::Room => self.journal.ask(),
+                Timer::Lease(name) => self.check_lease(&name),
+                Timer::Probe(name) => self.probe_again(&name),
+                Timer::Table(name) => self.sync_table(&name),
+                Timer::Mail(name) => self.hand_over(&name),
+                Timer::Told(key) => self.tell(&key),
+                Timer::Expiry => self.expire_mail(),
+                Timer::Room => self.cx.ask_for_room(),
             }
         }
     }
 
     fn handle_committed(&mut self, now: Now, Committed { commits, room }: Committed) {
-        self.now = now;
-        self.counters.commits += u64::from(commits > 0);
+        self.cx.begin(now);
+        self.cx.counters.commits += u64::from(commits > 0);
         self.waits_for_room = commits == 0;
         match room {
-            Room::Low => self.timers.set(Timer::Room, now.time + ROOM_AGAIN),
-            Room::Plenty => self.timers.clear(&Timer::Room),
+            Room::Low => self.cx.set_timer(Timer::Room, now.time + ROOM_AGAIN),
+            Room::Plenty => self.cx.clear_timer(&Timer::Room),
         }
-        self.journal.committed(commits);
-        if self.room != room {
-            self.room = room;
-            self.journal.event(Event::Room(room));
+        self.cx.committed(commits);
+        if self.cx.set_room(room) {
+            self.cx.report_now(Event::Room(room));
         }
         self.acknowledge_durable();
-        self.release_letters(now);
+        self.release_letters();
     }
 
     fn poll_at_once(&mut self) -> Option<Transmit> {
-        let transmit = self.journal.poll_at_once()?;
-        self.counters.datagrams_out += 1;
+        let transmit = self.cx.poll_at_once()?;
+        self.cx.counters.datagrams_out += 1;
         Some(transmit)
     }
 
     fn poll_output(&mut self) -> Option<Output<Event, Change>> {
-        let mut output = self.journal.poll_transmit().map(Output::Transmit);
+        let mut output = self.cx.poll_transmit().map(Output::Transmit);
         if output.is_none() {
             self.save_first();
-            output = self.journal.poll();
+            output = self.cx.poll();
         }
         while output.is_none() && self.save_first() {
-            output = self.journal.poll();
+            output = self.cx.poll();
         }
         if let Some(Output::Transmit(_)) = output {
-            self.counters.datagrams_out += 1;
+            self.cx.counters.datagrams_out += 1;
         }
         output
     }
 
     fn next_timeout(&self) -> Option<Time> {
-        self.timers.next()
+        self.cx.next_timeout()
     }
 
     fn is_finished(&self) -> bool {
         // What waits for room, nobody was told of: there may be none for days.
-        self.stopped && (self.journal.is_idle() || self.waits_for_room)
+        self.stopped && (self.cx.is_idle() || self.waits_for_room)
     }
 }

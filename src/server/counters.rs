@@ -64,9 +64,9 @@ impl<P: Plant> Server<P> {
     pub fn stats(&self) -> Stats {
         Stats {
             here: self.sessions.len(),
-            known: self.record.accounts.len(),
-            letters: self.record.letters(),
-            counters: self.counters,
+            known: self.cx.record().accounts.len(),
+            letters: self.cx.record().letters(),
+            counters: self.cx.counters,
         }
     }
 }

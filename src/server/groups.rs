@@ -10,7 +10,6 @@ use crate::machine::Path;
 use crate::plant::{Bug, Plant};
 use crate::protocol::limits::{GROUPS_MAX, MEMBERS_MAX, NAMES_PER_ANSWER};
 use crate::protocol::{GroupAnswer, GroupAsk, GroupRefusal, Name, Packet, SessionId};
-use crate::store::{Record as _, Room};
 
 impl<P: Plant> Server<P> {
     /// A registered client asks something about groups.
@@ -31,13 +30,15 @@ impl<P: Plant> Server<P> {
             GroupAsk::Leave(group) => {
                 self.answer_once(name, request, |server| server.leave_group(name, &group))
             }
-            GroupAsk::List { after } => Some(part(self.record.membership.names(), after.as_ref())),
+            GroupAsk::List { after } => {
+                Some(part(self.cx.record().membership.names(), after.as_ref()))
+            }
             GroupAsk::Members { group, after } => {
                 Some(self.list_members(name, &group, after.as_ref()))
             }
         };
         if let Some(answer) = answer {
-            self.send(to, &Packet::GroupAnswer { session, request, answer }, 1);
+            self.cx.send(to, &Packet::GroupAnswer { session, request, answer }, 1);
         }
     }
 
@@ -49,14 +50,12 @@ impl<P: Plant> Server<P> {
         request: u64,
         act: impl FnOnce(&mut Self) -> Result<(), GroupRefusal>,
     ) -> Option<GroupAnswer> {
-        let token = self.record.accounts.get(name)?.token;
-        let written = self.record.membership.answered(name);
+        let token = self.cx.record().accounts.get(name)?.token;
+        let written = self.cx.record().membership.answered(name);
         let mut known = self.refused.get(name).into_iter().chain(written);
         let refused = match known.find(|last| last.token == token) {
             Some(last) if request < last.request => return Some(GroupAnswer::Old),
-            Some(last) if request == last.request && !self.plant.has(Bug::AsksTwice) => {
-                last.refused
-            }
+            Some(last) if request == last.request && !self.cx.has(Bug::AsksTwice) => last.refused,
             _ => {
                 let refused = act(self).err();
                 self.remember(name, Answered { token, request, refused });
@@ -69,19 +68,19 @@ impl<P: Plant> Server<P> {
     /// While there is little room a refusal gets no row. To forget it with the sessions is safe: no
     /// late copy of the request counts then, and whoever asks anew is told what came of it.
     fn remember(&mut self, name: &Name, answered: Answered) {
-        if answered.refused.is_some() && self.room == Room::Low {
+        if answered.refused.is_some() && self.cx.is_low() {
             self.refused.insert(name.clone(), answered);
         } else {
             self.refused.remove(name);
-            self.change(Change::GroupAnswered { name: name.clone(), answered });
+            self.cx.change(Change::GroupAnswered { name: name.clone(), answered });
         }
     }
 
     fn create_group(&mut self, name: &Name, group: &Name) -> Result<(), GroupRefusal> {
-        if self.record.membership.members(group).is_some() {
+        if self.cx.record().membership.members(group).is_some() {
             return Err(GroupRefusal::Exists);
         }
-        if self.record.membership.count() >= GROUPS_MAX {
+        if self.cx.record().membership.count() >= GROUPS_MAX {
             return Err(GroupRefusal::TooManyGroups);
         }
         self.needs_room()?;
@@ -91,7 +90,7 @@ impl<P: Plant> Server<P> {
 
     /// Whoever is a member already has what they want.
     fn join_group(&mut self, name: &Name, group: &Name) -> Result<(), GroupRefusal> {
-        let known = self.record.membership.members(group);
+        let known = self.cx.record().membership.members(group);
         let members = known.ok_or(GroupRefusal::NoSuchGroup)?;
         if members.contains(name) {
             return Ok(());
@@ -106,19 +105,19 @@ impl<P: Plant> Server<P> {
 
     /// The room that is left on a full disk is for what must not be refused, such as deliveries.
     fn needs_room(&self) -> Result<(), GroupRefusal> {
-        if self.room == Room::Low { Err(GroupRefusal::DiskFull) } else { Ok(()) }
+        if self.cx.is_low() { Err(GroupRefusal::DiskFull) } else { Ok(()) }
     }
 
     fn leave_group(&mut self, name: &Name, group: &Name) -> Result<(), GroupRefusal> {
         self.members_for(name, group)?;
-        if !self.plant.has(Bug::KeepsLeavers) {
+        if !self.cx.has(Bug::KeepsLeavers) {
             self.change_membership(name, group, GroupChange::Left);
         }
         Ok(())
     }
 
     fn change_membership(&mut self, member: &Name, group: &Name, what: GroupChange) {
-        let group = self.record.membership.written(group).unwrap_or(group).clone();
+        let group = self.cx.record().membership.written(group).unwrap_or(group).clone();
         let member = member.clone();
         let change = match what {
             GroupChange::Created | GroupChange::Joined => {
@@ -126,17 +125,13 @@ impl<P: Plant> Server<P> {
             }
             GroupChange::Left => Change::Left { group: group.clone(), member: member.clone() },
         };
-        if self.plant.has(Bug::ForgetsMembership) {
-            self.record.apply(&change);
-        } else {
-            self.change(change);
-        }
-        self.journal.event_durably(Event::Group { group, member, what });
+        self.cx.change(change);
+        self.cx.report(Event::Group { group, member, what });
     }
 
     /// A group's members, for one of them.
     fn members_for(&self, name: &Name, group: &Name) -> Result<&BTreeSet<Name>, GroupRefusal> {
-        let known = self.record.membership.members(group);
+        let known = self.cx.record().membership.members(group);
         let members = known.ok_or(GroupRefusal::NoSuchGroup)?;
         if members.contains(name) { Ok(members) } else { Err(GroupRefusal::NotMember) }
     }

@@ -11,14 +11,12 @@ use super::{Change, End, Event, Letter, Progress, Server, Standing, Timer, Turn}
 use crate::holding::Arrival;
 use crate::machine::Path;
 use crate::plant::{Bug, Plant};
-use crate::protocol::envelope::Stamps;
 use crate::protocol::limits::{
     LETTERS_MAX, MAIL_STREAMS_MAX, MAILBOX_MAX, SENDER_LETTERS_MAX, TELLS_AT_ONCE, UNTOLD_MAX,
     WINDOW,
 };
 use crate::protocol::{GroupTag, MessageId, Name, NotSaved, Packet, PacketKind, StreamKey, Trip};
 use crate::retransmission::Tries;
-use crate::store::Room;
 use crate::time::{Now, Time, whole_ms};
 
 /// A message to be stored.
@@ -47,33 +45,35 @@ pub(super) struct Request {
 
 /// So many requests wait while others are answered at once. With more, one is carried out whenever
 /// one comes, so that no flood makes the server read without end what it will not carry out.
-pub(super) const SAVES_MAX: usize = 256;
+const SAVES_MAX: usize = 256;
 
 impl<P: Plant> Server<P> {
+    pub(super) fn ask_to_save(&mut self, request: Request) {
+        self.saves.push_back(request);
+        if self.saves.len() > SAVES_MAX {
+            self.save_first();
+        }
+    }
+
     /// Carries out the first request that waits. Whether there was one.
     pub(super) fn save_first(&mut self) -> bool {
         let Some(request) = self.saves.pop_front() else { return false };
         let Request { now, stamp, sender, from, id, base, save, unreachable } = request;
         let to = unreachable.then(|| save.to.clone());
-        self.answers = stamp;
-        self.save(now, (&sender, from), id, base, save);
-        self.answers = None;
+        self.cx.go_back_to(now);
+        self.cx.answer_to(stamp);
+        self.save((&sender, from), id, base, save);
+        self.cx.answer_to(None);
         if let Some(to) = to {
-            self.probe(now, &to, None);
+            self.probe(&to, None);
         }
+        self.cx.come_back();
         true
     }
 
-    fn save(
-        &mut self,
-        now: Now,
-        (sender, from): (&Name, Path),
-        id: MessageId,
-        base: u64,
-        save: Save,
-    ) {
+    fn save(&mut self, (sender, from): (&Name, Path), id: MessageId, base: u64, save: Save) {
         let key = StreamKey { from: sender.clone(), stream: id.stream };
-        let progress = self.record.stream(&key);
+        let progress = self.cx.record().stream(&key);
         if progress.is_some_and(|known| known.standing.to != save.to) {
             return; // A stream has one recipient: no client of ours does this.
         }
@@ -81,21 +81,21 @@ impl<P: Plant> Server<P> {
         let is_new = next.is_none_or(|next| next <= id.seq);
         if is_new && let Some(reason) = self.objection(sender, progress, &save) {
             let MessageId { stream, seq } = id;
-            self.counters.dropped.refused += 1;
+            self.cx.counters.dropped.refused += 1;
             // Nothing is kept: there is nothing to lose.
-            self.send_now(from, &Packet::NotSaved { stream, seq, reason }, 1);
+            self.cx.send_now(from, &Packet::NotSaved { stream, seq, reason }, 1);
             return;
         }
-        let last = match self.holding.offer(now.time, next, &key, id.seq, base, save) {
-            Arrival::Early if self.plant.has(Bug::SavesHeld) => {
+        let last = match self.holding.offer(self.cx.now(), next, &key, id.seq, base, save) {
+            Arrival::Early if self.cx.has(Bug::SavesHeld) => {
                 return self.send_saved(from, vec![id]);
             }
             Arrival::Early => return,
             Arrival::Old => {
-                self.counters.duplicates += 1;
+                self.cx.counters.duplicates += 1;
                 next.map(|next| next - 1)
             }
-            Arrival::Ready(saves) => self.store_in_order(now, &key, id.seq, saves),
+            Arrival::Ready(saves) => self.store_in_order(&key, id.seq, saves),
         };
         if let Some(seq) = last {
             self.acknowledge(from, MessageId { seq, ..id });
@@ -107,21 +107,20 @@ impl<P: Plant> Server<P> {
     /// the last.
     fn store_in_order(
         &mut self,
-        now: Now,
         key: &StreamKey,
         arrived: u64,
         saves: Vec<(u64, Save)>,
     ) -> Option<u64> {
         let mut last = None;
         for (seq, save) in saves {
-            let progress = self.record.stream(key);
+            let progress = self.cx.record().stream(key);
             let is_astray = progress.is_some_and(|known| known.standing.to != save.to);
             // Of the one that has just arrived it was asked before any of these was stored.
             let is_asked = seq == arrived && last.is_none();
             if is_astray || !is_asked && self.objection(&key.from, progress, &save).is_some() {
                 break;
             }
-            self.store(now, &key.from, MessageId { stream: key.stream, seq }, save);
+            self.store(&key.from, MessageId { stream: key.stream, seq }, save);
             last = Some(seq);
         }
         last
@@ -129,28 +128,27 @@ impl<P: Plant> Server<P> {
 
     /// Acknowledges once everything so far is durable.
     fn acknowledge(&mut self, to: Path, id: MessageId) {
-        let commit = self.journal.commit();
-        if self.journal.is_durable(commit) || self.plant.has(Bug::AcksBeforeCommit) {
+        let commit = self.cx.commit();
+        if self.cx.is_durable(commit) || self.cx.has(Bug::AcksBeforeCommit) {
             self.send_saved(to, vec![id]);
         } else {
-            self.saved.add(commit, to, id, self.answers);
+            self.saved.add(commit, to, id, self.cx.stamp());
         }
     }
 
     /// A commit has ended: what it made durable is acknowledged.
     pub(super) fn acknowledge_durable(&mut self) {
-        let (store, journal) = (self.record.store, &self.journal);
-        for Due { to, messages, echo_ms } in self.saved.take(|commit| journal.is_durable(commit)) {
-            let saved = Packet::Saved { store, messages };
-            let stamps = Stamps { sent_ms: None, echo_ms };
-            self.journal.transmit_soon(super::transmit(to, &saved, stamps, b"", 1));
+        let store = self.cx.record().store;
+        for Due { to, messages, echo_ms } in self.saved.take(|commit| self.cx.is_durable(commit)) {
+            // Nothing is said here that is not durable.
+            self.cx.send_soon(to, &Packet::Saved { store, messages }, echo_ms);
         }
     }
 
     fn send_saved(&mut self, to: Path, messages: Vec<MessageId>) {
-        let saved = Packet::Saved { store: self.record.store, messages };
+        let saved = Packet::Saved { store: self.cx.record().store, messages };
         // Of what is durable; earlier only as a planted bug.
-        self.send_now(to, &saved, 1);
+        self.cx.send_now(to, &saved, 1);
     }
 
     /// Why a new message of a stream is not stored.
@@ -163,83 +161,84 @@ impl<P: Plant> Server<P> {
         if save.body.is_empty() {
             return Some(NotSaved::BadText);
         }
-        if !self.record.accounts.contains_key(&save.to) {
+        if !self.cx.record().accounts.contains_key(&save.to) {
             return Some(NotSaved::UnknownName);
         }
-        if self.room == Room::Low {
+        if self.cx.is_low() {
             return Some(NotSaved::DiskFull);
         }
         if self.letters_for(&save.to) >= MAILBOX_MAX {
             return Some(NotSaved::MailboxFull);
         }
         let untold = stream.map_or(0, |progress| progress.standing.untold.len());
-        if self.record.letters_of(from) >= SENDER_LETTERS_MAX || untold >= UNTOLD_MAX {
+        if self.cx.record().letters_of(from) >= SENDER_LETTERS_MAX || untold >= UNTOLD_MAX {
             return Some(NotSaved::SenderFull);
         }
         let room_for_stream = stream.is_some()
-            || self.record.streams().len() < MAIL_STREAMS_MAX
-            || self.record.idle_stream().is_some();
-        if self.record.letters() >= LETTERS_MAX || !room_for_stream {
+            || self.cx.record().streams().len() < MAIL_STREAMS_MAX
+            || self.cx.record().idle_stream().is_some();
+        if self.cx.record().letters() >= LETTERS_MAX || !room_for_stream {
             return Some(NotSaved::ServerFull);
         }
         None
     }
 
-    pub(super) fn store(&mut self, now: Now, from: &Name, id: MessageId, save: Save) {
+    pub(super) fn store(&mut self, from: &Name, id: MessageId, save: Save) {
         let Save { to, body, group } = save;
         // All copies of a name share its letters.
-        let to = self.record.accounts.get_key_value(&to).map_or(to, |(known, _)| known.clone());
-        self.counters.stored += 1;
+        let to =
+            self.cx.record().accounts.get_key_value(&to).map_or(to, |(known, _)| known.clone());
+        self.cx.counters.stored += 1;
         let letter = Letter {
             number: self.next_letter,
             id,
             from: from.clone(),
-            stored_at: now.wall,
-            stored_after_ms: whole_ms(self.uptime(now)),
+            stored_at: self.cx.wall(),
+            stored_after_ms: whole_ms(self.cx.uptime()),
             group: group.map(Box::new),
             body: body.into_boxed_slice(),
         };
         self.next_letter += 1;
-        if self.record.streams().len() >= MAIL_STREAMS_MAX
-            && self.record.stream(&letter.key()).is_none()
+        if self.cx.record().streams().len() >= MAIL_STREAMS_MAX
+            && self.cx.record().stream(&letter.key()).is_none()
             && let Some(key) = self.dispensable_stream().cloned()
         {
-            self.forget(now, &key);
+            self.forget(&key);
         }
         let number = letter.number;
-        let ticket = self.change(Change::Stored { to: to.clone(), letter });
+        let ticket = self.cx.change(Change::Stored { to: to.clone(), letter });
         self.undurable.push_back((ticket, number, to.clone()));
-        self.wait_for_expiry(now.time);
-        self.journal.event_durably(Event::Stored { id, from: from.clone(), to });
+        self.wait_for_expiry();
+        self.cx.report(Event::Stored { id, from: from.clone(), to });
     }
 
     /// The stream that goes to make room for another: best one whose sender knows it, else one of
     /// whoever is still to be told most, so that nobody is told less because of what others leave
     /// untold.
     fn dispensable_stream(&self) -> Option<&StreamKey> {
-        let first = self.record.idle_stream()?;
+        let first = self.cx.record().idle_stream()?;
         let untold = self.untold.get(&first.from);
         if !untold.is_some_and(|streams| streams.contains(&first.stream)) {
             return Some(first);
         }
         let most = self.untold.iter().max_by_key(|(_, streams)| streams.len());
-        most.and_then(|(name, _)| self.record.untold_idle_stream_of(name)).or(Some(first))
+        most.and_then(|(name, _)| self.cx.record().untold_idle_stream_of(name)).or(Some(first))
     }
 
     /// Lets go of a stream, and of all that its sender was still to be told.
-    fn forget(&mut self, now: Now, key: &StreamKey) {
+    fn forget(&mut self, key: &StreamKey) {
         let made_room = self.is_told(key);
-        self.change(Change::Forgotten { key: key.clone() });
+        self.cx.change(Change::Forgotten { key: key.clone() });
         if made_room {
-            self.tell_more(now, &key.from);
+            self.tell_more(&key.from);
         }
     }
 
     /// A commit has ended: what it made durable may be handed over.
-    pub(super) fn release_letters(&mut self, now: Now) {
+    pub(super) fn release_letters(&mut self) {
         let mut readers = BTreeSet::new();
         while let Some((ticket, _, to)) = self.undurable.front()
-            && self.journal.is_durable(*ticket)
+            && self.cx.is_durable(*ticket)
         {
             if self.sessions.contains_key(to) {
                 readers.insert(to.clone());
@@ -247,7 +246,7 @@ impl<P: Plant> Server<P> {
             self.undurable.pop_front();
         }
         for reader in readers {
-            self.hand_over(now, &reader);
+            self.hand_over(&reader);
         }
     }
 
@@ -259,15 +258,15 @@ impl<P: Plant> Server<P> {
     /// Sends a reader what is due of the first [`WINDOW`] messages of its mailbox, and beside them
     /// what has not passed for long: of each stream the first, for nothing behind it is shown
     /// before.
-    pub(super) fn hand_over(&mut self, now: Now, reader: &Name) {
+    pub(super) fn hand_over(&mut self, reader: &Name) {
         let first_undurable = self.first_undurable();
-        let stamps = self.stamps(PacketKind::Deliver);
+        let stamps = self.cx.stamps(PacketKind::Deliver);
         let Some(session) = self.sessions.get_mut(reader).filter(|session| session.confirmed)
         else {
             return;
         };
         if session.guest.is_some() {
-            return self.hand_over_to_guest(now, reader);
+            return self.hand_over_to_guest(reader);
         }
         let timeout = session.timeout(Trip::Disk);
         let mut first_of = BTreeMap::new();
@@ -275,12 +274,12 @@ impl<P: Plant> Server<P> {
         let mut wake: Option<Time> = None;
         let mut stuck = BTreeSet::new();
         let mut in_window = 0;
-        for letter in self.record.mailbox(reader).into_iter().flatten() {
+        for letter in self.cx.record().mailbox(reader).into_iter().flatten() {
             if in_window == WINDOW || letter.number >= first_undurable {
                 break;
             }
-            let age_ms = now.wall.unix_ms().saturating_sub(letter.stored_at.unix_ms());
-            if age_ms > 3_600_000 && self.plant.has(Bug::ClockStepExpiresMail) {
+            let age_ms = self.cx.wall().unix_ms().saturating_sub(letter.stored_at.unix_ms());
+            if age_ms > 3_600_000 && self.cx.has(Bug::ClockStepExpiresMail) {
                 continue;
             }
             let MessageId { stream, seq } = letter.id;
@@ -290,22 +289,22 @@ impl<P: Plant> Server<P> {
             }
             let base = *first_of.entry(key.clone()).or_insert(seq);
             let flight = session.flight.entry((letter.from.clone(), letter.id));
-            let flight = flight.or_insert_with(|| Tries::from(now.time));
+            let flight = flight.or_insert_with(|| Tries::from(self.cx.now()));
             let is_stuck = flight.attempts() >= STUCK_AFTER;
-            if flight.is_due(now.time) {
-                let attempt = flight.transmit(now.time);
+            if flight.is_due(self.cx.now()) {
+                let attempt = flight.transmit(self.cx.now());
                 let pause = match is_stuck {
                     true => stuck_pause(stuck.len()),
-                    false => flight.pause(now.time, timeout, RESEND_MAX),
+                    false => flight.pause(self.cx.now(), timeout, RESEND_MAX),
                 };
-                flight.wait(now.time, pause);
+                flight.wait(self.cx.now(), pause);
                 let (from, stored_at) = (letter.from.clone(), letter.stored_at);
                 let group = letter.group.as_deref().cloned();
                 let id = session.id;
                 let packet =
                     Packet::Deliver { session: id, from, stream, seq, base, stored_at, group };
                 let transmit =
-                    super::transmit(session.path, &packet, stamps, &letter.body, attempt);
+                    super::context::transmit(session.path, &packet, stamps, &letter.body, attempt);
                 due.push((transmit, key.clone(), seq));
             }
             let next_at = flight.next_at();
@@ -318,68 +317,68 @@ impl<P: Plant> Server<P> {
         }
         for (transmit, key, seq) in due {
             // At once, for the letter is durable.
-            self.journal.transmit(transmit);
+            self.cx.transmit_now(transmit);
             self.receipt_too_early(&key, seq);
-            if self.plant.has(Bug::ClearsMailboxEarly) {
-                self.change_if_any(self.record.settling(&key, seq, End::Shown));
+            if self.cx.has(Bug::ClearsMailboxEarly) {
+                self.cx.change_if_any(self.cx.record().settling(&key, seq, End::Shown));
             }
         }
         match wake {
-            Some(wake) => self.timers.set(Timer::Mail(reader.clone()), wake),
-            None => self.timers.clear(&Timer::Mail(reader.clone())),
+            Some(wake) => self.cx.set_timer(Timer::Mail(reader.clone()), wake),
+            None => self.cx.clear_timer(&Timer::Mail(reader.clone())),
         }
     }
 
     /// What [`Bug::ReceiptAtHandOver`] does.
     fn receipt_too_early(&mut self, key: &StreamKey, seq: u64) {
         let Some(path) = self.sessions.get(&key.from).map(|session| session.path) else { return };
-        if self.plant.has(Bug::ReceiptAtHandOver) {
+        if self.cx.has(Bug::ReceiptAtHandOver) {
             // Too early, which is the bug.
-            self.send_now(path, &Packet::HandedOver { stream: key.stream, seq }, 1);
+            self.cx.send_now(path, &Packet::HandedOver { stream: key.stream, seq }, 1);
         }
     }
 
     /// A reader has seen everything of a stream up to a place.
-    pub(super) fn shown(&mut self, now: Now, reader: &Name, key: &StreamKey, seq: u64) {
-        let Some(progress) = self.record.stream(key) else { return };
+    pub(super) fn shown(&mut self, reader: &Name, key: &StreamKey, seq: u64) {
+        let Some(progress) = self.cx.record().stream(key) else { return };
         let seq = seq.min(progress.next - 1);
         if progress.standing.to != *reader || seq <= progress.standing.settled {
-            self.counters.duplicates += 1;
+            self.cx.counters.duplicates += 1;
             return;
         }
         let before = self.letters_for(reader);
-        self.change_if_any(self.record.settling(key, seq, End::Shown));
+        self.cx.change_if_any(self.cx.record().settling(key, seq, End::Shown));
         if let Some(session) = self.sessions.get_mut(reader) {
             let lands = |(from, id): &(Name, MessageId)| {
                 id.seq <= seq && id.stream == key.stream && *from == key.from
             };
-            if !(session.flight.keys().any(lands) && self.plant.has(Bug::KeepsFlights)) {
+            if !(session.flight.keys().any(lands) && self.cx.has(Bug::KeepsFlights)) {
                 session.flight.retain(|flight, _| !lands(flight));
             }
         }
         let count = before - self.letters_for(reader);
-        self.counters.handed_over += count as u64;
+        self.cx.counters.handed_over += count as u64;
         let id = MessageId { stream: key.stream, seq };
-        self.journal.event_durably(Event::HandedOver { id, to: reader.clone(), count });
-        self.wait_for_expiry(now.time);
-        self.has_news(now, key);
-        self.hand_over(now, reader);
+        self.cx.report(Event::HandedOver { id, to: reader.clone(), count });
+        self.wait_for_expiry();
+        self.has_news(key);
+        self.hand_over(reader);
     }
 
     /// Something of a stream has been shown, or has expired: its sender is to know.
-    pub(super) fn has_news(&mut self, now: Now, key: &StreamKey) {
+    pub(super) fn has_news(&mut self, key: &StreamKey) {
         self.untold.entry(key.from.clone()).or_default().insert(key.stream);
-        self.tell(now, key);
+        self.tell(key);
     }
 
     pub(super) fn letters_for(&self, reader: &Name) -> usize {
-        self.record.mailbox(reader).map_or(0, |letters| letters.len())
+        self.cx.record().mailbox(reader).map_or(0, |letters| letters.len())
     }
 
     /// Tells a sender that is here what has become of its messages: the first that it does not
     /// know.
-    pub(super) fn tell(&mut self, now: Now, key: &StreamKey) {
-        let Some(progress) = self.record.stream(key) else { return };
+    pub(super) fn tell(&mut self, key: &StreamKey) {
+        let Some(progress) = self.cx.record().stream(key) else { return };
         let Some(session) = self.sessions.get_mut(&key.from).filter(|s| s.confirmed) else {
             return;
         };
@@ -400,23 +399,23 @@ impl<P: Plant> Server<P> {
             return; // When it has answered of another.
         }
         let (path, timeout) = (session.path, session.timeout(Trip::Disk));
-        let fresh = Tell { upto: seq, tries: Tries::from(now.time) };
+        let fresh = Tell { upto: seq, tries: Tries::from(self.cx.now()) };
         let tell = session.tells.entry(stream).or_insert(fresh);
         if tell.upto != seq {
             *tell = fresh; // Another word than the last one.
         }
-        let attempt = tell.tries.transmit(now.time);
-        let pause = tell.tries.pause(now.time, timeout, RESEND_MAX);
+        let attempt = tell.tries.transmit(self.cx.now());
+        let pause = tell.tries.pause(self.cx.now(), timeout, RESEND_MAX);
         let packet = match end {
             End::Shown => Packet::HandedOver { stream, seq },
             End::Expired => Packet::Expired { stream, seq },
         };
-        self.send(path, &packet, attempt);
-        self.timers.set(Timer::Told(key.clone()), now.time + pause);
+        self.cx.send(path, &packet, attempt);
+        self.cx.set_timer(Timer::Told(key.clone()), self.cx.now() + pause);
     }
 
     /// Tells a sender of further streams, as many as it is told of at a time.
-    pub(super) fn tell_more(&mut self, now: Now, name: &Name) {
+    pub(super) fn tell_more(&mut self, name: &Name) {
         let (Some(session), Some(streams)) = (self.sessions.get(name), self.untold.get(name))
         else {
             return;
@@ -428,26 +427,26 @@ impl<P: Plant> Server<P> {
         };
         let waiting = streams.iter().filter(|stream| !session.tells.contains_key(stream));
         for stream in waiting.take(room).copied().collect::<Vec<_>>() {
-            self.tell(now, &StreamKey { from: name.clone(), stream });
+            self.tell(&StreamKey { from: name.clone(), stream });
         }
     }
 
     /// A sender knows what has become of its messages up to a place.
-    pub(super) fn told(&mut self, now: Now, key: &StreamKey, seq: u64) {
-        let Some(Progress { standing, .. }) = self.record.stream(key) else { return };
+    pub(super) fn told(&mut self, key: &StreamKey, seq: u64) {
+        let Some(Progress { standing, .. }) = self.cx.record().stream(key) else { return };
         let asked = standing.untold.first().map_or(0, |turn| turn.upto);
         if standing.told < seq && seq <= asked {
             self.consider_told(key, seq);
             if seq == asked {
-                self.tell(now, key); // What came after that.
-                self.tell_more(now, &key.from);
+                self.tell(key); // What came after that.
+                self.tell_more(&key.from);
             }
         }
     }
 
     fn consider_told(&mut self, key: &StreamKey, seq: u64) {
-        self.change_if_any(self.record.telling(key, seq));
-        let Some(progress) = self.record.stream(key) else { return };
+        self.cx.change_if_any(self.cx.record().telling(key, seq));
+        let Some(progress) = self.cx.record().stream(key) else { return };
         if progress.standing.told >= progress.standing.settled {
             self.is_told(key);
         }
@@ -455,7 +454,7 @@ impl<P: Plant> Server<P> {
 
     /// There is no more to tell of a stream. Whether its sender was just being told.
     fn is_told(&mut self, key: &StreamKey) -> bool {
-        self.timers.clear(&Timer::Told(key.clone()));
+        self.cx.clear_timer(&Timer::Told(key.clone()));
         let session = self.sessions.get_mut(&key.from);
         let told = session.and_then(|session| session.tells.remove(&key.stream));
         if let Some(streams) = self.untold.get_mut(&key.from) {

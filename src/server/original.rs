@@ -21,7 +21,7 @@ use crate::protocol::limits::{NAMES_MAX, TEXT_MAX};
 use crate::protocol::{
     MessageId, Name, NotSaved, PacketKind, Refusal, StreamId, StreamKey, TableEntry, Token,
 };
-use crate::time::{Now, Time};
+use crate::time::Time;
 
 /// Between two questions whether a guest is still there.
 const GUEST_PING: Duration = Duration::from_secs(5);
@@ -86,11 +86,11 @@ pub(super) struct GuestTables {
 
 impl GuestTables {
     /// Whether another one may be sent now.
-    fn admits(&mut self, now: Now, proven: bool) -> bool {
+    fn admits(&mut self, now: Time, proven: bool) -> bool {
         if self.sent_at.len() >= NAMES_MAX {
-            self.sent_at.retain(|_, at| now.time < *at + UNPROVEN_TABLE_PAUSE);
+            self.sent_at.retain(|_, at| now < *at + UNPROVEN_TABLE_PAUSE);
         }
-        let second = now.time.since_start().as_secs();
+        let second = now.since_start().as_secs();
         if self.second != second {
             (self.second, self.unproven) = (second, 0);
         }
@@ -100,33 +100,33 @@ impl GuestTables {
 }
 
 impl<P: Plant> Server<P> {
-    pub(super) fn handle_original(&mut self, now: Now, socket: Socket, from: Path, bytes: &[u8]) {
+    pub(super) fn handle_original(&mut self, socket: Socket, from: Path, bytes: &[u8]) {
         match (socket, original::decode(bytes)) {
-            _ if !self.config.original => self.counters.dropped.unwanted += 1,
-            (_, None) => self.counters.dropped.damaged += 1,
-            (Socket::Second, Some(Word::Ack)) => self.guest_acked(now, from),
+            _ if !self.cx.config().original => self.cx.counters.dropped.unwanted += 1,
+            (_, None) => self.cx.counters.dropped.damaged += 1,
+            (Socket::Second, Some(Word::Ack)) => self.guest_acked(from),
             (Socket::Main, Some(Word::Text(text))) => match original::request(&text) {
-                Some(Request::Register(name)) => self.guest_registers(now, from, name),
-                Some(Request::Fetch(name)) => self.guest_fetches(now, from, name),
-                Some(Request::Deregister(name)) => self.guest_leaves(now, from, name),
+                Some(Request::Register(name)) => self.guest_registers(from, name),
+                Some(Request::Fetch(name)) => self.guest_fetches(from, name),
+                Some(Request::Deregister(name)) => self.guest_leaves(from, name),
                 Some(Request::Save { to, text, .. }) => {
-                    self.guest_saves(now, from, to, text, bytes);
+                    self.guest_saves(from, to, text, bytes);
                 }
                 None => {
-                    if self.guest_at(now, from).is_some() {
+                    if self.guest_at(from).is_some() {
                         self.send_to_guest(Socket::Main, from, PacketKind::Pong, original::ack());
                     }
                 }
             },
             // Nobody answers an ACK, or what no client sends.
-            _ => self.counters.dropped.unwanted += 1,
+            _ => self.cx.counters.dropped.unwanted += 1,
         }
     }
 
     fn send_to_guest(&mut self, socket: Socket, to: Path, kind: PacketKind, bytes: Vec<u8>) {
         let Path { remote: to, local: source } = to;
         let identity = Identity { kind, message: None, attempt: 1 };
-        self.journal.transmit_durably(Transmit { socket, source, to, bytes, identity });
+        self.cx.transmit(Transmit { socket, source, to, bytes, identity });
     }
 
     fn tell_guest(&mut self, to: Path, kind: PacketKind, text: &str) {
@@ -134,50 +134,50 @@ impl<P: Plant> Server<P> {
     }
 
     /// The registered guest at an address, which has just been heard of.
-    fn guest_at(&mut self, now: Now, from: Path) -> Option<Name> {
+    fn guest_at(&mut self, from: Path) -> Option<Name> {
         let name = self.guests.get(&from.remote)?.clone();
         let session = self.sessions.get_mut(&name)?;
-        (session.heard, session.path) = (now.time, from);
+        (session.heard, session.path) = (self.cx.now(), from);
         Some(name)
     }
 
-    fn guest_registers(&mut self, now: Now, from: Path, word: &str) {
+    fn guest_registers(&mut self, from: Path, word: &str) {
         let Ok(name) = word.parse::<Name>() else {
             return self.tell_guest(from, PacketKind::Refused, "[Names are a-z, 0-9, _ and -]\n");
         };
-        if self.guest_at(now, from).is_some_and(|present| present == name) {
+        if self.guest_at(from).is_some_and(|present| present == name) {
             self.send_to_guest(Socket::Main, from, PacketKind::Registered, original::ack());
-            self.sync_guest_table(now, &name);
-            return self.hand_over(now, &name);
+            self.sync_guest_table(&name);
+            return self.hand_over(&name);
         }
         if let Some(other) = self.guests.get(&from.remote).cloned() {
-            self.end_session(now, &other, GoneReason::Replaced);
+            self.end_session(&other, GoneReason::Replaced);
         }
         let token = Token(hash(&from.remote));
-        let known = self.record.accounts.get(&name).filter(|known| known.token == token);
+        let known = self.cx.record().accounts.get(&name).filter(|known| known.token == token);
         let registration = known.map_or(0, |known| known.registration) + 1;
         let account = Account { token, registration, original: Some(from.remote) };
-        self.register(now, from, name, account);
+        self.register(from, name, account);
     }
 
     /// A guest has its name.
-    pub(super) fn welcome_guest(&mut self, now: Now, name: &Name, path: Path) {
+    pub(super) fn welcome_guest(&mut self, name: &Name, path: Path) {
         self.send_to_guest(Socket::Main, path, PacketKind::Registered, original::ack());
-        self.admit_guest(now, name, path, Guest::default());
+        self.admit_guest(name, path, Guest::default());
     }
 
     /// A guest has its name from an earlier life of this server. That it answers is taken for
     /// granted: if it has gone meanwhile, this is how it is noticed.
-    pub(super) fn welcome_back_guest(&mut self, now: Now, name: &Name, path: Path) {
-        self.admit_guest(now, name, path, Guest { hears_second: true, ..Guest::default() });
+    pub(super) fn welcome_back_guest(&mut self, name: &Name, path: Path) {
+        self.admit_guest(name, path, Guest { hears_second: true, ..Guest::default() });
     }
 
-    fn admit_guest(&mut self, now: Now, name: &Name, path: Path, guest: Guest) {
+    fn admit_guest(&mut self, name: &Name, path: Path, guest: Guest) {
         self.guests.insert(path.remote, name.clone());
         if let Some(session) = self.sessions.get_mut(name) {
             session.guest = Some(guest);
         }
-        self.timers.set(Timer::Lease(name.clone()), now.time);
+        self.cx.set_timer(Timer::Lease(name.clone()), self.cx.now());
     }
 
     pub(super) fn refuse_guest(&mut self, to: Path, name: &Name, reason: Refusal) {
@@ -189,7 +189,7 @@ impl<P: Plant> Server<P> {
         self.tell_guest(to, PacketKind::Refused, &text);
     }
 
-    fn guest_leaves(&mut self, now: Now, from: Path, word: &str) {
+    fn guest_leaves(&mut self, from: Path, word: &str) {
         let Ok(name) = word.parse::<Name>() else { return };
         let holder = self.sessions.get(&name).map(|session| session.path.remote);
         if holder.is_some_and(|addr| addr != from.remote) {
@@ -205,18 +205,18 @@ impl<P: Plant> Server<P> {
         let table = original::table(&name, [&own].into_iter());
         self.send_to_guest(Socket::Main, from, PacketKind::Table, table);
         if holder.is_some() {
-            self.end_session(now, &name, GoneReason::Deregistered);
+            self.end_session(&name, GoneReason::Deregistered);
         }
     }
 
-    fn guest_fetches(&mut self, now: Now, from: Path, word: &str) {
-        let Some(name) = self.guest_at(now, from).filter(|name| word.parse().as_ref() == Ok(name))
+    fn guest_fetches(&mut self, from: Path, word: &str) {
+        let Some(name) = self.guest_at(from).filter(|name| word.parse().as_ref() == Ok(name))
         else {
             return;
         };
         self.send_to_guest(Socket::Main, from, PacketKind::Pong, original::ack());
-        if self.record.mailbox(&name).is_some() {
-            self.hand_over(now, &name);
+        if self.cx.record().mailbox(&name).is_some() {
+            self.hand_over(&name);
             return;
         }
         let guest = self.sessions.get_mut(&name).and_then(|session| session.guest.as_mut());
@@ -226,13 +226,13 @@ impl<P: Plant> Server<P> {
         }
     }
 
-    fn guest_saves(&mut self, now: Now, from: Path, to: &str, text: &str, bytes: &[u8]) {
-        let Some(sender) = self.guest_at(now, from) else { return };
+    fn guest_saves(&mut self, from: Path, to: &str, text: &str, bytes: &[u8]) {
+        let Some(sender) = self.guest_at(from) else { return };
         let Some(guest) = self.sessions.get_mut(&sender).and_then(|s| s.guest.as_mut()) else {
             return;
         };
-        let repeat = guest.repeats.is_repeat(now.time, bytes);
-        self.counters.duplicates += u64::from(repeat);
+        let repeat = guest.repeats.is_repeat(self.cx.now(), bytes);
+        self.cx.counters.duplicates += u64::from(repeat);
         if repeat && guest.refused {
             return; // It has been told why; an acknowledgement would be a lie.
         }
@@ -246,7 +246,7 @@ impl<P: Plant> Server<P> {
         // A stream without the sender's numbers: its place is the next one, whatever it is.
         let key = self.guest_stream(&sender, &to);
         let stream = key.stream;
-        let progress = self.record.stream(&key);
+        let progress = self.cx.record().stream(&key);
         let seq = progress.map_or(1, |progress| progress.next);
         let save = Save { to: to.clone(), body: text.as_bytes().to_vec(), group: None };
         let objection = match self.objection(&sender, progress, &save) {
@@ -255,9 +255,9 @@ impl<P: Plant> Server<P> {
         };
         let refusal = match objection {
             None => {
-                self.store(now, &sender, MessageId { stream, seq }, save);
+                self.store(&sender, MessageId { stream, seq }, save);
                 self.send_to_guest(Socket::Main, from, PacketKind::Saved, original::ack());
-                return self.probe(now, &to, None);
+                return self.probe(&to, None);
             }
             Some(NotSaved::UnknownName) => format!("[Not saved: {to} is not known]\n"),
             Some(NotSaved::MailboxFull) => format!("[Not saved: the mailbox of {to} is full]\n"),
@@ -274,16 +274,16 @@ impl<P: Plant> Server<P> {
     fn guest_stream(&mut self, from: &Name, to: &Name) -> StreamKey {
         let ids = self.guest_streams(from, to);
         let StreamId(first) = *ids.start();
-        let known = self.record.stream_among(from, ids).cloned();
+        let known = self.cx.record().stream_among(from, ids).cloned();
         known.unwrap_or_else(|| {
-            let stream = StreamId(first | (self.entropy.draw() & GUEST_STREAM_DRAWN));
+            let stream = StreamId(first | (self.cx.draw() & GUEST_STREAM_DRAWN));
             StreamKey { from: from.clone(), stream }
         })
     }
 
     /// What a guest's streams to a reader may be called.
     fn guest_streams(&self, from: &Name, to: &Name) -> RangeInclusive<StreamId> {
-        let first = hash(&(self.record.store.0, fold(from), fold(to))) & !GUEST_STREAM_DRAWN;
+        let first = hash(&(self.cx.record().store.0, fold(from), fold(to))) & !GUEST_STREAM_DRAWN;
         StreamId(first)..=StreamId(first | GUEST_STREAM_DRAWN)
     }
 
@@ -296,13 +296,13 @@ impl<P: Plant> Server<P> {
         if let Some(guest) = self.sessions.get_mut(sender).and_then(|s| s.guest.as_mut()) {
             guest.refused = true;
         }
-        self.counters.dropped.refused += 1;
+        self.cx.counters.dropped.refused += 1;
         self.tell_guest(from, PacketKind::NotSaved, why);
     }
 
     /// Whatever was sent last from the second socket has arrived.
-    fn guest_acked(&mut self, now: Now, from: Path) {
-        let Some(name) = self.guest_at(now, from) else { return };
+    fn guest_acked(&mut self, from: Path) {
+        let Some(name) = self.guest_at(from) else { return };
         let Some(session) = self.sessions.get_mut(&name) else { return };
         let nonce = session.probe_nonce();
         let Some(guest) = &mut session.guest else { return };
@@ -311,28 +311,28 @@ impl<P: Plant> Server<P> {
         let letter = guest.letter.take().filter(|letter| letter.on_second);
         guest.had_mail |= letter.is_some();
         if proven_now {
-            self.timers.set(Timer::Lease(name.clone()), now.time + GUEST_PING);
-            self.repeat_guest_table(now, &name);
+            self.cx.set_timer(Timer::Lease(name.clone()), self.cx.now() + GUEST_PING);
+            self.repeat_guest_table(&name);
         }
         if let Some(nonce) = nonce {
             self.probe_answered(&name, nonce);
         }
         match letter {
-            Some(letter) => self.shown(now, &name, &letter.key, letter.seq),
-            None => self.hand_over(now, &name),
+            Some(letter) => self.shown(&name, &letter.key, letter.seq),
+            None => self.hand_over(&name),
         }
     }
 
     /// Asks a guest whether it is there, with what it acknowledges and does not show. While a
     /// message is on its way, that one is the question.
-    pub(super) fn ping_guest(&mut self, now: Now, name: &Name) {
+    pub(super) fn ping_guest(&mut self, name: &Name) {
         let Some(session) = self.sessions.get_mut(name) else { return };
         let path = session.path;
         let Some(guest) = &mut session.guest else { return };
         if guest.is_asked() {
             return;
         }
-        guest.owed.sent(now.time);
+        guest.owed.sent(self.cx.now());
         let bytes = original::text(original::UNSEEN);
         self.send_to_guest(Socket::Second, path, PacketKind::Probe, bytes);
     }
@@ -345,115 +345,116 @@ impl<P: Plant> Server<P> {
     }
 
     /// Renews a guest's lease by asking.
-    pub(super) fn check_guest_lease(&mut self, now: Now, name: &Name) {
+    pub(super) fn check_guest_lease(&mut self, name: &Name) {
         let Some(session) = self.sessions.get(name) else { return };
         let Some(guest) = &session.guest else { return };
         let lease = if guest.hears_second { LEASE } else { UNHEARD_LEASE };
-        if session.heard + lease <= now.time {
-            return self.end_session(now, name, GoneReason::LeaseExpired);
+        if session.heard + lease <= self.cx.now() {
+            return self.end_session(name, GoneReason::LeaseExpired);
         }
         // Often while the address is new or an answer is missing.
-        let spoke_lately = now.time < session.heard + GUEST_PING;
+        let spoke_lately = self.cx.now() < session.heard + GUEST_PING;
         let pause = if spoke_lately == guest.hears_second { GUEST_PING } else { GUEST_PING_RETRY };
         // Stored messages wait until every question is answered, and are questions themselves.
-        if guest.letter.is_none() && self.record.mailbox(name).is_none() {
-            self.ping_guest(now, name);
+        if guest.letter.is_none() && self.cx.record().mailbox(name).is_none() {
+            self.ping_guest(name);
         }
-        self.timers.set(Timer::Lease(name.clone()), now.time + pause);
+        self.cx.set_timer(Timer::Lease(name.clone()), self.cx.now() + pause);
     }
 
     /// Sends a guest the whole table, or as much of it as it can receive, a few times.
-    pub(super) fn sync_guest_table(&mut self, now: Now, name: &Name) {
+    pub(super) fn sync_guest_table(&mut self, name: &Name) {
         let latest = self.table.latest();
         let Some(session) = self.sessions.get_mut(name) else { return };
         let path = session.path;
         let Some(guest) = &session.guest else { return };
         let pause = if guest.hears_second { TABLE_PAUSE } else { UNPROVEN_TABLE_PAUSE };
         if let Some(sent_at) = self.guest_tables.sent_at.get(&path.remote)
-            && now.time < *sent_at + pause
+            && self.cx.now() < *sent_at + pause
         {
             if session.has_table(latest) {
                 return; // Its repetition is due already.
             }
-            return self.timers.set(Timer::Table(name.clone()), *sent_at + pause);
+            return self.cx.set_timer(Timer::Table(name.clone()), *sent_at + pause);
         }
-        if !self.guest_tables.admits(now, guest.hears_second) {
-            return self.timers.set(Timer::Table(name.clone()), now.time + TABLE_REPEAT);
+        if !self.guest_tables.admits(self.cx.now(), guest.hears_second) {
+            return self.cx.set_timer(Timer::Table(name.clone()), self.cx.now() + TABLE_REPEAT);
         }
-        self.guest_tables.sent_at.insert(path.remote, now.time);
+        self.guest_tables.sent_at.insert(path.remote, self.cx.now());
         if session.next_table_copy(latest) < TABLE_COPIES && guest_is_proven(session) {
-            self.timers.set(Timer::Table(name.clone()), now.time + TABLE_REPEAT);
+            self.cx.set_timer(Timer::Table(name.clone()), self.cx.now() + TABLE_REPEAT);
         }
         let table = original::table(name, self.table.entries());
         self.send_to_guest(Socket::Main, path, PacketKind::Table, table);
     }
 
     /// Its address is a guest's own: now it gets the copies that it did not get before.
-    fn repeat_guest_table(&mut self, now: Now, name: &Name) {
+    fn repeat_guest_table(&mut self, name: &Name) {
         let latest = self.table.latest();
         if self.sessions.get(name).is_some_and(|session| session.has_table(latest)) {
-            self.timers.set(Timer::Table(name.clone()), now.time + TABLE_REPEAT);
+            self.cx.set_timer(Timer::Table(name.clone()), self.cx.now() + TABLE_REPEAT);
         } else {
-            self.sync_guest_table(now, name);
+            self.sync_guest_table(name);
         }
     }
 
     /// Sends a guest its first stored message, again if it is due.
-    pub(super) fn hand_over_to_guest(&mut self, now: Now, name: &Name) {
+    pub(super) fn hand_over_to_guest(&mut self, name: &Name) {
         let first_undurable = self.first_undurable();
-        let letters = self.record.mailbox(name);
+        let letters = self.cx.record().mailbox(name);
         let Some(letter) = letters.and_then(|letters| letters.front()) else { return };
         if letter.number >= first_undurable {
             return;
         }
         let Some(session) = self.sessions.get_mut(name) else { return };
-        let (path, spoke_lately) = (session.path, now.time < session.heard + LATELY);
+        let (path, spoke_lately) = (session.path, self.cx.now() < session.heard + LATELY);
         let Some(guest) = &mut session.guest else { return };
         let (key, id) = (letter.key(), letter.id);
-        if guest.letter.is_none() && guest.hears_second && now.time < guest.owed.quiet_at() {
-            return self.timers.set(Timer::Mail(name.clone()), guest.owed.quiet_at());
+        if guest.letter.is_none() && guest.hears_second && self.cx.now() < guest.owed.quiet_at() {
+            return self.cx.set_timer(Timer::Mail(name.clone()), guest.owed.quiet_at());
         }
-        let (seq, next_at) = (id.seq, now.time);
+        let (seq, next_at) = (id.seq, self.cx.now());
         let start = OnItsWay { key: key.clone(), seq, attempts: 0, next_at, on_second: false };
         let way = guest.letter.get_or_insert(start);
-        if way.next_at > now.time {
+        if way.next_at > self.cx.now() {
             return;
         }
         way.attempts += 1;
-        way.next_at = now.time + GUEST_RETRY;
-        self.timers.set(Timer::Mail(name.clone()), way.next_at);
+        way.next_at = self.cx.now() + GUEST_RETRY;
         let attempts = way.attempts;
         let text = String::from_utf8_lossy(&letter.body);
         let stamp = letter.stored_at.to_string().replace('T', " ").replace('Z', "");
         let line = original::printable(&format!("{}: <{stamp}> {text}", letter.from));
+        self.cx.set_timer(Timer::Mail(name.clone()), way.next_at);
         let identity = Identity { kind: PacketKind::Deliver, message: Some(id), attempt: attempts };
         let (socket, bytes) = if guest.hears_second && attempts <= SECOND_ATTEMPTS {
             if !std::mem::replace(&mut way.on_second, true) {
                 guest.owed.start();
             }
-            guest.owed.sent(now.time);
+            guest.owed.sent(self.cx.now());
             (Socket::Second, original::text(&line))
         } else if !guest.hears_second && attempts <= UNHEARD_PINGS {
-            return self.ping_guest(now, name);
+            return self.ping_guest(name);
         } else if guest.hears_second || !spoke_lately {
-            return self.end_session(now, name, GoneReason::Silent);
+            return self.end_session(name, GoneReason::Silent);
         } else if attempts <= UNHEARD_PINGS + MAIN_ATTEMPTS {
             (Socket::Main, original::text(&format!("[You have messages]\n>>> {line}\n")))
         } else {
             guest.letter = None;
-            return self.shown(now, name, &key, id.seq);
+            return self.shown(name, &key, id.seq);
         };
         let Path { remote: to, local: source } = path;
-        self.journal.transmit(Transmit { socket, source, to, bytes, identity });
+        self.cx.transmit_now(Transmit { socket, source, to, bytes, identity });
     }
 
     /// The guests that an earlier life of this server knew: they will not register again.
     pub(super) fn restore_guests(&mut self) {
-        if !self.config.original {
+        if !self.cx.config().original {
             return;
         }
         let guests: Vec<(Name, SocketAddr)> = self
-            .record
+            .cx
+            .record()
             .accounts
             .iter()
             .filter_map(|(name, account)| account.original.map(|addr| (name.clone(), addr)))
@@ -461,12 +462,7 @@ impl<P: Plant> Server<P> {
         for (name, addr) in guests {
             // Which address of this machine it knows is told again when it speaks.
             self.restore_guest(&name, addr.into());
-            self.journal.event_durably(Event::Registered {
-                name,
-                addr,
-                back: true,
-                original: true,
-            });
+            self.cx.report(Event::Registered { name, addr, back: true, original: true });
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::machine::Path;
 use crate::original::{Owed, Repeats};
 use crate::protocol::{MessageId, Name, Nonce, SessionId, StreamId, StreamKey, Trip};
 use crate::retransmission::{RoundTrips, Tries};
-use crate::time::{Now, Time};
+use crate::time::Time;
 
 /// A client that is here.
 #[derive(Debug)]
@@ -40,12 +40,12 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(id: SessionId, path: Path, now: Now) -> Self {
+    pub(super) fn new(id: SessionId, path: Path, now: Time) -> Self {
         Self {
             id,
             path,
             confirmed: false,
-            heard: now.time,
+            heard: now,
             table_at: 0,
             table_sent: 0,
             table_attempts: 0,
