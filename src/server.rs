@@ -1,19 +1,24 @@
 //! The server: a state machine that knows who is where and keeps messages for those who are away.
 //!
-//! Knows no socket, clock, disk or runtime ([`crate::machine`]). Read [`registration`] first, then
-//! [`mail`]. Whatever promises that something is stored waits for the journal's commit.
+//! Knows no socket, clock, disk or runtime ([`crate::machine`]). It has parts, each with a state
+//! that only that part touches: [`presence`] with its [`session`]s, [`mail`] with its [`receipts`],
+//! [`groups`]. Beside its own state a part has the [`context`]; none has another part, or the
+//! server. What follows from one for the others is carried out in [`flow`], to be read first.
 
 mod context;
 mod cookie;
 mod counters;
 mod event;
 mod expiry;
+mod flow;
 mod groups;
 mod mail;
 mod membership;
+mod next;
 mod original;
+mod presence;
+mod receipts;
 mod record;
-mod registration;
 mod rows;
 mod saved;
 mod session;
@@ -21,8 +26,6 @@ mod snapshot;
 mod table;
 pub mod timing;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::SocketAddr;
 use std::time::Duration;
 
 pub use counters::{Counters, Dropped, Stats};
@@ -31,22 +34,18 @@ pub use membership::{Answered, Membership};
 pub use record::{Account, Change, End, Letter, Progress, ServerRecord, Standing, Turn};
 pub use snapshot::Snapshot;
 
-use crate::holding::Holding;
-use crate::journal::Ticket;
 use crate::load::{Gauge, Load};
 use crate::machine::{Datagram, Entropy, Machine, Output, Path, Transmit};
 use crate::plant::{Bug, Plant, Sound};
-use crate::protocol::envelope::{self, Stamps};
-use crate::protocol::{MessageId, Name, Packet, SessionId, StreamId, StreamKey, TableId, hello};
+use crate::protocol::{Cookie, MessageId, Name, Packet, SessionId, StreamKey, envelope, hello};
 use crate::store::{Committed, Room};
 use crate::time::{Now, Time};
 use context::{Context, Timer};
-use cookie::CookieJar;
-use mail::{Request, Save};
-use original::GuestTables;
-use saved::Saved;
-use session::Session;
-use table::Table;
+use groups::Groups;
+use mail::{Mail, Request, Save};
+use next::Next;
+use presence::Presence;
+use session::Contender;
 use timing::ROOM_AGAIN;
 
 /// What the operator chose.
@@ -62,28 +61,9 @@ pub struct ServerConfig {
 #[derive(Debug)]
 pub struct Server<P = Sound> {
     cx: Context<P>,
-    cookies: CookieJar,
-    sessions: BTreeMap<Name, Session>,
-    by_session: BTreeMap<SessionId, Name>,
-    table: Table,
-    /// Who is at which address, of those who speak the original's dialect.
-    guests: BTreeMap<SocketAddr, Name>,
-    guest_tables: GuestTables,
-    /// Messages to be stored whose predecessors have not arrived.
-    holding: Holding<Save>,
-    /// Requests to store messages, which wait until nobody waits for a quick answer.
-    saves: VecDeque<Request>,
-    /// The number of the next letter.
-    next_letter: u64,
-    /// What is acknowledged when its commit has ended.
-    saved: Saved,
-    /// Letters whose commit has not ended, by rising number, and for whom they are: nobody hears of
-    /// them yet.
-    undurable: VecDeque<(Ticket, u64, Name)>,
-    /// Streams whose sender does not know yet how far they were shown.
-    untold: BTreeMap<Name, BTreeSet<StreamId>>,
-    /// Who was refused what about groups, and has no row of it: at most one for each account.
-    refused: BTreeMap<Name, Answered>,
+    presence: Presence,
+    mail: Mail,
+    groups: Groups,
     /// Whether a commit may wait for room.
     waits_for_room: bool,
     stopped: bool,
@@ -103,141 +83,137 @@ impl<P: Plant> Server<P> {
     pub fn with_bugs(
         config: ServerConfig,
         record: ServerRecord,
-        mut entropy: Entropy,
+        entropy: Entropy,
         plant: P,
     ) -> Self {
-        let mut table = Table::new(TableId(entropy.draw()));
-        for name in record.accounts.keys() {
-            table.set(name, None, false);
-        }
-        let mut untold: BTreeMap<Name, BTreeSet<StreamId>> = BTreeMap::new();
-        for (key, progress) in record.streams() {
-            if progress.standing.told < progress.standing.settled {
-                untold.entry(key.from.clone()).or_default().insert(key.stream);
-            }
-        }
+        let mut cx = Context::new(config, record, entropy, plant);
         let mut server = Self {
-            guests: BTreeMap::new(),
-            guest_tables: GuestTables::default(),
-            cookies: CookieJar::new(&mut entropy),
-            sessions: BTreeMap::new(),
-            by_session: BTreeMap::new(),
-            table,
-            holding: Holding::new(),
-            saves: VecDeque::new(),
-            next_letter: record.next_letter(),
-            saved: Saved::default(),
-            undurable: VecDeque::new(),
-            untold,
-            refused: BTreeMap::new(),
+            presence: Presence::new(&mut cx),
+            mail: Mail::new(&mut cx),
+            groups: Groups::default(),
             waits_for_room: false,
             stopped: false,
-            cx: Context::new(config, record, entropy, plant),
+            cx,
         };
         server.restore_guests();
-        server.wait_for_expiry();
         server
     }
 
     /// What it holds in memory.
     #[must_use]
     pub fn load(&self) -> Load {
-        let (held, held_streams) = self.holding.len();
-        let flights = self.sessions.values().map(|session| session.flight.len());
-        Load::from([
-            (Gauge::Outputs, self.cx.outputs() + self.saved.len() + self.saves.len()),
+        let own = [
+            (Gauge::Outputs, self.cx.outputs() + self.mail.waiting()),
             (Gauge::Timers, self.cx.timers()),
-            (Gauge::Held, held),
-            (Gauge::HeldStreams, held_streams),
             (Gauge::Streams, self.cx.record().streams().len()),
-            (Gauge::Names, self.table.entries().count()),
-            (Gauge::Sessions, self.sessions.len()),
             (Gauge::Letters, self.cx.record().letters()),
-            (Gauge::Undurable, self.undurable.len()),
-            (Gauge::Flights, flights.sum()),
-            (Gauge::Untold, self.untold.values().map(BTreeSet::len).sum()),
-        ])
+        ];
+        own.into_iter().chain(self.presence.load()).chain(self.mail.load()).collect()
     }
 
     fn handle_packet(&mut self, from: Path, packet: Packet, body: &[u8]) {
         match packet {
-            Packet::Register { name, token, registration, cookie }
-                if self.cookies.is_good(self.cx.now(), from.remote, cookie) =>
-            {
+            Packet::Register { name, token, registration, cookie } => {
                 let account = Account { token, registration, original: None };
-                self.register(from, name, account);
+                self.register(Contender { name, path: from, account }, cookie);
             }
             Packet::Ping { session } => {
-                if let Some(name) = self.authenticate(session, from) {
-                    // Says that a session is there, which no crash outlives.
-                    self.cx.send_now(from, &Packet::Pong { session }, 1);
-                    self.confirm(&name);
+                if let Some(name) = self.heard_of(session, from) {
+                    self.ping(&name, session, from);
                 }
             }
             Packet::Alive { session, nonce } => {
-                if let Some(name) = self.authenticate(session, from) {
-                    self.probe_answered(&name, nonce);
+                if let Some(name) = self.heard_of(session, from) {
+                    self.presence.probe_answered(&mut self.cx, &name, nonce);
                 }
             }
             Packet::Deregister { session } => {
-                if let Some(name) = self.authenticate(session, from) {
-                    // That the session is over is so whatever becomes of any commit.
-                    self.cx.send_now(from, &Packet::Deregistered { session }, 1);
-                    self.end_session(&name, GoneReason::Deregistered);
+                if let Some(name) = self.heard_of(session, from) {
+                    self.deregister(&name, session, from);
                 }
             }
             Packet::TableAck { session, table, version } => {
-                if let Some(name) = self.authenticate(session, from) {
-                    self.table_acked(&name, table, version);
+                if let Some(name) = self.heard_of(session, from) {
+                    self.presence.table_acked(&mut self.cx, &name, (table, version));
                 }
             }
             Packet::Save { session, to, stream, seq, base, unreachable, group } => {
-                if let Some(sender) = self.authenticate(session, from) {
-                    let id = MessageId { stream, seq };
+                if let Some(sender) = self.heard_of(session, from) {
+                    let (id, came) = (MessageId { stream, seq }, self.cx.came());
                     let save = Save { to, body: body.to_vec(), group };
-                    self.ask_to_save(Request {
-                        now: self.cx.both_clocks(),
-                        stamp: self.cx.stamp(),
-                        sender,
-                        from,
-                        id,
-                        base,
-                        save,
-                        unreachable,
-                    });
+                    self.ask_to_save(Request { came, sender, from, id, base, save, unreachable });
                 }
             }
             Packet::Shown { session, from: sender, stream, seq } => {
-                if let Some(reader) = self.authenticate(session, from) {
+                if let Some(reader) = self.heard_of(session, from) {
                     self.shown(&reader, &StreamKey { from: sender, stream }, seq);
                 }
             }
             Packet::HandedOverAck { session, stream, seq } => {
-                if let Some(sender) = self.authenticate(session, from) {
+                if let Some(sender) = self.heard_of(session, from) {
                     self.told(&StreamKey { from: sender, stream }, seq);
                 }
             }
             Packet::GroupAsk { session, request, ask } => {
-                if let Some(name) = self.authenticate(session, from) {
-                    self.group_asked((&name, from), session, request, ask);
+                if let Some(name) = self.heard_of(session, from) {
+                    self.groups.asked(&mut self.cx, (&name, from), (session, request), ask);
                 }
             }
-            // With a cookie that is stale or forged.
-            Packet::Register { .. } => self.cx.counters.dropped.cookie += 1,
-            // Not for a server.
-            _ => self.cx.counters.dropped.unwanted += 1,
+            // For a client, from its server or from another one.
+            Packet::Challenge { .. }
+            | Packet::Registered { .. }
+            | Packet::Wait { .. }
+            | Packet::Refused { .. }
+            | Packet::Pong { .. }
+            | Packet::Unknown { .. }
+            | Packet::Probe { .. }
+            | Packet::Deregistered { .. }
+            | Packet::Table { .. }
+            | Packet::Message { .. }
+            | Packet::Ack { .. }
+            | Packet::Saved { .. }
+            | Packet::NotSaved { .. }
+            | Packet::Deliver { .. }
+            | Packet::HandedOver { .. }
+            | Packet::Expired { .. }
+            | Packet::Knock { .. }
+            | Packet::KnockAnswer { .. }
+            | Packet::GroupAnswer { .. } => self.cx.counters.dropped.unwanted += 1,
         }
     }
 
-    /// Learns from an answer how long the way to a client and back takes.
-    fn measure(&mut self, from: SocketAddr, packet: &Packet, stamps: Stamps) {
-        let Some(trip) = packet.kind().measures() else { return };
-        let Some(took) = self.cx.round_trip(stamps) else { return };
-        let name = packet.session().and_then(|session| self.by_session.get(&session));
-        let session = name.and_then(|name| self.sessions.get_mut(name));
-        if let Some(session) = session.filter(|session| session.path.remote == from) {
-            session.measured(trip, took);
+    /// Whoever shows a session, if it is theirs: that renews their lease. Anybody else is told to
+    /// register.
+    fn heard_of(&mut self, session: SessionId, from: Path) -> Option<Name> {
+        let Some(name) = self.presence.authenticate(session, from).cloned() else {
+            self.cx.counters.dropped.unknown += 1;
+            // A session that is not here is none after a crash either.
+            self.cx.send_now(from, &Packet::Unknown { session }, 1);
+            return None;
+        };
+        self.presence.renew(&self.cx, &name, from);
+        Some(name)
+    }
+
+    fn register(&mut self, contender: Contender, cookie: Cookie) {
+        if self.presence.is_good(&self.cx, contender.path, cookie) {
+            let next = self.presence.register(&mut self.cx, contender);
+            self.follow(next);
+        } else {
+            self.cx.counters.dropped.cookie += 1; // Stale or forged.
         }
+    }
+
+    fn ping(&mut self, name: &Name, session: SessionId, from: Path) {
+        // Says that a session is there, which outlives no crash.
+        self.cx.send_now(from, &Packet::Pong { session }, 1);
+        self.confirm(name);
+    }
+
+    fn deregister(&mut self, name: &Name, session: SessionId, from: Path) {
+        // That the session is over is so whatever becomes of any commit.
+        self.cx.send_now(from, &Packet::Deregistered { session }, 1);
+        self.end_session(name, GoneReason::Deregistered);
     }
 }
 
@@ -262,9 +238,7 @@ impl<P: Plant> Machine for Server<P> {
         }
         let is_full = self.cx.is_full();
         if let Some(nonce) = hello::decode(bytes) {
-            let cookie = self.cookies.bake(now.time, from.remote);
-            // Nothing is known of whoever is asked to echo it.
-            self.cx.send_now(from, &Packet::Challenge { nonce, cookie }, 1);
+            self.presence.challenge(&mut self.cx, from, nonce);
         } else if bytes.first() == Some(&crate::original::MARK) {
             if is_full {
                 self.cx.counters.dropped.busy += 1;
@@ -282,7 +256,7 @@ impl<P: Plant> Machine for Server<P> {
                     self.cx.counters.dropped.busy += 1;
                 }
                 Ok((packet, stamps, body)) => {
-                    self.measure(from.remote, &packet, stamps);
+                    self.presence.measure(&self.cx, from.remote, &packet, stamps);
                     self.cx.answer_to(stamps.sent_ms);
                     self.handle_packet(from, packet, body);
                     self.cx.answer_to(None);
@@ -302,17 +276,30 @@ impl<P: Plant> Machine for Server<P> {
 
     fn handle_timeout(&mut self, now: Now) {
         self.cx.begin(now);
-        self.holding.expire(now.time);
+        self.mail.expire_held(&self.cx);
         while let Some(timer) = self.cx.pop_due() {
-            match timer {
-                Timer::Lease(name) => self.check_lease(&name),
-                Timer::Probe(name) => self.probe_again(&name),
-                Timer::Table(name) => self.sync_table(&name),
-                Timer::Mail(name) => self.hand_over(&name),
-                Timer::Told(key) => self.tell(&key),
-                Timer::Expiry => self.expire_mail(),
-                Timer::Room => self.cx.ask_for_room(),
-            }
+            let next = match timer {
+                Timer::Lease(name) => self.presence.check_lease(&mut self.cx, &name),
+                Timer::Probe(name) => self.presence.probe_again(&mut self.cx, &name),
+                Timer::Table(name) => {
+                    self.presence.sync_table(&mut self.cx, &name);
+                    None
+                }
+                Timer::Mail(reader) => Some(Next::HandOver(reader)),
+                Timer::Told(key) => {
+                    self.tell(&key);
+                    None
+                }
+                Timer::Expiry => {
+                    self.expire_mail();
+                    None
+                }
+                Timer::Room => {
+                    self.cx.ask_for_room();
+                    None
+                }
+            };
+            self.follow(next);
         }
     }
 
@@ -328,8 +315,7 @@ impl<P: Plant> Machine for Server<P> {
         if self.cx.set_room(room) {
             self.cx.report_now(Event::Room(room));
         }
-        self.acknowledge_durable();
-        self.release_letters();
+        self.go_on();
     }
 
     fn poll_at_once(&mut self) -> Option<Transmit> {

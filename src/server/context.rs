@@ -59,6 +59,13 @@ pub(super) struct Context<P> {
     answers: Option<u64>,
 }
 
+/// When something came that waits, and the stamp that it carried.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Came {
+    now: Now,
+    stamp: Option<u64>,
+}
+
 impl<P: Plant> Context<P> {
     pub(super) fn new(
         config: ServerConfig,
@@ -89,8 +96,8 @@ impl<P: Plant> Context<P> {
     }
 
     /// Something that came earlier is being handled until [`Self::come_back`].
-    pub(super) const fn go_back_to(&mut self, then: Now) {
-        self.now = then;
+    pub(super) const fn go_back_to(&mut self, came: Came) {
+        (self.now, self.answers) = (came.now, came.stamp);
     }
 
     pub(super) const fn come_back(&mut self) {
@@ -115,9 +122,9 @@ impl<P: Plant> Context<P> {
         self.now.wall
     }
 
-    /// When what is being handled came, by both clocks.
-    pub(super) const fn both_clocks(&self) -> Now {
-        self.now
+    /// What is to be known of what is being handled when that is done later.
+    pub(super) const fn came(&self) -> Came {
+        Came { now: self.now, stamp: self.answers }
     }
 
     /// How long this server has run, all its lives together.

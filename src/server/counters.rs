@@ -63,7 +63,7 @@ impl<P: Plant> Server<P> {
     #[must_use]
     pub fn stats(&self) -> Stats {
         Stats {
-            here: self.sessions.len(),
+            here: self.presence.count(),
             known: self.cx.record().accounts.len(),
             letters: self.cx.record().letters(),
             counters: self.cx.counters,

@@ -230,6 +230,12 @@ impl ServerRecord {
         self.letters
     }
 
+    /// How many messages are kept for one reader.
+    #[must_use]
+    pub fn letters_for(&self, reader: &Name) -> usize {
+        self.mailbox(reader).map_or(0, VecDeque::len)
+    }
+
     /// How many messages of one sender are kept.
     #[must_use]
     pub fn letters_of(&self, sender: &Name) -> usize {

@@ -24,7 +24,7 @@ impl<P: Plant> Server<P> {
     /// Its state now.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        let clients = self.table.entries().map(|entry| {
+        let clients = self.presence.everyone().map(|entry| {
             let name = &entry.name;
             let dialect = if entry.original { ", original" } else { "" };
             match entry.addr {
