@@ -347,4 +347,20 @@ impl<P: Plant> Machine for Server<P> {
         // What waits for room, nobody was told of: there may be none for days.
         self.stopped && (self.cx.is_idle() || self.waits_for_room)
     }
+
+    fn check_invariants(&self) {
+        if !self.cx.can_be_checked() {
+            return;
+        }
+        let first_undurable = self.mail.first_undurable();
+        let is_here = |name: &Name| self.presence.is_confirmed(name);
+        self.groups.check_invariants(&self.cx);
+        let mut waits_for = self.cx.check_invariants();
+        waits_for.extend(self.presence.check_invariants(&self.cx, first_undurable));
+        waits_for.extend(self.mail.check_invariants(&self.cx, is_here));
+        for timer in &waits_for {
+            assert!(self.cx.is_timer_set(timer), "nothing will come of {timer:?}");
+        }
+        assert_eq!(waits_for.len(), self.cx.timers(), "a timer for nothing beside {waits_for:?}");
+    }
 }

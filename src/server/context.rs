@@ -333,3 +333,23 @@ pub(super) fn transmit(
     let bytes = envelope::encode_stamped(packet, stamps, body);
     Transmit { socket: Socket::Main, source: to.local, to: to.remote, bytes, identity }
 }
+
+/// What must hold between two inputs.
+impl<P: Plant> Context<P> {
+    /// Whether it can be asked for: not of a server that a planted bug has spoiled.
+    pub(super) const fn can_be_checked(&self) -> bool {
+        !self.spoiled.get()
+    }
+
+    /// The timers that it waits for itself.
+    pub(super) fn check_invariants(&self) -> Vec<Timer> {
+        assert!(self.now == self.input_at, "nothing that came earlier is being handled");
+        assert!(self.answers.is_none(), "nothing is being answered");
+        self.record.check_invariants();
+        let keeps = self.config.keep.is_some() && self.record.letters() > 0;
+        let waits_for_room = self.is_timer_set(&Timer::Room);
+        assert!(!waits_for_room || self.is_low(), "room is waited for while there is enough");
+        let expiry = keeps.then_some(Timer::Expiry);
+        expiry.into_iter().chain(waits_for_room.then_some(Timer::Room)).collect()
+    }
+}

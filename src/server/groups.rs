@@ -84,6 +84,16 @@ impl Groups {
     }
 }
 
+impl Groups {
+    /// Refusals without a row are refusals, of those who have an account.
+    pub(super) fn check_invariants<P: Plant>(&self, cx: &Context<P>) {
+        for (name, answered) in &self.refused {
+            assert!(cx.record().accounts.contains_key(name), "{name} is not known");
+            assert!(answered.refused.is_some(), "{name} was not refused");
+        }
+    }
+}
+
 fn create<P: Plant>(cx: &mut Context<P>, name: &Name, group: &Name) -> Result<(), GroupRefusal> {
     if cx.record().membership.members(group).is_some() {
         return Err(GroupRefusal::Exists);

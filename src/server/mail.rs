@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use super::context::{Came, Context};
+use super::context::{Came, Context, Timer};
 use super::expiry;
 use super::receipts::{Ear, Receipts};
 use super::saved::{Due, Saved};
@@ -15,7 +15,7 @@ use crate::load::Gauge;
 use crate::machine::Path;
 use crate::plant::{Bug, Plant};
 use crate::protocol::limits::{
-    LETTERS_MAX, MAIL_STREAMS_MAX, MAILBOX_MAX, SENDER_LETTERS_MAX, UNTOLD_MAX,
+    HELD_MAX, LETTERS_MAX, MAIL_STREAMS_MAX, MAILBOX_MAX, SENDER_LETTERS_MAX, UNTOLD_MAX,
 };
 use crate::protocol::{GroupTag, MessageId, Name, NotSaved, Packet, StreamKey};
 use crate::time::whole_ms;
@@ -308,6 +308,28 @@ impl Mail {
             (Gauge::Undurable, self.undurable.len()),
             (Gauge::Untold, self.receipts.len()),
         ]
+    }
+}
+
+/// What must hold between two inputs.
+impl Mail {
+    /// The timers that it waits for.
+    pub(super) fn check_invariants<P: Plant>(
+        &self,
+        cx: &Context<P>,
+        is_here: impl Fn(&Name) -> bool,
+    ) -> Vec<Timer> {
+        assert!(self.requests.len() <= REQUESTS_MAX, "{} requests", self.requests.len());
+        self.saved.check_invariants(|commit| cx.is_durable(commit));
+        let is_durable = |(commit, ..): &(Ticket, u64, Name)| cx.is_durable(*commit);
+        assert!(!self.undurable.iter().any(is_durable), "what is durable is not released");
+        let numbers = self.undurable.iter().map(|(_, number, _)| *number);
+        assert!(numbers.clone().is_sorted(), "undurable letters in their order");
+        let last = numbers.max().max(cx.record().next_letter().checked_sub(1));
+        assert!(last.is_none_or(|last| last < self.next_letter), "two letters of one number");
+        let (held, streams) = self.holding.len();
+        assert!(held <= streams * HELD_MAX, "{held} messages of {streams} streams are held");
+        self.receipts.check_invariants(cx, is_here)
     }
 }
 

@@ -10,6 +10,7 @@ use super::context::{Context, Timer};
 use super::cookie::CookieJar;
 use super::next::Next;
 use super::receipts::Ear;
+use super::record::CHECKED_MAX;
 use super::session::guest::Guest;
 use super::session::{Contender, Dialect, GuestTables, Session};
 use super::table::Table;
@@ -187,8 +188,8 @@ impl Presence {
         let session = Session::new(name.clone(), id, path, cx.now(), dialect);
         cx.set_timer(Timer::Lease(name.clone()), cx.now() + session.first_look());
         self.table.set(&name, Some(path.remote), session.is_original());
-        if session.is_original() {
-            self.guests.insert(path.remote, name.clone());
+        if let Some(addr) = session.known_by() {
+            self.guests.insert(addr, name.clone());
         }
         self.by_session.insert(id, name.clone());
         debug_assert!(!self.sessions.contains_key(&name), "its session before is dropped");
@@ -198,8 +199,8 @@ impl Presence {
     fn drop<P: Plant>(&mut self, cx: &mut Context<P>, name: &Name, reason: GoneReason) -> bool {
         let Some(session) = self.sessions.remove(name) else { return false };
         self.by_session.remove(&session.id());
-        if session.is_original() {
-            self.guests.remove(&session.remote());
+        if let Some(addr) = session.known_by() {
+            self.guests.remove(&addr);
         }
         for timer in [Timer::Lease, Timer::Probe, Timer::Table, Timer::Mail] {
             cx.clear_timer(&timer(name.clone()));
@@ -402,6 +403,45 @@ impl Presence {
     pub(super) fn tell_everyone<P: Plant>(&mut self, cx: &mut Context<P>) {
         for session in self.sessions.values_mut().filter(|session| session.hears_of_changes()) {
             session.sync_table(cx, &self.table, &mut self.guest_tables);
+        }
+    }
+}
+
+/// What must hold between two inputs.
+impl Presence {
+    /// The timers that it waits for.
+    pub(super) fn check_invariants<P: Plant>(
+        &self,
+        cx: &Context<P>,
+        first_undurable: u64,
+    ) -> Vec<Timer> {
+        assert_eq!(self.by_session.len(), self.sessions.len(), "one id for each session");
+        let known_by_address = self.sessions.values().filter_map(Session::known_by);
+        assert_eq!(self.guests.len(), known_by_address.count(), "one guest at each address");
+        for (name, session) in &self.sessions {
+            assert_eq!(self.by_session.get(&session.id()), Some(name), "whose session it is");
+            if let Some(addr) = session.known_by() {
+                assert_eq!(self.guests.get(&addr), Some(name), "which guest is there");
+            }
+        }
+        if self.everyone().count() <= CHECKED_MAX {
+            self.check_table(cx);
+        }
+        let sessions = self.sessions.iter();
+        sessions
+            .flat_map(|(name, it)| it.check_invariants(cx, name, &self.table, first_undurable))
+            .collect()
+    }
+
+    /// The table says of everyone who ever registered where they are.
+    fn check_table<P: Plant>(&self, cx: &Context<P>) {
+        self.table.check_invariants();
+        let names = self.everyone().map(|entry| &entry.name);
+        assert!(names.eq(cx.record().accounts.keys()), "a row for each account");
+        for TableEntry { name, addr, original } in self.everyone() {
+            let session = self.sessions.get(name);
+            assert_eq!(*addr, session.map(Session::remote), "where {name} is");
+            assert_eq!(*original, session.is_some_and(Session::is_original), "what {name} speaks");
         }
     }
 }

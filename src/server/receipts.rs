@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::context::{Context, Timer};
+use super::record::CHECKED_MAX;
 use super::session::guest;
 use super::timing::RESEND_MAX;
 use super::{End, Progress, ServerRecord, Turn};
@@ -182,5 +183,36 @@ impl Receipts {
     /// Streams of which there is something to tell.
     pub(super) fn len(&self) -> usize {
         self.untold.values().map(BTreeSet::len).sum()
+    }
+}
+
+impl Receipts {
+    /// There is something to tell exactly of those streams of which the sender does not know all,
+    /// and of those that are told it is what is first. The timers that it waits for.
+    pub(super) fn check_invariants<P: Plant>(
+        &self,
+        cx: &Context<P>,
+        is_here: impl Fn(&Name) -> bool,
+    ) -> Vec<Timer> {
+        let record = cx.record();
+        if record.streams().len() <= CHECKED_MAX {
+            let streams = record.streams();
+            let untold = streams.filter(|(_, it)| it.standing.told < it.standing.settled);
+            let own = self.untold.iter();
+            let own = own.flat_map(|(from, ids)| ids.iter().map(move |stream| (from, *stream)));
+            assert!(own.eq(untold.map(|(key, _)| (&key.from, key.stream))), "what is untold");
+        }
+        let mut timers = Vec::new();
+        for (from, tells) in &self.tells {
+            assert!(is_here(from), "{from} is told and is not here");
+            assert!((1..=TELLS_AT_ONCE).contains(&tells.len()), "{from}: {}", tells.len());
+            for (stream, tell) in tells {
+                let key = StreamKey { from: from.clone(), stream: *stream };
+                let first = record.stream(&key).and_then(|it| it.standing.untold.first());
+                assert_eq!(first.map(|turn| turn.upto), Some(tell.upto), "what {from} is told");
+                timers.push(Timer::Told(key));
+            }
+        }
+        timers
     }
 }

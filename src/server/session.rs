@@ -17,6 +17,8 @@ pub(super) use probe::Contender;
 
 use super::context::{Context, Timer};
 use super::next::Next;
+use super::table::Table;
+use super::timing::PROBE_INTERVAL;
 use crate::machine::Path;
 use crate::plant::Plant;
 use crate::protocol::{Name, Nonce, SessionId, Trip};
@@ -117,7 +119,7 @@ impl Session {
         if let Some(attempt) = probe.ask(questions) {
             let nonce = probe.nonce();
             self.ask(cx, nonce, attempt);
-            let due = cx.now() + super::timing::PROBE_INTERVAL;
+            let due = cx.now() + PROBE_INTERVAL;
             cx.set_timer(Timer::Probe(self.client.name.clone()), due);
             return None;
         }
@@ -132,5 +134,24 @@ impl Session {
         if let Some(contender) = probe.into_contender() {
             contender.lost(cx);
         }
+    }
+}
+
+/// What must hold between two inputs.
+impl Session {
+    /// The timers that it waits for.
+    pub(super) fn check_invariants<P: Plant>(
+        &self,
+        cx: &Context<P>,
+        name: &Name,
+        table: &Table,
+        first_undurable: u64,
+    ) -> Vec<Timer> {
+        assert_eq!(self.client.name, *name, "whose session it is");
+        assert!(self.heard <= cx.now(), "{name} is heard of before that is so");
+        let mut timers = vec![Timer::Lease(name.clone())];
+        timers.extend(self.probe.as_ref().map(|_| Timer::Probe(name.clone())));
+        timers.extend(self.check_dialect(cx, table, first_undurable));
+        timers
     }
 }

@@ -47,6 +47,7 @@ impl Deliveries {
             if age_ms > 3_600_000 && cx.has(Bug::ClockStepExpiresMail) {
                 continue;
             }
+            debug_assert!(letter.number < first_undurable, "nobody hears of what may be lost");
             let key = letter.key();
             if stuck.contains(&key) {
                 continue;
@@ -103,6 +104,34 @@ impl Deliveries {
 
     pub(super) fn len(&self) -> usize {
         self.flights.len()
+    }
+}
+
+impl Deliveries {
+    /// What is on its way is in the mailbox and durable, and no more than a window but for what
+    /// does not pass. The timer that it waits for.
+    pub(super) fn check_invariants<P: Plant>(
+        &self,
+        cx: &Context<P>,
+        client: &Client,
+        first_undurable: u64,
+    ) -> Option<Timer> {
+        let mailbox = cx.record().mailbox(&client.name);
+        let durable = mailbox.into_iter().flatten();
+        let durable = durable.take_while(|letter| letter.number < first_undurable);
+        let is_first =
+            |letter: &Letter| self.flights.contains_key(&(letter.from.clone(), letter.id));
+        assert!(durable.clone().next().is_none_or(is_first), "the first letter waits");
+        let stream = |(from, id): &(Name, MessageId)| (from.clone(), id.stream);
+        let stuck = self.flights.iter().filter(|(_, tries)| tries.attempts() >= STUCK_AFTER);
+        let stuck: BTreeSet<_> = stuck.map(|(flight, _)| stream(flight)).collect();
+        let in_window = self.flights.keys().filter(|flight| !stuck.contains(&stream(flight)));
+        assert!(in_window.count() <= WINDOW, "more on its way to {} than fits", client.name);
+        for (from, id) in self.flights.keys() {
+            let is_it = |letter: &Letter| letter.id == *id && letter.from == *from;
+            assert!(durable.clone().any(is_it), "{id} on its way is not kept");
+        }
+        (!self.flights.is_empty()).then(|| Timer::Mail(client.name.clone()))
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Every other part of the server treats all clients alike.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::super::context::{Context, Timer};
@@ -69,6 +70,14 @@ impl Account {
 impl Session {
     pub(in crate::server) const fn is_original(&self) -> bool {
         matches!(self.dialect, Dialect::Original(_))
+    }
+
+    /// Where it is, if that is all that its requests tell of who it is.
+    pub(in crate::server) const fn known_by(&self) -> Option<SocketAddr> {
+        match &self.dialect {
+            Dialect::Ours(_) => None,
+            Dialect::Original(_) => Some(self.client.path.remote),
+        }
     }
 
     pub(in crate::server) const fn guest_mut(&mut self) -> Option<&mut Guest> {
@@ -264,6 +273,30 @@ impl Session {
             Dialect::Ours(_) => Ear::Hears { path, timeout },
             Dialect::Original(_) => Ear::Deaf,
         })
+    }
+}
+
+impl Session {
+    /// The timers that it waits for by its dialect.
+    pub(super) fn check_dialect<P: Plant>(
+        &self,
+        cx: &Context<P>,
+        table: &Table,
+        first_undurable: u64,
+    ) -> Vec<Timer> {
+        match &self.dialect {
+            Dialect::Ours(ours) if self.confirmed => {
+                let syncs = ours.table.check_invariants(table, &self.client);
+                let sends = ours.deliveries.check_invariants(cx, &self.client, first_undurable);
+                syncs.into_iter().chain(sends).collect()
+            }
+            Dialect::Ours(ours) => {
+                let is_idle = ours.table.is_idle() && ours.deliveries.len() == 0;
+                assert!(is_idle, "sent more than it sends before it knows its session");
+                Vec::new()
+            }
+            Dialect::Original(guest) => guest.check_invariants(cx, &self.client, first_undurable),
+        }
     }
 }
 

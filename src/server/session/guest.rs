@@ -9,11 +9,11 @@ use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::super::GoneReason;
 use super::super::context::{Context, Timer};
 use super::super::next::Next;
 use super::super::table::Table;
 use super::super::timing::{GUEST_RETRY, LEASE};
+use super::super::{GoneReason, Letter};
 use super::Client;
 use crate::machine::{Identity, Path, Socket, Transmit};
 use crate::original::{self, Owed, Repeats, hash};
@@ -347,6 +347,27 @@ impl Guest {
     /// Its message was not stored.
     pub(in crate::server) const fn refused(&mut self) {
         self.refused = true;
+    }
+}
+
+impl Guest {
+    /// The message on its way is the first of the mailbox, and durable. The timers that it waits
+    /// for; those for the table and after an answer fall due once, whatever has become of it.
+    pub(super) fn check_invariants<P: Plant>(
+        &self,
+        cx: &Context<P>,
+        client: &Client,
+        first_undurable: u64,
+    ) -> Vec<Timer> {
+        let (table, mail) = (Timer::Table(client.name.clone()), Timer::Mail(client.name.clone()));
+        if let Some(OnItsWay { key, seq, .. }) = &self.letter {
+            let first = cx.record().mailbox(&client.name).and_then(|letters| letters.front());
+            let is_it = |letter: &&Letter| letter.key() == *key && letter.id.seq == *seq;
+            let first = first.filter(is_it).map(|letter| letter.number);
+            assert!(first.is_some_and(|number| number < first_undurable), "{key:?} {seq}");
+            assert!(cx.is_timer_set(&mail), "what is on its way is not sent again");
+        }
+        [table, mail].into_iter().filter(|timer| cx.is_timer_set(timer)).collect()
     }
 }
 

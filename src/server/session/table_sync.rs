@@ -95,3 +95,17 @@ impl TableSync {
         self.attempts == 0
     }
 }
+
+impl TableSync {
+    /// What is on its way follows what the client has, and whoever has all is sent nothing. The
+    /// timer that it waits for.
+    pub(super) fn check_invariants(&self, table: &Table, client: &Client) -> Option<Timer> {
+        if self.is_idle() {
+            assert_eq!(self.at, table.latest(), "what {} has", client.name);
+            return None;
+        }
+        let is_ahead = self.at < self.sent && self.sent <= table.latest();
+        assert!(is_ahead, "{} has {}, sent {}", client.name, self.at, self.sent);
+        Some(Timer::Table(client.name.clone()))
+    }
+}
