@@ -28,6 +28,9 @@ impl<P: Plant> Server<P> {
     }
 
     fn grant(&mut self, contender: Contender) {
+        if let Some(other) = self.presence.displaced_by(&contender).cloned() {
+            self.end_session(&other, GoneReason::Replaced);
+        }
         let name = contender.name.clone();
         mail::wipe(&mut self.cx, &name);
         let Granted { before, knows_session } = self.presence.grant(&mut self.cx, contender);

@@ -224,6 +224,12 @@ impl Presence {
         self.guests.get(&addr)
     }
 
+    /// Who else is known by the address of whoever is to have a name: nobody has two names there.
+    pub(super) fn displaced_by(&self, contender: &Contender) -> Option<&Name> {
+        let there = self.guests.get(&contender.account.original?)?;
+        (*there != contender.name).then_some(there)
+    }
+
     /// Where a client is, if it is here.
     pub(super) fn remote_of(&self, name: &Name) -> Option<SocketAddr> {
         self.sessions.get(name).map(Session::remote)
