@@ -151,6 +151,9 @@ impl Mail {
         let Save { to, body, group } = save;
         // All copies of a name share its letters.
         let to = cx.record().accounts.get_key_value(&to).map_or(to, |(known, _)| known.clone());
+        let key = StreamKey { from: from.clone(), stream: id.stream };
+        let next = cx.record().stream(&key).map(|progress| progress.next);
+        debug_assert!(next.is_none_or(|next| next <= id.seq), "what is stored is stored once");
         cx.counters.stored += 1;
         let letter = Letter {
             number: self.next_letter,
