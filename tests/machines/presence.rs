@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use udpchat_core::client::{Command, Event, Problem};
+use udpchat_core::original;
 use udpchat_core::protocol::PacketKind as Kind;
 
-use crate::world::{Verdict, World};
+use crate::world::{self, Verdict, World};
 use crate::{is_received, is_saved, is_unsent, seconds};
 
 #[test]
@@ -241,4 +242,21 @@ fn a_late_part_of_an_earlier_table_replaces_no_newer_one() {
     let before = tables(&world);
     world.run(seconds(20));
     assert_eq!(tables(&world), before);
+}
+
+#[test]
+fn a_guest_who_waits_for_one_name_and_takes_another_has_one_in_the_end() {
+    let mut world = World::with(&["alice"]);
+    world.kill("alice");
+    let guest = "203.0.113.8:4000".parse().expect("an address");
+    for name in ["alice", "zoe"] {
+        let request = original::text(&format!("[REQUEST:REG] {name}"));
+        world.inject(guest, world::server_addr(), request);
+        world.run(Duration::from_millis(500));
+    }
+    let here = "zoe: online at 203.0.113.8:4000, original".to_owned();
+    assert!(world.snapshot().clients.contains(&here), "alice is still being asked");
+    world.run(seconds(2));
+    let clients = ["alice: online at 203.0.113.8:4000, original", "zoe: offline"];
+    assert_eq!(world.snapshot().clients, clients);
 }

@@ -10,7 +10,7 @@ use udpchat_core::protocol::limits::WAITING_OUTPUTS_MAX;
 use udpchat_core::protocol::{
     Cookie, Nonce, Packet, PacketKind as Kind, SessionId, StoreId, StreamId, Token, envelope, hello,
 };
-use udpchat_core::server::{Command, Event, Server, ServerConfig, ServerRecord};
+use udpchat_core::server::{Change, Command, Event, Server, ServerConfig, ServerRecord};
 use udpchat_core::store::{Committed, Room};
 use udpchat_core::time::{Now, Time, WallTime};
 
@@ -70,6 +70,7 @@ impl Wire {
     fn hears(&mut self, bytes: &[u8]) {
         let datagram = Datagram { socket: Socket::Main, local: None, from: self.from, bytes };
         self.server.handle_datagram(now(), datagram);
+        self.server.check_invariants();
     }
 
     fn hears_save(&mut self, seq: u64) {
@@ -146,6 +147,36 @@ fn saves_that_share_a_commit_share_an_answer() {
         let said = std::iter::from_fn(|| wire.server.poll_output());
         let kinds: Vec<Kind> = said.filter_map(kind).collect();
         assert_eq!(kinds, [Kind::Saved]);
+    }
+}
+
+#[test]
+fn what_had_to_wait_is_stored_as_of_when_it_came() {
+    let mut wire = Wire::new();
+    wire.hears_save(1);
+    let (time, wall) = (Time::ZERO + Duration::from_secs(1), WallTime::from_unix_ms(1_000));
+    wire.server.handle_timeout(Now { time, wall });
+    let mut outputs = std::iter::from_fn(|| wire.server.poll_output());
+    let stored = outputs.find_map(|output| match output {
+        Output::Commit(changes) => changes.into_iter().find_map(|change| match change {
+            Change::Stored { letter, .. } => Some(letter.stored_at),
+            _ => None,
+        }),
+        _ => None,
+    });
+    assert_eq!(stored, Some(now().wall));
+    wire.server.check_invariants();
+}
+
+#[test]
+fn room_is_waited_for_until_there_is_enough() {
+    let mut wire = Wire::new();
+    (1..=2).for_each(|seq| wire.hears_save(seq));
+    let outputs = std::iter::from_fn(|| wire.server.poll_output());
+    assert_eq!(outputs.filter(|output| matches!(output, Output::Commit(_))).count(), 2);
+    for room in [Room::Low, Room::Plenty] {
+        wire.server.handle_committed(now(), Committed { commits: 1, room });
+        wire.server.check_invariants();
     }
 }
 

@@ -7,11 +7,11 @@ use udpchat_core::client::Event;
 use udpchat_core::load::Gauge;
 use udpchat_core::protocol::limits::TELLS_AT_ONCE;
 use udpchat_core::protocol::{Name, PacketKind as Kind, StreamId, StreamKey};
-use udpchat_core::server::{Change, End, Standing, Turn};
+use udpchat_core::server::{self, Change, End, GoneReason, Standing, Turn};
 use udpchat_core::store::Record as _;
 
 use crate::seconds;
-use crate::world::{self, World};
+use crate::world::{self, Verdict, World};
 
 fn is_read_later(event: &Event) -> bool {
     matches!(event, Event::ReadLater { .. })
@@ -80,5 +80,23 @@ fn a_sender_that_answers_is_told_of_every_stream() {
     world.start("alice", 5_000, 0);
     world.run(seconds(5));
     assert_eq!(world.sent("server", Kind::HandedOver, "alice") as u64, streams);
+    assert_eq!(world.server.as_ref().expect("a server").load()[&Gauge::Untold], 0);
+}
+
+#[test]
+fn a_sender_that_leaves_while_it_is_told_is_told_when_it_is_back() {
+    let mut world = with_news(3);
+    world.rule(|now, sight| {
+        let now = now.since_start();
+        let is_away = sight.from == "alice" && (seconds(2)..seconds(20)).contains(&now);
+        let is_news = sight.identity.kind == Kind::HandedOver && now < seconds(25);
+        if is_away || is_news { Verdict::Lose } else { Verdict::Pass }
+    });
+    world.start("alice", 5_000, 0);
+    world.run(seconds(21));
+    let name = "alice".parse().expect("a name");
+    let gone = server::Event::Gone { name, reason: GoneReason::LeaseExpired };
+    assert!(world.server_events.contains(&gone));
+    world.run(seconds(9));
     assert_eq!(world.server.as_ref().expect("a server").load()[&Gauge::Untold], 0);
 }

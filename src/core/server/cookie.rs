@@ -10,7 +10,6 @@ use std::net::SocketAddr;
 use siphasher::sip::SipHasher24;
 
 use super::timing::COOKIE_LIFE;
-use crate::machine::Entropy;
 use crate::protocol::Cookie;
 use crate::time::Time;
 
@@ -20,8 +19,8 @@ pub(super) struct CookieJar {
 }
 
 impl CookieJar {
-    pub(super) fn new(entropy: &mut Entropy) -> Self {
-        Self { key: (entropy.draw(), entropy.draw()) }
+    pub(super) const fn new(key: (u64, u64)) -> Self {
+        Self { key }
     }
 
     pub(super) fn bake(&self, now: Time, addr: SocketAddr) -> Cookie {
@@ -54,13 +53,13 @@ mod tests {
 
     #[test]
     fn a_cookie_is_good_for_its_address_and_its_time_only() {
-        let jar = CookieJar::new(&mut Entropy::new(|| 7));
+        let jar = CookieJar::new((7, 7));
         let (here, there) = ("192.0.2.1:1".parse().unwrap(), "192.0.2.1:2".parse().unwrap());
         let cookie = jar.bake(Time::ZERO, here);
         assert!(jar.is_good(Time::ZERO + COOKIE_LIFE, here, cookie));
         assert!(!jar.is_good(Time::ZERO + 2 * COOKIE_LIFE, here, cookie));
         assert!(!jar.is_good(Time::ZERO, there, cookie));
-        let other_life = CookieJar::new(&mut Entropy::new(|| 8));
+        let other_life = CookieJar::new((8, 8));
         assert!(!other_life.is_good(Time::ZERO, here, cookie));
     }
 }

@@ -63,10 +63,10 @@ impl<P: Plant> Server<P> {
     #[must_use]
     pub fn stats(&self) -> Stats {
         Stats {
-            here: self.sessions.len(),
-            known: self.record.accounts.len(),
-            letters: self.record.letters(),
-            counters: self.counters,
+            here: self.presence.count(),
+            known: self.cx.record().accounts.len(),
+            letters: self.cx.record().letters(),
+            counters: self.cx.counters,
         }
     }
 }

@@ -3,63 +3,69 @@
 //! docs/protocol.md, "Groups". A server knows who belongs to which group, and no text: messages
 //! to a group come and go as messages to its members.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Answered, Change, Event, GroupChange, Server};
+use super::context::Context;
+use super::{Answered, Change, Event, GroupChange};
 use crate::machine::Path;
 use crate::plant::{Bug, Plant};
 use crate::protocol::limits::{GROUPS_MAX, MEMBERS_MAX, NAMES_PER_ANSWER};
 use crate::protocol::{GroupAnswer, GroupAsk, GroupRefusal, Name, Packet, SessionId};
-use crate::store::{Record as _, Room};
 
-impl<P: Plant> Server<P> {
+/// What is known of requests about groups beside what is recorded.
+#[derive(Debug, Default)]
+pub(super) struct Groups {
+    /// Who was refused what, and has no row of it: at most one for each account.
+    refused: BTreeMap<Name, Answered>,
+}
+
+impl Groups {
     /// A registered client asks something about groups.
-    pub(super) fn group_asked(
+    pub(super) fn asked<P: Plant>(
         &mut self,
+        cx: &mut Context<P>,
         (name, to): (&Name, Path),
-        session: SessionId,
-        request: u64,
+        (session, request): (SessionId, u64),
         ask: GroupAsk,
     ) {
         let answer = match ask {
             GroupAsk::Create(group) => {
-                self.answer_once(name, request, |server| server.create_group(name, &group))
+                self.answer_once(cx, name, request, |cx| create(cx, name, &group))
             }
             GroupAsk::Join(group) => {
-                self.answer_once(name, request, |server| server.join_group(name, &group))
+                self.answer_once(cx, name, request, |cx| join(cx, name, &group))
             }
             GroupAsk::Leave(group) => {
-                self.answer_once(name, request, |server| server.leave_group(name, &group))
+                self.answer_once(cx, name, request, |cx| leave(cx, name, &group))
             }
-            GroupAsk::List { after } => Some(part(self.record.membership.names(), after.as_ref())),
+            GroupAsk::List { after } => Some(part(cx.record().membership.names(), after.as_ref())),
             GroupAsk::Members { group, after } => {
-                Some(self.list_members(name, &group, after.as_ref()))
+                Some(list_members(cx, name, &group, after.as_ref()))
             }
         };
         if let Some(answer) = answer {
-            self.send_durably(to, &Packet::GroupAnswer { session, request, answer }, 1);
+            cx.send(to, &Packet::GroupAnswer { session, request, answer }, 1);
         }
     }
 
     /// Does what a request wants unless that, or what a later one wanted, has been done; none from
     /// whom nobody knows.
-    fn answer_once(
+    fn answer_once<P: Plant>(
         &mut self,
+        cx: &mut Context<P>,
         name: &Name,
         request: u64,
-        act: impl FnOnce(&mut Self) -> Result<(), GroupRefusal>,
+        act: impl FnOnce(&mut Context<P>) -> Result<(), GroupRefusal>,
     ) -> Option<GroupAnswer> {
-        let token = self.record.accounts.get(name)?.token;
-        let written = self.record.membership.answered(name);
+        let token = cx.record().accounts.get(name)?.token;
+        let written = cx.record().membership.answered(name);
         let mut known = self.refused.get(name).into_iter().chain(written);
         let refused = match known.find(|last| last.token == token) {
             Some(last) if request < last.request => return Some(GroupAnswer::Old),
-            Some(last) if request == last.request && !self.plant.has(Bug::AsksTwice) => {
-                last.refused
-            }
+            Some(last) if request == last.request && !cx.has(Bug::AsksTwice) => last.refused,
             _ => {
-                let refused = act(self).err();
-                self.remember(name, Answered { token, request, refused });
+                let refused = act(cx).err();
+                self.remember(cx, name, Answered { token, request, refused });
                 refused
             }
         };
@@ -68,84 +74,104 @@ impl<P: Plant> Server<P> {
 
     /// While there is little room a refusal gets no row. To forget it with the sessions is safe: no
     /// late copy of the request counts then, and whoever asks anew is told what came of it.
-    fn remember(&mut self, name: &Name, answered: Answered) {
-        if answered.refused.is_some() && self.room == Room::Low {
+    fn remember<P: Plant>(&mut self, cx: &mut Context<P>, name: &Name, answered: Answered) {
+        if answered.refused.is_some() && cx.is_low() {
             self.refused.insert(name.clone(), answered);
         } else {
             self.refused.remove(name);
-            self.change(Change::GroupAnswered { name: name.clone(), answered });
+            cx.change(Change::GroupAnswered { name: name.clone(), answered });
         }
     }
+}
 
-    fn create_group(&mut self, name: &Name, group: &Name) -> Result<(), GroupRefusal> {
-        if self.record.membership.members(group).is_some() {
-            return Err(GroupRefusal::Exists);
+impl Groups {
+    /// Refusals without a row are refusals, of those who have an account.
+    pub(super) fn check_invariants<P: Plant>(&self, cx: &Context<P>) {
+        for (name, answered) in &self.refused {
+            assert!(cx.record().accounts.contains_key(name), "{name} is not known");
+            assert!(answered.refused.is_some(), "{name} was not refused");
         }
-        if self.record.membership.count() >= GROUPS_MAX {
-            return Err(GroupRefusal::TooManyGroups);
-        }
-        self.needs_room()?;
-        self.change_membership(name, group, GroupChange::Created);
-        Ok(())
     }
+}
 
-    /// Whoever is a member already has what they want.
-    fn join_group(&mut self, name: &Name, group: &Name) -> Result<(), GroupRefusal> {
-        let known = self.record.membership.members(group);
-        let members = known.ok_or(GroupRefusal::NoSuchGroup)?;
-        if members.contains(name) {
-            return Ok(());
-        }
-        if members.len() >= MEMBERS_MAX {
-            return Err(GroupRefusal::GroupFull);
-        }
-        self.needs_room()?;
-        self.change_membership(name, group, GroupChange::Joined);
-        Ok(())
+fn create<P: Plant>(cx: &mut Context<P>, name: &Name, group: &Name) -> Result<(), GroupRefusal> {
+    if cx.record().membership.members(group).is_some() {
+        return Err(GroupRefusal::Exists);
     }
-
-    /// The room that is left on a full disk is for what must not be refused, such as deliveries.
-    fn needs_room(&self) -> Result<(), GroupRefusal> {
-        if self.room == Room::Low { Err(GroupRefusal::DiskFull) } else { Ok(()) }
+    if cx.record().membership.count() >= GROUPS_MAX {
+        return Err(GroupRefusal::TooManyGroups);
     }
+    needs_room(cx)?;
+    change_membership(cx, name, group, GroupChange::Created);
+    Ok(())
+}
 
-    fn leave_group(&mut self, name: &Name, group: &Name) -> Result<(), GroupRefusal> {
-        self.members_for(name, group)?;
-        if !self.plant.has(Bug::KeepsLeavers) {
-            self.change_membership(name, group, GroupChange::Left);
+/// Whoever is a member already has what they want.
+fn join<P: Plant>(cx: &mut Context<P>, name: &Name, group: &Name) -> Result<(), GroupRefusal> {
+    let known = cx.record().membership.members(group);
+    let members = known.ok_or(GroupRefusal::NoSuchGroup)?;
+    if members.contains(name) {
+        return Ok(());
+    }
+    if members.len() >= MEMBERS_MAX {
+        return Err(GroupRefusal::GroupFull);
+    }
+    needs_room(cx)?;
+    change_membership(cx, name, group, GroupChange::Joined);
+    Ok(())
+}
+
+/// The room that is left on a full disk is for what must not be refused, such as deliveries.
+fn needs_room<P: Plant>(cx: &Context<P>) -> Result<(), GroupRefusal> {
+    if cx.is_low() { Err(GroupRefusal::DiskFull) } else { Ok(()) }
+}
+
+fn leave<P: Plant>(cx: &mut Context<P>, name: &Name, group: &Name) -> Result<(), GroupRefusal> {
+    members_for(cx, name, group)?;
+    if !cx.has(Bug::KeepsLeavers) {
+        change_membership(cx, name, group, GroupChange::Left);
+    }
+    Ok(())
+}
+
+fn change_membership<P: Plant>(
+    cx: &mut Context<P>,
+    member: &Name,
+    group: &Name,
+    what: GroupChange,
+) {
+    let group = cx.record().membership.written(group).unwrap_or(group).clone();
+    let member = member.clone();
+    let change = match what {
+        GroupChange::Created | GroupChange::Joined => {
+            Change::Joined { group: group.clone(), member: member.clone() }
         }
-        Ok(())
-    }
+        GroupChange::Left => Change::Left { group: group.clone(), member: member.clone() },
+    };
+    cx.change(change);
+    cx.report(Event::Group { group, member, what });
+}
 
-    fn change_membership(&mut self, member: &Name, group: &Name, what: GroupChange) {
-        let group = self.record.membership.written(group).unwrap_or(group).clone();
-        let member = member.clone();
-        let change = match what {
-            GroupChange::Created | GroupChange::Joined => {
-                Change::Joined { group: group.clone(), member: member.clone() }
-            }
-            GroupChange::Left => Change::Left { group: group.clone(), member: member.clone() },
-        };
-        if self.plant.has(Bug::ForgetsMembership) {
-            self.record.apply(&change);
-        } else {
-            self.change(change);
-        }
-        self.journal.event_durably(Event::Group { group, member, what });
-    }
+/// A group's members, for one of them.
+fn members_for<'a, P: Plant>(
+    cx: &'a Context<P>,
+    name: &Name,
+    group: &Name,
+) -> Result<&'a BTreeSet<Name>, GroupRefusal> {
+    let known = cx.record().membership.members(group);
+    let members = known.ok_or(GroupRefusal::NoSuchGroup)?;
+    if members.contains(name) { Ok(members) } else { Err(GroupRefusal::NotMember) }
+}
 
-    /// A group's members, for one of them.
-    fn members_for(&self, name: &Name, group: &Name) -> Result<&BTreeSet<Name>, GroupRefusal> {
-        let known = self.record.membership.members(group);
-        let members = known.ok_or(GroupRefusal::NoSuchGroup)?;
-        if members.contains(name) { Ok(members) } else { Err(GroupRefusal::NotMember) }
-    }
-
-    fn list_members(&self, name: &Name, group: &Name, after: Option<&Name>) -> GroupAnswer {
-        match self.members_for(name, group) {
-            Ok(members) => part(members.iter(), after),
-            Err(refusal) => GroupAnswer::Refused(refusal),
-        }
+fn list_members<P: Plant>(
+    cx: &Context<P>,
+    name: &Name,
+    group: &Name,
+    after: Option<&Name>,
+) -> GroupAnswer {
+    match members_for(cx, name, group) {
+        Ok(members) => part(members.iter(), after),
+        Err(refusal) => GroupAnswer::Refused(refusal),
     }
 }
 

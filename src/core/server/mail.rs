@@ -1,25 +1,24 @@
-//! What is kept for whom: storing, handing over, and telling the sender.
+//! What is kept for whom: storing, acknowledging, and what is handed over when.
 //!
-//! docs/protocol.md, "Stored messages". Nothing here reads a text.
+//! docs/protocol.md, "Stored messages". Nothing here reads a text, or knows who is here.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, VecDeque};
 
-use super::saved::Due;
-use super::session::Tell;
-use super::timing::{RESEND_MAX, STUCK_AFTER, stuck_pause};
-use super::{Change, End, Event, Letter, Progress, Server, Standing, Timer, Turn};
-use crate::holding::Arrival;
+use super::context::{Came, Context, Timer};
+use super::expiry;
+use super::receipts::{Ear, Receipts};
+use super::saved::{Due, Saved};
+use super::{Change, End, Event, Letter, Progress};
+use crate::holding::{Arrival, Holding};
+use crate::journal::Ticket;
+use crate::load::Gauge;
 use crate::machine::Path;
 use crate::plant::{Bug, Plant};
-use crate::protocol::envelope::Stamps;
 use crate::protocol::limits::{
-    LETTERS_MAX, MAIL_STREAMS_MAX, MAILBOX_MAX, SENDER_LETTERS_MAX, TELLS_AT_ONCE, UNTOLD_MAX,
-    WINDOW,
+    HELD_MAX, LETTERS_MAX, MAIL_STREAMS_MAX, MAILBOX_MAX, SENDER_LETTERS_MAX, UNTOLD_MAX,
 };
-use crate::protocol::{GroupTag, MessageId, Name, NotSaved, Packet, PacketKind, StreamKey, Trip};
-use crate::retransmission::Tries;
-use crate::store::Room;
-use crate::time::{Now, Time, whole_ms};
+use crate::protocol::{GroupTag, MessageId, Name, NotSaved, Packet, StreamKey};
+use crate::time::whole_ms;
 
 /// A message to be stored.
 #[derive(Debug)]
@@ -32,10 +31,7 @@ pub(super) struct Save {
 /// A registered client wants a message kept.
 #[derive(Debug)]
 pub(super) struct Request {
-    /// When it came.
-    pub(super) now: Now,
-    /// The stamp that it carried.
-    pub(super) stamp: Option<u64>,
+    pub(super) came: Came,
     pub(super) sender: Name,
     pub(super) from: Path,
     pub(super) id: MessageId,
@@ -47,206 +43,160 @@ pub(super) struct Request {
 
 /// So many requests wait while others are answered at once. With more, one is carried out whenever
 /// one comes, so that no flood makes the server read without end what it will not carry out.
-pub(super) const SAVES_MAX: usize = 256;
+const REQUESTS_MAX: usize = 256;
 
-impl<P: Plant> Server<P> {
-    /// Carries out the first request that waits. Whether there was one.
-    pub(super) fn save_first(&mut self) -> bool {
-        let Some(request) = self.saves.pop_front() else { return false };
-        let Request { now, stamp, sender, from, id, base, save, unreachable } = request;
-        let to = unreachable.then(|| save.to.clone());
-        self.answers = stamp;
-        self.save(now, (&sender, from), id, base, save);
-        self.answers = None;
-        if let Some(to) = to {
-            self.probe(now, &to, None);
+#[derive(Debug)]
+pub(super) struct Mail {
+    /// Messages to be stored whose predecessors have not arrived.
+    holding: Holding<Save>,
+    /// Requests to store messages, which wait until nobody waits for a quick answer.
+    requests: VecDeque<Request>,
+    /// The number of the next letter.
+    next_letter: u64,
+    /// What is acknowledged when its commit has ended.
+    saved: Saved,
+    /// Letters whose commit has not ended, by rising number, and for whom they are: nobody hears of
+    /// them yet.
+    undurable: VecDeque<(Ticket, u64, Name)>,
+    receipts: Receipts,
+}
+
+/// Storing.
+impl Mail {
+    /// Goes on from what is recorded.
+    pub(super) fn new<P: Plant>(cx: &mut Context<P>) -> Self {
+        expiry::wait(cx);
+        Self {
+            holding: Holding::new(),
+            requests: VecDeque::new(),
+            next_letter: cx.record().next_letter(),
+            saved: Saved::default(),
+            undurable: VecDeque::new(),
+            receipts: Receipts::new(cx.record()),
         }
-        true
     }
 
-    fn save(
+    /// Somebody wants a message kept. Whether too many do for this to wait.
+    pub(super) fn ask(&mut self, request: Request) -> bool {
+        self.requests.push_back(request);
+        self.requests.len() > REQUESTS_MAX
+    }
+
+    pub(super) fn next_request(&mut self) -> Option<Request> {
+        self.requests.pop_front()
+    }
+
+    /// What is to be stored now that this was asked for, in order. Each is to be asked of
+    /// ([`takes`]) and stored before the next.
+    pub(super) fn offer<P: Plant>(
         &mut self,
-        now: Now,
-        (sender, from): (&Name, Path),
-        id: MessageId,
-        base: u64,
-        save: Save,
-    ) {
-        let key = StreamKey { from: sender.clone(), stream: id.stream };
-        let progress = self.record.stream(&key);
+        cx: &mut Context<P>,
+        key: &StreamKey,
+        request: Request,
+    ) -> Vec<(u64, Save)> {
+        let Request { from, id, base, save, .. } = request;
+        let progress = cx.record().stream(key);
         if progress.is_some_and(|known| known.standing.to != save.to) {
-            return; // A stream has one recipient: no client of ours does this.
+            return Vec::new(); // A stream has one recipient: no client of ours does this.
         }
         let next = progress.map(|progress| progress.next);
         let is_new = next.is_none_or(|next| next <= id.seq);
-        if is_new && let Some(reason) = self.objection(sender, progress, &save) {
+        if is_new && let Some(reason) = objection(cx, key, &save) {
             let MessageId { stream, seq } = id;
-            self.counters.dropped.refused += 1;
-            self.send(from, &Packet::NotSaved { stream, seq, reason }, 1);
-            return;
+            cx.counters.dropped.refused += 1;
+            // Nothing is kept: there is nothing to lose.
+            cx.send_now(from, &Packet::NotSaved { stream, seq, reason }, 1);
+            return Vec::new();
         }
-        let last = match self.holding.offer(now.time, next, &key, id.seq, base, save) {
-            Arrival::Early if self.plant.has(Bug::SavesHeld) => {
-                return self.send_saved(from, vec![id]);
+        match self.holding.offer(cx.now(), next, key, id.seq, base, save) {
+            Arrival::Early if cx.has(Bug::SavesHeld) => {
+                send_saved(cx, from, vec![id]);
+                Vec::new()
             }
-            Arrival::Early => return,
+            Arrival::Early => Vec::new(),
             Arrival::Old => {
-                self.counters.duplicates += 1;
-                next.map(|next| next - 1)
+                cx.counters.duplicates += 1;
+                if let Some(next) = next {
+                    self.acknowledge(cx, from, MessageId { seq: next - 1, ..id });
+                }
+                Vec::new()
             }
-            Arrival::Ready(saves) => self.store_in_order(now, &key, id.seq, saves),
-        };
-        if let Some(seq) = last {
-            self.acknowledge(from, MessageId { seq, ..id });
+            Arrival::Ready(saves) => saves,
         }
     }
 
-    /// Stores messages of a stream up to the first that is for somebody else than those before it,
-    /// or that there is no room for any more: its sender repeats it, and is told why. The place of
-    /// the last.
-    fn store_in_order(
+    /// Lets go of a stream if another one has no place otherwise. Its sender, if that one is told
+    /// of another now.
+    pub(super) fn make_room<P: Plant>(
         &mut self,
-        now: Now,
+        cx: &mut Context<P>,
         key: &StreamKey,
-        arrived: u64,
-        saves: Vec<(u64, Save)>,
-    ) -> Option<u64> {
-        let mut last = None;
-        for (seq, save) in saves {
-            let progress = self.record.stream(key);
-            let is_astray = progress.is_some_and(|known| known.standing.to != save.to);
-            // Of the one that has just arrived it was asked before any of these was stored.
-            let is_asked = seq == arrived && last.is_none();
-            if is_astray || !is_asked && self.objection(&key.from, progress, &save).is_some() {
-                break;
-            }
-            self.store(now, &key.from, MessageId { stream: key.stream, seq }, save);
-            last = Some(seq);
+    ) -> Option<Name> {
+        if cx.record().streams().len() < MAIL_STREAMS_MAX || cx.record().stream(key).is_some() {
+            return None;
         }
-        last
+        let gone = self.receipts.dispensable(cx.record())?.clone();
+        let was_told = self.receipts.forget(cx, &gone);
+        cx.change(Change::Forgotten { key: gone.clone() });
+        was_told.then_some(gone.from)
     }
 
-    /// Acknowledges once everything so far is durable.
-    fn acknowledge(&mut self, to: Path, id: MessageId) {
-        let commit = self.journal.commit();
-        if self.journal.is_durable(commit) || self.plant.has(Bug::AcksBeforeCommit) {
-            self.send_saved(to, vec![id]);
-        } else {
-            self.saved.add(commit, to, id, self.answers);
-        }
-    }
-
-    /// A commit has ended: what it made durable is acknowledged.
-    pub(super) fn acknowledge_durable(&mut self) {
-        let (store, journal) = (self.record.store, &self.journal);
-        for Due { to, messages, echo_ms } in self.saved.take(|commit| journal.is_durable(commit)) {
-            let saved = Packet::Saved { store, messages };
-            let stamps = Stamps { sent_ms: None, echo_ms };
-            self.journal.transmit_soon(super::transmit(to, &saved, stamps, b"", 1));
-        }
-    }
-
-    fn send_saved(&mut self, to: Path, messages: Vec<MessageId>) {
-        let saved = Packet::Saved { store: self.record.store, messages };
-        self.send(to, &saved, 1);
-    }
-
-    /// Why a new message of a stream is not stored.
-    pub(super) fn objection(
-        &self,
+    pub(super) fn store<P: Plant>(
+        &mut self,
+        cx: &mut Context<P>,
         from: &Name,
-        stream: Option<&Progress>,
-        save: &Save,
-    ) -> Option<NotSaved> {
-        if save.body.is_empty() {
-            return Some(NotSaved::BadText);
-        }
-        if !self.record.accounts.contains_key(&save.to) {
-            return Some(NotSaved::UnknownName);
-        }
-        if self.room == Room::Low {
-            return Some(NotSaved::DiskFull);
-        }
-        if self.letters_for(&save.to) >= MAILBOX_MAX {
-            return Some(NotSaved::MailboxFull);
-        }
-        let untold = stream.map_or(0, |progress| progress.standing.untold.len());
-        if self.record.letters_of(from) >= SENDER_LETTERS_MAX || untold >= UNTOLD_MAX {
-            return Some(NotSaved::SenderFull);
-        }
-        let room_for_stream = stream.is_some()
-            || self.record.streams().len() < MAIL_STREAMS_MAX
-            || self.record.idle_stream().is_some();
-        if self.record.letters() >= LETTERS_MAX || !room_for_stream {
-            return Some(NotSaved::ServerFull);
-        }
-        None
-    }
-
-    pub(super) fn store(&mut self, now: Now, from: &Name, id: MessageId, save: Save) {
+        id: MessageId,
+        save: Save,
+    ) {
         let Save { to, body, group } = save;
         // All copies of a name share its letters.
-        let to = self.record.accounts.get_key_value(&to).map_or(to, |(known, _)| known.clone());
-        self.counters.stored += 1;
+        let to = cx.record().accounts.get_key_value(&to).map_or(to, |(known, _)| known.clone());
+        let key = StreamKey { from: from.clone(), stream: id.stream };
+        let next = cx.record().stream(&key).map(|progress| progress.next);
+        debug_assert!(next.is_none_or(|next| next <= id.seq), "what is stored is stored once");
+        cx.counters.stored += 1;
         let letter = Letter {
             number: self.next_letter,
             id,
             from: from.clone(),
-            stored_at: now.wall,
-            stored_after_ms: whole_ms(self.uptime(now)),
+            stored_at: cx.wall(),
+            stored_after_ms: whole_ms(cx.uptime()),
             group: group.map(Box::new),
             body: body.into_boxed_slice(),
         };
         self.next_letter += 1;
-        if self.record.streams().len() >= MAIL_STREAMS_MAX
-            && self.record.stream(&letter.key()).is_none()
-            && let Some(key) = self.dispensable_stream().cloned()
-        {
-            self.forget(now, &key);
-        }
         let number = letter.number;
-        let ticket = self.change(Change::Stored { to: to.clone(), letter });
+        let ticket = cx.change(Change::Stored { to: to.clone(), letter });
         self.undurable.push_back((ticket, number, to.clone()));
-        self.wait_for_expiry(now.time);
-        self.journal.event_durably(Event::Stored { id, from: from.clone(), to });
+        expiry::wait(cx);
+        cx.report(Event::Stored { id, from: from.clone(), to });
     }
 
-    /// The stream that goes to make room for another: best one whose sender knows it, else one of
-    /// whoever is still to be told most, so that nobody is told less because of what others leave
-    /// untold.
-    fn dispensable_stream(&self) -> Option<&StreamKey> {
-        let first = self.record.idle_stream()?;
-        let untold = self.untold.get(&first.from);
-        if !untold.is_some_and(|streams| streams.contains(&first.stream)) {
-            return Some(first);
-        }
-        let most = self.untold.iter().max_by_key(|(_, streams)| streams.len());
-        most.and_then(|(name, _)| self.record.untold_idle_stream_of(name)).or(Some(first))
-    }
-
-    /// Lets go of a stream, and of all that its sender was still to be told.
-    fn forget(&mut self, now: Now, key: &StreamKey) {
-        let made_room = self.is_told(key);
-        self.change(Change::Forgotten { key: key.clone() });
-        if made_room {
-            self.tell_more(now, &key.from);
+    /// Acknowledges once everything so far is durable.
+    pub(super) fn acknowledge<P: Plant>(&mut self, cx: &mut Context<P>, to: Path, id: MessageId) {
+        let commit = cx.commit();
+        if cx.is_durable(commit) || cx.has(Bug::AcksBeforeCommit) {
+            send_saved(cx, to, vec![id]);
+        } else {
+            self.saved.add(commit, to, id, cx.stamp());
         }
     }
+}
 
-    /// A commit has ended: what it made durable may be handed over.
-    pub(super) fn release_letters(&mut self, now: Now) {
+/// What is stored.
+impl Mail {
+    /// A commit has ended: what it made durable is acknowledged, and may be handed over to these.
+    pub(super) fn committed<P: Plant>(&mut self, cx: &mut Context<P>) -> BTreeSet<Name> {
+        let store = cx.record().store;
+        for Due { to, messages, echo_ms } in self.saved.take(|commit| cx.is_durable(commit)) {
+            // Nothing is said here that is not durable.
+            cx.send_soon(to, &Packet::Saved { store, messages }, echo_ms);
+        }
         let mut readers = BTreeSet::new();
-        while let Some((ticket, _, to)) = self.undurable.front()
-            && self.journal.is_durable(*ticket)
-        {
-            if self.sessions.contains_key(to) {
-                readers.insert(to.clone());
-            }
-            self.undurable.pop_front();
+        while self.undurable.front().is_some_and(|(ticket, ..)| cx.is_durable(*ticket)) {
+            readers.extend(self.undurable.pop_front().map(|(_, _, reader)| reader));
         }
-        for reader in readers {
-            self.hand_over(now, &reader);
-        }
+        readers
     }
 
     /// The number of the first letter whose commit has not ended: with it all behind it.
@@ -254,212 +204,198 @@ impl<P: Plant> Server<P> {
         self.undurable.front().map_or(u64::MAX, |(_, number, _)| *number)
     }
 
-    /// Sends a reader what is due of the first [`WINDOW`] messages of its mailbox, and beside them
-    /// what has not passed for long: of each stream the first, for nothing behind it is shown
-    /// before.
-    pub(super) fn hand_over(&mut self, now: Now, reader: &Name) {
-        let first_undurable = self.first_undurable();
-        let stamps = self.stamps(PacketKind::Deliver);
-        let Some(session) = self.sessions.get_mut(reader).filter(|session| session.confirmed)
-        else {
-            return;
-        };
-        if session.guest.is_some() {
-            return self.hand_over_to_guest(now, reader);
-        }
-        let timeout = session.timeout(Trip::Disk);
-        let mut first_of = BTreeMap::new();
-        let mut due = Vec::new();
-        let mut wake: Option<Time> = None;
-        let mut stuck = BTreeSet::new();
-        let mut in_window = 0;
-        for letter in self.record.mailbox(reader).into_iter().flatten() {
-            if in_window == WINDOW || letter.number >= first_undurable {
-                break;
-            }
-            let age_ms = now.wall.unix_ms().saturating_sub(letter.stored_at.unix_ms());
-            if age_ms > 3_600_000 && self.plant.has(Bug::ClockStepExpiresMail) {
-                continue;
-            }
-            let MessageId { stream, seq } = letter.id;
-            let key = letter.key();
-            if stuck.contains(&key) {
-                continue;
-            }
-            let base = *first_of.entry(key.clone()).or_insert(seq);
-            let flight = session.flight.entry((letter.from.clone(), letter.id));
-            let flight = flight.or_insert_with(|| Tries::from(now.time));
-            let is_stuck = flight.attempts() >= STUCK_AFTER;
-            if flight.is_due(now.time) {
-                let attempt = flight.transmit(now.time);
-                let pause = match is_stuck {
-                    true => stuck_pause(stuck.len()),
-                    false => flight.pause(now.time, timeout, RESEND_MAX),
-                };
-                flight.wait(now.time, pause);
-                let (from, stored_at) = (letter.from.clone(), letter.stored_at);
-                let group = letter.group.as_deref().cloned();
-                let id = session.id;
-                let packet =
-                    Packet::Deliver { session: id, from, stream, seq, base, stored_at, group };
-                let transmit =
-                    super::transmit(session.path, &packet, stamps, &letter.body, attempt);
-                due.push((transmit, key.clone(), seq));
-            }
-            let next_at = flight.next_at();
-            wake = Some(wake.map_or(next_at, |wake| wake.min(next_at)));
-            if is_stuck {
-                stuck.insert(key);
-            } else {
-                in_window += 1;
-            }
-        }
-        for (transmit, key, seq) in due {
-            self.journal.transmit(transmit);
-            self.receipt_too_early(&key, seq);
-            if self.plant.has(Bug::ClearsMailboxEarly) {
-                self.change_if_any(self.record.settling(&key, seq, End::Shown));
-            }
-        }
-        match wake {
-            Some(wake) => self.timers.set(Timer::Mail(reader.clone()), wake),
-            None => self.timers.clear(&Timer::Mail(reader.clone())),
-        }
-    }
-
-    /// What [`Bug::ReceiptAtHandOver`] does.
-    fn receipt_too_early(&mut self, key: &StreamKey, seq: u64) {
-        let Some(path) = self.sessions.get(&key.from).map(|session| session.path) else { return };
-        if self.plant.has(Bug::ReceiptAtHandOver) {
-            self.send(path, &Packet::HandedOver { stream: key.stream, seq }, 1);
-        }
-    }
-
-    /// A reader has seen everything of a stream up to a place.
-    pub(super) fn shown(&mut self, now: Now, reader: &Name, key: &StreamKey, seq: u64) {
-        let Some(progress) = self.record.stream(key) else { return };
+    /// A reader has seen everything of a stream up to a place. Up to which that is news.
+    pub(super) fn shown<P: Plant>(
+        &mut self,
+        cx: &mut Context<P>,
+        reader: &Name,
+        key: &StreamKey,
+        seq: u64,
+    ) -> Option<u64> {
+        let progress = cx.record().stream(key)?;
         let seq = seq.min(progress.next - 1);
         if progress.standing.to != *reader || seq <= progress.standing.settled {
-            self.counters.duplicates += 1;
-            return;
+            cx.counters.duplicates += 1;
+            return None;
         }
-        let before = self.letters_for(reader);
-        self.change_if_any(self.record.settling(key, seq, End::Shown));
-        if let Some(session) = self.sessions.get_mut(reader) {
-            let lands = |(from, id): &(Name, MessageId)| {
-                id.seq <= seq && id.stream == key.stream && *from == key.from
-            };
-            if !(session.flight.keys().any(lands) && self.plant.has(Bug::KeepsFlights)) {
-                session.flight.retain(|flight, _| !lands(flight));
-            }
-        }
-        let count = before - self.letters_for(reader);
-        self.counters.handed_over += count as u64;
+        let count = self.settle(cx, reader, key, seq, End::Shown);
+        cx.counters.handed_over += count as u64;
         let id = MessageId { stream: key.stream, seq };
-        self.journal.event_durably(Event::HandedOver { id, to: reader.clone(), count });
-        self.wait_for_expiry(now.time);
-        self.has_news(now, key);
-        self.hand_over(now, reader);
+        cx.report(Event::HandedOver { id, to: reader.clone(), count });
+        expiry::wait(cx);
+        Some(seq)
     }
 
-    /// Something of a stream has been shown, or has expired: its sender is to know.
-    pub(super) fn has_news(&mut self, now: Now, key: &StreamKey) {
-        self.untold.entry(key.from.clone()).or_default().insert(key.stream);
-        self.tell(now, key);
+    /// What is stored of a stream up to a place was kept for long enough.
+    pub(super) fn expire<P: Plant>(
+        &mut self,
+        cx: &mut Context<P>,
+        reader: Name,
+        key: &StreamKey,
+        seq: u64,
+    ) {
+        let count = self.settle(cx, &reader, key, seq, End::Expired);
+        let (id, from) = (MessageId { stream: key.stream, seq }, key.from.clone());
+        cx.counters.expired += count as u64;
+        cx.report(Event::Expired { id, from, to: reader, count });
     }
 
-    pub(super) fn letters_for(&self, reader: &Name) -> usize {
-        self.record.mailbox(reader).map_or(0, |letters| letters.len())
+    /// Ends the keeping of everything of a stream up to a place. How many letters that were.
+    fn settle<P: Plant>(
+        &mut self,
+        cx: &mut Context<P>,
+        reader: &Name,
+        key: &StreamKey,
+        seq: u64,
+        end: End,
+    ) -> usize {
+        let before = cx.record().letters_for(reader);
+        cx.change_if_any(cx.record().settling(key, seq, end));
+        self.receipts.has_news(key);
+        before - cx.record().letters_for(reader)
     }
 
-    /// Tells a sender that is here what has become of its messages: the first that it does not
-    /// know.
-    pub(super) fn tell(&mut self, now: Now, key: &StreamKey) {
-        let Some(progress) = self.record.stream(key) else { return };
-        let Some(session) = self.sessions.get_mut(&key.from).filter(|s| s.confirmed) else {
-            return;
-        };
-        let Some(Turn { upto: seq, end }) = progress.standing.untold.first().copied() else {
-            return;
-        };
-        let stream = key.stream;
-        if session.guest.is_some() {
-            // The name may have been a client's of ours, and may be again: what that one sent, it
-            // is told then.
-            let Standing { to, settled, .. } = &progress.standing;
-            if self.is_guest_stream(key, to) {
-                self.consider_told(key, *settled);
-            }
-            return;
-        }
-        if session.tells.len() >= TELLS_AT_ONCE && !session.tells.contains_key(&stream) {
-            return; // When it has answered of another.
-        }
-        let (path, timeout) = (session.path, session.timeout(Trip::Disk));
-        let fresh = Tell { upto: seq, tries: Tries::from(now.time) };
-        let tell = session.tells.entry(stream).or_insert(fresh);
-        if tell.upto != seq {
-            *tell = fresh; // Another word than the last one.
-        }
-        let attempt = tell.tries.transmit(now.time);
-        let pause = tell.tries.pause(now.time, timeout, RESEND_MAX);
-        let packet = match end {
-            End::Shown => Packet::HandedOver { stream, seq },
-            End::Expired => Packet::Expired { stream, seq },
-        };
-        self.send_durably(path, &packet, attempt);
-        self.timers.set(Timer::Told(key.clone()), now.time + pause);
+    /// Tells a sender what has become of its messages, as it hears it.
+    pub(super) fn tell<P: Plant>(
+        &mut self,
+        cx: &mut Context<P>,
+        key: &StreamKey,
+        ear: Option<Ear>,
+    ) {
+        self.receipts.tell(cx, key, ear);
     }
 
-    /// Tells a sender of further streams, as many as it is told of at a time.
-    pub(super) fn tell_more(&mut self, now: Now, name: &Name) {
-        let (Some(session), Some(streams)) = (self.sessions.get(name), self.untold.get(name))
-        else {
-            return;
-        };
-        let room = match session.guest {
-            // It is sent nothing.
-            Some(_) => usize::MAX,
-            None => TELLS_AT_ONCE.saturating_sub(session.tells.len()),
-        };
-        let waiting = streams.iter().filter(|stream| !session.tells.contains_key(stream));
-        for stream in waiting.take(room).copied().collect::<Vec<_>>() {
-            self.tell(now, &StreamKey { from: name.clone(), stream });
-        }
+    /// Tells a sender of further streams.
+    pub(super) fn tell_more<P: Plant>(
+        &mut self,
+        cx: &mut Context<P>,
+        name: &Name,
+        ear: Option<Ear>,
+    ) {
+        self.receipts.tell_more(cx, name, ear);
     }
 
     /// A sender knows what has become of its messages up to a place.
-    pub(super) fn told(&mut self, now: Now, key: &StreamKey, seq: u64) {
-        let Some(Progress { standing, .. }) = self.record.stream(key) else { return };
-        let asked = standing.untold.first().map_or(0, |turn| turn.upto);
-        if standing.told < seq && seq <= asked {
-            self.consider_told(key, seq);
-            if seq == asked {
-                self.tell(now, key); // What came after that.
-                self.tell_more(now, &key.from);
-            }
-        }
+    pub(super) fn told<P: Plant>(
+        &mut self,
+        cx: &mut Context<P>,
+        key: &StreamKey,
+        seq: u64,
+        ear: Option<Ear>,
+    ) {
+        self.receipts.acked(cx, key, seq, ear);
     }
 
-    fn consider_told(&mut self, key: &StreamKey, seq: u64) {
-        self.change_if_any(self.record.telling(key, seq));
-        let Some(progress) = self.record.stream(key) else { return };
-        if progress.standing.told >= progress.standing.settled {
-            self.is_told(key);
-        }
+    /// A client is here no more.
+    pub(super) fn left<P: Plant>(&mut self, cx: &mut Context<P>, name: &Name) {
+        self.receipts.left(cx, name);
+        // In its next session it may have another way for what was missing here.
+        self.holding.forget_sender(name);
     }
 
-    /// There is no more to tell of a stream. Whether its sender was just being told.
-    fn is_told(&mut self, key: &StreamKey) -> bool {
-        self.timers.clear(&Timer::Told(key.clone()));
-        let session = self.sessions.get_mut(&key.from);
-        let told = session.and_then(|session| session.tells.remove(&key.stream));
-        if let Some(streams) = self.untold.get_mut(&key.from) {
-            streams.remove(&key.stream);
-            if streams.is_empty() {
-                self.untold.remove(&key.from);
-            }
-        }
-        told.is_some()
+    /// Lets go of messages that came before an earlier one and have waited for long.
+    pub(super) fn expire_held<P: Plant>(&mut self, cx: &Context<P>) {
+        self.holding.expire(cx.now());
     }
+
+    /// What it says of its own that waits to be said or done.
+    pub(super) fn waiting(&self) -> usize {
+        self.saved.len() + self.requests.len()
+    }
+
+    pub(super) fn load(&self) -> [(Gauge, usize); 4] {
+        let (held, held_streams) = self.holding.len();
+        [
+            (Gauge::Held, held),
+            (Gauge::HeldStreams, held_streams),
+            (Gauge::Undurable, self.undurable.len()),
+            (Gauge::Untold, self.receipts.len()),
+        ]
+    }
+}
+
+/// What must hold between two inputs.
+impl Mail {
+    /// The timers that it waits for.
+    pub(super) fn check_invariants<P: Plant>(
+        &self,
+        cx: &Context<P>,
+        is_here: impl Fn(&Name) -> bool,
+    ) -> Vec<Timer> {
+        assert!(self.requests.len() <= REQUESTS_MAX, "{} requests", self.requests.len());
+        self.saved.check_invariants(|commit| cx.is_durable(commit));
+        let is_durable = |(commit, ..): &(Ticket, u64, Name)| cx.is_durable(*commit);
+        assert!(!self.undurable.iter().any(is_durable), "what is durable is not released");
+        let numbers = self.undurable.iter().map(|(_, number, _)| *number);
+        assert!(numbers.clone().is_sorted(), "undurable letters in their order");
+        let last = numbers.max().max(cx.record().next_letter().checked_sub(1));
+        assert!(last.is_none_or(|last| last < self.next_letter), "two letters of one number");
+        let (held, streams) = self.holding.len();
+        assert!(held <= streams * HELD_MAX, "{held} messages of {streams} streams are held");
+        self.receipts.check_invariants(cx, is_here)
+    }
+}
+
+/// Whether the next message of a stream can be stored: not one for somebody else than those
+/// before it, and none that there is no room for any more: its sender repeats it, and is told
+/// why. Of one that `is_asked` already that was found out when it arrived.
+pub(super) fn takes<P: Plant>(
+    cx: &Context<P>,
+    key: &StreamKey,
+    save: &Save,
+    is_asked: bool,
+) -> bool {
+    let progress = cx.record().stream(key);
+    let is_astray = progress.is_some_and(|known| known.standing.to != save.to);
+    !is_astray && (is_asked || objection(cx, key, save).is_none())
+}
+
+/// Why a new message of a stream is not stored.
+pub(super) fn objection<P: Plant>(
+    cx: &Context<P>,
+    key: &StreamKey,
+    save: &Save,
+) -> Option<NotSaved> {
+    let record = cx.record();
+    let stream = record.stream(key);
+    if save.body.is_empty() {
+        return Some(NotSaved::BadText);
+    }
+    if !record.accounts.contains_key(&save.to) {
+        return Some(NotSaved::UnknownName);
+    }
+    if cx.is_low() {
+        return Some(NotSaved::DiskFull);
+    }
+    if record.letters_for(&save.to) >= MAILBOX_MAX {
+        return Some(NotSaved::MailboxFull);
+    }
+    let untold = stream.map_or(0, |progress: &Progress| progress.standing.untold.len());
+    if record.letters_of(&key.from) >= SENDER_LETTERS_MAX || untold >= UNTOLD_MAX {
+        return Some(NotSaved::SenderFull);
+    }
+    let room_for_stream = stream.is_some()
+        || record.streams().len() < MAIL_STREAMS_MAX
+        || record.idle_stream().is_some();
+    if record.letters() >= LETTERS_MAX || !room_for_stream {
+        return Some(NotSaved::ServerFull);
+    }
+    None
+}
+
+/// What [`Bug::RegistrationWipesMail`] does, as the original did at a registration.
+pub(super) fn wipe<P: Plant>(cx: &mut Context<P>, name: &Name) {
+    let Some(mailbox) = cx.record().mailbox(name) else { return };
+    if cx.has(Bug::RegistrationWipesMail) {
+        let kept: Vec<_> = mailbox.iter().map(|letter| (letter.key(), letter.id.seq)).collect();
+        for (key, seq) in kept {
+            cx.change_if_any(cx.record().settling(&key, seq, End::Shown));
+        }
+    }
+}
+
+fn send_saved<P: Plant>(cx: &mut Context<P>, to: Path, messages: Vec<MessageId>) {
+    let saved = Packet::Saved { store: cx.record().store, messages };
+    // Of what is durable; earlier only as a planted bug.
+    cx.send_now(to, &saved, 1);
 }

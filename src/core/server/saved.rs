@@ -60,6 +60,15 @@ impl Saved {
     }
 }
 
+impl Saved {
+    /// Nothing waits that is durable, and no more than may.
+    pub(super) fn check_invariants(&self, is_durable: impl Fn(Ticket) -> bool) {
+        assert!(!self.0.iter().any(|(commit, ..)| is_durable(*commit)), "not acknowledged");
+        assert!(self.0.iter().is_sorted_by_key(|(commit, ..)| *commit), "commits in their order");
+        assert!(self.len() <= WAITING_OUTPUTS_MAX, "{} wait", self.len());
+    }
+}
+
 fn earlier(one: Option<u64>, other: Option<u64>) -> Option<u64> {
     one.into_iter().chain(other).min()
 }

@@ -1,62 +1,92 @@
 //! What the server knows of a client that is here. Nothing of it outlives a restart.
+//!
+//! What differs by the dialect that the client speaks is in [`dialect`], and nowhere else.
 
-use std::collections::BTreeMap;
+mod deliveries;
+mod dialect;
+pub(super) mod guest;
+mod probe;
+mod table_sync;
+
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::Account;
+pub(super) use dialect::Dialect;
+pub(super) use guest::GuestTables;
+pub(super) use probe::Contender;
+
+use super::context::{Context, Timer};
+use super::next::Next;
+use super::table::Table;
+use super::timing::PROBE_INTERVAL;
 use crate::machine::Path;
-use crate::original::{Owed, Repeats};
-use crate::protocol::{MessageId, Name, Nonce, SessionId, StreamId, StreamKey, Trip};
-use crate::retransmission::{RoundTrips, Tries};
-use crate::time::{Now, Time};
+use crate::plant::Plant;
+use crate::protocol::{Name, Nonce, SessionId, Trip};
+use crate::retransmission::RoundTrips;
+use crate::time::Time;
+use probe::Probe;
 
 /// A client that is here.
 #[derive(Debug)]
 pub(super) struct Session {
-    pub(super) id: SessionId,
-    /// Where it is, and at which address of this machine it last asked.
-    pub(super) path: Path,
+    client: Client,
     /// It has shown that it knows its session: now it may be sent more than it sends.
-    pub(super) confirmed: bool,
+    confirmed: bool,
     /// When it was last heard of.
-    pub(super) heard: Time,
-    /// The version of the table that it has; what follows was sent so often, up to `table_sent`.
-    pub(super) table_at: u64,
-    pub(super) table_sent: u64,
-    pub(super) table_attempts: u32,
-    /// When what is on its way of it was sent first.
-    pub(super) table_first_at: Time,
-    /// Full parts of the table seem not to pass.
-    pub(super) narrow: bool,
-    pub(super) probe: Option<Probe>,
-    /// Stored messages on their way to it.
-    pub(super) flight: BTreeMap<(Name, MessageId), Tries>,
-    /// The streams of its own of which it is told now how far they were shown.
-    pub(super) tells: BTreeMap<StreamId, Tell>,
+    heard: Time,
+    /// The question that it has to answer.
+    probe: Option<Probe>,
     /// The round trip to it, and the same with its commits.
     trips: RoundTrips,
-    /// What else there is to know if it speaks the original's dialect.
-    pub(super) guest: Option<Guest>,
+    dialect: Dialect,
+}
+
+/// Whom the parts of a session talk with.
+#[derive(Debug)]
+struct Client {
+    name: Name,
+    id: SessionId,
+    /// Where it is, and at which address of this machine it last asked.
+    path: Path,
 }
 
 impl Session {
-    pub(super) fn new(id: SessionId, path: Path, now: Now) -> Self {
+    pub(super) fn new(name: Name, id: SessionId, path: Path, now: Time, dialect: Dialect) -> Self {
         Self {
-            id,
-            path,
+            client: Client { name, id, path },
             confirmed: false,
-            heard: now.time,
-            table_at: 0,
-            table_sent: 0,
-            table_attempts: 0,
-            table_first_at: Time::ZERO,
-            narrow: false,
+            heard: now,
             probe: None,
-            flight: BTreeMap::new(),
-            tells: BTreeMap::new(),
             trips: RoundTrips::default(),
-            guest: None,
+            dialect,
         }
+    }
+
+    pub(super) const fn id(&self) -> SessionId {
+        self.client.id
+    }
+
+    pub(super) const fn path(&self) -> Path {
+        self.client.path
+    }
+
+    pub(super) const fn remote(&self) -> SocketAddr {
+        self.client.path.remote
+    }
+
+    pub(super) const fn is_confirmed(&self) -> bool {
+        self.confirmed
+    }
+
+    /// It knows its session. Whether that is news.
+    pub(super) const fn confirm(&mut self) -> bool {
+        !std::mem::replace(&mut self.confirmed, true)
+    }
+
+    /// It was heard of, at its address: its lease begins anew.
+    pub(super) fn renew(&mut self, now: Time, path: Path) {
+        debug_assert_eq!(path.remote, self.remote(), "who calls from elsewhere is somebody else");
+        (self.heard, self.client.path) = (now, path);
     }
 
     /// Its answer took so long.
@@ -64,94 +94,64 @@ impl Session {
         self.trips.sample(trip, took);
     }
 
-    /// How long its answer is waited for before it is sent the same again.
-    pub(super) fn timeout(&self, trip: Trip) -> Duration {
-        self.trips.timeout(trip)
-    }
-
-    /// The question that it has to answer.
-    pub(super) fn probe_nonce(&self) -> Option<Nonce> {
-        self.probe.as_ref().map(|probe| probe.nonce)
-    }
-
-    /// Whether it was sent this state of a table that nobody acknowledges.
-    pub(super) const fn has_table(&self, version: u64) -> bool {
-        self.table_sent == version && self.table_attempts > 0
-    }
-
-    /// Counts the copies of one state of a table that nobody acknowledges.
-    pub(super) const fn next_table_copy(&mut self, version: u64) -> u32 {
-        if self.table_sent != version {
-            self.table_sent = version;
-            self.table_attempts = 0;
+    /// Asks it whether it is there. If it is silent, it is away, and `contender` has the name.
+    pub(super) fn probe<P: Plant>(
+        &mut self,
+        cx: &mut Context<P>,
+        contender: Option<Contender>,
+    ) -> Option<Next> {
+        if let Some(contender) = &contender {
+            contender.wait(cx);
         }
-        self.table_attempts += 1;
-        self.table_attempts
+        if let Some(probe) = &mut self.probe {
+            if contender.is_some() {
+                probe.contend(contender);
+            }
+            return None; // It is being asked already.
+        }
+        self.probe = Some(Probe::new(Nonce(cx.draw()), contender));
+        self.probe_again(cx)
+    }
+
+    pub(super) fn probe_again<P: Plant>(&mut self, cx: &mut Context<P>) -> Option<Next> {
+        let questions = self.questions_max();
+        let probe = self.probe.as_mut()?;
+        if let Some(attempt) = probe.ask(questions) {
+            let nonce = probe.nonce();
+            self.ask(cx, nonce, attempt);
+            let due = cx.now() + PROBE_INTERVAL;
+            cx.set_timer(Timer::Probe(self.client.name.clone()), due);
+            return None;
+        }
+        let contender = self.probe.take().and_then(Probe::into_contender);
+        Some(Next::Silent { name: self.client.name.clone(), contender })
+    }
+
+    /// It has answered a question: whoever wanted its name does not get it.
+    pub(super) fn probe_answered<P: Plant>(&mut self, cx: &mut Context<P>, nonce: Nonce) {
+        let Some(probe) = self.probe.take_if(|probe| probe.nonce() == nonce) else { return };
+        cx.clear_timer(&Timer::Probe(self.client.name.clone()));
+        if let Some(contender) = probe.into_contender() {
+            contender.lost(cx);
+        }
     }
 }
 
-/// A question that a client has to answer.
-#[derive(Debug)]
-pub(super) struct Probe {
-    pub(super) nonce: Nonce,
-    pub(super) asked: u32,
-    pub(super) contender: Option<Contender>,
-}
-
-/// Who wants the name if its holder is silent.
-#[derive(Clone, Debug)]
-pub(super) struct Contender {
-    pub(super) name: Name,
-    pub(super) path: Path,
-    pub(super) account: Account,
-}
-
-impl Probe {
-    /// The first contender is served; a later registration of the same one replaces it.
-    pub(super) fn is_open_to(&self, other: Option<&Contender>) -> bool {
-        self.contender.as_ref().map(|own| own.account.token)
-            == other.map(|other| other.account.token)
-            || self.contender.is_none()
-    }
-}
-
-/// The word on its way to a sender that a stream was shown up to a place, or expired.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Tell {
-    pub(super) upto: u64,
-    pub(super) tries: Tries,
-}
-
-/// What the server knows of a guest beyond its session.
-#[derive(Debug, Default)]
-pub(super) struct Guest {
-    /// Whether it ever acknowledged anything on the second socket: it is there, and its address
-    /// is its own.
-    pub(super) hears_second: bool,
-    /// What its next `ACK` on the second socket may be for.
-    pub(super) owed: Owed,
-    /// The message on its way to it: one, for an acknowledgement names none.
-    pub(super) letter: Option<OnItsWay>,
-    pub(super) repeats: Repeats,
-    /// It has been handed messages since it last asked for them.
-    pub(super) had_mail: bool,
-    /// Its last message was not stored.
-    pub(super) refused: bool,
-}
-
-#[derive(Clone, Debug)]
-pub(super) struct OnItsWay {
-    pub(super) key: StreamKey,
-    pub(super) seq: u64,
-    pub(super) attempts: u32,
-    pub(super) next_at: Time,
-    /// Whether it was sent where it is acknowledged.
-    pub(super) on_second: bool,
-}
-
-impl Guest {
-    /// Whether a message is on its way that it will acknowledge.
-    pub(super) fn is_asked(&self) -> bool {
-        self.letter.as_ref().is_some_and(|letter| letter.on_second)
+/// What must hold between two inputs.
+impl Session {
+    /// The timers that it waits for.
+    pub(super) fn check_invariants<P: Plant>(
+        &self,
+        cx: &Context<P>,
+        name: &Name,
+        table: &Table,
+        first_undurable: u64,
+    ) -> Vec<Timer> {
+        assert_eq!(self.client.name, *name, "whose session it is");
+        assert!(self.heard <= cx.now(), "{name} is heard of before that is so");
+        let mut timers = vec![Timer::Lease(name.clone())];
+        timers.extend(self.probe.as_ref().map(|_| Timer::Probe(name.clone())));
+        timers.extend(self.check_dialect(cx, table, first_undurable));
+        timers
     }
 }

@@ -24,7 +24,7 @@ impl<P: Plant> Server<P> {
     /// Its state now.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        let clients = self.table.entries().map(|entry| {
+        let clients = self.presence.everyone().map(|entry| {
             let name = &entry.name;
             let dialect = if entry.original { ", original" } else { "" };
             match entry.addr {
@@ -32,7 +32,7 @@ impl<P: Plant> Server<P> {
                 None => format!("{name}: offline{dialect}"),
             }
         });
-        let mail = self.record.mailboxes().flat_map(|(to, letters)| {
+        let mail = self.cx.record().mailboxes().flat_map(|(to, letters)| {
             letters.iter().map(move |letter| {
                 let (from, seq, stored_at) = (&letter.from, letter.id.seq, letter.stored_at);
                 let group = letter.group.as_ref().map(|tag| format!(" in {tag}"));
@@ -41,7 +41,8 @@ impl<P: Plant> Server<P> {
             })
         });
         let mut streams: Vec<_> = self
-            .record
+            .cx
+            .record()
             .streams()
             .map(|(key, progress)| {
                 let (from, stored) = (&key.from, progress.next - 1);
@@ -50,7 +51,7 @@ impl<P: Plant> Server<P> {
             })
             .collect();
         streams.sort();
-        let membership = &self.record.membership;
+        let membership = &self.cx.record().membership;
         let groups = membership.names().filter_map(|group| {
             let members = membership.members(group)?;
             let members: Vec<&str> = members.iter().map(Name::as_str).collect();

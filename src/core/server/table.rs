@@ -71,6 +71,17 @@ impl Table {
     }
 }
 
+impl Table {
+    /// Every row is found by its version, and no version is later than the latest.
+    pub(super) fn check_invariants(&self) {
+        assert_eq!(self.by_version.len(), self.rows.len(), "a version for each row");
+        for (name, row) in &self.rows {
+            assert_eq!(self.by_version.get(&row.version), Some(name), "whose version it is");
+            assert!(row.version <= self.latest, "{name} is later than the latest");
+        }
+    }
+}
+
 /// The entry's length in JSON with the comma behind it.
 fn json_length(entry: &TableEntry) -> usize {
     serde_json::to_vec(entry).map_or(0, |json| json.len()) + 1

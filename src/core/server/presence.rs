@@ -1,0 +1,453 @@
+//! Who is here, and where: sessions with all that leads to them, and the table.
+//!
+//! docs/protocol.md, "Registration" and "The table". Only [`Presence::open`] and
+//! [`Presence::drop`] touch the indexes. Knows nothing of mail or groups.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use super::context::{Context, Timer};
+use super::cookie::CookieJar;
+use super::next::Next;
+use super::receipts::Ear;
+use super::record::CHECKED_MAX;
+use super::session::guest::Guest;
+use super::session::{Contender, Dialect, GuestTables, Session};
+use super::table::Table;
+use super::{Account, Change, Event, GoneReason};
+use crate::load::Gauge;
+use crate::machine::Path;
+use crate::plant::{Bug, Plant};
+use crate::protocol::envelope::Stamps;
+use crate::protocol::limits::NAMES_MAX;
+use crate::protocol::{
+    Cookie, Name, Nonce, Packet, Refusal, SessionId, StreamKey, TableEntry, TableId,
+};
+
+#[derive(Debug)]
+pub(super) struct Presence {
+    cookies: CookieJar,
+    sessions: BTreeMap<Name, Session>,
+    by_session: BTreeMap<SessionId, Name>,
+    /// Who is at which address, of those who speak the original's dialect.
+    guests: BTreeMap<SocketAddr, Name>,
+    table: Table,
+    guest_tables: GuestTables,
+}
+
+/// What became of a registration that was granted.
+#[derive(Debug)]
+pub(super) struct Granted {
+    /// Where the name's session was before.
+    pub(super) before: Option<SocketAddr>,
+    /// Its client needs no word to know its session.
+    pub(super) knows_session: bool,
+}
+
+/// Registration.
+impl Presence {
+    /// Nobody is here, and everybody is known who ever registered.
+    pub(super) fn new<P: Plant>(cx: &mut Context<P>) -> Self {
+        let mut table = Table::new(TableId(cx.draw()));
+        for name in cx.record().accounts.keys() {
+            table.set(name, None, false);
+        }
+        Self {
+            cookies: CookieJar::new((cx.draw(), cx.draw())),
+            sessions: BTreeMap::new(),
+            by_session: BTreeMap::new(),
+            guests: BTreeMap::new(),
+            table,
+            guest_tables: GuestTables::default(),
+        }
+    }
+
+    /// Somebody says hello: whoever echoes the answer is at their address.
+    pub(super) fn challenge<P: Plant>(&self, cx: &mut Context<P>, from: Path, nonce: Nonce) {
+        let cookie = self.cookies.bake(cx.now(), from.remote);
+        // Nothing is known of whoever is asked to echo it.
+        cx.send_now(from, &Packet::Challenge { nonce, cookie }, 1);
+    }
+
+    /// Whether somebody has echoed what was sent to their address.
+    pub(super) fn is_good<P: Plant>(&self, cx: &Context<P>, from: Path, cookie: Cookie) -> bool {
+        self.cookies.is_good(cx.now(), from.remote, cookie)
+    }
+
+    /// Somebody at an address that echoed its cookie wants a name.
+    pub(super) fn register<P: Plant>(
+        &mut self,
+        cx: &mut Context<P>,
+        contender: Contender,
+    ) -> Option<Next> {
+        let holder = self.sessions.get(&contender.name);
+        match cx.record().accounts.get(&contender.name).copied() {
+            Some(known) if known.is_held_by(&contender.account) => {
+                self.register_again(cx, contender, known.registration)
+            }
+            // The same socket belongs to a new process now, or the name is free.
+            Some(_) if holder.is_none_or(|holder| holder.remote() == contender.path.remote) => {
+                Some(Next::Grant(contender))
+            }
+            Some(_) => self.probe(cx, &contender.name.clone(), Some(contender)),
+            None if cx.record().accounts.len() >= NAMES_MAX => {
+                contender.refuse(cx, Refusal::ServerFull);
+                None
+            }
+            None if cx.is_low() => {
+                contender.refuse(cx, Refusal::DiskFull);
+                None
+            }
+            None => Some(Next::Grant(contender)),
+        }
+    }
+
+    /// A name's holder registers, whose last registration was this one.
+    fn register_again<P: Plant>(
+        &self,
+        cx: &mut Context<P>,
+        contender: Contender,
+        last: u64,
+    ) -> Option<Next> {
+        let holder = self.sessions.get(&contender.name);
+        let registration = contender.account.registration;
+        let is_late = registration <= last && holder.is_none();
+        if registration > last || is_late && cx.has(Bug::OldRegistrationCounts) {
+            return Some(Next::Grant(contender));
+        }
+        // Else it is an old one that was late: its sender has moved on.
+        let same = holder.filter(|holder| holder.remote() == contender.path.remote);
+        if let Some(holder) = same.filter(|_| registration == last) {
+            cx.counters.duplicates += 1;
+            holder.answer_registered(cx, contender.path, registration, true);
+        }
+        None
+    }
+
+    /// Gives a name to whoever may have it.
+    pub(super) fn grant<P: Plant>(&mut self, cx: &mut Context<P>, contender: Contender) -> Granted {
+        let Contender { name, path, account } = contender;
+        let addr = path.remote;
+        let back = cx.record().accounts.contains_key(&name);
+        let before = self.remote_of(&name);
+        self.drop(cx, &name, GoneReason::Replaced);
+        cx.change(Change::Registered { name: name.clone(), account });
+        let original = account.is_original();
+        cx.report(Event::Registered { name: name.clone(), addr, back, original });
+        let session = self.open(cx, name, path, Dialect::of(&account));
+        session.answer_registered(cx, path, account.registration, back);
+        Granted { before, knows_session: session.needs_no_proof() }
+    }
+
+    /// What [`Bug::KeepsOldAddress`] does.
+    pub(super) fn keep_old_address<P: Plant>(
+        &mut self,
+        cx: &Context<P>,
+        name: &Name,
+        before: Option<SocketAddr>,
+    ) {
+        let Some(session) = self.sessions.get(name) else { return };
+        if let Some(before) = before.filter(|before| *before != session.remote())
+            && cx.has(Bug::KeepsOldAddress)
+        {
+            self.table.set(name, Some(before), session.is_original());
+        }
+    }
+
+    /// Takes up a guest that an earlier life of this server knew.
+    pub(super) fn restore<P: Plant>(&mut self, cx: &mut Context<P>, name: &Name, path: Path) {
+        self.open(cx, name.clone(), path, Dialect::of_guest_before());
+    }
+
+    /// A session is over. Whether it was there.
+    pub(super) fn end<P: Plant>(
+        &mut self,
+        cx: &mut Context<P>,
+        name: &Name,
+        reason: GoneReason,
+    ) -> bool {
+        if !self.drop(cx, name, reason) {
+            return false;
+        }
+        if let Some(account) = cx.record().accounts.get(name).and_then(Account::without_address) {
+            cx.change(Change::Registered { name: name.clone(), account });
+        }
+        self.table.set(name, None, false);
+        self.tell_everyone(cx);
+        true
+    }
+
+    fn open<P: Plant>(
+        &mut self,
+        cx: &mut Context<P>,
+        name: Name,
+        path: Path,
+        dialect: Dialect,
+    ) -> &Session {
+        let id = SessionId(cx.draw());
+        let session = Session::new(name.clone(), id, path, cx.now(), dialect);
+        cx.set_timer(Timer::Lease(name.clone()), cx.now() + session.first_look());
+        self.table.set(&name, Some(path.remote), session.is_original());
+        if let Some(addr) = session.known_by() {
+            self.guests.insert(addr, name.clone());
+        }
+        self.by_session.insert(id, name.clone());
+        debug_assert!(!self.sessions.contains_key(&name), "its session before is dropped");
+        self.sessions.entry(name).or_insert(session)
+    }
+
+    fn drop<P: Plant>(&mut self, cx: &mut Context<P>, name: &Name, reason: GoneReason) -> bool {
+        let Some(session) = self.sessions.remove(name) else { return false };
+        self.by_session.remove(&session.id());
+        if let Some(addr) = session.known_by() {
+            self.guests.remove(&addr);
+        }
+        for timer in [Timer::Lease, Timer::Probe, Timer::Table, Timer::Mail] {
+            cx.clear_timer(&timer(name.clone()));
+        }
+        cx.report(Event::Gone { name: name.clone(), reason });
+        true
+    }
+}
+
+/// What is known of whom.
+impl Presence {
+    /// The holder of a session, if it calls from its address.
+    pub(super) fn authenticate(&self, session: SessionId, from: Path) -> Option<&Name> {
+        let name = self.by_session.get(&session)?;
+        let holder = self.sessions.get(name)?;
+        (holder.remote() == from.remote).then_some(name)
+    }
+
+    /// The guest at an address.
+    pub(super) fn guest_at(&self, addr: SocketAddr) -> Option<&Name> {
+        self.guests.get(&addr)
+    }
+
+    /// Who else is known by the address of whoever is to have a name: nobody has two names there.
+    pub(super) fn displaced_by(&self, contender: &Contender) -> Option<&Name> {
+        let there = self.guests.get(&contender.account.original?)?;
+        (*there != contender.name).then_some(there)
+    }
+
+    /// Where a client is, if it is here.
+    pub(super) fn remote_of(&self, name: &Name) -> Option<SocketAddr> {
+        self.sessions.get(name).map(Session::remote)
+    }
+
+    /// The way to a client, if it is here.
+    pub(super) fn path_of(&self, name: &Name) -> Option<Path> {
+        self.sessions.get(name).map(Session::path)
+    }
+
+    /// Whether a client is here and knows that.
+    pub(super) fn is_confirmed(&self, name: &Name) -> bool {
+        self.sessions.get(name).is_some_and(Session::is_confirmed)
+    }
+
+    /// How a sender is told what became of its messages, if it is here and knows that.
+    pub(super) fn ear(&self, name: &Name) -> Option<Ear> {
+        self.sessions.get(name)?.ear()
+    }
+
+    pub(super) fn guest_mut(&mut self, name: &Name) -> Option<&mut Guest> {
+        self.sessions.get_mut(name)?.guest_mut()
+    }
+
+    /// Clients that are here.
+    pub(super) fn count(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// Everyone who ever registered, sorted by name.
+    pub(super) fn everyone(&self) -> impl Iterator<Item = &TableEntry> {
+        self.table.entries()
+    }
+
+    pub(super) fn load(&self) -> [(Gauge, usize); 3] {
+        [
+            (Gauge::Names, self.table.entries().count()),
+            (Gauge::Sessions, self.sessions.len()),
+            (Gauge::Flights, self.sessions.values().map(Session::flights).sum()),
+        ]
+    }
+}
+
+/// What happens to a client that is here.
+impl Presence {
+    /// A client was heard of, at its address.
+    pub(super) fn renew<P: Plant>(&mut self, cx: &Context<P>, name: &Name, from: Path) {
+        if let Some(session) = self.sessions.get_mut(name) {
+            session.renew(cx.now(), from);
+        }
+    }
+
+    /// Learns from an answer how long the way to a client and back takes.
+    pub(super) fn measure<P: Plant>(
+        &mut self,
+        cx: &Context<P>,
+        from: SocketAddr,
+        packet: &Packet,
+        stamps: Stamps,
+    ) {
+        let Some(trip) = packet.kind().measures() else { return };
+        let Some(took) = cx.round_trip(stamps) else { return };
+        let name = packet.session().and_then(|session| self.by_session.get(&session));
+        let session = name.and_then(|name| self.sessions.get_mut(name));
+        if let Some(session) = session.filter(|session| session.remote() == from) {
+            session.measured(trip, took);
+        }
+    }
+
+    /// A client knows its session. Whether that is news.
+    pub(super) fn confirm(&mut self, name: &Name) -> bool {
+        self.sessions.get_mut(name).is_some_and(Session::confirm)
+    }
+
+    pub(super) fn check_lease<P: Plant>(
+        &mut self,
+        cx: &mut Context<P>,
+        name: &Name,
+    ) -> Option<Next> {
+        self.sessions.get_mut(name)?.check_lease(cx)
+    }
+
+    /// Asks whether a client is there. If it is silent, it is away, and `contender` has the name.
+    pub(super) fn probe<P: Plant>(
+        &mut self,
+        cx: &mut Context<P>,
+        name: &Name,
+        contender: Option<Contender>,
+    ) -> Option<Next> {
+        let session = self.sessions.get_mut(name)?;
+        if contender.is_none() {
+            if !session.can_be_asked() {
+                return None;
+            }
+            if cx.has(Bug::OneWayIsOffline) {
+                return Some(Next::End { name: name.clone(), reason: GoneReason::Silent });
+            }
+        }
+        session.probe(cx, contender)
+    }
+
+    pub(super) fn probe_again<P: Plant>(
+        &mut self,
+        cx: &mut Context<P>,
+        name: &Name,
+    ) -> Option<Next> {
+        self.sessions.get_mut(name)?.probe_again(cx)
+    }
+
+    pub(super) fn probe_answered<P: Plant>(
+        &mut self,
+        cx: &mut Context<P>,
+        name: &Name,
+        nonce: Nonce,
+    ) {
+        if let Some(session) = self.sessions.get_mut(name) {
+            session.probe_answered(cx, nonce);
+        }
+    }
+
+    /// The guest at an address acknowledges whatever it was sent last.
+    pub(super) fn guest_acked<P: Plant>(
+        &mut self,
+        cx: &mut Context<P>,
+        name: &Name,
+    ) -> Option<Next> {
+        let session = self.sessions.get_mut(name)?;
+        session.guest_acked(cx, &self.table, &mut self.guest_tables)
+    }
+
+    /// Sends a reader what is due of what is kept for it.
+    pub(super) fn hand_over<P: Plant>(
+        &mut self,
+        cx: &mut Context<P>,
+        reader: &Name,
+        first_undurable: u64,
+    ) -> Option<Next> {
+        self.sessions.get_mut(reader)?.hand_over(cx, first_undurable)
+    }
+
+    /// A reader has seen everything of a stream up to a place.
+    pub(super) fn settled<P: Plant>(
+        &mut self,
+        cx: &Context<P>,
+        reader: &Name,
+        key: &StreamKey,
+        seq: u64,
+    ) {
+        if let Some(session) = self.sessions.get_mut(reader) {
+            session.settled(cx, key, seq);
+        }
+    }
+}
+
+/// The table.
+impl Presence {
+    /// Sends a client what it lacks.
+    pub(super) fn sync_table<P: Plant>(&mut self, cx: &mut Context<P>, name: &Name) {
+        if let Some(session) = self.sessions.get_mut(name) {
+            session.sync_table(cx, &self.table, &mut self.guest_tables);
+        }
+    }
+
+    /// A client says which version it has.
+    pub(super) fn table_acked<P: Plant>(
+        &mut self,
+        cx: &mut Context<P>,
+        name: &Name,
+        version: (TableId, u64),
+    ) {
+        if let Some(session) = self.sessions.get_mut(name) {
+            session.table_acked(cx, &self.table, &mut self.guest_tables, version);
+        }
+    }
+
+    /// The table has changed.
+    pub(super) fn tell_everyone<P: Plant>(&mut self, cx: &mut Context<P>) {
+        for session in self.sessions.values_mut().filter(|session| session.hears_of_changes()) {
+            session.sync_table(cx, &self.table, &mut self.guest_tables);
+        }
+    }
+}
+
+/// What must hold between two inputs.
+impl Presence {
+    /// The timers that it waits for.
+    pub(super) fn check_invariants<P: Plant>(
+        &self,
+        cx: &Context<P>,
+        first_undurable: u64,
+    ) -> Vec<Timer> {
+        assert_eq!(self.by_session.len(), self.sessions.len(), "one id for each session");
+        let known_by_address = self.sessions.values().filter_map(Session::known_by);
+        assert_eq!(self.guests.len(), known_by_address.count(), "one guest at each address");
+        for (name, session) in &self.sessions {
+            assert_eq!(self.by_session.get(&session.id()), Some(name), "whose session it is");
+            if let Some(addr) = session.known_by() {
+                assert_eq!(self.guests.get(&addr), Some(name), "which guest is there");
+            }
+        }
+        if self.everyone().count() <= CHECKED_MAX {
+            self.check_table(cx);
+        }
+        let sessions = self.sessions.iter();
+        sessions
+            .flat_map(|(name, it)| it.check_invariants(cx, name, &self.table, first_undurable))
+            .collect()
+    }
+
+    /// The table says of everyone who ever registered where they are.
+    fn check_table<P: Plant>(&self, cx: &Context<P>) {
+        self.table.check_invariants();
+        let names = self.everyone().map(|entry| &entry.name);
+        assert!(names.eq(cx.record().accounts.keys()), "a row for each account");
+        for TableEntry { name, addr, original } in self.everyone() {
+            let session = self.sessions.get(name);
+            assert_eq!(*addr, session.map(Session::remote), "where {name} is");
+            assert_eq!(*original, session.is_some_and(Session::is_original), "what {name} speaks");
+        }
+    }
+}

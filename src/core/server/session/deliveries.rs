@@ -1,0 +1,143 @@
+//! Stored messages on their way to a client of ours.
+//!
+//! docs/protocol.md, "Stored messages". Knows the mailbox and the way to its reader, no session.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::super::context::{Context, Timer, transmit};
+use super::super::next::Next;
+use super::super::timing::{RESEND_MAX, STUCK_AFTER, stuck_pause};
+use super::super::{End, Letter};
+use super::Client;
+use crate::plant::{Bug, Plant};
+use crate::protocol::limits::WINDOW;
+use crate::protocol::{MessageId, Name, Packet, PacketKind, StreamKey};
+use crate::retransmission::Tries;
+use crate::time::Time;
+
+#[derive(Debug, Default)]
+pub(super) struct Deliveries {
+    flights: BTreeMap<(Name, MessageId), Tries>,
+}
+
+impl Deliveries {
+    /// Sends what is due of the first [`WINDOW`] messages of the mailbox, and beside them what has
+    /// not passed for long: of each stream the first, for nothing behind it is shown before. What
+    /// begins with the letter of this number is not durable yet.
+    pub(super) fn hand_over<P: Plant>(
+        &mut self,
+        cx: &mut Context<P>,
+        client: &Client,
+        timeout: Duration,
+        first_undurable: u64,
+    ) -> Option<Next> {
+        let stamps = cx.stamps(PacketKind::Deliver);
+        let now = cx.now();
+        let mut first_of = BTreeMap::new();
+        let mut due = Vec::new();
+        let mut wake: Option<Time> = None;
+        let mut stuck = BTreeSet::new();
+        let mut in_window = 0;
+        for letter in cx.record().mailbox(&client.name).into_iter().flatten() {
+            if in_window == WINDOW || letter.number >= first_undurable {
+                break;
+            }
+            let age_ms = cx.wall().unix_ms().saturating_sub(letter.stored_at.unix_ms());
+            if age_ms > 3_600_000 && cx.has(Bug::ClockStepExpiresMail) {
+                continue;
+            }
+            debug_assert!(letter.number < first_undurable, "nobody hears of what may be lost");
+            let key = letter.key();
+            if stuck.contains(&key) {
+                continue;
+            }
+            let base = *first_of.entry(key.clone()).or_insert(letter.id.seq);
+            let flight = self.flights.entry((letter.from.clone(), letter.id));
+            let flight = flight.or_insert_with(|| Tries::from(now));
+            let is_stuck = flight.attempts() >= STUCK_AFTER;
+            if flight.is_due(now) {
+                let attempt = flight.transmit(now);
+                let pause = match is_stuck {
+                    true => stuck_pause(stuck.len()),
+                    false => flight.pause(now, timeout, RESEND_MAX),
+                };
+                flight.wait(now, pause);
+                let packet = deliver(client, letter, base);
+                let transmit = transmit(client.path, &packet, stamps, &letter.body, attempt);
+                due.push((transmit, key.clone(), letter.id.seq));
+            }
+            let next_at = flight.next_at();
+            wake = Some(wake.map_or(next_at, |wake| wake.min(next_at)));
+            if is_stuck {
+                stuck.insert(key);
+            } else {
+                in_window += 1;
+            }
+        }
+        let timer = Timer::Mail(client.name.clone());
+        match wake {
+            Some(wake) => cx.set_timer(timer, wake),
+            None => cx.clear_timer(&timer),
+        }
+        let mut sent = Vec::new();
+        for (transmit, key, seq) in due {
+            // At once, for the letter is durable.
+            cx.transmit_now(transmit);
+            if cx.has(Bug::ClearsMailboxEarly) {
+                cx.change_if_any(cx.record().settling(&key, seq, End::Shown));
+            }
+            sent.push((key, seq));
+        }
+        Some(Next::Sent(sent))
+    }
+
+    /// Everything of a stream up to a place has been shown.
+    pub(super) fn settled<P: Plant>(&mut self, cx: &Context<P>, key: &StreamKey, seq: u64) {
+        let lands = |(from, id): &(Name, MessageId)| {
+            id.seq <= seq && id.stream == key.stream && *from == key.from
+        };
+        if !(self.flights.keys().any(lands) && cx.has(Bug::KeepsFlights)) {
+            self.flights.retain(|flight, _| !lands(flight));
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.flights.len()
+    }
+}
+
+impl Deliveries {
+    /// What is on its way is in the mailbox and durable, and no more than a window but for what
+    /// does not pass. The timer that it waits for.
+    pub(super) fn check_invariants<P: Plant>(
+        &self,
+        cx: &Context<P>,
+        client: &Client,
+        first_undurable: u64,
+    ) -> Option<Timer> {
+        let mailbox = cx.record().mailbox(&client.name);
+        let durable = mailbox.into_iter().flatten();
+        let durable = durable.take_while(|letter| letter.number < first_undurable);
+        let is_first =
+            |letter: &Letter| self.flights.contains_key(&(letter.from.clone(), letter.id));
+        assert!(durable.clone().next().is_none_or(is_first), "the first letter waits");
+        let stream = |(from, id): &(Name, MessageId)| (from.clone(), id.stream);
+        let stuck = self.flights.iter().filter(|(_, tries)| tries.attempts() >= STUCK_AFTER);
+        let stuck: BTreeSet<_> = stuck.map(|(flight, _)| stream(flight)).collect();
+        let in_window = self.flights.keys().filter(|flight| !stuck.contains(&stream(flight)));
+        assert!(in_window.count() <= WINDOW, "more on its way to {} than fits", client.name);
+        for (from, id) in self.flights.keys() {
+            let is_it = |letter: &Letter| letter.id == *id && letter.from == *from;
+            assert!(durable.clone().any(is_it), "{id} on its way is not kept");
+        }
+        (!self.flights.is_empty()).then(|| Timer::Mail(client.name.clone()))
+    }
+}
+
+fn deliver(client: &Client, letter: &Letter, base: u64) -> Packet {
+    let MessageId { stream, seq } = letter.id;
+    let (from, stored_at) = (letter.from.clone(), letter.stored_at);
+    let group = letter.group.as_deref().cloned();
+    Packet::Deliver { session: client.id, from, stream, seq, base, stored_at, group }
+}

@@ -1,0 +1,323 @@
+//! Which dialect a client speaks, and all that follows from that: the one place that asks.
+//!
+//! Every other part of the server treats all clients alike.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::super::context::{Context, Timer};
+use super::super::next::Next;
+use super::super::receipts::Ear;
+use super::super::table::Table;
+use super::super::timing::{GUEST_PROBES, LEASE, PROBES};
+use super::super::{Account, GoneReason};
+use super::deliveries::Deliveries;
+use super::guest::{self, Guest, GuestTables};
+use super::probe::Probe;
+use super::table_sync::TableSync;
+use super::{Contender, Session};
+use crate::machine::Path;
+use crate::plant::Plant;
+use crate::protocol::{Nonce, Packet, PacketKind, Refusal, StreamKey, TableId, Trip};
+
+/// What there is to know of a client by its dialect.
+#[derive(Debug)]
+pub(in crate::server) enum Dialect {
+    Ours(Ours),
+    Original(Guest),
+}
+
+/// A client of ours.
+#[derive(Debug, Default)]
+pub(in crate::server) struct Ours {
+    table: TableSync,
+    deliveries: Deliveries,
+}
+
+impl Dialect {
+    /// That of whoever has just registered.
+    pub(in crate::server) fn of(account: &Account) -> Self {
+        match account.original {
+            None => Self::Ours(Ours::default()),
+            Some(_) => Self::Original(Guest::default()),
+        }
+    }
+
+    /// That of a guest whom an earlier life of this server knew.
+    pub(in crate::server) fn of_guest_before() -> Self {
+        Self::Original(Guest::from_before())
+    }
+}
+
+impl Account {
+    /// Whether its holder speaks the original's dialect.
+    pub(in crate::server) const fn is_original(&self) -> bool {
+        self.original.is_some()
+    }
+
+    /// Whether whoever shows the other account holds this one's name. A guest's token says where it
+    /// is, which is no secret: none of ours has one like it.
+    pub(in crate::server) fn is_held_by(&self, other: &Self) -> bool {
+        self.token == other.token && (!self.is_original() || other.is_original())
+    }
+
+    /// What is left of it when its holder is gone, if that is less: a guest is not where it was.
+    pub(in crate::server) fn without_address(&self) -> Option<Self> {
+        self.is_original().then_some(Self { original: None, ..*self })
+    }
+}
+
+impl Session {
+    pub(in crate::server) const fn is_original(&self) -> bool {
+        matches!(self.dialect, Dialect::Original(_))
+    }
+
+    /// Where it is, if that is all that its requests tell of who it is.
+    pub(in crate::server) const fn known_by(&self) -> Option<SocketAddr> {
+        match &self.dialect {
+            Dialect::Ours(_) => None,
+            Dialect::Original(_) => Some(self.client.path.remote),
+        }
+    }
+
+    pub(in crate::server) const fn guest_mut(&mut self) -> Option<&mut Guest> {
+        match &mut self.dialect {
+            Dialect::Ours(_) => None,
+            Dialect::Original(guest) => Some(guest),
+        }
+    }
+
+    /// Its registration is granted; `back` if its name was known before.
+    pub(in crate::server) fn answer_registered<P: Plant>(
+        &self,
+        cx: &mut Context<P>,
+        to: Path,
+        registration: u64,
+        back: bool,
+    ) {
+        match &self.dialect {
+            Dialect::Ours(_) => {
+                let (session, store) = (self.client.id, cx.record().store);
+                let packet = Packet::Registered { registration, session, store, back };
+                cx.send(to, &packet, 1);
+            }
+            Dialect::Original(_) => guest::acknowledge(cx, to, PacketKind::Registered),
+        }
+    }
+
+    /// Whether it is taken to know its session at once, for its dialect has no word for that.
+    pub(in crate::server) const fn needs_no_proof(&self) -> bool {
+        self.is_original()
+    }
+
+    /// Until its lease is looked at first.
+    pub(in crate::server) const fn first_look(&self) -> Duration {
+        match &self.dialect {
+            Dialect::Ours(_) => LEASE,
+            Dialect::Original(_) => Duration::ZERO,
+        }
+    }
+
+    pub(in crate::server) fn check_lease<P: Plant>(&mut self, cx: &mut Context<P>) -> Option<Next> {
+        let lease = match &self.dialect {
+            Dialect::Ours(_) => LEASE,
+            Dialect::Original(guest) => guest.lease(),
+        };
+        let (end, name) = (self.heard + lease, self.client.name.clone());
+        if end <= cx.now() {
+            return Some(Next::End { name, reason: GoneReason::LeaseExpired });
+        }
+        let look_at = match &mut self.dialect {
+            Dialect::Ours(_) => end,
+            Dialect::Original(guest) => guest.renew_lease(cx, &self.client, self.heard),
+        };
+        cx.set_timer(Timer::Lease(name), look_at);
+        None
+    }
+
+    /// Whether a question would tell anything.
+    pub(in crate::server) fn can_be_asked(&self) -> bool {
+        match &self.dialect {
+            Dialect::Ours(_) => true,
+            Dialect::Original(guest) => guest.can_be_asked(),
+        }
+    }
+
+    /// Questions without an answer after which it is away.
+    pub(super) fn questions_max(&self) -> u32 {
+        match &self.dialect {
+            Dialect::Original(_) if !self.probe.as_ref().is_some_and(Probe::is_contended) => {
+                GUEST_PROBES
+            }
+            Dialect::Ours(_) | Dialect::Original(_) => PROBES,
+        }
+    }
+
+    pub(super) fn ask<P: Plant>(&mut self, cx: &mut Context<P>, nonce: Nonce, attempt: u32) {
+        match &mut self.dialect {
+            // A question tells nothing.
+            Dialect::Ours(_) => cx.send_now(self.client.path, &Packet::Probe { nonce }, attempt),
+            Dialect::Original(guest) => guest.ping(cx, &self.client),
+        }
+    }
+
+    /// Whether it is told of a change of the table at once: of ours, whoever has something on its
+    /// way hears of it when that has arrived.
+    pub(in crate::server) const fn hears_of_changes(&self) -> bool {
+        match &self.dialect {
+            Dialect::Ours(ours) => ours.table.is_idle(),
+            Dialect::Original(_) => true,
+        }
+    }
+
+    /// Sends it what it lacks of the table.
+    pub(in crate::server) fn sync_table<P: Plant>(
+        &mut self,
+        cx: &mut Context<P>,
+        table: &Table,
+        limits: &mut GuestTables,
+    ) {
+        if !self.confirmed {
+            return;
+        }
+        match &mut self.dialect {
+            Dialect::Ours(ours) => {
+                ours.table.sync(cx, table, &self.client, self.trips.timeout(Trip::Network));
+            }
+            Dialect::Original(guest) => guest.sync_table(cx, table, limits, &self.client),
+        }
+    }
+
+    /// It says which version of the table it has.
+    pub(in crate::server) fn table_acked<P: Plant>(
+        &mut self,
+        cx: &mut Context<P>,
+        table: &Table,
+        limits: &mut GuestTables,
+        version: (TableId, u64),
+    ) {
+        let timeout = self.trips.timeout(Trip::Network);
+        let is_idle = match &mut self.dialect {
+            Dialect::Ours(ours) => ours.table.acked(cx, table, &self.client, timeout, version),
+            Dialect::Original(_) => false, // Its dialect has no such word.
+        };
+        if is_idle {
+            self.sync_table(cx, table, limits);
+        }
+    }
+
+    /// A guest: whatever was sent last from the second socket has arrived.
+    pub(in crate::server) fn guest_acked<P: Plant>(
+        &mut self,
+        cx: &mut Context<P>,
+        table: &Table,
+        limits: &mut GuestTables,
+    ) -> Option<Next> {
+        let Dialect::Original(guest) = &mut self.dialect else { return None };
+        let letter = guest.acked(cx, table, limits, &self.client);
+        if let Some(nonce) = self.probe.as_ref().map(Probe::nonce) {
+            self.probe_answered(cx, nonce);
+        }
+        let reader = self.client.name.clone();
+        Some(match letter {
+            Some((key, seq)) => Next::Shown { reader, key, seq },
+            None => Next::HandOver(reader),
+        })
+    }
+
+    /// Sends it what is due of what is kept for it.
+    pub(in crate::server) fn hand_over<P: Plant>(
+        &mut self,
+        cx: &mut Context<P>,
+        first_undurable: u64,
+    ) -> Option<Next> {
+        if !self.confirmed {
+            return None;
+        }
+        let timeout = self.trips.timeout(Trip::Disk);
+        match &mut self.dialect {
+            Dialect::Ours(ours) => {
+                ours.deliveries.hand_over(cx, &self.client, timeout, first_undurable)
+            }
+            Dialect::Original(guest) => {
+                guest.hand_over(cx, &self.client, self.heard, first_undurable)
+            }
+        }
+    }
+
+    /// It has seen everything of a stream up to a place.
+    pub(in crate::server) fn settled<P: Plant>(
+        &mut self,
+        cx: &Context<P>,
+        key: &StreamKey,
+        seq: u64,
+    ) {
+        match &mut self.dialect {
+            Dialect::Ours(ours) => ours.deliveries.settled(cx, key, seq),
+            Dialect::Original(_) => {}
+        }
+    }
+
+    /// Messages on their way to it, counted by whoever looks at what is held in memory.
+    pub(in crate::server) fn flights(&self) -> usize {
+        match &self.dialect {
+            Dialect::Ours(ours) => ours.deliveries.len(),
+            Dialect::Original(_) => 0,
+        }
+    }
+
+    /// How it is told what became of its messages, once it knows its session.
+    pub(in crate::server) fn ear(&self) -> Option<Ear> {
+        let (path, timeout) = (self.client.path, self.trips.timeout(Trip::Disk));
+        self.confirmed.then_some(match &self.dialect {
+            Dialect::Ours(_) => Ear::Hears { path, timeout },
+            Dialect::Original(_) => Ear::Deaf,
+        })
+    }
+}
+
+impl Session {
+    /// The timers that it waits for by its dialect.
+    pub(super) fn check_dialect<P: Plant>(
+        &self,
+        cx: &Context<P>,
+        table: &Table,
+        first_undurable: u64,
+    ) -> Vec<Timer> {
+        match &self.dialect {
+            Dialect::Ours(ours) if self.confirmed => {
+                let syncs = ours.table.check_invariants(table, &self.client);
+                let sends = ours.deliveries.check_invariants(cx, &self.client, first_undurable);
+                syncs.into_iter().chain(sends).collect()
+            }
+            Dialect::Ours(ours) => {
+                let is_idle = ours.table.is_idle() && ours.deliveries.len() == 0;
+                assert!(is_idle, "sent more than it sends before it knows its session");
+                Vec::new()
+            }
+            Dialect::Original(guest) => guest.check_invariants(cx, &self.client, first_undurable),
+        }
+    }
+}
+
+impl Contender {
+    /// It has to wait for the answer of the name's holder.
+    pub(super) fn wait<P: Plant>(&self, cx: &mut Context<P>) {
+        if !self.account.is_original() {
+            let registration = self.account.registration;
+            // Nothing is granted yet.
+            cx.send_now(self.path, &Packet::Wait { registration }, 1);
+        }
+    }
+
+    pub(in crate::server) fn refuse<P: Plant>(&self, cx: &mut Context<P>, reason: Refusal) {
+        cx.counters.dropped.refused += 1;
+        if self.account.is_original() {
+            let text = guest::refusal(&self.name, reason);
+            return guest::tell(cx, self.path, PacketKind::Refused, &text);
+        }
+        let registration = self.account.registration;
+        // Nothing is changed by it, and whoever asks again is asked for again.
+        cx.send_now(self.path, &Packet::Refused { registration, reason }, 1);
+    }
+}

@@ -1,0 +1,438 @@
+//! A guest: a client of the original's dialect, as far as its session goes.
+//!
+//! Weaker promises, because the dialect has no ids and acknowledges "whatever you sent last":
+//! docs/protocol.md, "The original's dialect". What must be acknowledged is sent from the second
+//! socket, because an original client acknowledges everything but its server's texts.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use super::super::context::{Context, Timer};
+use super::super::next::Next;
+use super::super::table::Table;
+use super::super::timing::{GUEST_RETRY, LEASE};
+use super::super::{GoneReason, Letter};
+use super::Client;
+use crate::machine::{Identity, Path, Socket, Transmit};
+use crate::original::{self, Owed, Repeats, hash};
+use crate::plant::Plant;
+use crate::protocol::limits::NAMES_MAX;
+use crate::protocol::{Name, PacketKind, Refusal, StoreId, StreamId, StreamKey};
+use crate::time::Time;
+
+/// Between two questions whether a guest is still there.
+const GUEST_PING: Duration = Duration::from_secs(5);
+
+/// The same when an answer is missing: 20 more questions before the lease ends, for a guest that is
+/// wrongly taken for gone does not come back by itself. At 30 % loss both ways a live one misses
+/// all of them less than once in a million times.
+const GUEST_PING_RETRY: Duration = Duration::from_millis(500);
+
+/// A guest that never answered on the second socket, perhaps because of a NAT, is away when it has
+/// not said anything for so long.
+const UNHEARD_LEASE: Duration = Duration::from_secs(600);
+
+/// The bits of a guest's stream that tell it from one that was forgotten: a stream is forgotten so
+/// rarely that the same ones are hardly ever drawn again, and the other bits are enough to know it
+/// by.
+const GUEST_STREAM_DRAWN: u64 = u32::MAX as u64;
+
+/// Before a guest's table is sent again: nobody acknowledges tables.
+const TABLE_REPEAT: Duration = Duration::from_secs(1);
+
+/// Transmissions of each state of a guest's table. One that is the same is not shown again.
+const TABLE_COPIES: u32 = 3;
+
+/// Between two tables to one address at least, however fast the table changes and whatever is
+/// asked.
+const TABLE_PAUSE: Duration = Duration::from_millis(250);
+
+/// The same as long as the address has not answered on the second socket: it may be forged, and a
+/// forged request earns one table at once and then at most 400 bytes a second.
+const UNPROVEN_TABLE_PAUSE: Duration = Duration::from_secs(10);
+
+/// Tables to addresses that have not answered yet, all of them together: whatever is forged earns
+/// at most 200 kB a second. Whoever is really there is served as soon as it has answered.
+const UNPROVEN_TABLES_PER_SECOND: u32 = 50;
+
+/// Transmissions of a stored message from the second socket before giving up. At 30 % loss both
+/// ways a live guest misses all of them twice in a million times.
+const SECOND_ATTEMPTS: u32 = 20;
+
+/// Questions to a guest with stored messages that never answered on the second socket, before the
+/// main one is tried.
+const UNHEARD_PINGS: u32 = 4;
+
+/// Transmissions from the main socket to a guest that the second one never reached. They are not
+/// acknowledged, so all of them are shown.
+const MAIN_ATTEMPTS: u32 = 3;
+
+/// How long ago a guest must have spoken for the main socket to be worth anything.
+const LATELY: Duration = Duration::from_secs(10);
+
+/// What the server knows of a guest.
+#[derive(Debug, Default)]
+pub(in crate::server) struct Guest {
+    /// Whether it ever acknowledged anything on the second socket: it is there, and its address
+    /// is its own.
+    hears_second: bool,
+    /// What its next `ACK` on the second socket may be for.
+    owed: Owed,
+    /// The message on its way to it: one, for an acknowledgement names none.
+    letter: Option<OnItsWay>,
+    repeats: Repeats,
+    /// It has been handed messages since it last asked for them.
+    had_mail: bool,
+    /// Its last message was not stored.
+    refused: bool,
+    table: Copies,
+}
+
+/// How often it was sent one state of the table, which nobody acknowledges.
+#[derive(Debug, Default)]
+struct Copies {
+    version: u64,
+    sent: u32,
+}
+
+#[derive(Clone, Debug)]
+struct OnItsWay {
+    key: StreamKey,
+    seq: u64,
+    attempts: u32,
+    next_at: Time,
+    /// Whether it was sent where it is acknowledged.
+    on_second: bool,
+}
+
+/// What a guest's request to store a message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::server) enum Saving {
+    New,
+    /// Of a message that is stored.
+    Again,
+    /// Of one that was refused.
+    RefusedAgain,
+}
+
+/// The tables that were sent to guests: what limits them must outlive the guests, who come and go
+/// as they please.
+#[derive(Debug, Default)]
+pub(in crate::server) struct GuestTables {
+    /// When each address was last sent one.
+    sent_at: BTreeMap<SocketAddr, Time>,
+    /// The second that is being counted, and the tables to unproven addresses in it.
+    second: u64,
+    unproven: u32,
+}
+
+impl GuestTables {
+    /// Until when no other one may be sent there.
+    fn quiet_until(&self, to: SocketAddr, pause: Duration) -> Option<Time> {
+        self.sent_at.get(&to).map(|at| *at + pause)
+    }
+
+    fn sent(&mut self, to: SocketAddr, now: Time) {
+        self.sent_at.insert(to, now);
+    }
+
+    /// Whether another one may be sent now.
+    fn admits(&mut self, now: Time, proven: bool) -> bool {
+        if self.sent_at.len() >= NAMES_MAX {
+            self.sent_at.retain(|_, at| now < *at + UNPROVEN_TABLE_PAUSE);
+        }
+        let second = now.since_start().as_secs();
+        if self.second != second {
+            (self.second, self.unproven) = (second, 0);
+        }
+        self.unproven += u32::from(!proven);
+        (proven || self.unproven <= UNPROVEN_TABLES_PER_SECOND) && self.sent_at.len() < NAMES_MAX
+    }
+}
+
+impl Copies {
+    fn are_of(&self, version: u64) -> bool {
+        self.version == version && self.sent > 0
+    }
+
+    /// Counts another one.
+    fn next(&mut self, version: u64) -> u32 {
+        if self.version != version {
+            *self = Self { version, sent: 0 };
+        }
+        self.sent += 1;
+        self.sent
+    }
+}
+
+impl Guest {
+    /// One that an earlier life of this server knew. That it answers is taken for granted: if it
+    /// has gone meanwhile, this is how it is noticed.
+    pub(super) fn from_before() -> Self {
+        Self { hears_second: true, ..Self::default() }
+    }
+
+    /// Whether a message is on its way that it will acknowledge.
+    fn is_asked(&self) -> bool {
+        self.letter.as_ref().is_some_and(|letter| letter.on_second)
+    }
+
+    /// Whether a question would tell anything: behind a NAT it never hears one, and a message on
+    /// its way is one already.
+    pub(super) fn can_be_asked(&self) -> bool {
+        self.hears_second && !self.is_asked()
+    }
+
+    pub(super) const fn lease(&self) -> Duration {
+        if self.hears_second { LEASE } else { UNHEARD_LEASE }
+    }
+
+    /// Renews its lease by asking. When to look again.
+    pub(super) fn renew_lease<P: Plant>(
+        &mut self,
+        cx: &mut Context<P>,
+        client: &Client,
+        heard: Time,
+    ) -> Time {
+        // Often while the address is new or an answer is missing.
+        let spoke_lately = cx.now() < heard + GUEST_PING;
+        let pause = if spoke_lately == self.hears_second { GUEST_PING } else { GUEST_PING_RETRY };
+        // Stored messages wait until every question is answered, and are questions themselves.
+        if self.letter.is_none() && cx.record().mailbox(&client.name).is_none() {
+            self.ping(cx, client);
+        }
+        cx.now() + pause
+    }
+
+    /// Asks whether it is there, with what it acknowledges and does not show. While a message is on
+    /// its way, that one is the question.
+    pub(super) fn ping<P: Plant>(&mut self, cx: &mut Context<P>, client: &Client) {
+        if self.is_asked() {
+            return;
+        }
+        self.owed.sent(cx.now());
+        let bytes = original::text(original::UNSEEN);
+        send(cx, Socket::Second, client.path, PacketKind::Probe, bytes);
+    }
+
+    /// Sends it the whole table, or as much of it as it can receive, a few times.
+    pub(super) fn sync_table<P: Plant>(
+        &mut self,
+        cx: &mut Context<P>,
+        table: &Table,
+        limits: &mut GuestTables,
+        client: &Client,
+    ) {
+        let (now, to) = (cx.now(), client.path.remote);
+        let timer = Timer::Table(client.name.clone());
+        let pause = if self.hears_second { TABLE_PAUSE } else { UNPROVEN_TABLE_PAUSE };
+        if let Some(quiet_until) = limits.quiet_until(to, pause).filter(|until| now < *until) {
+            // If it was sent this one, its repetition is due already.
+            if !self.table.are_of(table.latest()) {
+                cx.set_timer(timer, quiet_until);
+            }
+            return;
+        }
+        if !limits.admits(now, self.hears_second) {
+            return cx.set_timer(timer, now + TABLE_REPEAT);
+        }
+        limits.sent(to, now);
+        if self.table.next(table.latest()) < TABLE_COPIES && self.hears_second {
+            cx.set_timer(timer, now + TABLE_REPEAT);
+        }
+        let bytes = original::table(&client.name, table.entries());
+        send(cx, Socket::Main, client.path, PacketKind::Table, bytes);
+    }
+
+    /// Whatever was sent last from the second socket has arrived: this message, if it was one.
+    pub(super) fn acked<P: Plant>(
+        &mut self,
+        cx: &mut Context<P>,
+        table: &Table,
+        limits: &mut GuestTables,
+        client: &Client,
+    ) -> Option<(StreamKey, u64)> {
+        self.owed.acked();
+        let proven_now = !std::mem::replace(&mut self.hears_second, true);
+        let letter = self.letter.take().filter(|letter| letter.on_second);
+        self.had_mail |= letter.is_some();
+        if proven_now {
+            cx.set_timer(Timer::Lease(client.name.clone()), cx.now() + GUEST_PING);
+            // Its address is its own: now it gets the copies that it did not get before.
+            if self.table.are_of(table.latest()) {
+                cx.set_timer(Timer::Table(client.name.clone()), cx.now() + TABLE_REPEAT);
+            } else {
+                self.sync_table(cx, table, limits, client);
+            }
+        }
+        letter.map(|letter| (letter.key, letter.seq))
+    }
+
+    /// Sends it its first stored message, again if it is due. What begins with the letter of this
+    /// number is not durable yet.
+    pub(super) fn hand_over<P: Plant>(
+        &mut self,
+        cx: &mut Context<P>,
+        client: &Client,
+        heard: Time,
+        first_undurable: u64,
+    ) -> Option<Next> {
+        let now = cx.now();
+        let letter = cx.record().mailbox(&client.name)?.front()?;
+        if letter.number >= first_undurable {
+            return None;
+        }
+        let (key, id) = (letter.key(), letter.id);
+        let text = String::from_utf8_lossy(&letter.body);
+        let stamp = letter.stored_at.to_string().replace('T', " ").replace('Z', "");
+        let line = original::printable(&format!("{}: <{stamp}> {text}", letter.from));
+        let timer = Timer::Mail(client.name.clone());
+        if self.letter.is_none() && self.hears_second && now < self.owed.quiet_at() {
+            cx.set_timer(timer, self.owed.quiet_at());
+            return None;
+        }
+        let start =
+            OnItsWay { key: key.clone(), seq: id.seq, attempts: 0, next_at: now, on_second: false };
+        let way = self.letter.get_or_insert(start);
+        if way.next_at > now {
+            return None;
+        }
+        way.attempts += 1;
+        way.next_at = now + GUEST_RETRY;
+        cx.set_timer(timer, way.next_at);
+        let attempt = way.attempts;
+        let (socket, bytes) = if self.hears_second && attempt <= SECOND_ATTEMPTS {
+            if !std::mem::replace(&mut way.on_second, true) {
+                self.owed.start();
+            }
+            self.owed.sent(now);
+            (Socket::Second, original::text(&line))
+        } else if !self.hears_second && attempt <= UNHEARD_PINGS {
+            self.ping(cx, client);
+            return None;
+        } else if self.hears_second || now >= heard + LATELY {
+            let (name, reason) = (client.name.clone(), GoneReason::Silent);
+            return Some(Next::End { name, reason });
+        } else if attempt <= UNHEARD_PINGS + MAIN_ATTEMPTS {
+            (Socket::Main, original::text(&format!("[You have messages]\n>>> {line}\n")))
+        } else {
+            self.letter = None;
+            return Some(Next::Shown { reader: client.name.clone(), key, seq: id.seq });
+        };
+        let Path { remote: to, local: source } = client.path;
+        let identity = Identity { kind: PacketKind::Deliver, message: Some(id), attempt };
+        // At once, for the letter is durable.
+        cx.transmit_now(Transmit { socket, source, to, bytes, identity });
+        None
+    }
+
+    /// It asks for what is kept, and there is nothing. Whether it would be surprised to read that:
+    /// it has just been handed some.
+    pub(in crate::server) const fn had_mail(&mut self) -> bool {
+        std::mem::replace(&mut self.had_mail, false)
+    }
+
+    /// It asks for a message to be stored.
+    pub(in crate::server) fn saves(&mut self, now: Time, bytes: &[u8]) -> Saving {
+        let is_repeat = self.repeats.is_repeat(now, bytes);
+        if is_repeat && self.refused {
+            return Saving::RefusedAgain;
+        }
+        self.refused = false;
+        if is_repeat { Saving::Again } else { Saving::New }
+    }
+
+    /// Its message was not stored.
+    pub(in crate::server) const fn refused(&mut self) {
+        self.refused = true;
+    }
+}
+
+impl Guest {
+    /// The message on its way is the first of the mailbox, and durable. The timers that it waits
+    /// for; those for the table and after an answer fall due once, whatever has become of it.
+    pub(super) fn check_invariants<P: Plant>(
+        &self,
+        cx: &Context<P>,
+        client: &Client,
+        first_undurable: u64,
+    ) -> Vec<Timer> {
+        let (table, mail) = (Timer::Table(client.name.clone()), Timer::Mail(client.name.clone()));
+        if let Some(OnItsWay { key, seq, .. }) = &self.letter {
+            let first = cx.record().mailbox(&client.name).and_then(|letters| letters.front());
+            let is_it = |letter: &&Letter| letter.key() == *key && letter.id.seq == *seq;
+            let first = first.filter(is_it).map(|letter| letter.number);
+            assert!(first.is_some_and(|number| number < first_undurable), "{key:?} {seq}");
+            assert!(cx.is_timer_set(&mail), "what is on its way is not sent again");
+        }
+        [table, mail].into_iter().filter(|timer| cx.is_timer_set(timer)).collect()
+    }
+}
+
+/// What whoever wants a name is told instead of getting it.
+pub(super) fn refusal(name: &Name, reason: Refusal) -> String {
+    match reason {
+        Refusal::NameInUse => format!("[Username {name} already in use.]\n"),
+        Refusal::ServerFull => "[The server takes no new names.]\n".to_owned(),
+        Refusal::DiskFull => "[The server's disk is full.]\n".to_owned(),
+    }
+}
+
+/// Sends a datagram once everything recorded so far is durable.
+pub(in crate::server) fn send<P: Plant>(
+    cx: &mut Context<P>,
+    socket: Socket,
+    to: Path,
+    kind: PacketKind,
+    bytes: Vec<u8>,
+) {
+    let Path { remote: to, local: source } = to;
+    let identity = Identity { kind, message: None, attempt: 1 };
+    cx.transmit(Transmit { socket, source, to, bytes, identity });
+}
+
+pub(in crate::server) fn acknowledge<P: Plant>(cx: &mut Context<P>, to: Path, kind: PacketKind) {
+    send(cx, Socket::Main, to, kind, original::ack());
+}
+
+pub(in crate::server) fn tell<P: Plant>(
+    cx: &mut Context<P>,
+    to: Path,
+    kind: PacketKind,
+    text: &str,
+) {
+    send(cx, Socket::Main, to, kind, original::text(text));
+}
+
+/// A guest's stream to a reader. One that was forgotten is not begun again, for its reader knows
+/// places of it: half of the id says whose it is and for whom, the rest is drawn.
+pub(in crate::server) fn stream_to<P: Plant>(
+    cx: &mut Context<P>,
+    from: &Name,
+    to: &Name,
+) -> StreamKey {
+    let ids = streams(cx.record().store, from, to);
+    let StreamId(first) = *ids.start();
+    let known = cx.record().stream_among(from, ids).cloned();
+    known.unwrap_or_else(|| {
+        let stream = StreamId(first | (cx.draw() & GUEST_STREAM_DRAWN));
+        StreamKey { from: from.clone(), stream }
+    })
+}
+
+/// Whether a guest sent this stream: then nobody waits for a word of what became of it.
+pub(in crate::server) fn is_stream(store: StoreId, key: &StreamKey, to: &Name) -> bool {
+    streams(store, &key.from, to).contains(&key.stream)
+}
+
+/// What a guest's streams to a reader may be called.
+fn streams(store: StoreId, from: &Name, to: &Name) -> RangeInclusive<StreamId> {
+    let first = hash(&(store.0, fold(from), fold(to))) & !GUEST_STREAM_DRAWN;
+    StreamId(first)..=StreamId(first | GUEST_STREAM_DRAWN)
+}
+
+fn fold(name: &Name) -> String {
+    name.as_str().to_ascii_lowercase()
+}

@@ -1,0 +1,66 @@
+//! A question that a client has to answer, and who has its name if it does not.
+
+use super::super::context::Context;
+use super::super::{Account, Event};
+use crate::machine::Path;
+use crate::plant::Plant;
+use crate::protocol::{Name, Nonce, Refusal};
+
+#[derive(Debug)]
+pub(super) struct Probe {
+    nonce: Nonce,
+    asked: u32,
+    contender: Option<Contender>,
+}
+
+/// Who wants a name.
+#[derive(Clone, Debug)]
+pub(in crate::server) struct Contender {
+    pub(in crate::server) name: Name,
+    pub(in crate::server) path: Path,
+    pub(in crate::server) account: Account,
+}
+
+impl Probe {
+    pub(super) const fn new(nonce: Nonce, contender: Option<Contender>) -> Self {
+        Self { nonce, asked: 0, contender }
+    }
+
+    pub(super) const fn nonce(&self) -> Nonce {
+        self.nonce
+    }
+
+    /// Whether somebody waits for the answer who wants the name.
+    pub(super) const fn is_contended(&self) -> bool {
+        self.contender.is_some()
+    }
+
+    /// The first contender is served; a later registration of the same one replaces it.
+    pub(super) fn contend(&mut self, contender: Option<Contender>) {
+        let token = |contender: &Option<Contender>| contender.as_ref().map(|it| it.account.token);
+        if self.contender.is_none() || token(&self.contender) == token(&contender) {
+            self.contender = contender;
+        }
+    }
+
+    /// How often it is asked with this time; none if so often was for nothing.
+    pub(super) const fn ask(&mut self, questions: u32) -> Option<u32> {
+        if self.asked >= questions {
+            return None;
+        }
+        self.asked += 1;
+        Some(self.asked)
+    }
+
+    pub(super) fn into_contender(self) -> Option<Contender> {
+        self.contender
+    }
+}
+
+impl Contender {
+    /// The name's holder is there.
+    pub(super) fn lost<P: Plant>(self, cx: &mut Context<P>) {
+        self.refuse(cx, Refusal::NameInUse);
+        cx.report(Event::Refused { name: self.name, addr: self.path.remote });
+    }
+}
