@@ -5,6 +5,7 @@
 //! [`groups`]. Beside its own state a part has the [`context`]; none has another part, or the
 //! server. What follows from one for the others is carried out in [`flow`], to be read first.
 
+mod contender;
 mod context;
 mod cookie;
 mod counters;
@@ -12,6 +13,7 @@ mod event;
 mod expiry;
 mod flow;
 mod groups;
+mod guest_stream;
 mod mail;
 mod membership;
 mod next;
@@ -40,12 +42,12 @@ use crate::plant::{Bug, Plant, Sound};
 use crate::protocol::{Cookie, MessageId, Name, Packet, SessionId, StreamKey, envelope, hello};
 use crate::store::{Committed, Room};
 use crate::time::{Now, Time};
+use contender::Contender;
 use context::{Context, Timer};
 use groups::Groups;
 use mail::{Mail, Request, Save};
 use next::Next;
 use presence::Presence;
-use session::Contender;
 use timing::ROOM_AGAIN;
 
 /// What the operator chose.

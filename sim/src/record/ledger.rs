@@ -61,7 +61,7 @@ pub struct Message {
     /// Whether its sender's disk has that it needs no further care.
     pub settled: bool,
     /// Whether its sender's program was ended after it had told that it is given up, and before
-    /// its disk had that: then the next life tries again. SenderTold first and remembered then, for the
+    /// its disk had that: then the next life tries again. Told first and remembered then, for the
     /// other way round nobody might ever be told.
     pub killed_giving_up: bool,
 }

@@ -3,10 +3,10 @@
 //! No part knows another one. Each says what comes of what it did ([`Next`]), or is asked; here
 //! that is carried on to those whom it concerns, in the order in which it is to be said.
 
+use super::contender::Contender;
 use super::mail::{self, Request, Save};
 use super::next::Next;
 use super::presence::Granted;
-use super::session::Contender;
 use super::{GoneReason, Server, expiry};
 use crate::plant::{Bug, Plant};
 use crate::protocol::{MessageId, Name, Packet, StreamKey};

@@ -1,7 +1,7 @@
 //! What follows from what one part did for the others. Only the server itself carries it out.
 
 use super::GoneReason;
-use super::session::Contender;
+use super::contender::Contender;
 use crate::protocol::{Name, StreamKey};
 
 #[derive(Debug)]

@@ -3,8 +3,8 @@
 //! Translates their requests into what parts of the server do, and what comes of it into their
 //! datagrams. What is known of a guest is in [`super::session::guest`].
 
+use super::contender::Contender;
 use super::mail::{self, Save};
-use super::session::Contender;
 use super::session::guest::{self, Saving};
 use super::{Account, Event, GoneReason, Server};
 use crate::machine::{Path, Socket};

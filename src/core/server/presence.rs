@@ -6,13 +6,14 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
+use super::contender::Contender;
 use super::context::{Context, Timer};
 use super::cookie::CookieJar;
 use super::next::Next;
 use super::receipts::Ear;
 use super::record::CHECKED_MAX;
 use super::session::guest::Guest;
-use super::session::{Contender, Dialect, GuestTables, Session};
+use super::session::{Dialect, GuestTables, Session};
 use super::table::Table;
 use super::{Account, Change, Event, GoneReason};
 use crate::load::Gauge;

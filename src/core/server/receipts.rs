@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::context::{Context, Timer};
+use super::guest_stream;
 use super::record::CHECKED_MAX;
-use super::session::guest;
 use super::timing::RESEND_MAX;
 use super::{End, Progress, ServerRecord, Turn};
 use crate::machine::Path;
@@ -71,7 +71,7 @@ impl Receipts {
             // The name may have been a client's of ours, and may be again: what that one sent, it
             // is told then.
             let settled = standing.settled;
-            if guest::is_stream(cx.record().store, key, &standing.to) {
+            if guest_stream::is_stream(cx.record().store, key, &standing.to) {
                 self.consider_told(cx, key, settled);
             }
             return;

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 pub(super) use dialect::Dialect;
 pub(super) use guest::GuestTables;
-pub(super) use probe::Contender;
 
+use super::contender::Contender;
 use super::context::{Context, Timer};
 use super::next::Next;
 use super::table::Table;

@@ -79,7 +79,7 @@ impl Outbox {
         let Some(queue) = self.queues.get_mut(to) else { return };
         queue.goes_on(context.time());
         let mut settled = Vec::new();
-        // Reported first: a crash in between makes it say so again, not never.
+        // Told first: a crash in between makes it say so again, not never.
         for (seq, entry) in queue.entries.range(..=upto) {
             let (id, to) = (MessageId { stream, seq: *seq }, to.clone());
             settled.push(id);

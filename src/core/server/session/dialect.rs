@@ -5,17 +5,18 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::super::contender::Contender;
 use super::super::context::{Context, Timer};
 use super::super::next::Next;
 use super::super::receipts::Ear;
 use super::super::table::Table;
 use super::super::timing::{GUEST_PROBES, LEASE, PROBES};
 use super::super::{Account, GoneReason};
+use super::Session;
 use super::deliveries::Deliveries;
 use super::guest::{self, Guest, GuestTables};
 use super::probe::Probe;
 use super::table_sync::TableSync;
-use super::{Contender, Session};
 use crate::machine::Path;
 use crate::plant::Plant;
 use crate::protocol::{Nonce, Packet, PacketKind, Refusal, StreamKey, TableId, Trip};

@@ -6,20 +6,20 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::super::context::{Context, Timer};
+use super::super::guest_stream::{GUEST_STREAM_DRAWN, streams};
 use super::super::next::Next;
 use super::super::table::Table;
 use super::super::timing::{GUEST_RETRY, LEASE};
 use super::super::{GoneReason, Letter};
 use super::Client;
 use crate::machine::{Identity, Path, Socket, Transmit};
-use crate::original::{self, Owed, Repeats, hash};
+use crate::original::{self, Owed, Repeats};
 use crate::plant::Plant;
 use crate::protocol::limits::NAMES_MAX;
-use crate::protocol::{Name, PacketKind, Refusal, StoreId, StreamId, StreamKey};
+use crate::protocol::{Name, PacketKind, Refusal, StreamId, StreamKey};
 use crate::time::Time;
 
 /// Between two questions whether a guest is still there.
@@ -33,11 +33,6 @@ const GUEST_PING_RETRY: Duration = Duration::from_millis(500);
 /// A guest that never answered on the second socket, perhaps because of a NAT, is away when it has
 /// not said anything for so long.
 const UNHEARD_LEASE: Duration = Duration::from_secs(600);
-
-/// The bits of a guest's stream that tell it from one that was forgotten: a stream is forgotten so
-/// rarely that the same ones are hardly ever drawn again, and the other bits are enough to know it
-/// by.
-const GUEST_STREAM_DRAWN: u64 = u32::MAX as u64;
 
 /// Before a guest's table is sent again: nobody acknowledges tables.
 const TABLE_REPEAT: Duration = Duration::from_secs(1);
@@ -420,19 +415,4 @@ pub(in crate::server) fn stream_to<P: Plant>(
         let stream = StreamId(first | (cx.draw() & GUEST_STREAM_DRAWN));
         StreamKey { from: from.clone(), stream }
     })
-}
-
-/// Whether a guest sent this stream: then nobody waits for a word of what became of it.
-pub(in crate::server) fn is_stream(store: StoreId, key: &StreamKey, to: &Name) -> bool {
-    streams(store, &key.from, to).contains(&key.stream)
-}
-
-/// What a guest's streams to a reader may be called.
-fn streams(store: StoreId, from: &Name, to: &Name) -> RangeInclusive<StreamId> {
-    let first = hash(&(store.0, fold(from), fold(to))) & !GUEST_STREAM_DRAWN;
-    StreamId(first)..=StreamId(first | GUEST_STREAM_DRAWN)
-}
-
-fn fold(name: &Name) -> String {
-    name.as_str().to_ascii_lowercase()
 }

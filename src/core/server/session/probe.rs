@@ -1,24 +1,16 @@
 //! A question that a client has to answer, and who has its name if it does not.
 
+use super::super::Event;
+use super::super::contender::Contender;
 use super::super::context::Context;
-use super::super::{Account, Event};
-use crate::machine::Path;
 use crate::plant::Plant;
-use crate::protocol::{Name, Nonce, Refusal};
+use crate::protocol::{Nonce, Refusal};
 
 #[derive(Debug)]
 pub(super) struct Probe {
     nonce: Nonce,
     asked: u32,
     contender: Option<Contender>,
-}
-
-/// Who wants a name.
-#[derive(Clone, Debug)]
-pub(in crate::server) struct Contender {
-    pub(in crate::server) name: Name,
-    pub(in crate::server) path: Path,
-    pub(in crate::server) account: Account,
 }
 
 impl Probe {

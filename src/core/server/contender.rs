@@ -1,0 +1,13 @@
+//! Who wants a name that somebody may have.
+
+use super::Account;
+use crate::machine::Path;
+use crate::protocol::Name;
+
+/// Who wants a name.
+#[derive(Clone, Debug)]
+pub(super) struct Contender {
+    pub(super) name: Name,
+    pub(super) path: Path,
+    pub(super) account: Account,
+}
