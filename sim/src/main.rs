@@ -14,6 +14,7 @@ use sim::cli::{
     BUDGET, Cli, Command, EXIT_HELD, EXIT_USAGE, EXIT_VIOLATED, Explore, FAILURES, PLANTED,
     REGRESSIONS, Score,
 };
+use sim::faults::bugs::Bug;
 use sim::faults::bugs::{self, Planted};
 use sim::planning::plan::Plan;
 use sim::planning::scenario::Scenario;
@@ -24,7 +25,6 @@ use sim::score::table::Scored;
 use sim::search::chaos::{Trial, Verdict, run_seeds};
 use sim::search::keep::{Kept, keep_whole};
 use sim::search::replay::replay as run_again;
-use udpchat_core::plant::Bug;
 use udpchat_node::standard;
 
 /// `print!`, for an output that nobody may read any more: then there is nothing left to do.

@@ -13,7 +13,7 @@ pub mod table;
 
 use std::time::Duration;
 
-use udpchat_core::plant::Bug;
+use crate::faults::bugs::Bug;
 
 use crate::engine::world;
 use crate::faults::bugs::{self, Planted};

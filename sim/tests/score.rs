@@ -6,6 +6,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::Duration;
 
+use sim::faults::bugs::Bug;
 use sim::planning::scenario::Scenario;
 use sim::planning::workload;
 use sim::score::canary;
@@ -15,7 +16,6 @@ use sim::score::table::{Score, Scored};
 use sim::score::{FIRST_SEED, try_seed};
 use sim::search::keep::keep_whole;
 use sim::search::replay::replay;
-use udpchat_core::plant::Bug;
 
 fn case(bug: Bug) -> Case {
     *CASES.iter().find(|case| case.bug == bug).unwrap()

@@ -35,7 +35,7 @@ pub use session::Tried;
 
 use crate::load::{Gauge, Load};
 use crate::machine::{Datagram, Entropy, Machine, Output, Transmit};
-use crate::plant::{Plant, Sound};
+use crate::mutation::{Mutations, NoMutations};
 use crate::protocol::Name;
 use crate::protocol::envelope;
 use crate::store::{Committed, Room};
@@ -83,8 +83,8 @@ impl ClientConfig {
 
 /// The client's state machine.
 #[derive(Debug)]
-pub struct Client<P = Sound> {
-    context: Context<P>,
+pub struct Client<M = NoMutations> {
+    context: Context<M>,
     session: Session,
     directory: Directory,
     outbox: Outbox,
@@ -120,20 +120,20 @@ impl Client {
     /// A client that goes on from `record`. It signs in by itself.
     #[must_use]
     pub fn new(config: ClientConfig, record: ClientRecord, entropy: Entropy) -> Self {
-        Self::with_bugs(config, record, entropy, Sound)
+        Self::with_bugs(config, record, entropy, NoMutations)
     }
 }
 
-impl<P: Plant> Client<P> {
+impl<M: Mutations> Client<M> {
     /// The same with planted bugs, for a simulator that has to find them.
     #[must_use]
     pub fn with_bugs(
         config: ClientConfig,
         record: ClientRecord,
         entropy: Entropy,
-        plant: P,
+        mutations: M,
     ) -> Self {
-        let mut context = Context::new(config, record, entropy, plant);
+        let mut context = Context::new(config, record, entropy, mutations);
         context.show_again();
         Self {
             session: Session::new(context.config(), context.record().home),
@@ -196,7 +196,7 @@ impl<P: Plant> Client<P> {
     }
 }
 
-impl<P: Plant> Machine for Client<P> {
+impl<M: Mutations> Machine for Client<M> {
     type Command = Command;
     type Event = Event;
     type Change = Change;

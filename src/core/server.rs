@@ -38,7 +38,7 @@ pub use snapshot::Snapshot;
 
 use crate::load::{Gauge, Load};
 use crate::machine::{Datagram, Entropy, Machine, Output, Path, Transmit};
-use crate::plant::{Bug, Plant, Sound};
+use crate::mutation::{Mutations, NoMutations};
 use crate::protocol::{Cookie, MessageId, Name, Packet, SessionId, StreamKey, envelope, hello};
 use crate::store::{Committed, Room};
 use crate::time::{Now, Time};
@@ -61,8 +61,8 @@ pub struct ServerConfig {
 
 /// The server's state machine.
 #[derive(Debug)]
-pub struct Server<P = Sound> {
-    cx: Context<P>,
+pub struct Server<M = NoMutations> {
+    cx: Context<M>,
     presence: Presence,
     mail: Mail,
     groups: Groups,
@@ -75,20 +75,20 @@ impl Server {
     /// A server that goes on from `record`.
     #[must_use]
     pub fn new(config: ServerConfig, record: ServerRecord, entropy: Entropy) -> Self {
-        Self::with_bugs(config, record, entropy, Sound)
+        Self::with_bugs(config, record, entropy, NoMutations)
     }
 }
 
-impl<P: Plant> Server<P> {
+impl<M: Mutations> Server<M> {
     /// The same with planted bugs, for a simulator that has to find them.
     #[must_use]
     pub fn with_bugs(
         config: ServerConfig,
         record: ServerRecord,
         entropy: Entropy,
-        plant: P,
+        mutations: M,
     ) -> Self {
-        let mut cx = Context::new(config, record, entropy, plant);
+        let mut cx = Context::new(config, record, entropy, mutations);
         let mut server = Self {
             presence: Presence::new(&mut cx),
             mail: Mail::new(&mut cx),
@@ -225,7 +225,7 @@ const fn changes_nothing(packet: &Packet) -> bool {
     matches!(packet, Packet::Ping { .. } | Packet::Alive { .. } | Packet::TableAck { .. })
 }
 
-impl<P: Plant> Machine for Server<P> {
+impl<M: Mutations> Machine for Server<M> {
     type Command = Command;
     type Event = Event;
     type Change = Change;
@@ -248,11 +248,7 @@ impl<P: Plant> Machine for Server<P> {
                 self.handle_original(socket, from, bytes);
             }
         } else {
-            let decoded = match envelope::decode_stamped(bytes) {
-                Err(_) if self.cx.has(Bug::NoChecksum) => envelope::open(bytes),
-                decoded => decoded,
-            };
-            match decoded {
+            match envelope::decode_stamped(bytes) {
                 // As good as lost on the way: its sender has, and repeats, what matters.
                 Ok((packet, ..)) if is_full && !changes_nothing(&packet) => {
                     self.cx.counters.dropped.busy += 1;
@@ -351,9 +347,6 @@ impl<P: Plant> Machine for Server<P> {
     }
 
     fn check_invariants(&self) {
-        if !self.cx.can_be_checked() {
-            return;
-        }
         let first_undurable = self.mail.first_undurable();
         let is_here = |name: &Name| self.presence.is_confirmed(name);
         self.groups.check_invariants(&self.cx);

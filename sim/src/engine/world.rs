@@ -139,7 +139,7 @@ fn run_to_the_end(
 
 #[cfg(test)]
 mod tests {
-    use udpchat_core::plant::Bug;
+    use crate::faults::bugs::Bug;
 
     use super::*;
     use crate::faults::disk::{DiskFault, DiskRule, Keeps, Operation};

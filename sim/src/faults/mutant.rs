@@ -4,7 +4,7 @@
 mod client;
 mod server;
 
-use udpchat_core::plant::{Bug, Plant as _};
+use crate::faults::bugs::Bug;
 use udpchat_core::protocol::Packet;
 use udpchat_core::protocol::envelope::{self, Malformed};
 

@@ -11,7 +11,7 @@ mod write;
 use std::fmt;
 use std::time::Duration;
 
-use udpchat_core::plant::Bug;
+use crate::faults::bugs::Bug;
 use udpchat_core::protocol::Name;
 
 use crate::faults::disk::{DiskFault, Operation};

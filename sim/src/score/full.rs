@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use udpchat_core::plant::Bug;
+use crate::faults::bugs::Bug;
 
 use super::profiles::PROFILES;
 use super::{FIRST_SEED, FalseAlarm, Smallest, Tried, false_alarm, smallest, try_seed};

@@ -1,7 +1,7 @@
 //! What goes wrong while bugs are looked for: profiles, and for each bug those that suit it.
 
+use crate::faults::bugs::Bug;
 use clap::Parser;
-use udpchat_core::plant::Bug;
 
 use crate::cli::Cli;
 use crate::search::chaos::Setting;

@@ -242,7 +242,7 @@ fn json_bug(row: &Row) -> JsonBug {
     }
 }
 
-fn json_row((bug, cells): &(udpchat_core::plant::Bug, Vec<Cell>)) -> JsonRow {
+fn json_row((bug, cells): &(crate::faults::bugs::Bug, Vec<Cell>)) -> JsonRow {
     let json_cell = |(profile, cell): (&super::profiles::Profile, &Cell)| {
         let share = wilson(cell.detected, cell.seeds);
         JsonCell {

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use udpchat_core::plant::Bug;
+use crate::faults::bugs::Bug;
 
 use crate::engine::world;
 use crate::faults::bugs::Planted;

@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use udpchat_core::plant::Bug;
+use crate::faults::bugs::Bug;
 
 use crate::engine::world;
 use crate::faults::bugs::{Planted, name_of};

@@ -9,7 +9,7 @@ use super::context::Context;
 use super::readiness::Readiness;
 use super::timing::{GIVE_UP, INPUT_PAUSE};
 use super::{Command, Problem, Timer};
-use crate::plant::Plant;
+use crate::mutation::Mutations;
 use crate::protocol::limits::WAITING_COMMANDS_MAX;
 
 /// The commands that wait, and what for.
@@ -75,16 +75,16 @@ impl Commands {
 
     /// Whether a command can be taken now: one from a user who can wait should, else it may be
     /// refused.
-    pub(super) fn have_room<P: Plant>(&self, context: &Context<P>) -> bool {
+    pub(super) fn have_room<M: Mutations>(&self, context: &Context<M>) -> bool {
         let has_room = self.queue.len() < WAITING_COMMANDS_MAX && !context.is_full();
         !context.config().patient || self.is_leaving() || has_room
     }
 
     /// Takes a command, to be done after those before it. What the program itself says, that the
     /// user wants to leave at once, or where the server is, waits for nothing: it is given back.
-    pub(super) fn take<P: Plant>(
+    pub(super) fn take<M: Mutations>(
         &mut self,
-        context: &mut Context<P>,
+        context: &mut Context<M>,
         command: Command,
     ) -> Option<Command> {
         match command {
@@ -108,9 +108,9 @@ impl Commands {
 
     /// What is to be done now, if anything: whatever the client waited for has come, or it waits
     /// for nothing.
-    pub(super) fn next<P: Plant>(
+    pub(super) fn next<M: Mutations>(
         &mut self,
-        context: &mut Context<P>,
+        context: &mut Context<M>,
         readiness: &Readiness<'_>,
     ) -> Option<Step> {
         match self.waiting_for {
@@ -149,13 +149,13 @@ impl Commands {
     }
 
     /// What comes waits for the registration, but not for ever.
-    pub(super) fn wait_for_arrival<P: Plant>(&mut self, context: &mut Context<P>) {
+    pub(super) fn wait_for_arrival<M: Mutations>(&mut self, context: &mut Context<M>) {
         self.waiting_for = Some(WaitingFor::Arrival);
         context.set_timer(Timer::GiveUp, context.time() + GIVE_UP);
     }
 
     /// The registration is refused: what waits for it is done without.
-    pub(super) fn wait_no_longer<P: Plant>(&mut self, context: &mut Context<P>) {
+    pub(super) fn wait_no_longer<M: Mutations>(&mut self, context: &mut Context<M>) {
         if self.waiting_for == Some(WaitingFor::Arrival) {
             self.waiting_for = None;
             context.clear_timer(&Timer::GiveUp);
@@ -164,9 +164,9 @@ impl Commands {
 
     /// The client has waited for [`GIVE_UP`]. Whether it waits for its registration, and still
     /// does.
-    pub(super) fn give_up<P: Plant>(
+    pub(super) fn give_up<M: Mutations>(
         &mut self,
-        context: &mut Context<P>,
+        context: &mut Context<M>,
         ever_registered: bool,
     ) -> bool {
         match self.waiting_for {
@@ -184,27 +184,27 @@ impl Commands {
     }
 
     /// The client ends once every send has its outcome.
-    pub(super) fn finish<P: Plant>(&mut self, context: &mut Context<P>) {
+    pub(super) fn finish<M: Mutations>(&mut self, context: &mut Context<M>) {
         self.input_over = true;
         self.waiting_for = Some(WaitingFor::OutcomesToFinish);
         self.drop_all(context); // Those that came after it.
     }
 
     /// The user leaves without waiting for what was still to be done. Whether they did before.
-    pub(super) fn quit<P: Plant>(&mut self, context: &mut Context<P>) -> bool {
+    pub(super) fn quit<M: Mutations>(&mut self, context: &mut Context<M>) -> bool {
         self.input_over = true;
         self.drop_all(context);
         self.waiting_for.replace(WaitingFor::LastDeparture) == Some(WaitingFor::LastDeparture)
     }
 
     /// The client ends, and each line that still comes is answered.
-    pub(super) fn end_unregistered<P: Plant>(&mut self, context: &mut Context<P>) {
+    pub(super) fn end_unregistered<M: Mutations>(&mut self, context: &mut Context<M>) {
         self.drop_all(context);
         self.waiting_for = Some(WaitingFor::LastDeparture);
     }
 
     /// There are no more commands, or they have to wait too long.
-    pub(super) fn input_ended<P: Plant>(&mut self, context: &mut Context<P>) {
+    pub(super) fn input_ended<M: Mutations>(&mut self, context: &mut Context<M>) {
         self.input_over = true;
         context.clear_timer(&Timer::Input);
         if self.waiting_for == Some(WaitingFor::InputsEnd) {
@@ -212,14 +212,14 @@ impl Commands {
         }
     }
 
-    fn drop_all<P: Plant>(&mut self, context: &mut Context<P>) {
+    fn drop_all<M: Mutations>(&mut self, context: &mut Context<M>) {
         for command in std::mem::take(&mut self.queue) {
             self.drop_command(context, command);
         }
     }
 
     /// A command comes too late.
-    fn drop_command<P: Plant>(&mut self, context: &mut Context<P>, command: Command) {
+    fn drop_command<M: Mutations>(&mut self, context: &mut Context<M>, command: Command) {
         match command {
             Command::Send { to, .. } => context.fail(Problem::LeftBefore(to)),
             Command::SendAll { .. } => {
@@ -245,9 +245,9 @@ impl Commands {
     }
 
     /// Panics if something does not hold that must between two inputs.
-    pub(super) fn check_invariants<P: Plant>(
+    pub(super) fn check_invariants<M: Mutations>(
         &self,
-        context: &Context<P>,
+        context: &Context<M>,
         readiness: &Readiness<'_>,
     ) {
         // One Finish is always taken.

@@ -6,7 +6,7 @@ use super::timing::{BACKOFF_MAX, LAZY_COMMIT, ROOM_AGAIN};
 use super::{Change, ClientConfig, ClientRecord, Event, Problem, Timer};
 use crate::journal::{CommitTurn, Journal};
 use crate::machine::{Entropy, Output, Transmit};
-use crate::plant::{Bug, Plant};
+use crate::mutation::{Mutation, Mutations};
 use crate::retransmission::pause;
 use crate::store::{Committed, Record as _, Room};
 use crate::time::{Now, Time, whole_ms};
@@ -14,8 +14,8 @@ use crate::timers::Timers;
 
 /// The surroundings of a client's parts.
 #[derive(Debug)]
-pub(super) struct Context<P> {
-    plant: P,
+pub(super) struct Context<M> {
+    mutations: M,
     config: ClientConfig,
     record: ClientRecord,
     journal: Journal<Event, Change>,
@@ -29,17 +29,17 @@ pub(super) struct Context<P> {
     has_failed: bool,
 }
 
-impl<P: Plant> Context<P> {
+impl<M: Mutations> Context<M> {
     pub(super) fn new(
         config: ClientConfig,
         record: ClientRecord,
         entropy: Entropy,
-        plant: P,
+        mutations: M,
     ) -> Self {
         let mut timers = Timers::new();
         timers.set(Timer::Start, Time::ZERO);
         Self {
-            plant,
+            mutations,
             config,
             record,
             journal: Journal::new(CommitTurn::Last),
@@ -52,8 +52,8 @@ impl<P: Plant> Context<P> {
     }
 
     /// Whether a bug is planted.
-    pub(super) fn has(&self, bug: Bug) -> bool {
-        self.plant.has(bug)
+    pub(super) fn has(&self, mutation: Mutation) -> bool {
+        self.mutations.has(mutation)
     }
 
     pub(super) const fn config(&self) -> &ClientConfig {
@@ -177,7 +177,8 @@ impl<P: Plant> Context<P> {
     /// jitter, so that many clients of a server that was away do not come back in step.
     pub(super) fn backoff(&mut self, timeout: Duration, elapsed: Duration) -> Duration {
         let longest = BACKOFF_MAX.max(timeout);
-        let unbounded = elapsed + timeout > longest && self.plant.has(Bug::BackoffUnbounded);
+        let unbounded =
+            elapsed + timeout > longest && self.mutations.has(Mutation::BackoffUnbounded);
         let longest = if unbounded { Duration::MAX } else { longest };
         let pause = pause(timeout, elapsed, longest);
         if pause <= timeout {

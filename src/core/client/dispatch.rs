@@ -12,8 +12,8 @@ use super::outbox::End;
 use super::session::Dialect;
 use super::wire::Dispatch;
 use crate::machine::Path;
+use crate::mutation::Mutations;
 use crate::original::{self, Word};
-use crate::plant::Plant;
 use crate::protocol::envelope::Stamps;
 use crate::protocol::{Cookie, GroupTag, MessageId, Name, Nonce, Packet, SessionId};
 use crate::time::{WallTime, whole_ms};
@@ -25,7 +25,7 @@ enum Source {
     Server(WallTime),
 }
 
-impl<P: Plant> Client<P> {
+impl<M: Mutations> Client<M> {
     pub(super) fn handle_packet(&mut self, path: Path, packet: Packet, body: &[u8]) {
         let from = path.remote;
         if let Packet::Challenge { nonce, cookie } = packet {

@@ -12,7 +12,7 @@ use super::session::{Dialect, Standing};
 use super::timing::{OUTBOX_AGAIN, UNSENT_AFTER};
 use super::wire::Dispatch;
 use super::{Change, Delay, Event, GroupDone, Problem, Timer};
-use crate::plant::Plant;
+use crate::mutation::Mutations;
 use crate::protocol::limits::GROUP_REQUESTS_MAX;
 use crate::protocol::{GroupAnswer, GroupAsk, GroupRefusal, GroupTag, Name, Packet};
 use crate::retransmission::Tries;
@@ -67,7 +67,7 @@ struct Question {
 
 impl Requests {
     /// Takes up what an earlier life of this client wanted.
-    pub(super) fn restored<P: Plant>(context: &Context<P>) -> Self {
+    pub(super) fn restored<M: Mutations>(context: &Context<M>) -> Self {
         let request = |(number, wish): (&u64, &Wish)| GroupRequest {
             number: *number,
             wants: Wants::Wish(wish.clone()),
@@ -95,9 +95,9 @@ impl Requests {
 
     /// Wants something that must not be forgotten, if there is room for it and a server that knows
     /// groups.
-    pub(super) fn wish<P: Plant>(
+    pub(super) fn wish<M: Mutations>(
         &mut self,
-        context: &mut Context<P>,
+        context: &mut Context<M>,
         dialect: Dialect,
         wish: Wish,
     ) {
@@ -108,16 +108,16 @@ impl Requests {
     }
 
     /// Wants to know which groups there are.
-    pub(super) fn list_groups<P: Plant>(&mut self, context: &mut Context<P>, dialect: Dialect) {
+    pub(super) fn list_groups<M: Mutations>(&mut self, context: &mut Context<M>, dialect: Dialect) {
         if let Some(number) = self.take_number(context, dialect) {
             self.want(context, number, Wants::Groups);
         }
     }
 
     /// Wants to know who is in a group.
-    pub(super) fn list_members<P: Plant>(
+    pub(super) fn list_members<M: Mutations>(
         &mut self,
-        context: &mut Context<P>,
+        context: &mut Context<M>,
         dialect: Dialect,
         group: Name,
     ) {
@@ -126,7 +126,11 @@ impl Requests {
         }
     }
 
-    fn take_number<P: Plant>(&mut self, context: &mut Context<P>, dialect: Dialect) -> Option<u64> {
+    fn take_number<M: Mutations>(
+        &mut self,
+        context: &mut Context<M>,
+        dialect: Dialect,
+    ) -> Option<u64> {
         if dialect == Dialect::Original {
             context.fail(Problem::NoGroups);
             return None;
@@ -140,13 +144,13 @@ impl Requests {
         Some(number)
     }
 
-    fn want<P: Plant>(&mut self, context: &Context<P>, number: u64, wants: Wants) {
+    fn want<M: Mutations>(&mut self, context: &Context<M>, number: u64, wants: Wants) {
         let wanted_at = context.time();
         self.queue.push_back(GroupRequest { number, wants, wanted_at, told: false });
     }
 
     /// The server is (again) there: it is asked at once. An original one knows no groups.
-    pub(super) fn hurry<P: Plant>(&mut self, context: &mut Context<P>, dialect: Dialect) {
+    pub(super) fn hurry<M: Mutations>(&mut self, context: &mut Context<M>, dialect: Dialect) {
         if dialect == Dialect::Original {
             while let Some(GroupRequest { number, wants, .. }) = self.take_first() {
                 context.fail(Problem::NoGroups);
@@ -161,9 +165,9 @@ impl Requests {
     }
 
     /// What the server is to be asked now, if anything is due.
-    pub(super) fn poll_ask<P: Plant>(
+    pub(super) fn poll_ask<M: Mutations>(
         &mut self,
-        context: &mut Context<P>,
+        context: &mut Context<M>,
         standing: &Standing,
     ) -> Option<Dispatch> {
         let session = standing.session?;
@@ -187,7 +191,7 @@ impl Requests {
     }
 
     /// Says what takes long, and sets the timer for whatever is to be done next.
-    pub(super) fn report<P: Plant>(&mut self, context: &mut Context<P>, standing: &Standing) {
+    pub(super) fn report<M: Mutations>(&mut self, context: &mut Context<M>, standing: &Standing) {
         let silent = standing.silence.map(Delay::of_silence);
         for (place, request) in self.queue.iter_mut().enumerate() {
             if !request.told && request.wanted_at + UNSENT_AFTER <= context.time() {
@@ -212,9 +216,9 @@ impl Requests {
 
     /// The server answers the question of this number. `room`: so many copies of a text to a group
     /// may be sent. A text that goes to a group's members now, if one does.
-    pub(super) fn answered<P: Plant>(
+    pub(super) fn answered<M: Mutations>(
         &mut self,
-        context: &mut Context<P>,
+        context: &mut Context<M>,
         request: u64,
         answer: GroupAnswer,
         room: usize,
@@ -249,7 +253,7 @@ impl Requests {
     }
 
     /// All the names that the first request wanted have come.
-    fn listed<P: Plant>(&mut self, context: &mut Context<P>, room: usize) -> Option<GroupText> {
+    fn listed<M: Mutations>(&mut self, context: &mut Context<M>, room: usize) -> Option<GroupText> {
         let names = std::mem::take(&mut self.names);
         let others = names.iter().filter(|name| **name != context.config().name).count();
         if self.is_say() && others > room {
@@ -277,7 +281,7 @@ impl Requests {
     }
 
     /// The outbox has no room for a text to a group: it stays a wish until there is.
-    fn ask_again_later<P: Plant>(&mut self, context: &mut Context<P>) {
+    fn ask_again_later<M: Mutations>(&mut self, context: &mut Context<M>) {
         let number = self.next_number;
         self.next_number += 1;
         let tries = Tries::from(context.time() + OUTBOX_AGAIN);
@@ -304,7 +308,7 @@ impl Requests {
 
     /// The user has left. Says of what the server has not answered what is so: what must not be
     /// forgotten is asked at the next start, or given up without a store.
-    pub(super) fn leave<P: Plant>(&mut self, context: &mut Context<P>) {
+    pub(super) fn leave<M: Mutations>(&mut self, context: &mut Context<M>) {
         context.clear_timer(&Timer::Groups);
         let mut asked = self.asked.take().is_some_and(|asked| asked.tries.attempts() > 0);
         let keeps = context.config().has_store;
@@ -328,10 +332,10 @@ impl Requests {
     }
 
     /// Panics if something does not hold that must between two inputs.
-    pub(super) fn check_invariants<P: Plant>(&self, context: &Context<P>) {
-        let mut wishes = self.queue.iter().filter(|it| matches!(it.wants, Wants::Wish(_)));
-        let is_kept = |it: &GroupRequest| context.record().wishes.contains_key(&it.number);
-        assert!(wishes.all(is_kept), "a wish is asked and not kept");
+    pub(super) fn check_invariants<M: Mutations>(&self, context: &Context<M>) {
+        let wishes = self.queue.iter().filter(|it| matches!(it.wants, Wants::Wish(_)));
+        let kept = context.record().wishes.keys();
+        assert!(wishes.map(|it| &it.number).eq(kept), "a wish is asked and not kept, or kept only");
         assert!(self.queue.iter().is_sorted_by_key(|it| it.number), "requests out of order");
         assert!(self.queue.iter().all(|it| it.number < self.next_number), "a number twice");
         assert!(!self.queue.is_empty() || self.asked.is_none(), "a question that nobody has");
@@ -342,7 +346,11 @@ impl Requests {
 }
 
 /// A text goes to the members of a group, as was wished.
-fn say<P: Plant>(context: &mut Context<P>, number: u64, mut text: GroupText) -> Option<GroupText> {
+fn say<M: Mutations>(
+    context: &mut Context<M>,
+    number: u64,
+    mut text: GroupText,
+) -> Option<GroupText> {
     text.members.retain(|name| *name != context.config().name);
     if text.members.is_empty() {
         context.fail(Problem::NobodyElse(text.group));

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::context::Context;
 use super::{Change, Event};
-use crate::plant::Plant;
+use crate::mutation::Mutations;
 use crate::protocol::limits::HISTORY_MAX;
 use crate::protocol::{GroupTag, MessageId, Name};
 use crate::time::WallTime;
@@ -148,7 +148,7 @@ impl SentState {
     }
 }
 
-impl<P: Plant> Context<P> {
+impl<M: Mutations> Context<M> {
     /// Keeps a message that was typed or came, and makes room for it. Its number.
     pub(super) fn keep_line(&mut self, line: HistoryEntry) -> u64 {
         while let Some(number) = self.record().history.in_the_way() {

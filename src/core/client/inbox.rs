@@ -6,7 +6,7 @@ use super::context::Context;
 use super::history::{Course, HistoryEntry};
 use super::{Change, Event, Problem};
 use crate::holding::{Arrival, Holding};
-use crate::plant::{Bug, Plant};
+use crate::mutation::{Mutation, Mutations};
 use crate::protocol::{GroupTag, MessageId, Name, StreamKey};
 use crate::store::Room;
 use crate::time::{Time, WallTime};
@@ -52,9 +52,9 @@ impl Inbox {
 
     /// A message comes, and with it the word that everything before `base` is settled. Shows what
     /// is its turn. Up to where that is to be acknowledged, if it is.
-    pub(super) fn receive<P: Plant>(
+    pub(super) fn receive<M: Mutations>(
         &mut self,
-        context: &mut Context<P>,
+        context: &mut Context<M>,
         from: &Name,
         id: MessageId,
         base: u64,
@@ -70,9 +70,9 @@ impl Inbox {
             return None;
         }
         let is_early = id.seq > next.unwrap_or(base).max(base);
-        let base = if is_early && context.has(Bug::HighestOnly) { id.seq } else { base };
+        let base = if is_early && context.has(Mutation::HighestOnly) { id.seq } else { base };
         match self.early.offer(context.time(), next, &key, id.seq, base, incoming) {
-            Arrival::Early if context.has(Bug::AcksHeld) => return Some(id),
+            Arrival::Early if context.has(Mutation::AcksHeld) => return Some(id),
             Arrival::Early => return None,
             Arrival::Old => {}
             Arrival::Ready(messages) => {
@@ -86,13 +86,13 @@ impl Inbox {
     }
 
     /// Panics if something does not hold that must between two inputs.
-    pub(super) fn check_invariants<P: Plant>(&self, context: &Context<P>) {
+    pub(super) fn check_invariants<M: Mutations>(&self, context: &Context<M>) {
         self.early.check_invariants(|key| context.record().shown.next(key));
     }
 }
 
 /// Remembers a message, then shows it, then remembers that it was shown.
-fn show<P: Plant>(context: &mut Context<P>, key: &StreamKey, seq: u64, incoming: Incoming) {
+fn show<M: Mutations>(context: &mut Context<M>, key: &StreamKey, seq: u64, incoming: Incoming) {
     let Incoming { text, stored_at, group } = incoming;
     let (with, at, id) =
         (key.from.clone(), context.now().wall, MessageId { stream: key.stream, seq });

@@ -11,8 +11,8 @@ use std::time::Duration;
 use super::context::Context;
 use super::session::Dialect;
 use crate::machine::{Identity, Path, Socket, Transmit};
+use crate::mutation::Mutations;
 use crate::original::{self, Owed, Repeats};
-use crate::plant::Plant;
 use crate::protocol::limits::{NAMES_MAX, ORIGINAL_DATAGRAM_MAX, TEXT_MAX};
 use crate::protocol::{
     MessageId, Name, Nonce, NotSaved, Packet, Refusal, SessionId, StoreId, StreamId, TableEntry,
@@ -144,7 +144,11 @@ impl Originals {
         }
     }
 
-    fn peer<P: Plant>(&mut self, context: &mut Context<P>, addr: SocketAddr) -> &mut OriginalPeer {
+    fn peer<M: Mutations>(
+        &mut self,
+        context: &mut Context<M>,
+        addr: SocketAddr,
+    ) -> &mut OriginalPeer {
         self.peers.entry(addr).or_insert_with(|| OriginalPeer {
             asked: None,
             owed: Owed::default(),
@@ -154,9 +158,9 @@ impl Originals {
     }
 
     /// A packet for a peer in its dialect, if it can be said now.
-    pub(super) fn for_peer<P: Plant>(
+    pub(super) fn for_peer<M: Mutations>(
         &mut self,
-        context: &mut Context<P>,
+        context: &mut Context<M>,
         to: Path,
         packet: &Packet,
         body: &str,
@@ -191,9 +195,9 @@ impl Originals {
     }
 
     /// A peer acknowledges: what it was asked last, if anything.
-    pub(super) fn peer_acked<P: Plant>(
+    pub(super) fn peer_acked<M: Mutations>(
         &mut self,
-        context: &mut Context<P>,
+        context: &mut Context<M>,
         from: SocketAddr,
     ) -> Option<AskedPeer> {
         let peer = self.peer(context, from);
@@ -203,9 +207,9 @@ impl Originals {
 
     /// A peer says something: a message, with a name of its own that its copies share. What is
     /// none is acknowledged.
-    pub(super) fn peer_says<'a, P: Plant>(
+    pub(super) fn peer_says<'a, M: Mutations>(
         &mut self,
-        context: &mut Context<P>,
+        context: &mut Context<M>,
         (path, name): (Path, &Name),
         text: &'a str,
         bytes: &[u8],
@@ -229,9 +233,9 @@ impl Originals {
     }
 
     /// What asks an original server for what a packet asks of ours, if it can be asked now.
-    pub(super) fn for_server<P: Plant>(
+    pub(super) fn for_server<M: Mutations>(
         &mut self,
-        context: &Context<P>,
+        context: &Context<M>,
         to: SocketAddr,
         (packet, body, attempt): (&Packet, &str, u32),
         is_listed: impl Fn(&Name) -> bool,
@@ -264,7 +268,7 @@ impl Originals {
     }
 
     /// Somebody acknowledges a hello. Ours answers with a challenge, this is all the original has.
-    pub(super) fn hello_acked<P: Plant>(&mut self, context: &mut Context<P>, hellos: u32) {
+    pub(super) fn hello_acked<M: Mutations>(&mut self, context: &mut Context<M>, hellos: u32) {
         let stream = StreamId(context.draw());
         let server = self.server.get_or_insert_with(|| OriginalServer {
             asked: None,
@@ -278,7 +282,7 @@ impl Originals {
         (1..hellos).for_each(|_| server.owed.sent(context.time()));
     }
 
-    pub(super) fn server_acked<P: Plant>(&mut self, context: &Context<P>) {
+    pub(super) fn server_acked<M: Mutations>(&mut self, context: &Context<M>) {
         let Some(server) = &mut self.server else { return };
         server.owed.acked();
         match server.asked.take().map(|(asked, _)| asked) {
@@ -309,9 +313,9 @@ impl Originals {
     }
 
     /// The table is the only proof of a registration: a duplicate is acknowledged, too.
-    pub(super) fn table<P: Plant>(
+    pub(super) fn table<M: Mutations>(
         &mut self,
-        context: &Context<P>,
+        context: &Context<M>,
         progress: Progress,
         entries: Vec<TableEntry>,
     ) {
@@ -381,9 +385,9 @@ enum Translation {
 }
 
 impl OriginalServer {
-    fn translate<P: Plant>(
+    fn translate<M: Mutations>(
         &self,
-        context: &Context<P>,
+        context: &Context<M>,
         packet: &Packet,
         body: &str,
         is_listed: impl Fn(&Name) -> bool,
@@ -417,7 +421,7 @@ impl OriginalServer {
     }
 }
 
-fn refused<P: Plant>(context: &Context<P>) -> Packet {
+fn refused<M: Mutations>(context: &Context<M>) -> Packet {
     let (registration, reason) = (context.record().registrations, Refusal::NameInUse);
     Packet::Refused { registration, reason }
 }

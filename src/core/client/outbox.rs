@@ -18,7 +18,7 @@ use super::history::{Course, HistoryEntry, SentState};
 use super::session::Standing;
 use super::wire::{Destination, Dispatch};
 use super::{Change, DetourReason, Event, Timer};
-use crate::plant::{Bug, Plant};
+use crate::mutation::{Mutation, Mutations};
 use crate::protocol::limits::{OUTBOX_MAX, WINDOW};
 use crate::protocol::{GroupTag, MessageId, Name, Nonce, Packet, StreamId};
 use crate::retransmission::{RTO_MAX, Tries};
@@ -83,7 +83,7 @@ impl Outlook {
 
 impl Outbox {
     /// Takes up what an earlier life of this client left.
-    pub(super) fn restored<P: Plant>(context: &Context<P>) -> Self {
+    pub(super) fn restored<M: Mutations>(context: &Context<M>) -> Self {
         let mut outbox = Self::default();
         for (to, outgoing) in &context.record().outgoing {
             let mut entries = BTreeMap::new();
@@ -130,16 +130,16 @@ impl Outbox {
     }
 
     /// Takes on a message, perhaps a copy of a text to many.
-    pub(super) fn add<P: Plant>(
+    pub(super) fn add<M: Mutations>(
         &mut self,
-        context: &mut Context<P>,
+        context: &mut Context<M>,
         to: &Name,
         text: String,
         group: Option<GroupTag>,
     ) {
         let known = context.record().outgoing.get(to).map(|it| (it.stream, it.next_seq));
         let id = match known {
-            Some((stream, next)) if next > 8 && context.has(Bug::WrapsAround) => {
+            Some((stream, next)) if next > 8 && context.has(Mutation::WrapsAround) => {
                 MessageId { stream, seq: 1 }
             }
             Some((stream, next)) => MessageId { stream, seq: next },
@@ -164,7 +164,12 @@ impl Outbox {
     }
 
     /// Takes out a message that needs no further care, of which the user has just been told.
-    fn remove<P: Plant>(&mut self, context: &mut Context<P>, to: &Name, seq: u64) -> Option<Entry> {
+    fn remove<M: Mutations>(
+        &mut self,
+        context: &mut Context<M>,
+        to: &Name,
+        seq: u64,
+    ) -> Option<Entry> {
         context.change_once_told(Change::Settled { to: to.clone(), seq });
         self.queues.get_mut(to)?.entries.remove(&seq)
     }
@@ -192,9 +197,9 @@ impl Outbox {
 
     /// Puts every message to a recipient on its route; one that fails directly takes all others
     /// along.
-    pub(super) fn choose_routes<P: Plant>(
+    pub(super) fn choose_routes<M: Mutations>(
         &mut self,
-        context: &mut Context<P>,
+        context: &mut Context<M>,
         to: &Name,
         outlook: &Outlook,
     ) {
@@ -202,7 +207,7 @@ impl Outbox {
         queue.was_listed |= outlook.is_listed;
         let now = context.time();
         let mut route = outlook.route(queue);
-        let exhausted = queue.exhausted(now).filter(|_| !context.has(Bug::NeverDetours));
+        let exhausted = queue.exhausted(now).filter(|_| !context.has(Mutation::NeverDetours));
         if let (Some(addr), Route::Direct(_) | Route::Unknown) = (exhausted, route) {
             queue.unreachable = Some(Unreachable::new(addr, Nonce(context.draw()), now));
             route = Route::Server(Some(DetourReason::NoAck));
@@ -226,9 +231,9 @@ impl Outbox {
     }
 
     /// The next datagram for, or about, a recipient that is due, until there is none.
-    pub(super) fn poll_transmit<P: Plant>(
+    pub(super) fn poll_transmit<M: Mutations>(
         &mut self,
-        context: &mut Context<P>,
+        context: &mut Context<M>,
         to: &Name,
         outlook: &Outlook,
     ) -> Option<Dispatch> {
@@ -257,9 +262,9 @@ impl Outbox {
         }
     }
 
-    fn transmit_directly<P: Plant>(
+    fn transmit_directly<M: Mutations>(
         &mut self,
-        context: &Context<P>,
+        context: &Context<M>,
         (to, outlook): (&Name, &Outlook),
         (seq, addr): (u64, SocketAddr),
         mut tries: Tries,
@@ -273,7 +278,8 @@ impl Outbox {
             false => queue.timeout(outlook.standing.disk_trip),
         };
         let pause = tries.pause(context.time(), timeout, RTO_MAX);
-        let pause = if pause > timeout && context.has(Bug::NoBackoff) { timeout } else { pause };
+        let pause =
+            if pause > timeout && context.has(Mutation::NoBackoff) { timeout } else { pause };
         tries.wait(context.time(), pause);
         queue.entries.get_mut(&seq)?.stage = Stage::Direct { to: addr, tries };
         let from = context.config().name.clone();
@@ -285,9 +291,9 @@ impl Outbox {
         Some(Dispatch::Packet { to, packet, body, attempt })
     }
 
-    fn transmit_save<P: Plant>(
+    fn transmit_save<M: Mutations>(
         &mut self,
-        context: &mut Context<P>,
+        context: &mut Context<M>,
         (to, outlook): (&Name, &Outlook),
         seq: u64,
         mut tries: Tries,
@@ -312,9 +318,9 @@ impl Outbox {
     }
 
     /// Says of the messages to a recipient that have no outcome for long that they are not sent.
-    pub(super) fn report_unsent<P: Plant>(
+    pub(super) fn report_unsent<M: Mutations>(
         &mut self,
-        context: &mut Context<P>,
+        context: &mut Context<M>,
         to: &Name,
         outlook: &Outlook,
     ) {
@@ -361,9 +367,9 @@ impl Outbox {
     }
 
     /// Sets the timer for whatever is to be done next about a recipient.
-    pub(super) fn set_timer<P: Plant>(
+    pub(super) fn set_timer<M: Mutations>(
         &self,
-        context: &mut Context<P>,
+        context: &mut Context<M>,
         to: &Name,
         outlook: &Outlook,
     ) {
@@ -377,7 +383,7 @@ impl Outbox {
     }
 
     /// Panics if something does not hold that must between two inputs.
-    pub(super) fn check_invariants<P: Plant>(&self, context: &Context<P>) {
+    pub(super) fn check_invariants<M: Mutations>(&self, context: &Context<M>) {
         assert!(self.len() <= OUTBOX_MAX, "{} unsettled messages", self.len());
         let outgoing = &context.record().outgoing;
         assert!(self.queues.keys().eq(outgoing.keys()), "a recipient without a queue, or a stream");
@@ -394,6 +400,6 @@ impl Outbox {
 }
 
 /// The stream of messages to somebody, if there ever was one.
-fn stream_to<P: Plant>(context: &Context<P>, to: &Name) -> Option<StreamId> {
+fn stream_to<M: Mutations>(context: &Context<M>, to: &Name) -> Option<StreamId> {
     context.record().outgoing.get(to).map(|outgoing| outgoing.stream)
 }

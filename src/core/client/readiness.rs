@@ -6,7 +6,7 @@ use super::directory::Directory;
 use super::groups::Requests;
 use super::outbox::Outbox;
 use super::session::Session;
-use crate::plant::Plant;
+use crate::mutation::Mutations;
 use crate::protocol::limits::OUTBOX_MAX;
 
 /// Looks at the parts, and changes nothing.
@@ -35,7 +35,11 @@ impl Readiness<'_> {
 
     /// Whether there is no room for what a command wants, but there may soon be, and the user can
     /// wait. What has no outcome yet may make room; of the rest nobody knows when.
-    pub(super) fn waits_for_room<P: Plant>(&self, context: &Context<P>, command: &Command) -> bool {
+    pub(super) fn waits_for_room<M: Mutations>(
+        &self,
+        context: &Context<M>,
+        command: &Command,
+    ) -> bool {
         if !context.config().patient || !self.session.takes_part() {
             return false;
         }

@@ -14,7 +14,7 @@ use super::record::Home;
 use super::timing::{HELLO_NEXT, SERVER_LOST, SERVER_SILENT, SIGN_PATIENCE};
 use super::wire::Dispatch;
 use super::{ClientConfig, Event, Problem, Timer, UnsentReason};
-use crate::plant::Plant;
+use crate::mutation::Mutations;
 use crate::protocol::{Cookie, Nonce, Packet, SessionId, StoreId, Trip, hello};
 use crate::retransmission::{RTO_MAX, RoundTrip, RoundTrips, pause};
 use crate::time::Time;
@@ -225,9 +225,9 @@ impl Session {
     }
 
     /// Begins to sign in.
-    pub(super) fn sign_in<P: Plant>(
+    pub(super) fn sign_in<M: Mutations>(
         &mut self,
-        context: &mut Context<P>,
+        context: &mut Context<M>,
         dialect: Dialect,
     ) -> Option<Dispatch> {
         let nonce = Nonce(context.draw());
@@ -238,9 +238,9 @@ impl Session {
     }
 
     /// Begins to sign out.
-    pub(super) fn sign_out<P: Plant>(
+    pub(super) fn sign_out<M: Mutations>(
         &mut self,
-        context: &mut Context<P>,
+        context: &mut Context<M>,
         dialect: Dialect,
     ) -> Option<Dispatch> {
         match self.phase {
@@ -263,9 +263,9 @@ impl Session {
     }
 
     /// Gives back what was granted.
-    pub(super) fn give_back<P: Plant>(
+    pub(super) fn give_back<M: Mutations>(
         &mut self,
-        context: &mut Context<P>,
+        context: &mut Context<M>,
         dialect: Dialect,
         session: SessionId,
     ) -> Option<Dispatch> {
@@ -275,7 +275,7 @@ impl Session {
     }
 
     /// It is over, with or without the server's word.
-    pub(super) fn signed_out<P: Plant>(&mut self, context: &mut Context<P>) {
+    pub(super) fn signed_out<M: Mutations>(&mut self, context: &mut Context<M>) {
         context.clear_timer(&Timer::Session);
         self.asking_since = None;
         self.silence_told = false;
@@ -288,9 +288,9 @@ impl Session {
     }
 
     /// What the server is to be asked now, if anything.
-    pub(super) fn ask<P: Plant>(
+    pub(super) fn ask<M: Mutations>(
         &mut self,
-        context: &mut Context<P>,
+        context: &mut Context<M>,
         dialect: Dialect,
     ) -> Option<Dispatch> {
         let attempts_before = self.attempts();
@@ -323,9 +323,9 @@ impl Session {
     }
 
     /// The question that belongs to the phase, asked so often.
-    fn ask_in_phase<P: Plant>(
+    fn ask_in_phase<M: Mutations>(
         &mut self,
-        context: &mut Context<P>,
+        context: &mut Context<M>,
         dialect: Dialect,
         attempts: u32,
     ) -> Option<Dispatch> {
@@ -376,9 +376,9 @@ impl Session {
 
     /// The pause after a question that was asked first so long ago: short ones for a while, for
     /// what got lost, then ever longer ones, for the server may be down.
-    fn quick_then_slow<P: Plant>(
+    fn quick_then_slow<M: Mutations>(
         &self,
-        context: &mut Context<P>,
+        context: &mut Context<M>,
         dialect: Dialect,
         elapsed: Duration,
         quick: Duration,
@@ -390,7 +390,7 @@ impl Session {
     }
 
     /// Tells the user, once, that the server does not answer.
-    pub(super) fn tell_silence<P: Plant>(&mut self, context: &mut Context<P>) {
+    pub(super) fn tell_silence<M: Mutations>(&mut self, context: &mut Context<M>) {
         // Who is offline, and knows that, asks for nothing.
         if self.offline_told {
             return;
@@ -407,7 +407,7 @@ impl Session {
     }
 
     /// Tells the user that something else is where the server should be. Whether there is.
-    pub(super) fn tell_foreign<P: Plant>(&mut self, context: &mut Context<P>) -> bool {
+    pub(super) fn tell_foreign<M: Mutations>(&mut self, context: &mut Context<M>) -> bool {
         let Some(at) = self.whereabouts.tell_foreign() else { return false };
         self.silence_told = true;
         let host = context.config().host.clone();
@@ -416,16 +416,16 @@ impl Session {
     }
 
     /// Asks where the server is now: it may have moved.
-    fn look_up<P: Plant>(&mut self, context: &mut Context<P>) {
+    fn look_up<M: Mutations>(&mut self, context: &mut Context<M>) {
         if self.takes_part() && self.whereabouts.is_look_due(context.time()) {
             context.tell(Event::LookUp);
         }
     }
 
     /// What the server's name stands for now; nothing if nobody knows.
-    pub(super) fn found_at<P: Plant>(
+    pub(super) fn found_at<M: Mutations>(
         &mut self,
-        context: &mut Context<P>,
+        context: &mut Context<M>,
         dialect: Dialect,
         addrs: &[SocketAddr],
     ) -> Option<Dispatch> {
@@ -446,7 +446,11 @@ impl Session {
 
     /// Something has come that no server says. If it came from where one was asked, something else
     /// is there.
-    pub(super) fn heard_nonsense<P: Plant>(&mut self, context: &mut Context<P>, from: SocketAddr) {
+    pub(super) fn heard_nonsense<M: Mutations>(
+        &mut self,
+        context: &mut Context<M>,
+        from: SocketAddr,
+    ) {
         let Some(asking_since) = self.asking_since else { return };
         let is_asked = match self.phase {
             Phase::Hello { .. } => self.hellos_to(from) > 0,
@@ -463,7 +467,7 @@ impl Session {
     }
 
     /// Panics if something does not hold that must between two inputs.
-    pub(super) fn check_invariants<P: Plant>(&self, context: &Context<P>) {
+    pub(super) fn check_invariants<M: Mutations>(&self, context: &Context<M>) {
         let asks = !self.is_offline();
         assert_eq!(context.is_timer_set(&Timer::Session), asks, "asked about {:?}", self.phase);
         assert!(self.store.is_some() == self.ever_registered, "registered without a store");

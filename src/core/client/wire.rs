@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::context::Context;
 use crate::machine::{Identity, Path, Socket, Transmit};
-use crate::plant::Plant;
+use crate::mutation::Mutations;
 use crate::protocol::Packet;
 use crate::protocol::envelope::{self, Stamps};
 use crate::time::whole_ms;
@@ -86,9 +86,9 @@ impl Wire {
     }
 
     /// A packet of our protocol as a datagram.
-    pub(super) fn encode<P: Plant>(
+    pub(super) fn encode<M: Mutations>(
         &self,
-        context: &Context<P>,
+        context: &Context<M>,
         Path { remote: to, local: source }: Path,
         packet: &Packet,
         body: &str,

@@ -9,7 +9,7 @@ use super::session::{Dialect, Grant, Standing};
 use super::wire::{Destination, Dispatch};
 use super::{Client, Command, Event, Problem, UnsentReason, Wish};
 use crate::machine::{Identity, Path, Socket, Transmit};
-use crate::plant::Plant;
+use crate::mutation::Mutations;
 use crate::protocol::limits::OUTBOX_MAX;
 use crate::protocol::{
     CastId, Cookie, GroupAnswer, GroupTag, Name, Packet, PacketKind, Refusal, SessionId, StoreId,
@@ -17,7 +17,7 @@ use crate::protocol::{
 use crate::store::Room;
 
 /// Sending.
-impl<P: Plant> Client<P> {
+impl<M: Mutations> Client<M> {
     /// Sends something, if there is anything, once everything changed so far is durable.
     pub(super) fn send(&mut self, dispatch: impl Into<Option<Dispatch>>) {
         let transmit = match dispatch.into() {
@@ -129,7 +129,7 @@ impl<P: Plant> Client<P> {
 }
 
 /// The session, and the table.
-impl<P: Plant> Client<P> {
+impl<M: Mutations> Client<M> {
     pub(super) fn sign_in(&mut self) {
         let ask = self.session.sign_in(&mut self.context, self.originals.dialect());
         self.send(ask);
@@ -255,7 +255,7 @@ impl<P: Plant> Client<P> {
 }
 
 /// Commands.
-impl<P: Plant> Client<P> {
+impl<M: Mutations> Client<M> {
     pub(super) fn do_command(&mut self, command: Command) {
         if let Some(problem) = self.objection(&command) {
             return self.context.fail(problem);

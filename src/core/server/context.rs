@@ -2,13 +2,12 @@
 //!
 //! Here durable state changes, is told of, and is waited for. Knows no part.
 
-use std::cell::Cell;
 use std::time::Duration;
 
 use super::{Change, Counters, Event, ServerConfig, ServerRecord};
 use crate::journal::{CommitTurn, Journal, Ticket};
 use crate::machine::{Entropy, Identity, Output, Path, Socket, Transmit};
-use crate::plant::{Bug, Plant};
+use crate::mutation::{Mutation, Mutations};
 use crate::protocol::envelope::{self, Stamps};
 use crate::protocol::{Name, Packet, PacketKind, StreamKey};
 use crate::store::{Record as _, Room};
@@ -35,11 +34,8 @@ pub(super) enum Timer {
 }
 
 #[derive(Debug)]
-pub(super) struct Context<P> {
-    plant: P,
-    /// Whether a planted bug has had its way: what it spoils is for the simulator's checkers to
-    /// find.
-    spoiled: Cell<bool>,
+pub(super) struct Context<M> {
+    mutations: M,
     config: ServerConfig,
     record: ServerRecord,
     journal: Journal<Event, Change>,
@@ -66,16 +62,15 @@ pub(super) struct Came {
     stamp: Option<u64>,
 }
 
-impl<P: Plant> Context<P> {
+impl<M: Mutations> Context<M> {
     pub(super) fn new(
         config: ServerConfig,
         record: ServerRecord,
         entropy: Entropy,
-        plant: P,
+        mutations: M,
     ) -> Self {
         Self {
-            plant,
-            spoiled: Cell::new(false),
+            mutations,
             config,
             journal: Journal::new(CommitTurn::First),
             timers: Timers::new(),
@@ -146,12 +141,8 @@ impl<P: Plant> Context<P> {
         self.entropy.draw()
     }
 
-    pub(super) fn has(&self, bug: Bug) -> bool {
-        let has = self.plant.has(bug);
-        if has {
-            self.spoiled.set(true);
-        }
-        has
+    pub(super) fn has(&self, mutation: Mutation) -> bool {
+        self.mutations.has(mutation)
     }
 
     /// Whether there is so little room that nothing new is taken.
@@ -166,7 +157,7 @@ impl<P: Plant> Context<P> {
 }
 
 /// Durable state.
-impl<P: Plant> Context<P> {
+impl<M: Mutations> Context<M> {
     pub(super) const fn record(&self) -> &ServerRecord {
         &self.record
     }
@@ -174,12 +165,7 @@ impl<P: Plant> Context<P> {
     /// Changes it, at once; what reveals that waits for the commit.
     pub(super) fn change(&mut self, change: Change) -> Ticket {
         self.record.apply(&change);
-        let is_forgotten = match &change {
-            Change::Settled { .. } => self.has(Bug::ForgetsHandOver),
-            Change::Joined { .. } | Change::Left { .. } => self.has(Bug::ForgetsMembership),
-            _ => false,
-        };
-        if is_forgotten { self.journal.commit() } else { self.journal.record(change) }
+        self.journal.record(change)
     }
 
     pub(super) fn change_if_any(&mut self, change: Option<Change>) {
@@ -209,17 +195,17 @@ impl<P: Plant> Context<P> {
 }
 
 /// What is said.
-impl<P: Plant> Context<P> {
+impl<M: Mutations> Context<M> {
     /// Sends a packet without a body once everything recorded so far is durable.
     pub(super) fn send(&mut self, to: Path, packet: &Packet, attempt: u32) {
-        let (to, stamps) = (self.leaving_from(to), self.stamps(packet.kind()));
+        let stamps = self.stamps(packet.kind());
         self.transmit(transmit(to, packet, stamps, b"", attempt));
     }
 
     /// Sends a packet at once. Beside each call is said why it reveals nothing that a crash could
     /// take back.
     pub(super) fn send_now(&mut self, to: Path, packet: &Packet, attempt: u32) {
-        let (to, stamps) = (self.leaving_from(to), self.stamps(packet.kind()));
+        let stamps = self.stamps(packet.kind());
         self.transmit_now(transmit(to, packet, stamps, b"", attempt));
     }
 
@@ -258,12 +244,6 @@ impl<P: Plant> Context<P> {
         }
     }
 
-    /// What [`Bug::AnswersFromAnywhere`] does.
-    fn leaving_from(&self, to: Path) -> Path {
-        let anywhere = to.local.is_some() && self.has(Bug::AnswersFromAnywhere);
-        if anywhere { to.remote.into() } else { to }
-    }
-
     /// Whether so much waits for a commit that nothing more should be taken in.
     pub(super) fn is_full(&self) -> bool {
         self.journal.is_full()
@@ -294,7 +274,7 @@ impl<P: Plant> Context<P> {
 }
 
 /// What is waited for.
-impl<P: Plant> Context<P> {
+impl<M: Mutations> Context<M> {
     pub(super) fn set_timer(&mut self, timer: Timer, due: Time) {
         self.timers.set(timer, due);
     }
@@ -335,12 +315,7 @@ pub(super) fn transmit(
 }
 
 /// What must hold between two inputs.
-impl<P: Plant> Context<P> {
-    /// Whether it can be asked for: not of a server that a planted bug has spoiled.
-    pub(super) const fn can_be_checked(&self) -> bool {
-        !self.spoiled.get()
-    }
-
+impl<M: Mutations> Context<M> {
     /// The timers that it waits for itself.
     pub(super) fn check_invariants(&self) -> Vec<Timer> {
         assert!(self.now == self.input_at, "nothing that came earlier is being handled");

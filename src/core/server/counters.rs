@@ -3,7 +3,7 @@
 //! Plain numbers. Nothing decides by them.
 
 use super::Server;
-use crate::plant::Plant;
+use crate::mutation::Mutations;
 
 /// Counted since the server was started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -58,7 +58,7 @@ pub struct Stats {
     pub counters: Counters,
 }
 
-impl<P: Plant> Server<P> {
+impl<M: Mutations> Server<M> {
     /// What it has counted, and what is the case now.
     #[must_use]
     pub fn stats(&self) -> Stats {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::context::{Context, Timer};
 use super::timing::{EXPIRY_LOOK_MAX, EXPIRY_LOOK_MIN};
 use super::{Change, ServerRecord};
-use crate::plant::Plant;
+use crate::mutation::Mutations;
 use crate::protocol::{Name, StreamKey};
 use crate::time::whole_ms;
 
@@ -31,7 +31,7 @@ pub(super) struct Old {
 }
 
 /// Sets the time of the next look for messages that are too old, as long as there are any.
-pub(super) fn wait<P: Plant>(cx: &mut Context<P>) {
+pub(super) fn wait<M: Mutations>(cx: &mut Context<M>) {
     let Some(keep) = cx.config().keep else { return };
     if cx.record().letters() == 0 {
         cx.clear_timer(&Timer::Expiry);
@@ -42,7 +42,10 @@ pub(super) fn wait<P: Plant>(cx: &mut Context<P>) {
 }
 
 /// What is too old now. While a reader is here nothing of theirs is: it is on its way.
-pub(super) fn look<P: Plant>(cx: &mut Context<P>, is_here: impl Fn(&Name) -> bool) -> Option<Old> {
+pub(super) fn look<M: Mutations>(
+    cx: &mut Context<M>,
+    is_here: impl Fn(&Name) -> bool,
+) -> Option<Old> {
     let keep = cx.config().keep?;
     let uptime = cx.uptime();
     cx.change(Change::Ran { uptime });
@@ -50,7 +53,7 @@ pub(super) fn look<P: Plant>(cx: &mut Context<P>, is_here: impl Fn(&Name) -> boo
 }
 
 /// What was too old is gone.
-pub(super) fn go_on<P: Plant>(cx: &mut Context<P>, more: bool) {
+pub(super) fn go_on<M: Mutations>(cx: &mut Context<M>, more: bool) {
     if more {
         cx.set_timer(Timer::Expiry, cx.now() + SOON);
     }

@@ -8,10 +8,10 @@ use super::mail::{self, Request, Save};
 use super::next::Next;
 use super::presence::Granted;
 use super::{GoneReason, Server, expiry};
-use crate::plant::{Bug, Plant};
+use crate::mutation::{Mutation, Mutations};
 use crate::protocol::{MessageId, Name, Packet, StreamKey};
 
-impl<P: Plant> Server<P> {
+impl<M: Mutations> Server<M> {
     pub(super) fn follow(&mut self, next: Option<Next>) {
         match next {
             None => {}
@@ -120,11 +120,11 @@ impl<P: Plant> Server<P> {
         self.follow(next);
     }
 
-    /// What [`Bug::ReceiptAtHandOver`] does.
+    /// What [`Mutation::ReceiptAtHandOver`] does.
     fn receipts_too_early(&mut self, messages: Vec<(StreamKey, u64)>) {
         for (key, seq) in messages {
             let Some(path) = self.presence.path_of(&key.from) else { continue };
-            if self.cx.has(Bug::ReceiptAtHandOver) {
+            if self.cx.has(Mutation::ReceiptAtHandOver) {
                 // Too early, which is the bug.
                 self.cx.send_now(path, &Packet::HandedOver { stream: key.stream, seq }, 1);
             }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::context::Context;
 use super::{Answered, Change, Event, GroupChange};
 use crate::machine::Path;
-use crate::plant::{Bug, Plant};
+use crate::mutation::{Mutation, Mutations};
 use crate::protocol::limits::{GROUPS_MAX, MEMBERS_MAX, NAMES_PER_ANSWER};
 use crate::protocol::{GroupAnswer, GroupAsk, GroupRefusal, Name, Packet, SessionId};
 
@@ -21,9 +21,9 @@ pub(super) struct Groups {
 
 impl Groups {
     /// A registered client asks something about groups.
-    pub(super) fn asked<P: Plant>(
+    pub(super) fn asked<M: Mutations>(
         &mut self,
-        cx: &mut Context<P>,
+        cx: &mut Context<M>,
         (name, to): (&Name, Path),
         (session, request): (SessionId, u64),
         ask: GroupAsk,
@@ -50,19 +50,19 @@ impl Groups {
 
     /// Does what a request wants unless that, or what a later one wanted, has been done; none from
     /// whom nobody knows.
-    fn answer_once<P: Plant>(
+    fn answer_once<M: Mutations>(
         &mut self,
-        cx: &mut Context<P>,
+        cx: &mut Context<M>,
         name: &Name,
         request: u64,
-        act: impl FnOnce(&mut Context<P>) -> Result<(), GroupRefusal>,
+        act: impl FnOnce(&mut Context<M>) -> Result<(), GroupRefusal>,
     ) -> Option<GroupAnswer> {
         let token = cx.record().accounts.get(name)?.token;
         let written = cx.record().membership.answered(name);
         let mut known = self.refused.get(name).into_iter().chain(written);
         let refused = match known.find(|last| last.token == token) {
             Some(last) if request < last.request => return Some(GroupAnswer::Old),
-            Some(last) if request == last.request && !cx.has(Bug::AsksTwice) => last.refused,
+            Some(last) if request == last.request && !cx.has(Mutation::AsksTwice) => last.refused,
             _ => {
                 let refused = act(cx).err();
                 self.remember(cx, name, Answered { token, request, refused });
@@ -74,7 +74,7 @@ impl Groups {
 
     /// While there is little room a refusal gets no row. To forget it with the sessions is safe: no
     /// late copy of the request counts then, and whoever asks anew is told what came of it.
-    fn remember<P: Plant>(&mut self, cx: &mut Context<P>, name: &Name, answered: Answered) {
+    fn remember<M: Mutations>(&mut self, cx: &mut Context<M>, name: &Name, answered: Answered) {
         if answered.refused.is_some() && cx.is_low() {
             self.refused.insert(name.clone(), answered);
         } else {
@@ -86,7 +86,7 @@ impl Groups {
 
 impl Groups {
     /// Refusals without a row are refusals, of those who have an account.
-    pub(super) fn check_invariants<P: Plant>(&self, cx: &Context<P>) {
+    pub(super) fn check_invariants<M: Mutations>(&self, cx: &Context<M>) {
         for (name, answered) in &self.refused {
             assert!(cx.record().accounts.contains_key(name), "{name} is not known");
             assert!(answered.refused.is_some(), "{name} was not refused");
@@ -94,7 +94,11 @@ impl Groups {
     }
 }
 
-fn create<P: Plant>(cx: &mut Context<P>, name: &Name, group: &Name) -> Result<(), GroupRefusal> {
+fn create<M: Mutations>(
+    cx: &mut Context<M>,
+    name: &Name,
+    group: &Name,
+) -> Result<(), GroupRefusal> {
     if cx.record().membership.members(group).is_some() {
         return Err(GroupRefusal::Exists);
     }
@@ -107,7 +111,7 @@ fn create<P: Plant>(cx: &mut Context<P>, name: &Name, group: &Name) -> Result<()
 }
 
 /// Whoever is a member already has what they want.
-fn join<P: Plant>(cx: &mut Context<P>, name: &Name, group: &Name) -> Result<(), GroupRefusal> {
+fn join<M: Mutations>(cx: &mut Context<M>, name: &Name, group: &Name) -> Result<(), GroupRefusal> {
     let known = cx.record().membership.members(group);
     let members = known.ok_or(GroupRefusal::NoSuchGroup)?;
     if members.contains(name) {
@@ -122,20 +126,20 @@ fn join<P: Plant>(cx: &mut Context<P>, name: &Name, group: &Name) -> Result<(), 
 }
 
 /// The room that is left on a full disk is for what must not be refused, such as deliveries.
-fn needs_room<P: Plant>(cx: &Context<P>) -> Result<(), GroupRefusal> {
+fn needs_room<M: Mutations>(cx: &Context<M>) -> Result<(), GroupRefusal> {
     if cx.is_low() { Err(GroupRefusal::DiskFull) } else { Ok(()) }
 }
 
-fn leave<P: Plant>(cx: &mut Context<P>, name: &Name, group: &Name) -> Result<(), GroupRefusal> {
+fn leave<M: Mutations>(cx: &mut Context<M>, name: &Name, group: &Name) -> Result<(), GroupRefusal> {
     members_for(cx, name, group)?;
-    if !cx.has(Bug::KeepsLeavers) {
+    if !cx.has(Mutation::KeepsLeavers) {
         change_membership(cx, name, group, GroupChange::Left);
     }
     Ok(())
 }
 
-fn change_membership<P: Plant>(
-    cx: &mut Context<P>,
+fn change_membership<M: Mutations>(
+    cx: &mut Context<M>,
     member: &Name,
     group: &Name,
     what: GroupChange,
@@ -153,8 +157,8 @@ fn change_membership<P: Plant>(
 }
 
 /// A group's members, for one of them.
-fn members_for<'a, P: Plant>(
-    cx: &'a Context<P>,
+fn members_for<'a, M: Mutations>(
+    cx: &'a Context<M>,
     name: &Name,
     group: &Name,
 ) -> Result<&'a BTreeSet<Name>, GroupRefusal> {
@@ -163,8 +167,8 @@ fn members_for<'a, P: Plant>(
     if members.contains(name) { Ok(members) } else { Err(GroupRefusal::NotMember) }
 }
 
-fn list_members<P: Plant>(
-    cx: &Context<P>,
+fn list_members<M: Mutations>(
+    cx: &Context<M>,
     name: &Name,
     group: &Name,
     after: Option<&Name>,

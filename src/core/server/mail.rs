@@ -13,7 +13,7 @@ use crate::holding::{Arrival, Holding};
 use crate::journal::Ticket;
 use crate::load::Gauge;
 use crate::machine::Path;
-use crate::plant::{Bug, Plant};
+use crate::mutation::{Mutation, Mutations};
 use crate::protocol::limits::{
     HELD_MAX, LETTERS_MAX, MAIL_STREAMS_MAX, MAILBOX_MAX, SENDER_LETTERS_MAX, UNTOLD_MAX,
 };
@@ -64,7 +64,7 @@ pub(super) struct Mail {
 /// Storing.
 impl Mail {
     /// Goes on from what is recorded.
-    pub(super) fn new<P: Plant>(cx: &mut Context<P>) -> Self {
+    pub(super) fn new<M: Mutations>(cx: &mut Context<M>) -> Self {
         expiry::wait(cx);
         Self {
             holding: Holding::new(),
@@ -88,9 +88,9 @@ impl Mail {
 
     /// What is to be stored now that this was asked for, in order. Each is to be asked of
     /// ([`takes`]) and stored before the next.
-    pub(super) fn offer<P: Plant>(
+    pub(super) fn offer<M: Mutations>(
         &mut self,
-        cx: &mut Context<P>,
+        cx: &mut Context<M>,
         key: &StreamKey,
         request: Request,
     ) -> Vec<(u64, Save)> {
@@ -109,7 +109,7 @@ impl Mail {
             return Vec::new();
         }
         match self.holding.offer(cx.now(), next, key, id.seq, base, save) {
-            Arrival::Early if cx.has(Bug::SavesHeld) => {
+            Arrival::Early if cx.has(Mutation::SavesHeld) => {
                 send_saved(cx, from, vec![id]);
                 Vec::new()
             }
@@ -127,9 +127,9 @@ impl Mail {
 
     /// Lets go of a stream if another one has no place otherwise. Its sender, if that one is told
     /// of another now.
-    pub(super) fn make_room<P: Plant>(
+    pub(super) fn make_room<M: Mutations>(
         &mut self,
-        cx: &mut Context<P>,
+        cx: &mut Context<M>,
         key: &StreamKey,
     ) -> Option<Name> {
         if cx.record().streams().len() < MAIL_STREAMS_MAX || cx.record().stream(key).is_some() {
@@ -141,9 +141,9 @@ impl Mail {
         was_told.then_some(gone.from)
     }
 
-    pub(super) fn store<P: Plant>(
+    pub(super) fn store<M: Mutations>(
         &mut self,
-        cx: &mut Context<P>,
+        cx: &mut Context<M>,
         from: &Name,
         id: MessageId,
         save: Save,
@@ -173,9 +173,14 @@ impl Mail {
     }
 
     /// Acknowledges once everything so far is durable.
-    pub(super) fn acknowledge<P: Plant>(&mut self, cx: &mut Context<P>, to: Path, id: MessageId) {
+    pub(super) fn acknowledge<M: Mutations>(
+        &mut self,
+        cx: &mut Context<M>,
+        to: Path,
+        id: MessageId,
+    ) {
         let commit = cx.commit();
-        if cx.is_durable(commit) || cx.has(Bug::AcksBeforeCommit) {
+        if cx.is_durable(commit) || cx.has(Mutation::AcksBeforeCommit) {
             send_saved(cx, to, vec![id]);
         } else {
             self.saved.add(commit, to, id, cx.stamp());
@@ -186,7 +191,7 @@ impl Mail {
 /// What is stored.
 impl Mail {
     /// A commit has ended: what it made durable is acknowledged, and may be handed over to these.
-    pub(super) fn committed<P: Plant>(&mut self, cx: &mut Context<P>) -> BTreeSet<Name> {
+    pub(super) fn committed<M: Mutations>(&mut self, cx: &mut Context<M>) -> BTreeSet<Name> {
         let store = cx.record().store;
         for Due { to, messages, echo_ms } in self.saved.take(|commit| cx.is_durable(commit)) {
             // Nothing is said here that is not durable.
@@ -205,9 +210,9 @@ impl Mail {
     }
 
     /// A reader has seen everything of a stream up to a place. Up to which that is news.
-    pub(super) fn shown<P: Plant>(
+    pub(super) fn shown<M: Mutations>(
         &mut self,
-        cx: &mut Context<P>,
+        cx: &mut Context<M>,
         reader: &Name,
         key: &StreamKey,
         seq: u64,
@@ -227,9 +232,9 @@ impl Mail {
     }
 
     /// What is stored of a stream up to a place was kept for long enough.
-    pub(super) fn expire<P: Plant>(
+    pub(super) fn expire<M: Mutations>(
         &mut self,
-        cx: &mut Context<P>,
+        cx: &mut Context<M>,
         reader: Name,
         key: &StreamKey,
         seq: u64,
@@ -241,9 +246,9 @@ impl Mail {
     }
 
     /// Ends the keeping of everything of a stream up to a place. How many letters that were.
-    fn settle<P: Plant>(
+    fn settle<M: Mutations>(
         &mut self,
-        cx: &mut Context<P>,
+        cx: &mut Context<M>,
         reader: &Name,
         key: &StreamKey,
         seq: u64,
@@ -256,9 +261,9 @@ impl Mail {
     }
 
     /// Tells a sender what has become of its messages, as it hears it.
-    pub(super) fn tell<P: Plant>(
+    pub(super) fn tell<M: Mutations>(
         &mut self,
-        cx: &mut Context<P>,
+        cx: &mut Context<M>,
         key: &StreamKey,
         ear: Option<Ear>,
     ) {
@@ -266,9 +271,9 @@ impl Mail {
     }
 
     /// Tells a sender of further streams.
-    pub(super) fn tell_more<P: Plant>(
+    pub(super) fn tell_more<M: Mutations>(
         &mut self,
-        cx: &mut Context<P>,
+        cx: &mut Context<M>,
         name: &Name,
         ear: Option<Ear>,
     ) {
@@ -276,9 +281,9 @@ impl Mail {
     }
 
     /// A sender knows what has become of its messages up to a place.
-    pub(super) fn told<P: Plant>(
+    pub(super) fn told<M: Mutations>(
         &mut self,
-        cx: &mut Context<P>,
+        cx: &mut Context<M>,
         key: &StreamKey,
         seq: u64,
         ear: Option<Ear>,
@@ -287,14 +292,14 @@ impl Mail {
     }
 
     /// A client is here no more.
-    pub(super) fn left<P: Plant>(&mut self, cx: &mut Context<P>, name: &Name) {
+    pub(super) fn left<M: Mutations>(&mut self, cx: &mut Context<M>, name: &Name) {
         self.receipts.left(cx, name);
         // In its next session it may have another way for what was missing here.
         self.holding.forget_sender(name);
     }
 
     /// Lets go of messages that came before an earlier one and have waited for long.
-    pub(super) fn expire_held<P: Plant>(&mut self, cx: &Context<P>) {
+    pub(super) fn expire_held<M: Mutations>(&mut self, cx: &Context<M>) {
         self.holding.expire(cx.now());
     }
 
@@ -317,9 +322,9 @@ impl Mail {
 /// What must hold between two inputs.
 impl Mail {
     /// The timers that it waits for.
-    pub(super) fn check_invariants<P: Plant>(
+    pub(super) fn check_invariants<M: Mutations>(
         &self,
-        cx: &Context<P>,
+        cx: &Context<M>,
         is_here: impl Fn(&Name) -> bool,
     ) -> Vec<Timer> {
         assert!(self.requests.len() <= REQUESTS_MAX, "{} requests", self.requests.len());
@@ -339,8 +344,8 @@ impl Mail {
 /// Whether the next message of a stream can be stored: not one for somebody else than those
 /// before it, and none that there is no room for any more: its sender repeats it, and is told
 /// why. Of one that `is_asked` already that was found out when it arrived.
-pub(super) fn takes<P: Plant>(
-    cx: &Context<P>,
+pub(super) fn takes<M: Mutations>(
+    cx: &Context<M>,
     key: &StreamKey,
     save: &Save,
     is_asked: bool,
@@ -351,8 +356,8 @@ pub(super) fn takes<P: Plant>(
 }
 
 /// Why a new message of a stream is not stored.
-pub(super) fn objection<P: Plant>(
-    cx: &Context<P>,
+pub(super) fn objection<M: Mutations>(
+    cx: &Context<M>,
     key: &StreamKey,
     save: &Save,
 ) -> Option<NotSaved> {
@@ -383,10 +388,10 @@ pub(super) fn objection<P: Plant>(
     None
 }
 
-/// What [`Bug::RegistrationWipesMail`] does, as the original did at a registration.
-pub(super) fn wipe<P: Plant>(cx: &mut Context<P>, name: &Name) {
+/// What [`Mutation::RegistrationWipesMail`] does, as the original did at a registration.
+pub(super) fn wipe<M: Mutations>(cx: &mut Context<M>, name: &Name) {
     let Some(mailbox) = cx.record().mailbox(name) else { return };
-    if cx.has(Bug::RegistrationWipesMail) {
+    if cx.has(Mutation::RegistrationWipesMail) {
         let kept: Vec<_> = mailbox.iter().map(|letter| (letter.key(), letter.id.seq)).collect();
         for (key, seq) in kept {
             cx.change_if_any(cx.record().settling(&key, seq, End::Shown));
@@ -394,7 +399,7 @@ pub(super) fn wipe<P: Plant>(cx: &mut Context<P>, name: &Name) {
     }
 }
 
-fn send_saved<P: Plant>(cx: &mut Context<P>, to: Path, messages: Vec<MessageId>) {
+fn send_saved<M: Mutations>(cx: &mut Context<M>, to: Path, messages: Vec<MessageId>) {
     let saved = Packet::Saved { store: cx.record().store, messages };
     // Of what is durable; earlier only as a planted bug.
     cx.send_now(to, &saved, 1);

@@ -8,12 +8,12 @@ use super::mail::{self, Save};
 use super::session::guest::{self, Saving};
 use super::{Account, Event, GoneReason, Server};
 use crate::machine::{Path, Socket};
+use crate::mutation::Mutations;
 use crate::original::{self, Request, Word, hash};
-use crate::plant::Plant;
 use crate::protocol::limits::TEXT_MAX;
 use crate::protocol::{MessageId, Name, NotSaved, PacketKind, TableEntry, Token};
 
-impl<P: Plant> Server<P> {
+impl<M: Mutations> Server<M> {
     pub(super) fn handle_original(&mut self, socket: Socket, from: Path, bytes: &[u8]) {
         match (socket, original::decode(bytes)) {
             _ if !self.cx.config().original => self.cx.counters.dropped.unwanted += 1,

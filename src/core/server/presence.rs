@@ -18,7 +18,7 @@ use super::table::Table;
 use super::{Account, Change, Event, GoneReason};
 use crate::load::Gauge;
 use crate::machine::Path;
-use crate::plant::{Bug, Plant};
+use crate::mutation::{Mutation, Mutations};
 use crate::protocol::envelope::Stamps;
 use crate::protocol::limits::NAMES_MAX;
 use crate::protocol::{
@@ -48,7 +48,7 @@ pub(super) struct Granted {
 /// Registration.
 impl Presence {
     /// Nobody is here, and everybody is known who ever registered.
-    pub(super) fn new<P: Plant>(cx: &mut Context<P>) -> Self {
+    pub(super) fn new<M: Mutations>(cx: &mut Context<M>) -> Self {
         let mut table = Table::new(TableId(cx.draw()));
         for name in cx.record().accounts.keys() {
             table.set(name, None, false);
@@ -64,21 +64,26 @@ impl Presence {
     }
 
     /// Somebody says hello: whoever echoes the answer is at their address.
-    pub(super) fn challenge<P: Plant>(&self, cx: &mut Context<P>, from: Path, nonce: Nonce) {
+    pub(super) fn challenge<M: Mutations>(&self, cx: &mut Context<M>, from: Path, nonce: Nonce) {
         let cookie = self.cookies.bake(cx.now(), from.remote);
         // Nothing is known of whoever is asked to echo it.
         cx.send_now(from, &Packet::Challenge { nonce, cookie }, 1);
     }
 
     /// Whether somebody has echoed what was sent to their address.
-    pub(super) fn is_good<P: Plant>(&self, cx: &Context<P>, from: Path, cookie: Cookie) -> bool {
+    pub(super) fn is_good<M: Mutations>(
+        &self,
+        cx: &Context<M>,
+        from: Path,
+        cookie: Cookie,
+    ) -> bool {
         self.cookies.is_good(cx.now(), from.remote, cookie)
     }
 
     /// Somebody at an address that echoed its cookie wants a name.
-    pub(super) fn register<P: Plant>(
+    pub(super) fn register<M: Mutations>(
         &mut self,
-        cx: &mut Context<P>,
+        cx: &mut Context<M>,
         contender: Contender,
     ) -> Option<Next> {
         let holder = self.sessions.get(&contender.name);
@@ -104,16 +109,16 @@ impl Presence {
     }
 
     /// A name's holder registers, whose last registration was this one.
-    fn register_again<P: Plant>(
+    fn register_again<M: Mutations>(
         &self,
-        cx: &mut Context<P>,
+        cx: &mut Context<M>,
         contender: Contender,
         last: u64,
     ) -> Option<Next> {
         let holder = self.sessions.get(&contender.name);
         let registration = contender.account.registration;
         let is_late = registration <= last && holder.is_none();
-        if registration > last || is_late && cx.has(Bug::OldRegistrationCounts) {
+        if registration > last || is_late && cx.has(Mutation::OldRegistrationCounts) {
             return Some(Next::Grant(contender));
         }
         // Else it is an old one that was late: its sender has moved on.
@@ -126,7 +131,11 @@ impl Presence {
     }
 
     /// Gives a name to whoever may have it.
-    pub(super) fn grant<P: Plant>(&mut self, cx: &mut Context<P>, contender: Contender) -> Granted {
+    pub(super) fn grant<M: Mutations>(
+        &mut self,
+        cx: &mut Context<M>,
+        contender: Contender,
+    ) -> Granted {
         let Contender { name, path, account } = contender;
         let addr = path.remote;
         let back = cx.record().accounts.contains_key(&name);
@@ -140,30 +149,30 @@ impl Presence {
         Granted { before, knows_session: session.needs_no_proof() }
     }
 
-    /// What [`Bug::KeepsOldAddress`] does.
-    pub(super) fn keep_old_address<P: Plant>(
+    /// What [`Mutation::KeepsOldAddress`] does.
+    pub(super) fn keep_old_address<M: Mutations>(
         &mut self,
-        cx: &Context<P>,
+        cx: &Context<M>,
         name: &Name,
         before: Option<SocketAddr>,
     ) {
         let Some(session) = self.sessions.get(name) else { return };
         if let Some(before) = before.filter(|before| *before != session.remote())
-            && cx.has(Bug::KeepsOldAddress)
+            && cx.has(Mutation::KeepsOldAddress)
         {
             self.table.set(name, Some(before), session.is_original());
         }
     }
 
     /// Takes up a guest that an earlier life of this server knew.
-    pub(super) fn restore<P: Plant>(&mut self, cx: &mut Context<P>, name: &Name, path: Path) {
+    pub(super) fn restore<M: Mutations>(&mut self, cx: &mut Context<M>, name: &Name, path: Path) {
         self.open(cx, name.clone(), path, Dialect::of_guest_before());
     }
 
     /// A session is over. Whether it was there.
-    pub(super) fn end<P: Plant>(
+    pub(super) fn end<M: Mutations>(
         &mut self,
-        cx: &mut Context<P>,
+        cx: &mut Context<M>,
         name: &Name,
         reason: GoneReason,
     ) -> bool {
@@ -178,9 +187,9 @@ impl Presence {
         true
     }
 
-    fn open<P: Plant>(
+    fn open<M: Mutations>(
         &mut self,
-        cx: &mut Context<P>,
+        cx: &mut Context<M>,
         name: Name,
         path: Path,
         dialect: Dialect,
@@ -197,7 +206,7 @@ impl Presence {
         self.sessions.entry(name).or_insert(session)
     }
 
-    fn drop<P: Plant>(&mut self, cx: &mut Context<P>, name: &Name, reason: GoneReason) -> bool {
+    fn drop<M: Mutations>(&mut self, cx: &mut Context<M>, name: &Name, reason: GoneReason) -> bool {
         let Some(session) = self.sessions.remove(name) else { return false };
         self.by_session.remove(&session.id());
         if let Some(addr) = session.known_by() {
@@ -277,16 +286,16 @@ impl Presence {
 /// What happens to a client that is here.
 impl Presence {
     /// A client was heard of, at its address.
-    pub(super) fn renew<P: Plant>(&mut self, cx: &Context<P>, name: &Name, from: Path) {
+    pub(super) fn renew<M: Mutations>(&mut self, cx: &Context<M>, name: &Name, from: Path) {
         if let Some(session) = self.sessions.get_mut(name) {
             session.renew(cx.now(), from);
         }
     }
 
     /// Learns from an answer how long the way to a client and back takes.
-    pub(super) fn measure<P: Plant>(
+    pub(super) fn measure<M: Mutations>(
         &mut self,
-        cx: &Context<P>,
+        cx: &Context<M>,
         from: SocketAddr,
         packet: &Packet,
         stamps: Stamps,
@@ -305,18 +314,18 @@ impl Presence {
         self.sessions.get_mut(name).is_some_and(Session::confirm)
     }
 
-    pub(super) fn check_lease<P: Plant>(
+    pub(super) fn check_lease<M: Mutations>(
         &mut self,
-        cx: &mut Context<P>,
+        cx: &mut Context<M>,
         name: &Name,
     ) -> Option<Next> {
         self.sessions.get_mut(name)?.check_lease(cx)
     }
 
     /// Asks whether a client is there. If it is silent, it is away, and `contender` has the name.
-    pub(super) fn probe<P: Plant>(
+    pub(super) fn probe<M: Mutations>(
         &mut self,
-        cx: &mut Context<P>,
+        cx: &mut Context<M>,
         name: &Name,
         contender: Option<Contender>,
     ) -> Option<Next> {
@@ -325,24 +334,24 @@ impl Presence {
             if !session.can_be_asked() {
                 return None;
             }
-            if cx.has(Bug::OneWayIsOffline) {
+            if cx.has(Mutation::OneWayIsOffline) {
                 return Some(Next::End { name: name.clone(), reason: GoneReason::Silent });
             }
         }
         session.probe(cx, contender)
     }
 
-    pub(super) fn probe_again<P: Plant>(
+    pub(super) fn probe_again<M: Mutations>(
         &mut self,
-        cx: &mut Context<P>,
+        cx: &mut Context<M>,
         name: &Name,
     ) -> Option<Next> {
         self.sessions.get_mut(name)?.probe_again(cx)
     }
 
-    pub(super) fn probe_answered<P: Plant>(
+    pub(super) fn probe_answered<M: Mutations>(
         &mut self,
-        cx: &mut Context<P>,
+        cx: &mut Context<M>,
         name: &Name,
         nonce: Nonce,
     ) {
@@ -352,9 +361,9 @@ impl Presence {
     }
 
     /// The guest at an address acknowledges whatever it was sent last.
-    pub(super) fn guest_acked<P: Plant>(
+    pub(super) fn guest_acked<M: Mutations>(
         &mut self,
-        cx: &mut Context<P>,
+        cx: &mut Context<M>,
         name: &Name,
     ) -> Option<Next> {
         let session = self.sessions.get_mut(name)?;
@@ -362,9 +371,9 @@ impl Presence {
     }
 
     /// Sends a reader what is due of what is kept for it.
-    pub(super) fn hand_over<P: Plant>(
+    pub(super) fn hand_over<M: Mutations>(
         &mut self,
-        cx: &mut Context<P>,
+        cx: &mut Context<M>,
         reader: &Name,
         first_undurable: u64,
     ) -> Option<Next> {
@@ -372,9 +381,9 @@ impl Presence {
     }
 
     /// A reader has seen everything of a stream up to a place.
-    pub(super) fn settled<P: Plant>(
+    pub(super) fn settled<M: Mutations>(
         &mut self,
-        cx: &Context<P>,
+        cx: &Context<M>,
         reader: &Name,
         key: &StreamKey,
         seq: u64,
@@ -388,16 +397,16 @@ impl Presence {
 /// The table.
 impl Presence {
     /// Sends a client what it lacks.
-    pub(super) fn sync_table<P: Plant>(&mut self, cx: &mut Context<P>, name: &Name) {
+    pub(super) fn sync_table<M: Mutations>(&mut self, cx: &mut Context<M>, name: &Name) {
         if let Some(session) = self.sessions.get_mut(name) {
             session.sync_table(cx, &self.table, &mut self.guest_tables);
         }
     }
 
     /// A client says which version it has.
-    pub(super) fn table_acked<P: Plant>(
+    pub(super) fn table_acked<M: Mutations>(
         &mut self,
-        cx: &mut Context<P>,
+        cx: &mut Context<M>,
         name: &Name,
         version: (TableId, u64),
     ) {
@@ -407,7 +416,7 @@ impl Presence {
     }
 
     /// The table has changed.
-    pub(super) fn tell_everyone<P: Plant>(&mut self, cx: &mut Context<P>) {
+    pub(super) fn tell_everyone<M: Mutations>(&mut self, cx: &mut Context<M>) {
         for session in self.sessions.values_mut().filter(|session| session.hears_of_changes()) {
             session.sync_table(cx, &self.table, &mut self.guest_tables);
         }
@@ -417,9 +426,9 @@ impl Presence {
 /// What must hold between two inputs.
 impl Presence {
     /// The timers that it waits for.
-    pub(super) fn check_invariants<P: Plant>(
+    pub(super) fn check_invariants<M: Mutations>(
         &self,
-        cx: &Context<P>,
+        cx: &Context<M>,
         first_undurable: u64,
     ) -> Vec<Timer> {
         assert_eq!(self.by_session.len(), self.sessions.len(), "one id for each session");
@@ -441,7 +450,7 @@ impl Presence {
     }
 
     /// The table says of everyone who ever registered where they are.
-    fn check_table<P: Plant>(&self, cx: &Context<P>) {
+    fn check_table<M: Mutations>(&self, cx: &Context<M>) {
         self.table.check_invariants();
         let names = self.everyone().map(|entry| &entry.name);
         assert!(names.eq(cx.record().accounts.keys()), "a row for each account");

@@ -11,7 +11,7 @@ use super::record::CHECKED_MAX;
 use super::timing::RESEND_MAX;
 use super::{End, Progress, ServerRecord, Turn};
 use crate::machine::Path;
-use crate::plant::Plant;
+use crate::mutation::Mutations;
 use crate::protocol::limits::TELLS_AT_ONCE;
 use crate::protocol::{Name, Packet, StreamId, StreamKey};
 use crate::retransmission::Tries;
@@ -58,9 +58,9 @@ impl Receipts {
 
     /// Tells a sender that is here what has become of its messages: the first that it does not
     /// know.
-    pub(super) fn tell<P: Plant>(
+    pub(super) fn tell<M: Mutations>(
         &mut self,
-        cx: &mut Context<P>,
+        cx: &mut Context<M>,
         key: &StreamKey,
         ear: Option<Ear>,
     ) {
@@ -97,9 +97,9 @@ impl Receipts {
     }
 
     /// Tells a sender of further streams, as many as it is told of at a time.
-    pub(super) fn tell_more<P: Plant>(
+    pub(super) fn tell_more<M: Mutations>(
         &mut self,
-        cx: &mut Context<P>,
+        cx: &mut Context<M>,
         name: &Name,
         ear: Option<Ear>,
     ) {
@@ -117,9 +117,9 @@ impl Receipts {
     }
 
     /// A sender knows what has become of its messages up to a place.
-    pub(super) fn acked<P: Plant>(
+    pub(super) fn acked<M: Mutations>(
         &mut self,
-        cx: &mut Context<P>,
+        cx: &mut Context<M>,
         key: &StreamKey,
         seq: u64,
         ear: Option<Ear>,
@@ -135,7 +135,7 @@ impl Receipts {
         }
     }
 
-    fn consider_told<P: Plant>(&mut self, cx: &mut Context<P>, key: &StreamKey, seq: u64) {
+    fn consider_told<M: Mutations>(&mut self, cx: &mut Context<M>, key: &StreamKey, seq: u64) {
         cx.change_if_any(cx.record().telling(key, seq));
         let Some(progress) = cx.record().stream(key) else { return };
         if progress.standing.told >= progress.standing.settled {
@@ -144,7 +144,7 @@ impl Receipts {
     }
 
     /// There is no more to tell of a stream. Whether its sender was just being told.
-    pub(super) fn forget<P: Plant>(&mut self, cx: &mut Context<P>, key: &StreamKey) -> bool {
+    pub(super) fn forget<M: Mutations>(&mut self, cx: &mut Context<M>, key: &StreamKey) -> bool {
         cx.clear_timer(&Timer::Told(key.clone()));
         if let Some(streams) = self.untold.get_mut(&key.from) {
             streams.remove(&key.stream);
@@ -161,7 +161,7 @@ impl Receipts {
     }
 
     /// A sender is here no more: it is told again when it is back.
-    pub(super) fn left<P: Plant>(&mut self, cx: &mut Context<P>, name: &Name) {
+    pub(super) fn left<M: Mutations>(&mut self, cx: &mut Context<M>, name: &Name) {
         for stream in self.tells.remove(name).into_iter().flat_map(BTreeMap::into_keys) {
             cx.clear_timer(&Timer::Told(StreamKey { from: name.clone(), stream }));
         }
@@ -189,9 +189,9 @@ impl Receipts {
 impl Receipts {
     /// There is something to tell exactly of those streams of which the sender does not know all,
     /// and of those that are told it is what is first. The timers that it waits for.
-    pub(super) fn check_invariants<P: Plant>(
+    pub(super) fn check_invariants<M: Mutations>(
         &self,
-        cx: &Context<P>,
+        cx: &Context<M>,
         is_here: impl Fn(&Name) -> bool,
     ) -> Vec<Timer> {
         let record = cx.record();

@@ -20,7 +20,7 @@ use super::next::Next;
 use super::table::Table;
 use super::timing::PROBE_INTERVAL;
 use crate::machine::Path;
-use crate::plant::Plant;
+use crate::mutation::Mutations;
 use crate::protocol::{Name, Nonce, SessionId, Trip};
 use crate::retransmission::RoundTrips;
 use crate::time::Time;
@@ -95,9 +95,9 @@ impl Session {
     }
 
     /// Asks it whether it is there. If it is silent, it is away, and `contender` has the name.
-    pub(super) fn probe<P: Plant>(
+    pub(super) fn probe<M: Mutations>(
         &mut self,
-        cx: &mut Context<P>,
+        cx: &mut Context<M>,
         contender: Option<Contender>,
     ) -> Option<Next> {
         if let Some(contender) = &contender {
@@ -113,7 +113,7 @@ impl Session {
         self.probe_again(cx)
     }
 
-    pub(super) fn probe_again<P: Plant>(&mut self, cx: &mut Context<P>) -> Option<Next> {
+    pub(super) fn probe_again<M: Mutations>(&mut self, cx: &mut Context<M>) -> Option<Next> {
         let questions = self.questions_max();
         let probe = self.probe.as_mut()?;
         if let Some(attempt) = probe.ask(questions) {
@@ -128,7 +128,7 @@ impl Session {
     }
 
     /// It has answered a question: whoever wanted its name does not get it.
-    pub(super) fn probe_answered<P: Plant>(&mut self, cx: &mut Context<P>, nonce: Nonce) {
+    pub(super) fn probe_answered<M: Mutations>(&mut self, cx: &mut Context<M>, nonce: Nonce) {
         let Some(probe) = self.probe.take_if(|probe| probe.nonce() == nonce) else { return };
         cx.clear_timer(&Timer::Probe(self.client.name.clone()));
         if let Some(contender) = probe.into_contender() {
@@ -140,9 +140,9 @@ impl Session {
 /// What must hold between two inputs.
 impl Session {
     /// The timers that it waits for.
-    pub(super) fn check_invariants<P: Plant>(
+    pub(super) fn check_invariants<M: Mutations>(
         &self,
-        cx: &Context<P>,
+        cx: &Context<M>,
         name: &Name,
         table: &Table,
         first_undurable: u64,

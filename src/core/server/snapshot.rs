@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{Server, Standing};
-use crate::plant::Plant;
+use crate::mutation::Mutations;
 use crate::protocol::Name;
 
 /// A server's state without ids, tokens or anything random: for tests and for looking at it.
@@ -20,7 +20,7 @@ pub struct Snapshot {
     pub groups: Vec<String>,
 }
 
-impl<P: Plant> Server<P> {
+impl<M: Mutations> Server<M> {
     /// Its state now.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {

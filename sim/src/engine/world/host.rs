@@ -10,9 +10,9 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::faults::bugs::Bug;
 use udpchat_core::client::{ClientConfig, ClientRecord};
 use udpchat_core::machine::Entropy;
-use udpchat_core::plant::{Bug, Plant};
 use udpchat_core::protocol::{Name, StoreId, Token};
 use udpchat_core::server::timing::KEEP;
 use udpchat_core::server::{ServerRecord, Snapshot};

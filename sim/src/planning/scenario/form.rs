@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use crate::faults::bugs::Bug;
 use serde::{Deserialize, Serialize, de};
 use serde_json::value::RawValue;
-use udpchat_core::plant::Bug;
 use udpchat_core::protocol::{Name, PacketKind};
 
 use super::disk::DiskForm;

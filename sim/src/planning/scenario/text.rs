@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use crate::faults::bugs::Bug;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-use udpchat_core::plant::Bug;
 
 use crate::faults::bugs;
 use crate::faults::fate::whole_ms;

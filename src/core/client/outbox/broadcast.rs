@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::client::Event;
 use crate::client::context::Context;
-use crate::plant::Plant;
+use crate::mutation::Mutations;
 use crate::protocol::{CastId, GroupTag, MessageId};
 
 /// The texts to many of which copies are still on their way.
@@ -44,9 +44,9 @@ impl Broadcasts {
     }
 
     /// Tells the user something about a message, as of a copy if it is one.
-    pub(super) fn tell<P: Plant>(
+    pub(super) fn tell<M: Mutations>(
         &mut self,
-        context: &mut Context<P>,
+        context: &mut Context<M>,
         group: Option<&GroupTag>,
         event: Event,
     ) {

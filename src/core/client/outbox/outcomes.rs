@@ -12,7 +12,7 @@ use crate::client::history::SentState;
 use crate::client::session::{Dialect, Standing};
 use crate::client::timing::{REFUSED_RETRY, SAVED_SAID_AFTER};
 use crate::client::{Change, Event, UnsentReason};
-use crate::plant::{Bug, Plant};
+use crate::mutation::{Mutation, Mutations};
 use crate::protocol::{MessageId, Name, NotSaved, StreamId};
 use crate::retransmission::Tries;
 use crate::time::Time;
@@ -28,9 +28,9 @@ pub(in crate::client) enum End {
 
 impl Outbox {
     /// A recipient has shown everything up to a message. Counts only from where that was sent.
-    pub(in crate::client) fn acknowledged<P: Plant>(
+    pub(in crate::client) fn acknowledged<M: Mutations>(
         &mut self,
-        context: &mut Context<P>,
+        context: &mut Context<M>,
         dialect: Dialect,
         from: SocketAddr,
         id: MessageId,
@@ -54,9 +54,9 @@ impl Outbox {
 
     /// The server says what has become of a message that it kept, and of those before it of which
     /// it has not said so.
-    pub(in crate::client) fn kept_no_more<P: Plant>(
+    pub(in crate::client) fn kept_no_more<M: Mutations>(
         &mut self,
-        context: &mut Context<P>,
+        context: &mut Context<M>,
         dialect: Dialect,
         id: MessageId,
         end: End,
@@ -66,9 +66,9 @@ impl Outbox {
         Some(to)
     }
 
-    fn settle<P: Plant>(
+    fn settle<M: Mutations>(
         &mut self,
-        context: &mut Context<P>,
+        context: &mut Context<M>,
         dialect: Dialect,
         to: &Name,
         upto: u64,
@@ -111,9 +111,9 @@ impl Outbox {
     }
 
     /// The server keeps everything up to a message.
-    pub(in crate::client) fn saved<P: Plant>(
+    pub(in crate::client) fn saved<M: Mutations>(
         &mut self,
-        context: &Context<P>,
+        context: &Context<M>,
         id: MessageId,
     ) -> Option<Name> {
         let to = recipient_of(context, id.stream)?;
@@ -123,9 +123,9 @@ impl Outbox {
 
     /// Says of what the server keeps that it does, once: at once if the recipient is not here to
     /// be shown it soon, else when that has not happened for [`SAVED_SAID_AFTER`].
-    pub(in crate::client) fn report_saved<P: Plant>(
+    pub(in crate::client) fn report_saved<M: Mutations>(
         &mut self,
-        context: &mut Context<P>,
+        context: &mut Context<M>,
         to: &Name,
         outlook: &Outlook,
     ) {
@@ -136,9 +136,9 @@ impl Outbox {
         self.tell_saved(context, to, |since| !is_awaited || since + SAVED_SAID_AFTER <= now);
     }
 
-    fn tell_saved<P: Plant>(
+    fn tell_saved<M: Mutations>(
         &mut self,
-        context: &mut Context<P>,
+        context: &mut Context<M>,
         to: &Name,
         is_due: impl Fn(Time) -> bool,
     ) {
@@ -159,9 +159,9 @@ impl Outbox {
     }
 
     /// The server does not keep a message.
-    pub(in crate::client) fn not_saved<P: Plant>(
+    pub(in crate::client) fn not_saved<M: Mutations>(
         &mut self,
-        context: &mut Context<P>,
+        context: &mut Context<M>,
         id: MessageId,
         refusal: NotSaved,
     ) -> Option<Name> {
@@ -199,9 +199,9 @@ impl Outbox {
 
     /// Says of every message without an outcome that it is not sent for this reason; without one
     /// the user knows that it is not.
-    pub(in crate::client) fn report_all_unsent<P: Plant>(
+    pub(in crate::client) fn report_all_unsent<M: Mutations>(
         &mut self,
-        context: &mut Context<P>,
+        context: &mut Context<M>,
         reason: Option<UnsentReason>,
     ) {
         for (to, queue) in &mut self.queues {
@@ -220,7 +220,7 @@ impl Outbox {
 
     /// The user has left. Says of each message that has no outcome what is so: the server keeps it,
     /// or it is kept here and goes out at the next start. Without a store it is given up.
-    pub(in crate::client) fn leave<P: Plant>(&mut self, context: &mut Context<P>) {
+    pub(in crate::client) fn leave<M: Mutations>(&mut self, context: &mut Context<M>) {
         for to in self.recipients() {
             self.tell_saved(context, &to, |_| true);
             for seq in self.leave_queue(context, &to) {
@@ -230,7 +230,7 @@ impl Outbox {
     }
 
     /// The same for one recipient; what is given up.
-    fn leave_queue<P: Plant>(&mut self, context: &mut Context<P>, to: &Name) -> Vec<u64> {
+    fn leave_queue<M: Mutations>(&mut self, context: &mut Context<M>, to: &Name) -> Vec<u64> {
         let has_store = context.config().has_store;
         let reason = if has_store { UnsentReason::Left } else { UnsentReason::LeftForGood };
         let Some(stream) = stream_to(context, to) else { return Vec::new() };
@@ -248,7 +248,7 @@ impl Outbox {
         }
         if !unsaved.is_empty() {
             context.note_failure();
-            if has_store && !context.has(Bug::LeavingGivesUp) {
+            if has_store && !context.has(Mutation::LeavingGivesUp) {
                 unsaved.clear();
             }
         }
@@ -268,7 +268,7 @@ fn why_not_saved(refusal: NotSaved, was_listed: bool) -> UnsentReason {
     }
 }
 
-fn recipient_of<P: Plant>(context: &Context<P>, stream: StreamId) -> Option<Name> {
+fn recipient_of<M: Mutations>(context: &Context<M>, stream: StreamId) -> Option<Name> {
     let mut outgoing = context.record().outgoing.iter();
     outgoing.find(|(_, known)| known.stream == stream).map(|(to, _)| to.clone())
 }

@@ -12,7 +12,7 @@ use crate::client::context::Context;
 use crate::client::session::{Dialect, Standing};
 use crate::client::wire::Dispatch;
 use crate::client::{Event, UnsentReason};
-use crate::plant::Plant;
+use crate::mutation::Mutations;
 use crate::protocol::{MessageId, Name, Nonce, Packet, envelope, hello};
 
 /// Tries of a `save` before the way is doubted: about 20 s. At 30 % loss both ways one message in
@@ -28,9 +28,9 @@ const TOO_LARGE_TRIES: u32 = 20;
 impl SendQueue {
     /// A message has been sent to the server once more. Only the first of a queue is judged: those
     /// behind it are not answered before it is.
-    pub(super) fn doubt_size<P: Plant>(
+    pub(super) fn doubt_size<M: Mutations>(
         &mut self,
-        context: &mut Context<P>,
+        context: &mut Context<M>,
         standing: &Standing,
         (seq, attempt): (u64, u32),
         (packet, text): (&Packet, &str),
@@ -84,9 +84,9 @@ impl Outbox {
 
     /// Gives up the first message to a recipient if it is proved not to pass: those behind it go
     /// on. Whether it did.
-    pub(in crate::client) fn give_up_too_large<P: Plant>(
+    pub(in crate::client) fn give_up_too_large<M: Mutations>(
         &mut self,
-        context: &mut Context<P>,
+        context: &mut Context<M>,
         to: &Name,
     ) -> bool {
         let Some(queue) = self.queues.get_mut(to) else { return false };

@@ -8,7 +8,7 @@ use crate::client::record::Home;
 use crate::client::timing::PING;
 use crate::client::wire::Dispatch;
 use crate::client::{Change, Event, Problem, Timer};
-use crate::plant::Plant;
+use crate::mutation::Mutations;
 use crate::protocol::{Cookie, Nonce, Refusal, SessionId, StoreId, Trip};
 use crate::time::Time;
 
@@ -53,9 +53,9 @@ impl Session {
     }
 
     /// One of the addresses that were asked has a server, which speaks this dialect.
-    pub(in crate::client) fn hello_answered<P: Plant>(
+    pub(in crate::client) fn hello_answered<M: Mutations>(
         &mut self,
-        context: &mut Context<P>,
+        context: &mut Context<M>,
         dialect: Dialect,
         from: SocketAddr,
         cookie: Cookie,
@@ -79,9 +79,9 @@ impl Session {
 
     /// The registration that was asked for last is granted. `keeps_anything`: there is something
     /// that a server is to hear of.
-    pub(in crate::client) fn granted<P: Plant>(
+    pub(in crate::client) fn granted<M: Mutations>(
         &mut self,
-        context: &mut Context<P>,
+        context: &mut Context<M>,
         (session, store, back): (SessionId, StoreId, bool),
         keeps_anything: bool,
     ) -> Grant {
@@ -113,9 +113,9 @@ impl Session {
     }
 
     /// The registration that was asked for last is refused. Whether anybody waits for it.
-    pub(in crate::client) fn refused<P: Plant>(
+    pub(in crate::client) fn refused<M: Mutations>(
         &mut self,
-        context: &mut Context<P>,
+        context: &mut Context<M>,
         reason: Refusal,
     ) -> bool {
         let is_awaited = matches!(self.phase, Phase::Joining { .. });
@@ -135,7 +135,10 @@ impl Session {
     }
 
     /// A ping was answered. Whether the user had been told that the server is silent.
-    pub(in crate::client) fn ping_answered<P: Plant>(&mut self, context: &mut Context<P>) -> bool {
+    pub(in crate::client) fn ping_answered<M: Mutations>(
+        &mut self,
+        context: &mut Context<M>,
+    ) -> bool {
         let Phase::Online { attempts, .. } = &mut self.phase else { return false };
         *attempts = 0;
         self.pongs += 1;
@@ -144,9 +147,9 @@ impl Session {
     }
 
     /// The server knows this session no more: it has restarted, or the lease has ended.
-    pub(in crate::client) fn is_unknown<P: Plant>(
+    pub(in crate::client) fn is_unknown<M: Mutations>(
         &mut self,
-        context: &mut Context<P>,
+        context: &mut Context<M>,
         dialect: Dialect,
         session: SessionId,
     ) -> Option<Dispatch> {
@@ -161,9 +164,9 @@ impl Session {
     }
 
     /// The server says that a registration is over.
-    pub(in crate::client) fn is_deregistered<P: Plant>(
+    pub(in crate::client) fn is_deregistered<M: Mutations>(
         &mut self,
-        context: &mut Context<P>,
+        context: &mut Context<M>,
         session: SessionId,
     ) {
         if matches!(self.phase, Phase::Leaving { session: own, .. } if own == session) {

@@ -10,7 +10,7 @@ use super::super::next::Next;
 use super::super::timing::{RESEND_MAX, STUCK_AFTER, stuck_pause};
 use super::super::{End, Letter};
 use super::Client;
-use crate::plant::{Bug, Plant};
+use crate::mutation::{Mutation, Mutations};
 use crate::protocol::limits::WINDOW;
 use crate::protocol::{MessageId, Name, Packet, PacketKind, StreamKey};
 use crate::retransmission::Tries;
@@ -25,9 +25,9 @@ impl Deliveries {
     /// Sends what is due of the first [`WINDOW`] messages of the mailbox, and beside them what has
     /// not passed for long: of each stream the first, for nothing behind it is shown before. What
     /// begins with the letter of this number is not durable yet.
-    pub(super) fn hand_over<P: Plant>(
+    pub(super) fn hand_over<M: Mutations>(
         &mut self,
-        cx: &mut Context<P>,
+        cx: &mut Context<M>,
         client: &Client,
         timeout: Duration,
         first_undurable: u64,
@@ -44,7 +44,7 @@ impl Deliveries {
                 break;
             }
             let age_ms = cx.wall().unix_ms().saturating_sub(letter.stored_at.unix_ms());
-            if age_ms > 3_600_000 && cx.has(Bug::ClockStepExpiresMail) {
+            if age_ms > 3_600_000 && cx.has(Mutation::ClockStepExpiresMail) {
                 continue;
             }
             debug_assert!(letter.number < first_undurable, "nobody hears of what may be lost");
@@ -84,7 +84,7 @@ impl Deliveries {
         for (transmit, key, seq) in due {
             // At once, for the letter is durable.
             cx.transmit_now(transmit);
-            if cx.has(Bug::ClearsMailboxEarly) {
+            if cx.has(Mutation::ClearsMailboxEarly) {
                 cx.change_if_any(cx.record().settling(&key, seq, End::Shown));
             }
             sent.push((key, seq));
@@ -93,11 +93,11 @@ impl Deliveries {
     }
 
     /// Everything of a stream up to a place has been shown.
-    pub(super) fn settled<P: Plant>(&mut self, cx: &Context<P>, key: &StreamKey, seq: u64) {
+    pub(super) fn settled<M: Mutations>(&mut self, cx: &Context<M>, key: &StreamKey, seq: u64) {
         let lands = |(from, id): &(Name, MessageId)| {
             id.seq <= seq && id.stream == key.stream && *from == key.from
         };
-        if !(self.flights.keys().any(lands) && cx.has(Bug::KeepsFlights)) {
+        if !(self.flights.keys().any(lands) && cx.has(Mutation::KeepsFlights)) {
             self.flights.retain(|flight, _| !lands(flight));
         }
     }
@@ -110,9 +110,9 @@ impl Deliveries {
 impl Deliveries {
     /// What is on its way is in the mailbox and durable, and no more than a window but for what
     /// does not pass. The timer that it waits for.
-    pub(super) fn check_invariants<P: Plant>(
+    pub(super) fn check_invariants<M: Mutations>(
         &self,
-        cx: &Context<P>,
+        cx: &Context<M>,
         client: &Client,
         first_undurable: u64,
     ) -> Option<Timer> {

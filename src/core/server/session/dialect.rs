@@ -18,7 +18,7 @@ use super::guest::{self, Guest, GuestTables};
 use super::probe::Probe;
 use super::table_sync::TableSync;
 use crate::machine::Path;
-use crate::plant::Plant;
+use crate::mutation::Mutations;
 use crate::protocol::{Nonce, Packet, PacketKind, Refusal, StreamKey, TableId, Trip};
 
 /// What there is to know of a client by its dialect.
@@ -89,9 +89,9 @@ impl Session {
     }
 
     /// Its registration is granted; `back` if its name was known before.
-    pub(in crate::server) fn answer_registered<P: Plant>(
+    pub(in crate::server) fn answer_registered<M: Mutations>(
         &self,
-        cx: &mut Context<P>,
+        cx: &mut Context<M>,
         to: Path,
         registration: u64,
         back: bool,
@@ -119,7 +119,10 @@ impl Session {
         }
     }
 
-    pub(in crate::server) fn check_lease<P: Plant>(&mut self, cx: &mut Context<P>) -> Option<Next> {
+    pub(in crate::server) fn check_lease<M: Mutations>(
+        &mut self,
+        cx: &mut Context<M>,
+    ) -> Option<Next> {
         let lease = match &self.dialect {
             Dialect::Ours(_) => LEASE,
             Dialect::Original(guest) => guest.lease(),
@@ -154,7 +157,7 @@ impl Session {
         }
     }
 
-    pub(super) fn ask<P: Plant>(&mut self, cx: &mut Context<P>, nonce: Nonce, attempt: u32) {
+    pub(super) fn ask<M: Mutations>(&mut self, cx: &mut Context<M>, nonce: Nonce, attempt: u32) {
         match &mut self.dialect {
             // A question tells nothing.
             Dialect::Ours(_) => cx.send_now(self.client.path, &Packet::Probe { nonce }, attempt),
@@ -172,9 +175,9 @@ impl Session {
     }
 
     /// Sends it what it lacks of the table.
-    pub(in crate::server) fn sync_table<P: Plant>(
+    pub(in crate::server) fn sync_table<M: Mutations>(
         &mut self,
-        cx: &mut Context<P>,
+        cx: &mut Context<M>,
         table: &Table,
         limits: &mut GuestTables,
     ) {
@@ -190,9 +193,9 @@ impl Session {
     }
 
     /// It says which version of the table it has.
-    pub(in crate::server) fn table_acked<P: Plant>(
+    pub(in crate::server) fn table_acked<M: Mutations>(
         &mut self,
-        cx: &mut Context<P>,
+        cx: &mut Context<M>,
         table: &Table,
         limits: &mut GuestTables,
         version: (TableId, u64),
@@ -208,9 +211,9 @@ impl Session {
     }
 
     /// A guest: whatever was sent last from the second socket has arrived.
-    pub(in crate::server) fn guest_acked<P: Plant>(
+    pub(in crate::server) fn guest_acked<M: Mutations>(
         &mut self,
-        cx: &mut Context<P>,
+        cx: &mut Context<M>,
         table: &Table,
         limits: &mut GuestTables,
     ) -> Option<Next> {
@@ -227,9 +230,9 @@ impl Session {
     }
 
     /// Sends it what is due of what is kept for it.
-    pub(in crate::server) fn hand_over<P: Plant>(
+    pub(in crate::server) fn hand_over<M: Mutations>(
         &mut self,
-        cx: &mut Context<P>,
+        cx: &mut Context<M>,
         first_undurable: u64,
     ) -> Option<Next> {
         if !self.confirmed {
@@ -247,9 +250,9 @@ impl Session {
     }
 
     /// It has seen everything of a stream up to a place.
-    pub(in crate::server) fn settled<P: Plant>(
+    pub(in crate::server) fn settled<M: Mutations>(
         &mut self,
-        cx: &Context<P>,
+        cx: &Context<M>,
         key: &StreamKey,
         seq: u64,
     ) {
@@ -279,9 +282,9 @@ impl Session {
 
 impl Session {
     /// The timers that it waits for by its dialect.
-    pub(super) fn check_dialect<P: Plant>(
+    pub(super) fn check_dialect<M: Mutations>(
         &self,
-        cx: &Context<P>,
+        cx: &Context<M>,
         table: &Table,
         first_undurable: u64,
     ) -> Vec<Timer> {
@@ -303,7 +306,7 @@ impl Session {
 
 impl Contender {
     /// It has to wait for the answer of the name's holder.
-    pub(super) fn wait<P: Plant>(&self, cx: &mut Context<P>) {
+    pub(super) fn wait<M: Mutations>(&self, cx: &mut Context<M>) {
         if !self.account.is_original() {
             let registration = self.account.registration;
             // Nothing is granted yet.
@@ -311,7 +314,7 @@ impl Contender {
         }
     }
 
-    pub(in crate::server) fn refuse<P: Plant>(&self, cx: &mut Context<P>, reason: Refusal) {
+    pub(in crate::server) fn refuse<M: Mutations>(&self, cx: &mut Context<M>, reason: Refusal) {
         cx.counters.dropped.refused += 1;
         if self.account.is_original() {
             let text = guest::refusal(&self.name, reason);

@@ -16,8 +16,8 @@ use super::super::timing::{GUEST_RETRY, LEASE};
 use super::super::{GoneReason, Letter};
 use super::Client;
 use crate::machine::{Identity, Path, Socket, Transmit};
+use crate::mutation::Mutations;
 use crate::original::{self, Owed, Repeats};
-use crate::plant::Plant;
 use crate::protocol::limits::NAMES_MAX;
 use crate::protocol::{Name, PacketKind, Refusal, StreamId, StreamKey};
 use crate::time::Time;
@@ -185,9 +185,9 @@ impl Guest {
     }
 
     /// Renews its lease by asking. When to look again.
-    pub(super) fn renew_lease<P: Plant>(
+    pub(super) fn renew_lease<M: Mutations>(
         &mut self,
-        cx: &mut Context<P>,
+        cx: &mut Context<M>,
         client: &Client,
         heard: Time,
     ) -> Time {
@@ -203,7 +203,7 @@ impl Guest {
 
     /// Asks whether it is there, with what it acknowledges and does not show. While a message is on
     /// its way, that one is the question.
-    pub(super) fn ping<P: Plant>(&mut self, cx: &mut Context<P>, client: &Client) {
+    pub(super) fn ping<M: Mutations>(&mut self, cx: &mut Context<M>, client: &Client) {
         if self.is_asked() {
             return;
         }
@@ -213,9 +213,9 @@ impl Guest {
     }
 
     /// Sends it the whole table, or as much of it as it can receive, a few times.
-    pub(super) fn sync_table<P: Plant>(
+    pub(super) fn sync_table<M: Mutations>(
         &mut self,
-        cx: &mut Context<P>,
+        cx: &mut Context<M>,
         table: &Table,
         limits: &mut GuestTables,
         client: &Client,
@@ -242,9 +242,9 @@ impl Guest {
     }
 
     /// Whatever was sent last from the second socket has arrived: this message, if it was one.
-    pub(super) fn acked<P: Plant>(
+    pub(super) fn acked<M: Mutations>(
         &mut self,
-        cx: &mut Context<P>,
+        cx: &mut Context<M>,
         table: &Table,
         limits: &mut GuestTables,
         client: &Client,
@@ -267,9 +267,9 @@ impl Guest {
 
     /// Sends it its first stored message, again if it is due. What begins with the letter of this
     /// number is not durable yet.
-    pub(super) fn hand_over<P: Plant>(
+    pub(super) fn hand_over<M: Mutations>(
         &mut self,
-        cx: &mut Context<P>,
+        cx: &mut Context<M>,
         client: &Client,
         heard: Time,
         first_undurable: u64,
@@ -348,9 +348,9 @@ impl Guest {
 impl Guest {
     /// The message on its way is the first of the mailbox, and durable. The timers that it waits
     /// for; those for the table and after an answer fall due once, whatever has become of it.
-    pub(super) fn check_invariants<P: Plant>(
+    pub(super) fn check_invariants<M: Mutations>(
         &self,
-        cx: &Context<P>,
+        cx: &Context<M>,
         client: &Client,
         first_undurable: u64,
     ) -> Vec<Timer> {
@@ -376,8 +376,8 @@ pub(super) fn refusal(name: &Name, reason: Refusal) -> String {
 }
 
 /// Sends a datagram once everything recorded so far is durable.
-pub(in crate::server) fn send<P: Plant>(
-    cx: &mut Context<P>,
+pub(in crate::server) fn send<M: Mutations>(
+    cx: &mut Context<M>,
     socket: Socket,
     to: Path,
     kind: PacketKind,
@@ -388,12 +388,16 @@ pub(in crate::server) fn send<P: Plant>(
     cx.transmit(Transmit { socket, source, to, bytes, identity });
 }
 
-pub(in crate::server) fn acknowledge<P: Plant>(cx: &mut Context<P>, to: Path, kind: PacketKind) {
+pub(in crate::server) fn acknowledge<M: Mutations>(
+    cx: &mut Context<M>,
+    to: Path,
+    kind: PacketKind,
+) {
     send(cx, Socket::Main, to, kind, original::ack());
 }
 
-pub(in crate::server) fn tell<P: Plant>(
-    cx: &mut Context<P>,
+pub(in crate::server) fn tell<M: Mutations>(
+    cx: &mut Context<M>,
     to: Path,
     kind: PacketKind,
     text: &str,
@@ -403,8 +407,8 @@ pub(in crate::server) fn tell<P: Plant>(
 
 /// A guest's stream to a reader. One that was forgotten is not begun again, for its reader knows
 /// places of it: half of the id says whose it is and for whom, the rest is drawn.
-pub(in crate::server) fn stream_to<P: Plant>(
-    cx: &mut Context<P>,
+pub(in crate::server) fn stream_to<M: Mutations>(
+    cx: &mut Context<M>,
     from: &Name,
     to: &Name,
 ) -> StreamKey {

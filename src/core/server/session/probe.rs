@@ -3,7 +3,7 @@
 use super::super::Event;
 use super::super::contender::Contender;
 use super::super::context::Context;
-use crate::plant::Plant;
+use crate::mutation::Mutations;
 use crate::protocol::{Nonce, Refusal};
 
 #[derive(Debug)]
@@ -51,7 +51,7 @@ impl Probe {
 
 impl Contender {
     /// The name's holder is there.
-    pub(super) fn lost<P: Plant>(self, cx: &mut Context<P>) {
+    pub(super) fn lost<M: Mutations>(self, cx: &mut Context<M>) {
         self.refuse(cx, Refusal::NameInUse);
         cx.report(Event::Refused { name: self.name, addr: self.path.remote });
     }

@@ -8,7 +8,7 @@ use super::super::context::{Context, Timer};
 use super::super::table::Table;
 use super::super::timing::{NARROW_AFTER, RESEND_MAX};
 use super::Client;
-use crate::plant::{Bug, Plant};
+use crate::mutation::Mutations;
 use crate::protocol::TableId;
 use crate::protocol::limits::{TABLE_ENTRIES_BYTES_MAX, TABLE_ENTRIES_BYTES_NARROW, TABLE_WINDOW};
 use crate::retransmission::pause;
@@ -28,9 +28,9 @@ pub(super) struct TableSync {
 
 impl TableSync {
     /// Sends what the client lacks.
-    pub(super) fn sync<P: Plant>(
+    pub(super) fn sync<M: Mutations>(
         &mut self,
-        cx: &mut Context<P>,
+        cx: &mut Context<M>,
         table: &Table,
         client: &Client,
         timeout: Duration,
@@ -58,16 +58,13 @@ impl TableSync {
             at = to;
         }
         self.sent = at;
-        if attempt == 1 && cx.has(Bug::TableSentOnce) {
-            return;
-        }
         cx.set_timer(Timer::Table(client.name.clone()), cx.now() + pause);
     }
 
     /// The client says which version it has. Whether nothing is on its way any more.
-    pub(super) fn acked<P: Plant>(
+    pub(super) fn acked<M: Mutations>(
         &mut self,
-        cx: &mut Context<P>,
+        cx: &mut Context<M>,
         table: &Table,
         client: &Client,
         timeout: Duration,

@@ -1,0 +1,68 @@
+//! Where a machine can be made wrong on purpose, to prove that a simulator's checkers would catch it.
+//!
+//! Machines are generic over their [`Mutations`]. The shipped ones have [`NoMutations`]: that holds
+//! nothing and answers "no" in a constant, so that the compiler leaves every wrong branch out. What
+//! only loses, repeats or changes an input or output is no mutation of a machine: a simulator does
+//! that around it.
+
+/// Answers, at each place that can be made wrong, whether it is.
+pub trait Mutations: 'static {
+    /// Whether this mutation is made. Asked only where it would make a difference, so that a
+    /// simulator can count how often a mutation had its chance.
+    fn has(&self, mutation: Mutation) -> bool;
+}
+
+/// None.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NoMutations;
+
+impl Mutations for NoMutations {
+    #[inline(always)]
+    fn has(&self, _: Mutation) -> bool {
+        false
+    }
+}
+
+/// The mutations that can be made, each a real mistake that chats make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mutation {
+    /// Client: a message later than the expected one is shown at once, and earlier ones count as
+    /// copies from then on.
+    HighestOnly,
+    /// Client: a message that came too early is acknowledged before it is shown.
+    AcksHeld,
+    /// Client: a peer that does not answer is tried for ever, and the server never.
+    NeverDetours,
+    /// Client: places in a stream begin again after eight messages.
+    WrapsAround,
+    /// Client: pauses double without bound.
+    BackoffUnbounded,
+    /// Client: a message is repeated to its recipient after the same short pause again and again.
+    NoBackoff,
+    /// Server: a message is said to be saved before its commit has ended.
+    AcksBeforeCommit,
+    /// Server: a message that came too early is said to be saved before it is.
+    SavesHeld,
+    /// Server: a stored message is forgotten when it is sent, not when it was shown.
+    ClearsMailboxEarly,
+    /// Server: who registers again loses the messages that are kept.
+    RegistrationWipesMail,
+    /// Server: stored messages expire by the wall clock, after an hour.
+    ClockStepExpiresMail,
+    /// Server: a recipient that one sender cannot reach is taken for offline, unasked.
+    OneWayIsOffline,
+    /// Server: an old registration that arrives late counts.
+    OldRegistrationCounts,
+    /// Server: whoever comes back from another port is still looked for at the old one.
+    KeepsOldAddress,
+    /// Server: how often a stored message was sent is remembered when nobody asks any more.
+    KeepsFlights,
+    /// Server: a request about groups that is repeated is carried out again.
+    AsksTwice,
+    /// Server: who leaves a group stays in it.
+    KeepsLeavers,
+    /// Server: the sender is told that a stored message was shown when it is handed over.
+    ReceiptAtHandOver,
+    /// Client: who leaves gives up what is said to be kept.
+    LeavingGivesUp,
+}
