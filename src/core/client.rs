@@ -309,7 +309,7 @@ impl<M: Mutations> Machine for Client<M> {
         self.directory.check_invariants();
         self.outbox.check_invariants(&self.context);
         self.inbox.check_invariants(&self.context);
-        self.requests.check_invariants(&self.context);
+        self.requests.check_invariants(&self.context, self.commands.is_over());
         self.commands.check_invariants(&self.context, &readiness);
         self.originals.check_invariants();
     }
