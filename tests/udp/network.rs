@@ -8,6 +8,8 @@ use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use rustix::net::sockopt::set_socket_send_buffer_size;
+use rustix::process::{PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 use udpchat::protocol::{Nonce, Packet, SessionId, Token, envelope, hello};
 
 use crate::common::{DEADLINE, Process, Scratch, command, now};
@@ -143,9 +145,11 @@ struct Bare {
 }
 
 impl Bare {
+    /// With the server at the first address of that network.
     fn register(name: &str, from: Ipv4Addr) -> Self {
         let socket = UdpSocket::bind((from, 0)).unwrap();
-        socket.connect((Ipv4Addr::new(10, 77, 0, 1), PORT)).unwrap();
+        let [first, second, third, _] = from.octets();
+        socket.connect((Ipv4Addr::new(first, second, third, 1), PORT)).unwrap();
         socket.set_read_timeout(Some(DEADLINE)).unwrap();
         let bare = Self { socket, session: SessionId(0) };
         bare.socket.send(&hello::encode(Nonce(1))).unwrap();
@@ -237,6 +241,62 @@ fn neighbours_that_vanish_hold_up_nobody_else() {
         let count = waits.len();
         println!("{count} answers: {median:?} median, {longest:?} longest; {lost} datagrams lost");
         assert!(median < Duration::from_secs(1));
+        server.signal("TERM");
+        server.event("stopped");
+    });
+}
+
+/// As much as a system gives by default; here it may give more.
+const ROOM: usize = 212_992;
+
+/// Sets the room of another process's sockets.
+fn shrink(process: &Process) {
+    let pid = rustix::process::Pid::from_raw(process.id().try_into().unwrap()).unwrap();
+    let pidfd = pidfd_open(pid, PidfdFlags::empty()).unwrap();
+    for entry in std::fs::read_dir(format!("/proc/{}/fd", process.id())).unwrap() {
+        let number = entry.unwrap().file_name().to_str().unwrap().parse().unwrap();
+        // What is no socket has no room.
+        if let Ok(fd) = pidfd_getfd(&pidfd, number, PidfdGetfdFlags::empty()) {
+            let _ = set_socket_send_buffer_size(fd, ROOM);
+        }
+    }
+}
+
+/// What was for clients behind a slow line filled the server, and nobody else was answered.
+#[test]
+fn clients_behind_a_slow_line_hold_up_nobody_else() {
+    in_own_network("clients_behind_a_slow_line_hold_up_nobody_else", || {
+        let machine = neighbour();
+        machine.connect("fast", "faster");
+        ip("addr add 10.78.0.2/24 dev fast");
+        machine.ip("addr add 10.78.0.1/24 dev faster");
+        let slow_addr = |number: u8| Ipv4Addr::new(10, 77, 0, 100 + number);
+        (0..4).for_each(|n| ip(&format!("addr add {}/32 dev here", slow_addr(n))));
+        let mut server = machine.server();
+        shrink(&server);
+        let healthy = Bare::register("healthy", Ipv4Addr::new(10, 78, 0, 2));
+        let slow: Vec<_> =
+            (0..4).map(|n| Bare::register(&format!("slow{n}"), slow_addr(n))).collect();
+        if !machine.runs("tc qdisc add dev there root tbf rate 16kbit burst 3000 limit 9000000") {
+            eprintln!("not tested: there is no tc, or it cannot make a line slow here");
+            return;
+        }
+        let mut waits = Vec::new();
+        let begin = now();
+        while begin.elapsed() < Duration::from_secs(8) {
+            for asks in &slow {
+                (0..20).for_each(|_| asks.send(&Packet::Ping { session: asks.session }));
+            }
+            waits.push(healthy.ping());
+            std::thread::park_timeout(Duration::from_millis(20));
+        }
+        waits.sort();
+        let (median, longest) = (waits[waits.len() / 2], waits[waits.len() - 1]);
+        server.say("stats");
+        let lost = server.event("stats")["datagrams_lost"].as_u64().unwrap();
+        let count = waits.len();
+        println!("{count} answers: {median:?} median, {longest:?} longest; {lost} datagrams lost");
+        assert!(lost > 0 && longest < Duration::from_secs(2));
         server.signal("TERM");
         server.event("stopped");
     });
