@@ -35,6 +35,7 @@ pub mod retransmission;
 pub mod run;
 mod serve;
 pub mod server;
+pub mod shortage;
 pub mod standard;
 pub mod store;
 pub mod time;

@@ -25,8 +25,8 @@ const DESCRIPTORS: usize = 10;
 
 /// What carries a node out: one thread.
 pub(crate) fn runtime() -> anyhow::Result<Runtime> {
-    can_open(DESCRIPTORS).context("too few files may be open; raise the limit (ulimit -n)")?;
-    runtime::Builder::new_current_thread().enable_all().build().context("cannot start a runtime")
+    let runtime = || runtime::Builder::new_current_thread().enable_all().build();
+    can_open(DESCRIPTORS).and_then(|()| runtime()).context("cannot start a runtime")
 }
 
 /// Makes sure that so many more descriptors may be open at once.

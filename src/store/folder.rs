@@ -23,7 +23,7 @@ const RESERVE: &str = "reserve";
 const NAMES: [&str; 4] = [STORE, UNPUBLISHED, LOCK, RESERVE];
 
 /// Enough for a commit that changes two thousand rows far apart: each costs a page of 4 KiB.
-const RESERVE_BYTES: usize = 8 << 20;
+pub(crate) const RESERVE_BYTES: usize = 8 << 20;
 
 /// Written at a time: a full disk is noticed early.
 const RESERVE_STEP_BYTES: usize = 256 << 10;
@@ -51,8 +51,8 @@ pub enum FolderError {
     /// There is none, and none was to be made.
     #[error("there is no store in it")]
     Missing,
-    /// It is something else, and none was to be made.
-    #[error("it is no folder; give the folder that the store is in")]
+    /// It is something else.
+    #[error("it is no folder")]
     NoFolder,
     /// Somebody uses it.
     #[error("another udpchat is using it")]
@@ -63,6 +63,25 @@ pub enum FolderError {
     /// The file system does not let it.
     #[error("{0}")]
     Io(io::Error),
+    /// The file system does not let it with one of its files.
+    #[error("{name} in it: {error}")]
+    File {
+        /// Which one.
+        name: String,
+        /// What the system says.
+        error: io::Error,
+    },
+}
+
+impl FolderError {
+    /// What the system says, if it is the system that says it.
+    #[must_use]
+    pub const fn system(&self) -> Option<&io::Error> {
+        match self {
+            Self::Io(error) | Self::File { error, .. } => Some(error),
+            Self::Missing | Self::NoFolder | Self::InUse | Self::Refused(_) => None,
+        }
+    }
 }
 
 impl From<io::Error> for FolderError {
@@ -94,7 +113,10 @@ impl Folder {
     ///
     /// It is in use, or the file system does not let it.
     pub fn take(path: &Path) -> Result<Self, FolderError> {
-        place::make(path)?;
+        place::make(path).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => FolderError::NoFolder,
+            _ => error.into(),
+        })?;
         Self::locked(path, Whose::Own)
     }
 
@@ -118,7 +140,8 @@ impl Folder {
         let place = Place::open(path, whose, &NAMES)?;
         let lock = place.lock(LOCK, whose, true)?.ok_or(FolderError::InUse)?;
         let store = place.lock(STORE, whose, false)?.map(Held::new).transpose()?;
-        Ok(Self { place, reserved: false, store, unpublished: None, _lock: lock })
+        let reserved = place.holds_written(RESERVE, whose, RESERVE_BYTES as u64)?;
+        Ok(Self { place, reserved, store, unpublished: None, _lock: lock })
     }
 
     /// The database's size in bytes.
@@ -165,10 +188,6 @@ impl Medium for Folder {
 
     fn hold_reserve(&mut self) -> io::Result<bool> {
         if self.reserved {
-            return Ok(true);
-        }
-        if self.place.size(RESERVE) == Some(RESERVE_BYTES as u64) {
-            self.reserved = true;
             return Ok(true);
         }
         if has_less_than(self.place.folder(), RESERVE_AGAIN_BYTES) {

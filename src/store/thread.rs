@@ -10,6 +10,8 @@ use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::medium::{Medium, is_full, is_lost};
+use crate::shortage;
+
 use super::{Committed, Database, OpenError, ROOM_RETRY, Room, Rows, Store};
 
 /// The name of the thread. When it panics, a commit's error says so.
@@ -160,13 +162,14 @@ fn stand_back() {
 
 /// Never of a kind that means something else to whoever drives the node.
 fn failure(place: &str, error: &io::Error) -> io::Error {
-    let remedy = match error.kind() {
-        // They say what to do.
-        io::ErrorKind::InvalidData => "",
-        _ if is_lost(error) => "",
-        _ => "; what was acknowledged is in it: see to the disk, then start again",
-    };
-    io::Error::other(format!("cannot write to the store in {place}: {error}{remedy}"))
+    let what_failed = format!("cannot write to the store in {place}: {error}");
+    // They say what to do.
+    if error.kind() == io::ErrorKind::InvalidData || is_lost(error) {
+        return io::Error::other(what_failed);
+    }
+    let remedy = shortage::remedy(error).unwrap_or("see to the disk");
+    let then = "then start again: what was acknowledged is in it";
+    io::Error::other(format!("{what_failed}; {remedy}, {then}"))
 }
 
 impl<C> Store for ThreadStore<C> {
