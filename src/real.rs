@@ -41,7 +41,16 @@ pub(crate) fn bind(ip: Option<IpAddr>, port: u16) -> anyhow::Result<UdpTransport
     if let Some(ip) = ip.filter(|ip| is_for_many(*ip)) {
         bail!("{ip} is an address of many machines at once; choose one that is this machine's own");
     }
+    if let Some(IpAddr::V6(link_local)) = ip.filter(is_link_local) {
+        bail!(
+            "{link_local} is an address of one link, and those cannot be given here; leave --bind \
+             out, for all addresses, or give another one"
+        );
+    }
     UdpTransport::bind(ip, port).map_err(|error| match (error.kind(), ip) {
+        (io::ErrorKind::AddrInUse, _) if port == 0 => {
+            anyhow!("no port is free: every one is taken by another program; end some of those")
+        }
         (io::ErrorKind::AddrInUse, _) => {
             anyhow!("port {port} is taken by another program; choose another one")
         }
@@ -50,6 +59,10 @@ pub(crate) fn bind(ip: Option<IpAddr>, port: u16) -> anyhow::Result<UdpTransport
         }
         _ => anyhow!(error).context(format!("cannot open port {port}")),
     })
+}
+
+const fn is_link_local(ip: &IpAddr) -> bool {
+    matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local())
 }
 
 /// The operating system's random numbers.

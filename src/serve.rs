@@ -7,7 +7,7 @@ mod out;
 use std::cell::RefCell;
 use std::convert::Infallible;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use jiff::tz::TimeZone;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 
@@ -19,6 +19,7 @@ use crate::protocol::StoreId;
 use crate::real::{COMMANDS_AHEAD, SystemClock, bind, entropy, give_once, runtime};
 use crate::run::say;
 use crate::server::{Command, Event, Server, ServerConfig, ServerRecord};
+use crate::shortage;
 use crate::standard;
 use crate::time::{Now, WallTime};
 use crate::ui::input::{LINE_MAX, Line, NO_TEXT, stdin_lines_in_front};
@@ -35,9 +36,11 @@ pub(crate) fn run(options: &ServerOptions) -> anyhow::Result<()> {
     runtime()?.block_on(async {
         let mut transport = bind(options.bind, options.port)?;
         if options.original {
-            transport = transport
-                .with_second(options.bind)
-                .context("cannot open a second port for answers to the original's clients")?;
+            transport = transport.with_second(options.bind).map_err(|error| {
+                let without = "do without it, and without them, by --original off";
+                let remedy = shortage::remedy(&error).unwrap_or(without);
+                anyhow!("cannot open a second port, for clients of the original: {error}; {remedy}")
+            })?;
         }
         let (sender, mut commands) = mpsc::channel(COMMANDS_AHEAD);
         let (interrupter, mut interrupts) = mpsc::channel(1);

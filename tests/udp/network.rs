@@ -408,6 +408,33 @@ fn no_server_listens_on_its_networks_broadcast_address() {
 }
 
 #[test]
+fn no_server_listens_on_an_address_of_one_link() {
+    let ended = Process::start(&["-s", &PORT.to_string(), "--bind", "fe80::1"]).ended();
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.errors.contains("address of one link") && ended.errors.contains("--bind out"));
+}
+
+#[test]
+fn without_a_free_port_that_is_said() {
+    in_own_network("without_a_free_port_that_is_said", || {
+        ip("link set lo up");
+        set("ipv4/ip_local_port_range", "40000 40000");
+        let _taken = UdpSocket::bind("[::]:40000").unwrap();
+        let ended = client("alice", "127.0.0.1", 0).ended();
+        assert_eq!(ended.code, Some(1));
+        assert!(ended.errors.contains("no port is free"), "{ended:?}");
+        let start = |more: &[&str]| {
+            let port = PORT.to_string();
+            Process::start(&[&["-s", &port, "--json", "--no-store"], more].concat())
+        };
+        let ended = start(&[]).ended();
+        assert_eq!(ended.code, Some(1));
+        assert!(ended.errors.contains("second port") && ended.errors.contains("--original off"));
+        start(&["--original", "off"]).event("listening");
+    });
+}
+
+#[test]
 fn a_server_that_can_never_receive_again_says_so_and_ends() {
     let home = Scratch::new();
     let trace = home.path("trace");
