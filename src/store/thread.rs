@@ -168,8 +168,8 @@ fn failure(place: &str, error: &io::Error) -> io::Error {
         return io::Error::other(what_failed);
     }
     let remedy = shortage::remedy(error).unwrap_or("see to the disk");
-    let then = "then start again: what was acknowledged is in it";
-    io::Error::other(format!("{what_failed}; {remedy}, {then}"))
+    let kept = "what was acknowledged is in it";
+    io::Error::other(format!("{what_failed}; {kept}: {remedy}, then start again"))
 }
 
 impl<C> Store for ThreadStore<C> {
