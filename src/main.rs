@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use udpchat::cli::{self, NoTask};
 use udpchat::{program, ui};
-use udpchat_node::standard;
+use udpchat_node::{shortage, standard};
 
 fn main() -> ExitCode {
     let task = match cli::parse(std::env::args_os()) {
@@ -25,7 +25,10 @@ fn main() -> ExitCode {
             cli::EXIT_FAILURE,
             &format!("{error:#}; too few processes may run, raise the limit (ulimit -u)"),
         ),
-        Err(error) => fail(cli::EXIT_FAILURE, &format!("{error:#}")),
+        Err(error) => match io_errors(&error).find_map(shortage::remedy) {
+            Some(remedy) => fail(cli::EXIT_FAILURE, &format!("{error:#}; {remedy}")),
+            None => fail(cli::EXIT_FAILURE, &format!("{error:#}")),
+        },
     }
 }
 
@@ -56,6 +59,9 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 
 /// No thread can be started: what else might be temporarily unavailable is waited for.
 fn is_want_of_threads(error: &anyhow::Error) -> bool {
-    let mut io_errors = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
-    io_errors.any(|error| error.kind() == io::ErrorKind::WouldBlock)
+    io_errors(error).any(|error| error.kind() == io::ErrorKind::WouldBlock)
+}
+
+fn io_errors(error: &anyhow::Error) -> impl Iterator<Item = &io::Error> {
+    error.chain().filter_map(|cause| cause.downcast_ref())
 }

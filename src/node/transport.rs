@@ -2,6 +2,7 @@
 
 mod bound;
 mod own;
+mod share;
 mod trouble;
 
 use std::io;

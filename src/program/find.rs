@@ -5,7 +5,7 @@
 //! nobody waits for: neither the node's loop nor its end.
 
 use std::convert::Infallible;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::thread;
 
@@ -15,7 +15,7 @@ use tokio::sync::mpsc::Sender;
 use tokio::sync::oneshot;
 use udpchat_core::client::Command;
 use udpchat_node::drive::give;
-use udpchat_node::transport::canonical;
+use udpchat_node::transport::{canonical, is_for_many};
 
 /// The server's addresses, at least one, best first.
 pub(crate) fn server(host: &str, port: u16) -> anyhow::Result<(SocketAddr, Vec<SocketAddr>)> {
@@ -35,12 +35,30 @@ fn resolve(host: &str, port: u16) -> anyhow::Result<Vec<SocketAddr>> {
         .map(canonical)
         .collect();
     addrs.sort_by_key(SocketAddr::is_ipv6);
-    let had_any = !addrs.is_empty();
-    addrs.retain(|addr| !(addr.ip().is_unspecified() || addr.ip().is_multicast()));
-    if had_any && addrs.is_empty() {
-        bail!("{host} is no address of a host; for a server on this machine give 127.0.0.1");
+    let found = addrs.first().copied();
+    addrs.retain(|addr| is_of_a_host(addr.ip()) && !lacks_its_link(*addr));
+    match found {
+        Some(found) if addrs.is_empty() && lacks_its_link(found) => bail!(
+            "{host} is an address of one link: say which interface leads there, as in \
+             fe80::1%eth0, or give another address"
+        ),
+        Some(_) if addrs.is_empty() => {
+            bail!("{host} is no address of a host; for a server on this machine give 127.0.0.1")
+        }
+        _ => Ok(addrs),
     }
-    Ok(addrs)
+}
+
+/// Whether one machine can be there: not all of many, nor in what is reserved (RFC 1122, 3.2.1.3;
+/// RFC 1112, section 4).
+fn is_of_a_host(ip: IpAddr) -> bool {
+    let is_reserved = matches!(ip, IpAddr::V4(v4) if matches!(v4.octets()[0], 0 | 240..));
+    !(ip.is_unspecified() || is_reserved || is_for_many(ip))
+}
+
+/// Whether it is a link-local address that does not say of which link.
+fn lacks_its_link(addr: SocketAddr) -> bool {
+    matches!(addr, SocketAddr::V6(v6) if v6.ip().is_unicast_link_local() && v6.scope_id() == 0)
 }
 
 /// Looks the name up again for a client that runs.
@@ -101,6 +119,15 @@ mod tests {
     fn what_is_no_host_is_refused() {
         for host in ["0.0.0.0", "::", "224.0.0.1", "", "no..host"] {
             assert!(server(host, 9000).is_err(), "{host}");
+        }
+        for (host, says) in [
+            ("255.255.255.255", "no address of a host"),
+            ("240.0.0.1", "no address of a host"),
+            ("0.0.0.1", "no address of a host"),
+            ("fe80::1", "fe80::1%eth0"),
+        ] {
+            let refused = server(host, 9000).unwrap_err().to_string();
+            assert!(refused.contains(says), "{host}: {refused}");
         }
     }
 

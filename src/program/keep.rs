@@ -9,12 +9,14 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use anyhow::{Context, anyhow};
-use udpchat_core::store::{Committed, Rows, Store};
-use udpchat_node::store::folder::{Folder, FolderError};
+use udpchat_core::store::{Committed, Room, Rows, Store};
+use udpchat_node::shortage;
+use udpchat_node::store::folder::{Folder, FolderError, RESERVE_BYTES};
 use udpchat_node::store::{Database, Nowhere, OpenError, THREAD, ThreadStore};
 use udpchat_node::xdg;
 
 use crate::cli::Data;
+use crate::ui::say;
 
 /// The folder of all nodes' folders, in the user's data folder.
 const ALL: &str = "udpchat";
@@ -52,6 +54,9 @@ impl<C: Send + 'static> Keeper<C> {
         let (database, record) = trusting(|| open_database(&path, fresh))
             .and_then(|(database, record)| admit(&record).map(|()| (database, record)))
             .with_context(|| format!("cannot use the data folder {}", path.display()))?;
+        if database.room() == Room::Low {
+            tell_of_the_file_size_limit();
+        }
         silence_the_thread();
         let store = ThreadStore::start(database, path.display().to_string())
             .context("cannot start a thread for the store")?;
@@ -84,6 +89,22 @@ pub(crate) fn bear_file_size_limit() {
         let blocked = signals.thread_block();
         // It fails for a wrong argument only.
         debug_assert_eq!(blocked, Ok(()));
+    }
+}
+
+/// Says so if it is that limit that leaves no room to hold in reserve: nobody finds it by looking
+/// at the disk.
+fn tell_of_the_file_size_limit() {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, getrlimit};
+        let limit = getrlimit(Resource::Fsize).current;
+        if let Some(limit) = limit.filter(|limit| *limit < RESERVE_BYTES as u64) {
+            say(&format!(
+                "no file may have more than {limit} bytes, and the store wants {RESERVE_BYTES} in \
+                 reserve: raise the limit (ulimit -f), or nothing new is stored"
+            ));
+        }
     }
 }
 
@@ -135,11 +156,17 @@ fn open_database<R: Rows>(path: &Path, fresh: R) -> anyhow::Result<(Database<R, 
             anyhow!("{error}; stop that one, or give another folder with --data")
         }
         FolderError::Refused(what_to_do) => anyhow!("{what_to_do}"),
-        other => anyhow!("{other}; make it possible, or give another folder with --data"),
+        FolderError::NoFolder => anyhow!("{error}; give another one with --data"),
+        FolderError::Missing | FolderError::Io(_) | FolderError::File { .. } => {
+            let make_it = "make it possible, or give another folder with --data";
+            let remedy = error.system().and_then(shortage::remedy).unwrap_or(make_it);
+            anyhow!("{error}; {remedy}")
+        }
     })?;
     Database::open(folder, || fresh).map_err(|error| match error {
         OpenError::Io(error) => {
-            anyhow!("{error}; see to the disk, or give another folder with --data")
+            let see = "see to the disk, or give another folder with --data";
+            anyhow!("{error}; {}", shortage::remedy(&error).unwrap_or(see))
         }
         says_what_to_do => says_what_to_do.into(),
     })

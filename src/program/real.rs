@@ -21,8 +21,8 @@ const DESCRIPTORS: usize = 10;
 
 /// What carries a node out: one thread.
 pub(crate) fn runtime() -> anyhow::Result<Runtime> {
-    can_open(DESCRIPTORS).context("too few files may be open; raise the limit (ulimit -n)")?;
-    runtime::Builder::new_current_thread().enable_all().build().context("cannot start a runtime")
+    let runtime = || runtime::Builder::new_current_thread().enable_all().build();
+    can_open(DESCRIPTORS).and_then(|()| runtime()).context("cannot start a runtime")
 }
 
 /// Makes sure that so many more descriptors may be open at once.
@@ -37,7 +37,16 @@ pub(crate) fn bind(ip: Option<IpAddr>, port: u16) -> anyhow::Result<UdpTransport
     if let Some(ip) = ip.filter(|ip| is_for_many(*ip)) {
         bail!("{ip} is an address of many machines at once; choose one that is this machine's own");
     }
+    if let Some(IpAddr::V6(link_local)) = ip.filter(is_link_local) {
+        bail!(
+            "{link_local} is an address of one link, and those cannot be given here; leave --bind \
+             out, for all addresses, or give another one"
+        );
+    }
     UdpTransport::bind(ip, port).map_err(|error| match (error.kind(), ip) {
+        (io::ErrorKind::AddrInUse, _) if port == 0 => {
+            anyhow!("no port is free: every one is taken by another program; end some of those")
+        }
         (io::ErrorKind::AddrInUse, _) => {
             anyhow!("port {port} is taken by another program; choose another one")
         }
@@ -46,6 +55,10 @@ pub(crate) fn bind(ip: Option<IpAddr>, port: u16) -> anyhow::Result<UdpTransport
         }
         _ => anyhow!(error).context(format!("cannot open port {port}")),
     })
+}
+
+const fn is_link_local(ip: &IpAddr) -> bool {
+    matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local())
 }
 
 /// Gives the command at the interrupt, past all that wait, and waits for ever.

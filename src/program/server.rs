@@ -7,7 +7,7 @@ mod out;
 use std::cell::RefCell;
 use std::convert::Infallible;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use jiff::tz::TimeZone;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use udpchat_core::protocol::StoreId;
@@ -15,7 +15,7 @@ use udpchat_core::server::{Command, Event, Server, ServerConfig, ServerRecord};
 use udpchat_core::time::{Now, WallTime};
 use udpchat_node::drive::{Clock, Surroundings, drive, give};
 use udpchat_node::real::{SystemClock, entropy};
-use udpchat_node::standard;
+use udpchat_node::{shortage, standard};
 
 use super::interrupt::{HangUp, StatsSignal, first_interrupt};
 use super::keep::Keeper;
@@ -36,9 +36,11 @@ pub(crate) fn run(options: &ServerOptions) -> anyhow::Result<()> {
     runtime()?.block_on(async {
         let mut transport = bind(options.bind, options.port)?;
         if options.original {
-            transport = transport
-                .with_second(options.bind)
-                .context("cannot open a second port for answers to the original's clients")?;
+            transport = transport.with_second(options.bind).map_err(|error| {
+                let without = "do without it, and without them, by --original off";
+                let remedy = shortage::remedy(&error).unwrap_or(without);
+                anyhow!("cannot open a second port, for clients of the original: {error}; {remedy}")
+            })?;
         }
         let (sender, mut commands) = mpsc::channel(COMMANDS_AHEAD);
         let (interrupter, mut interrupts) = mpsc::channel(1);

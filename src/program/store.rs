@@ -11,13 +11,17 @@ use serde::Serialize;
 use udpchat_core::client::ClientRecord;
 use udpchat_core::server::ServerRecord;
 use udpchat_core::store::Rows;
-use udpchat_node::standard;
 use udpchat_node::store::folder::{Folder, FolderError};
 use udpchat_node::store::medium::Medium;
 use udpchat_node::store::{Contents, OpenError};
+use udpchat_node::{shortage, standard};
 
 use super::keep::trusting;
 use crate::cli::{StoreOptions, StoreWork};
+
+/// Even to look at a store it takes a lock, and repairs what a crash left.
+const MAKE_IT_POSSIBLE: &str =
+    "make it possible, or copy the folder to a place that you can write to";
 
 /// Does what is asked for.
 ///
@@ -34,7 +38,11 @@ pub(crate) fn run(options: &StoreOptions) -> anyhow::Result<()> {
 fn looked_after(work: StoreWork, path: &Path) -> anyhow::Result<()> {
     let mut folder = Folder::take_existing(path).map_err(|error| match error {
         FolderError::InUse => anyhow!("{error}; stop that one first"),
-        FolderError::Io(error) => not_writable(&error),
+        FolderError::NoFolder => anyhow!("{error}; give the folder that the store is in"),
+        FolderError::Io(_) | FolderError::File { .. } => {
+            let remedy = error.system().and_then(shortage::remedy).unwrap_or(MAKE_IT_POSSIBLE);
+            anyhow!("{error}; {remedy}")
+        }
         says_what_to_do => says_what_to_do.into(),
     })?;
     let file = folder.open().map_err(|error| not_writable(&error))?;
@@ -50,9 +58,8 @@ fn looked_after(work: StoreWork, path: &Path) -> anyhow::Result<()> {
     }
 }
 
-/// Even to look at a store it takes a lock, and repairs what a crash left.
 fn not_writable(error: &io::Error) -> anyhow::Error {
-    anyhow!("{error}; make it possible, or copy the folder to a place that you can write to")
+    anyhow!("{error}; {}", shortage::remedy(error).unwrap_or(MAKE_IT_POSSIBLE))
 }
 
 fn look_after<R: Rows>(

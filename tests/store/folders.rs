@@ -124,6 +124,40 @@ fn the_reserve_takes_room_and_gives_it_back() {
     assert!(!place.0.join("reserve").exists());
 }
 
+/// As `truncate` makes one, or a copy that keeps holes.
+#[cfg(unix)]
+#[test]
+fn a_reserve_of_holes_is_written_anew() {
+    use std::os::unix::fs::MetadataExt;
+    let place = Place::new();
+    fs::create_dir(&place.0).unwrap();
+    let path = place.0.join("reserve");
+    fs::File::create(&path).unwrap().set_len(8 << 20).unwrap();
+    assert!(Folder::take(&place.0).unwrap().hold_reserve().unwrap());
+    let reserve = fs::metadata(&path).unwrap();
+    assert!(reserve.blocks() * 512 >= 8 << 20, "{reserve:?}");
+    // What holds room is left as it is.
+    assert!(Folder::take(&place.0).unwrap().hold_reserve().unwrap());
+    assert_eq!(fs::metadata(&path).unwrap().ino(), reserve.ino());
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_no_file_in_a_files_place_is_refused_by_its_name() {
+    use std::os::unix::net::UnixListener;
+    for name in ["store.redb", "lock", "reserve"] {
+        let place = Place::new();
+        fs::create_dir(&place.0).unwrap();
+        let path = place.0.join(name);
+        let refused = || Folder::take(&place.0).unwrap_err().to_string();
+        fs::create_dir(&path).unwrap();
+        assert_eq!(refused(), format!("{name} in it is no file: remove it"));
+        fs::remove_dir(&path).unwrap();
+        let _socket = UnixListener::bind(&path).unwrap();
+        assert_eq!(refused(), format!("{name} in it is no file: remove it"));
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn nobody_else_can_read_it() {
@@ -146,12 +180,12 @@ fn what_others_could_read_or_write_is_mended_or_refused() {
     let set = |path: &Path, mode| fs::set_permissions(path, PermissionsExt::from_mode(mode));
     let mode = |path: PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     set(&place.0, 0o777).unwrap();
-    for name in ["store.redb", "lock"] {
+    for name in ["store.redb", "lock", "reserve"] {
         set(&place.0.join(name), 0o666).unwrap();
     }
     drop(open(&place.0));
     assert_eq!(mode(place.0.clone()), 0o700);
-    for name in ["store.redb", "lock"] {
+    for name in ["store.redb", "lock", "reserve"] {
         assert_eq!(mode(place.0.join(name)), 0o600, "{name}");
     }
     // Whose folder holds other things as well is asked first.

@@ -8,6 +8,8 @@ use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use rustix::net::sockopt::set_socket_send_buffer_size;
+use rustix::process::{PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 use udpchat_core::protocol::{Nonce, Packet, SessionId, Token, envelope, hello};
 
 use crate::common::{DEADLINE, Process, Scratch, command, now};
@@ -143,9 +145,11 @@ struct Bare {
 }
 
 impl Bare {
+    /// With the server at the first address of that network.
     fn register(name: &str, from: Ipv4Addr) -> Self {
         let socket = UdpSocket::bind((from, 0)).unwrap();
-        socket.connect((Ipv4Addr::new(10, 77, 0, 1), PORT)).unwrap();
+        let [first, second, third, _] = from.octets();
+        socket.connect((Ipv4Addr::new(first, second, third, 1), PORT)).unwrap();
         socket.set_read_timeout(Some(DEADLINE)).unwrap();
         let bare = Self { socket, session: SessionId(0) };
         bare.socket.send(&hello::encode(Nonce(1))).unwrap();
@@ -237,6 +241,69 @@ fn neighbours_that_vanish_hold_up_nobody_else() {
         let count = waits.len();
         println!("{count} answers: {median:?} median, {longest:?} longest; {lost} datagrams lost");
         assert!(median < Duration::from_secs(1));
+        server.signal("TERM");
+        server.event("stopped");
+    });
+}
+
+/// As much as a system gives by default; here it may give more.
+const ROOM: usize = 212_992;
+
+/// Sets the room of another process's sockets.
+fn shrink(process: &Process) {
+    let pid = rustix::process::Pid::from_raw(process.id().try_into().unwrap()).unwrap();
+    let pidfd = pidfd_open(pid, PidfdFlags::empty()).unwrap();
+    for entry in std::fs::read_dir(format!("/proc/{}/fd", process.id())).unwrap() {
+        let number = entry.unwrap().file_name().to_str().unwrap().parse().unwrap();
+        // What is no socket has no room.
+        if let Ok(fd) = pidfd_getfd(&pidfd, number, PidfdGetfdFlags::empty()) {
+            let _ = set_socket_send_buffer_size(fd, ROOM);
+        }
+    }
+}
+
+/// What was for clients behind a slow line filled the server, and nobody else was answered.
+#[test]
+fn clients_behind_a_slow_line_hold_up_nobody_else() {
+    in_own_network("clients_behind_a_slow_line_hold_up_nobody_else", || {
+        let machine = neighbour();
+        machine.connect("fast", "faster");
+        ip("addr add 10.78.0.2/24 dev fast");
+        machine.ip("addr add 10.78.0.1/24 dev faster");
+        let slow_addr = |number: u8| Ipv4Addr::new(10, 77, 0, 100 + number);
+        (0..4).for_each(|n| ip(&format!("addr add {}/32 dev here", slow_addr(n))));
+        let mut server = machine.server();
+        shrink(&server);
+        let healthy = Bare::register("healthy", Ipv4Addr::new(10, 78, 0, 2));
+        let slow: Vec<_> =
+            (0..4).map(|n| Bare::register(&format!("slow{n}"), slow_addr(n))).collect();
+        if !machine.runs("tc qdisc add dev there root tbf rate 16kbit burst 3000 limit 9000000") {
+            eprintln!("not tested: there is no tc, or it cannot make a line slow here");
+            return;
+        }
+        let (mut waits, begin) = (Vec::new(), now());
+        let lasts = || begin.elapsed() < Duration::from_secs(8);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while lasts() {
+                    for asks in &slow {
+                        (0..5).for_each(|_| asks.send(&Packet::Ping { session: asks.session }));
+                    }
+                    std::thread::park_timeout(Duration::from_millis(5));
+                }
+            });
+            while lasts() {
+                waits.push(healthy.ping());
+                std::thread::park_timeout(Duration::from_millis(20));
+            }
+        });
+        waits.sort();
+        let (median, longest) = (waits[waits.len() / 2], waits[waits.len() - 1]);
+        server.say("stats");
+        let lost = server.event("stats")["datagrams_lost"].as_u64().unwrap();
+        let count = waits.len();
+        println!("{count} answers: {median:?} median, {longest:?} longest; {lost} datagrams lost");
+        assert!(lost > 0 && longest < Duration::from_secs(2));
         server.signal("TERM");
         server.event("stopped");
     });
@@ -344,6 +411,33 @@ fn no_server_listens_on_its_networks_broadcast_address() {
         let ended = server.ended();
         assert_eq!(ended.code, Some(1));
         assert!(ended.errors.contains("an address of many machines at once"), "{ended:?}");
+    });
+}
+
+#[test]
+fn no_server_listens_on_an_address_of_one_link() {
+    let ended = Process::start(&["-s", &PORT.to_string(), "--bind", "fe80::1"]).ended();
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.errors.contains("address of one link") && ended.errors.contains("--bind out"));
+}
+
+#[test]
+fn without_a_free_port_that_is_said() {
+    in_own_network("without_a_free_port_that_is_said", || {
+        ip("link set lo up");
+        set("ipv4/ip_local_port_range", "40000 40000");
+        let _taken = UdpSocket::bind("[::]:40000").unwrap();
+        let ended = client("alice", "127.0.0.1", 0).ended();
+        assert_eq!(ended.code, Some(1));
+        assert!(ended.errors.contains("no port is free"), "{ended:?}");
+        let start = |more: &[&str]| {
+            let port = PORT.to_string();
+            Process::start(&[&["-s", &port, "--json", "--no-store"], more].concat())
+        };
+        let ended = start(&[]).ended();
+        assert_eq!(ended.code, Some(1));
+        assert!(ended.errors.contains("second port") && ended.errors.contains("--original off"));
+        start(&["--original", "off"]).event("listening");
     });
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::common::{Process, Scratch, command, free_port, server_with};
+use crate::common::{DEADLINE, Process, Scratch, command, free_port, now, server_with};
 
 /// Lets a program take its host names from a file that nobody else sees.
 const WITH_OWN_HOSTS: [&str; 6] = [
@@ -64,6 +64,26 @@ fn a_server_on_the_second_address_of_localhost_is_found() {
     };
     let arguments = ["-c", "alice", NAME, &port.to_string(), "0", "--json"];
     let Some(mut alice) = with_hosts(&hosts, &arguments) else { return };
+    alice.event("registered");
+}
+
+/// Later look-ups, which would find them as well, find nothing.
+#[test]
+fn all_addresses_that_a_name_has_at_the_start_are_tried() {
+    let scratch = Scratch::new();
+    let (hosts, folder) = (scratch.path("hosts"), scratch.path("alice"));
+    fs::write(&hosts, format!("127.0.0.1 {NAME}\n127.0.0.3 {NAME}\n")).unwrap();
+    let port = free_port();
+    let _server = server_at("127.0.0.3", port, &scratch.path("server")).expect("a free port");
+    let arguments = ["-c", "alice", NAME, &port.to_string(), "0", "--json", "--data", &folder];
+    let Some(mut alice) = with_hosts(&hosts, &arguments) else { return };
+    // It is made when the name was looked up.
+    let begin = now();
+    while !fs::exists(&folder).unwrap() {
+        assert!(begin.elapsed() < DEADLINE, "no data folder");
+        thread::park_timeout(Duration::from_millis(1));
+    }
+    fs::write(&hosts, "").unwrap();
     alice.event("registered");
 }
 

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Read;
+use std::process::{Command, Stdio};
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -133,17 +134,30 @@ fn a_store_that_cannot_be_looked_at_is_told_what_to_do_about_it() {
     let scratch = Scratch::new();
     let [server, alice] = chatted(&scratch);
     let store = format!("{server}/store.redb");
-    let lock = format!("{alice}/lock");
-    fs::remove_file(&lock).unwrap();
-    // Nobody can write to that, not even root.
-    fs::create_dir(&lock).unwrap();
     for work in WORKS {
-        refused(work, &store, "give the folder that the store is in");
-        refused(work, &alice, "copy the folder to a place that you can write to");
-        for folder in [&store, &alice] {
-            let ended = self::store(work, folder);
-            assert!(!ended.errors.contains("--data"), "{ended:?}");
-        }
+        refused(work, &store, "it is no folder; give the folder that the store is in");
+    }
+    // Nobody can write there, not even root.
+    const READ_ONLY: &str =
+        r#"mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@""#;
+    let read_only = |what: &[&str]| {
+        let mut command = Command::new("unshare");
+        command.args(["--user", "--map-root-user", "--mount", "sh", "-c", READ_ONLY, &alice]);
+        command.args(what).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    };
+    if !read_only(&["true"]).status().is_ok_and(|status| status.success()) {
+        eprintln!("not tested: nothing may be mounted here");
+        return;
+    }
+    for work in WORKS {
+        let look = read_only(&[env!("CARGO_BIN_EXE_udpchat"), "store", work, &alice]);
+        let ended = Process::of(look, Scratch::new()).ended();
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        assert!(ended.errors.contains("lock in it: Read-only file system"), "{ended:?}");
+        let remedy = "copy the folder to a place that you can write to";
+        assert!(ended.errors.contains(remedy), "{ended:?}");
+        assert!(!ended.errors.contains("--data"), "{ended:?}");
     }
 }
 
@@ -168,11 +182,17 @@ fn a_folder_that_cannot_be_made_is_refused_with_its_reason_once() {
     let scratch = Scratch::new();
     let file = scratch.path("file");
     fs::write(&file, "no folder").unwrap();
-    let ended = Process::start(&["-s", &free_port().to_string(), "--data", &file]).ended();
-    assert_eq!(ended.code, Some(1), "{ended:?}");
-    assert!(ended.errors.starts_with("udpchat: cannot use the data folder "), "{ended:?}");
-    assert_eq!(ended.errors.matches("os error").count(), 1, "{ended:?}");
-    assert!(ended.errors.ends_with("give another folder with --data\n"), "{ended:?}");
+    let below = scratch.path("file/below");
+    for (folder, says, errors) in [
+        (&file, "it is no folder; give another one with --data\n", 0),
+        (&below, "give another folder with --data\n", 1),
+    ] {
+        let ended = Process::start(&["-s", &free_port().to_string(), "--data", folder]).ended();
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        assert!(ended.errors.starts_with("udpchat: cannot use the data folder "), "{ended:?}");
+        assert_eq!(ended.errors.matches("os error").count(), errors, "{ended:?}");
+        assert!(ended.errors.ends_with(says), "{ended:?}");
+    }
 }
 
 #[test]
@@ -183,8 +203,32 @@ fn a_store_that_cannot_be_opened_is_refused_with_what_to_do() {
     let ended = Process::start(&["-s", &free_port().to_string(), "--data", &folder]).ended();
     assert_eq!(ended.code, Some(1), "{ended:?}");
     assert!(ended.errors.contains(&folder), "{ended:?}");
-    assert_eq!(ended.errors.matches("os error").count(), 1, "{ended:?}");
-    assert!(ended.errors.ends_with("give another folder with --data\n"), "{ended:?}");
+    assert!(ended.errors.ends_with("store.redb in it is no file: remove it\n"), "{ended:?}");
+    // What is left of an attempt to make one is removed, if it can be.
+    let other = scratch.path("other");
+    fs::create_dir_all(scratch.path("other/store.redb.new")).unwrap();
+    let ended = Process::start(&["-s", &free_port().to_string(), "--data", &other]).ended();
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.errors.contains("store.redb.new in it is no file: remove it"), "{ended:?}");
+}
+
+#[test]
+fn a_store_that_is_cut_short_is_damaged() {
+    let scratch = Scratch::new();
+    let [server, alice] = chatted(&scratch);
+    for (folder, works) in [(&server, &WORKS[..]), (&alice, &WORKS[..1])] {
+        let file = format!("{folder}/store.redb");
+        let bytes = fs::read(&file).unwrap();
+        for length in [1, 2, 9, 100, 319, 320, 4_095, 4_096, 10_000] {
+            fs::write(&file, &bytes[..length]).unwrap();
+            for work in works {
+                refused(work, folder, "damaged");
+                refused(work, folder, REMEDY);
+            }
+        }
+    }
+    let ended = Process::start(&["-s", &free_port().to_string(), "--data", &server]).ended();
+    assert!(ended.errors.contains(REMEDY), "{ended:?}");
 }
 
 #[test]

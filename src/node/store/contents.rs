@@ -354,6 +354,9 @@ fn io_error(error: impl Into<redb::Error>) -> io::Error {
 
 fn open_error(error: impl Into<redb::Error>) -> OpenError {
     match error.into() {
+        redb::Error::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            OpenError::Damaged("a part of it is missing".to_owned())
+        }
         redb::Error::Io(error) if error.kind() != io::ErrorKind::InvalidData => {
             OpenError::Io(error)
         }

@@ -24,7 +24,7 @@ const RESERVE: &str = "reserve";
 const NAMES: [&str; 4] = [STORE, UNPUBLISHED, LOCK, RESERVE];
 
 /// Enough for a commit that changes two thousand rows far apart: each costs a page of 4 KiB.
-const RESERVE_BYTES: usize = 8 << 20;
+pub const RESERVE_BYTES: usize = 8 << 20;
 
 /// Written at a time: a full disk is noticed early.
 const RESERVE_STEP_BYTES: usize = 256 << 10;
@@ -53,7 +53,10 @@ impl Folder {
     ///
     /// It is in use, or the file system does not let it.
     pub fn take(path: &Path) -> Result<Self, FolderError> {
-        place::make(path)?;
+        place::make(path).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => FolderError::NoFolder,
+            _ => error.into(),
+        })?;
         Self::locked(path, Whose::Own)
     }
 
@@ -77,7 +80,8 @@ impl Folder {
         let place = Place::open(path, whose, &NAMES)?;
         let lock = place.lock(LOCK, whose, true)?.ok_or(FolderError::InUse)?;
         let store = place.lock(STORE, whose, false)?.map(Held::new).transpose()?;
-        Ok(Self { place, reserved: false, store, unpublished: None, _lock: lock })
+        let reserved = place.holds_written(RESERVE, whose, RESERVE_BYTES as u64)?;
+        Ok(Self { place, reserved, store, unpublished: None, _lock: lock })
     }
 
     /// The database's size in bytes.
@@ -124,10 +128,6 @@ impl Medium for Folder {
 
     fn hold_reserve(&mut self) -> io::Result<bool> {
         if self.reserved {
-            return Ok(true);
-        }
-        if self.place.size(RESERVE) == Some(RESERVE_BYTES as u64) {
-            self.reserved = true;
             return Ok(true);
         }
         if has_less_than(self.place.folder(), RESERVE_AGAIN_BYTES) {

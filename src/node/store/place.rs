@@ -18,6 +18,9 @@ const OTHERS: u32 = 0o077;
 /// Of that, what changes something.
 const OTHERS_WRITE: u32 = 0o022;
 
+/// Of `st_blocks`, whatever the file system's are.
+const BLOCK_BYTES: u64 = 512;
+
 const OWN_FILE: Mode = Mode::RUSR.union(Mode::WUSR);
 const OWN_FOLDER: Mode = Mode::RWXU;
 
@@ -31,8 +34,8 @@ pub enum FolderError {
     /// There is none, and none was to be made.
     #[error("there is no store in it")]
     Missing,
-    /// It is something else, and none was to be made.
-    #[error("it is no folder; give the folder that the store is in")]
+    /// It is something else.
+    #[error("it is no folder")]
     NoFolder,
     /// Somebody uses it.
     #[error("another udpchat is using it")]
@@ -43,6 +46,25 @@ pub enum FolderError {
     /// The file system does not let it.
     #[error("{0}")]
     Io(io::Error),
+    /// The file system does not let it with one of its files.
+    #[error("{name} in it: {error}")]
+    File {
+        /// Which one.
+        name: String,
+        /// What the system says.
+        error: io::Error,
+    },
+}
+
+impl FolderError {
+    /// What the system says, if it is the system that says it.
+    #[must_use]
+    pub const fn system(&self) -> Option<&io::Error> {
+        match self {
+            Self::Io(error) | Self::File { error, .. } => Some(error),
+            Self::Missing | Self::NoFolder | Self::InUse | Self::Refused(_) => None,
+        }
+    }
 }
 
 impl From<io::Error> for FolderError {
@@ -135,11 +157,16 @@ impl Place {
         Ok(FileId::of(&fs::symlink_metadata(self.path.join(name))?))
     }
 
-    /// What has this name in the folder, if it is a file: which, and its size.
-    pub(super) fn size(&self, name: &str) -> Option<u64> {
-        let stat = statat(&self.folder, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
-        let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
-        u64::try_from(stat.st_size).ok().filter(|_| is_file)
+    /// Whether there is a file of this name and size, and written: holes take no room.
+    pub(super) fn holds_written(
+        &self,
+        name: &str,
+        whose: Whose,
+        bytes: u64,
+    ) -> Result<bool, FolderError> {
+        let Some(file) = self.existing(name, whose)? else { return Ok(false) };
+        let metadata = file.metadata()?;
+        Ok(metadata.len() == bytes && metadata.blocks().saturating_mul(BLOCK_BYTES) >= bytes)
     }
 
     /// A file that is there, none if there is none.
@@ -154,11 +181,13 @@ impl Place {
                     "{name} in it is a link: put the file itself in its place, or remove it"
                 )));
             }
-            Err(error) => return Err(error.into()),
+            // A folder, or a socket.
+            Err(Errno::ISDIR | Errno::NXIO) => return Err(no_file(name)),
+            Err(error) => return Err(of_file(name, error.into())),
         };
         let stat = fstat(&file)?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-            return Err(FolderError::Refused(format!("{name} in it is no file: remove it")));
+            return Err(no_file(name));
         }
         owned(&stat, whose, name)?;
         if others(&stat) != 0 {
@@ -212,7 +241,7 @@ impl Place {
             let file = match self.existing(name, whose)? {
                 Some(file) => file,
                 None if !is_made => return Ok(None),
-                None => match self.made(name)? {
+                None => match self.made(name).map_err(|error| of_file(name, error))? {
                     Some(file) => file,
                     None => continue,
                 },
@@ -249,6 +278,7 @@ impl Place {
     pub(super) fn remove(&self, name: &str) -> io::Result<()> {
         match unlinkat(&self.folder, name, AtFlags::empty()) {
             Err(Errno::NOENT) => Ok(()),
+            Err(Errno::ISDIR) => Err(no_file(name).into()),
             result => Ok(result?),
         }
     }
@@ -267,6 +297,14 @@ impl FileId {
     fn of(metadata: &Metadata) -> Self {
         Self { device: metadata.dev(), number: metadata.ino() }
     }
+}
+
+fn no_file(name: &str) -> FolderError {
+    FolderError::Refused(format!("{name} in it is no file: remove it"))
+}
+
+fn of_file(name: &str, error: io::Error) -> FolderError {
+    FolderError::File { name: name.to_owned(), error }
 }
 
 /// Locks a file, whatever its name, against every other program.

@@ -12,6 +12,7 @@ use udpchat_core::store::{Committed, Room, Rows, Store};
 
 use super::medium::{Medium, is_full, is_lost};
 use super::{Database, OpenError, ROOM_RETRY};
+use crate::shortage;
 
 /// The name of the thread. When it panics, a commit's error says so.
 pub const THREAD: &str = "store";
@@ -161,13 +162,14 @@ fn stand_back() {
 
 /// Never of a kind that means something else to whoever drives the node.
 fn failure(place: &str, error: &io::Error) -> io::Error {
-    let remedy = match error.kind() {
-        // They say what to do.
-        io::ErrorKind::InvalidData => "",
-        _ if is_lost(error) => "",
-        _ => "; what was acknowledged is in it: see to the disk, then start again",
-    };
-    io::Error::other(format!("cannot write to the store in {place}: {error}{remedy}"))
+    let what_failed = format!("cannot write to the store in {place}: {error}");
+    // They say what to do.
+    if error.kind() == io::ErrorKind::InvalidData || is_lost(error) {
+        return io::Error::other(what_failed);
+    }
+    let remedy = shortage::remedy(error).unwrap_or("see to the disk");
+    let kept = "what was acknowledged is in it";
+    io::Error::other(format!("{what_failed}; {kept}: {remedy}, then start again"))
 }
 
 impl<C> Store for ThreadStore<C> {

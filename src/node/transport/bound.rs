@@ -4,9 +4,10 @@
 //! quinn-udp knows how each system tells and takes addresses. It is made for QUIC, which measures
 //! paths by itself: what it sets for that is set back here.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::time::Instant;
 
 use quinn_udp::{RecvMeta, UdpSockRef, UdpSocketState};
 use socket2::{Domain, Protocol, Type};
@@ -14,6 +15,7 @@ use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use udpchat_core::machine::{Path, Transmit};
 
+use super::share::Shares;
 use super::trouble::Trouble;
 
 /// How many bytes may wait to be received, if the system allows as much. Small datagrams count for
@@ -30,6 +32,7 @@ pub(super) struct Bound {
     socket: UdpSocket,
     state: UdpSocketState,
     trouble: Trouble,
+    shares: RefCell<Shares>,
     pub(super) local: SocketAddr,
     /// Datagrams for which it had no room.
     pub(super) lost: Cell<u64>,
@@ -61,7 +64,8 @@ impl Bound {
         let socket = UdpSocket::from_std(socket.into())?;
         let local = socket.local_addr()?;
         unmeasure(&socket, local);
-        Ok(Self { socket, state, trouble: Trouble::default(), local, lost: Cell::new(0) })
+        let (trouble, shares) = (Trouble::default(), RefCell::default());
+        Ok(Self { socket, state, trouble, shares, local, lost: Cell::new(0) })
     }
 
     /// Waits until there may be something to receive. Cancel safe.
@@ -99,19 +103,23 @@ impl Bound {
     /// Sends a datagram, or loses it. Waits for nobody.
     pub(super) fn send(&self, transmit: &Transmit) {
         let Transmit { source, to, identity, .. } = *transmit;
-        // What was sent before is sent again, but an answer is not: it gets the rest of the room.
-        let result = if identity.attempt > 1 && !self.is_half_empty() {
-            Err(io::ErrorKind::WouldBlock.into())
-        } else {
-            let source = source.filter(|source| source.is_ipv4() == to.is_ipv4());
-            match self.send_from(source, to, &transmit.bytes) {
-                // The address may be gone, or lead to others than this one.
-                Err(error) if source.is_some() && !is_full(&error) => {
-                    self.send_from(None, to, &transmit.bytes)
+        let (ip, is_repetition) = (to.ip(), identity.attempt > 1);
+        #[expect(clippy::disallowed_methods, reason = "how long ago, of a real socket's datagrams")]
+        let now = Instant::now();
+        let result =
+            if self.shares.borrow().is_used_up(ip, is_repetition, now) && !self.is_half_empty() {
+                Err(io::ErrorKind::WouldBlock.into())
+            } else {
+                self.shares.borrow_mut().take(ip, transmit.bytes.len(), now);
+                let source = source.filter(|source| source.is_ipv4() == to.is_ipv4());
+                match self.send_from(source, to, &transmit.bytes) {
+                    // The address may be gone, or lead to others than this one.
+                    Err(error) if source.is_some() && !is_full(&error) => {
+                        self.send_from(None, to, &transmit.bytes)
+                    }
+                    result => result,
                 }
-                result => result,
-            }
-        };
+            };
         // Unreachable, refused, too long: all of it is loss, which the protocol is made for. Too
         // much is loss as well, but the operator may want to know.
         let lost = result.is_err_and(|error| is_full(&error));
