@@ -3,16 +3,16 @@
 //! It knows nothing of what the machines say to each other. Read in this order; each module knows
 //! only those before it.
 //!
-//! 1. `real`, `interrupt`, `find`, `keep`: what a node needs of the system, and in words for users
-//!    what is wrong with it.
+//! 1. `real`, `interrupt`, `find`, `data_dir`: what a node needs of the system, and in words for
+//!    users what is wrong with it.
 //! 2. `manner`: how users are talked to.
 //! 3. `client`, `server`, `store`, `demo`: what can be run.
 
 mod client;
+mod data_dir;
 mod demo;
 mod find;
 mod interrupt;
-mod keep;
 mod manner;
 mod real;
 mod server;
@@ -30,7 +30,7 @@ use interrupt::ignore_user_signals;
 /// It could not begin, or not go on. [`std::io::ErrorKind::BrokenPipe`]: nobody reads what it
 /// prints.
 pub fn run(task: Task) -> anyhow::Result<bool> {
-    keep::bear_file_size_limit();
+    data_dir::bear_file_size_limit();
     ignore_user_signals().context("cannot ignore the signals USR1 and USR2")?;
     match task {
         Task::Server(options) => server::run(&options).map(|()| true),

@@ -327,6 +327,37 @@ fn the_documented_numbers_are_those_of_the_code() {
     none_of("docs/protocol.md has a row for every constant, with its value", &broken);
 }
 
+#[test]
+fn words_have_one_meaning() {
+    let sources = sources();
+    let is_product =
+        |file: &&File| !file.path.starts_with("tests") && !file.path.contains("/tests");
+    let product: Vec<&File> = sources.iter().filter(is_product).collect();
+    let stands =
+        |word: &str| product.iter().find(|file| file.code().any(|(_, line)| mentions(line, word)));
+    let words = |cell: &str| -> Vec<String> {
+        cell.split(',').map(|word| word.trim().replace('`', "")).filter(|w| !w.is_empty()).collect()
+    };
+    let glossary = read("docs/glossary.md");
+    let rows = glossary.lines().filter_map(|line| {
+        let mut cells = line.strip_prefix("| ")?.strip_suffix('|')?.split(" | ");
+        Some((cells.next()?, words(cells.next()?), words(cells.next()?)))
+    });
+    let mut broken = Vec::new();
+    let mut found = 0;
+    for (what, used, replaced) in rows.filter(|(what, ..)| *what != "what it is") {
+        found += 1;
+        for word in used.iter().filter(|word| stands(word).is_none()) {
+            broken.push(format!("{word}, {what}, is no name in the code"));
+        }
+        for word in &replaced {
+            broken.extend(stands(word).map(|it| format!("{}: {word} is {used:?}", it.path)));
+        }
+    }
+    assert!(found > 20, "only {found} words");
+    none_of("docs/glossary.md has each word, and none that it replaced comes back", &broken);
+}
+
 /// The name of a public constant, and its value as the documents write it.
 fn constant(line: &str) -> Option<(&str, String)> {
     let (name, rest) = line.strip_prefix("pub const ")?.split_once(": ")?;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use udpchat_core::protocol::{MessageId, StoreId, StreamId, Token};
-use udpchat_core::server::{Account, Change, Letter, ServerRecord};
+use udpchat_core::server::{Account, Change, ServerRecord, StoredMessage};
 use udpchat_core::store::Record;
 use udpchat_core::time::WallTime;
 use udpchat_node::store::Database;
@@ -32,7 +32,7 @@ fn letter(number: u64, reader: u64, seq: u64) -> Change {
     let id = MessageId { stream: StreamId(reader), seq };
     let from = name(0);
     let stored_at = WallTime::from_unix_ms(1_767_361_541_000);
-    let letter = Letter {
+    let letter = StoredMessage {
         number,
         id,
         from,

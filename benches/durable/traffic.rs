@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use udpchat_core::protocol::limits::SENDER_LETTERS_MAX;
+use udpchat_core::protocol::limits::SENDER_STORED_MAX;
 use udpchat_core::protocol::{
     Cookie, MessageId, Name, Nonce, Packet, SessionId, StreamId, Token, envelope, hello,
 };
@@ -20,7 +20,7 @@ use crate::{MEASURED, PATIENCE, READERS, Spread, TEXT, name, now, per_second};
 /// So many that the server refuses none of them for what it keeps already.
 const SENDERS: usize = 40;
 /// Fewer than a server keeps of all of them.
-const SAVES_MAX: usize = SENDERS * SENDER_LETTERS_MAX * 9 / 10;
+const SAVES_MAX: usize = SENDERS * SENDER_STORED_MAX * 9 / 10;
 /// As the server's: more than fit a usual one may be answered at once.
 #[cfg(unix)]
 const SOCKET_BUFFER: usize = 4 << 20;

@@ -23,7 +23,7 @@ use sim::record::log::Detail;
 use sim::report::{Report, Smallest, opening, replayed};
 use sim::score::table::Scored;
 use sim::search::chaos::{Trial, Verdict, run_seeds};
-use sim::search::keep::{Kept, keep_whole};
+use sim::search::fixture::{Kept, keep_whole};
 use sim::search::replay::replay as run_again;
 use udpchat_node::standard;
 
@@ -220,7 +220,7 @@ fn smallest(plan: &Plan, bug: Option<Bug>, into: Option<&Path>) -> Option<Smalle
     let run = |plan: &Plan| sim::engine::world::run_with(plan, &Planted::new(bug));
     let note = Note::shown(&format!("making the run of seed {} small ...", plan.seed));
     let shrunk = sim::search::shrink::shrink(plan, &run)?;
-    let kept = sim::search::keep::keep(&shrunk, plan.seed, bug, into);
+    let kept = sim::search::fixture::keep(&shrunk, plan.seed, bug, into);
     drop(note);
     if let Err(error) = &kept {
         eprintln!("cannot write it to {}: {error}", into.display());

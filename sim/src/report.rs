@@ -20,7 +20,7 @@ use crate::cli::{EXIT_HELD, EXIT_INCONCLUSIVE, EXIT_VIOLATED, Explore};
 use crate::naming::random;
 use crate::record::check::CHECKERS;
 use crate::search::chaos::{Counts, Messages, Setting, Trial, Verdict};
-use crate::search::keep::Kept;
+use crate::search::fixture::Kept;
 
 /// Everything about one call of the simulator.
 #[derive(Debug)]

@@ -4,7 +4,7 @@
 
 pub mod attempts;
 pub mod chaos;
-pub mod keep;
+pub mod fixture;
 pub mod replay;
 pub mod shrink;
 pub mod work;

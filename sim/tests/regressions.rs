@@ -36,7 +36,7 @@ fn what_failed_once_holds_and_what_a_planted_bug_broke_is_noticed() {
         let stem = path.file_stem().unwrap().to_str().unwrap();
         settings.set_description(&scenario.about);
         settings.bind(|| {
-            insta::assert_snapshot!(stem, sim::search::keep::verdict(&plan, &violations));
+            insta::assert_snapshot!(stem, sim::search::fixture::verdict(&plan, &violations));
         });
     }
 }

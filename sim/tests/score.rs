@@ -14,7 +14,7 @@ use sim::score::profiles::{CASES, Case, PROFILES};
 use sim::score::short::{Short, Verdict, run_cases};
 use sim::score::table::{Score, Scored};
 use sim::score::{FIRST_SEED, try_seed};
-use sim::search::keep::keep_whole;
+use sim::search::fixture::keep_whole;
 use sim::search::replay::replay;
 
 fn case(bug: Bug) -> Case {

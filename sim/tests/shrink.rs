@@ -8,7 +8,7 @@ use sim::faults::bugs::{Planted, named};
 use sim::planning::scenario::Scenario;
 use sim::planning::workload::{self, Profile, Size};
 use sim::record::log::Detail;
-use sim::search::keep::{keep, verdict};
+use sim::search::fixture::{keep, verdict};
 use sim::search::replay::replay;
 use sim::search::shrink::{freeze, shrink};
 

@@ -38,7 +38,7 @@ use crate::machine::{Datagram, Entropy, Machine, Output, Transmit};
 use crate::mutation::{Mutations, NoMutations};
 use crate::protocol::Name;
 use crate::protocol::envelope;
-use crate::store::{Committed, Room};
+use crate::store::{Committed, DiskSpace};
 use crate::time::{Now, Time};
 use commands::{Commands, Step};
 use context::Context;
@@ -113,7 +113,7 @@ enum Timer {
     /// A commit that takes along what was recorded lazily.
     Lazy,
     /// Room in the store.
-    Room,
+    DiskSpace,
 }
 
 impl Client {
@@ -257,7 +257,7 @@ impl<M: Mutations> Machine for Client<M> {
                 Timer::Groups => self.poll_requests(),
                 Timer::Recipient(name) => self.poll_queue(&name),
                 Timer::Lazy => self.context.hurry_commit(),
-                Timer::Room => self.context.ask_for_commit(),
+                Timer::DiskSpace => self.context.ask_for_commit(),
             }
         }
         self.advance();
@@ -265,7 +265,7 @@ impl<M: Mutations> Machine for Client<M> {
 
     fn handle_committed(&mut self, now: Now, committed: Committed) {
         self.context.set_now(now);
-        if committed.room == Room::Plenty {
+        if committed.room == DiskSpace::Plenty {
             self.inbox.has_room();
         }
         self.context.committed(committed);

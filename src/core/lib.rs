@@ -7,7 +7,8 @@
 //!
 //! 1. [`time`], [`protocol`]: what goes over the wire.
 //! 2. [`machine`], [`store`], [`load`]: what a state machine without input or output looks like.
-//! 3. `journal`, `timers`, `holding`, [`retransmission`], [`plant`]: what both of them are made of.
+//! 3. `journal`, `timers`, `reorder_buffer`, [`retransmission`], [`mutation`]: what both of them
+//!    are made of.
 //! 4. [`original`]: the dialect of the program that this one replaces, translated at their edge.
 //! 5. [`server`], [`client`]: the two of them.
 //! 6. [`command`]: the language that users and scenarios speak to a client.
@@ -16,13 +17,13 @@
 
 pub mod client;
 pub mod command;
-mod holding;
 mod journal;
 pub mod load;
 pub mod machine;
 pub mod mutation;
 pub mod original;
 pub mod protocol;
+mod reorder_buffer;
 pub mod retransmission;
 pub mod server;
 pub mod store;

@@ -32,7 +32,7 @@ pub enum Gauge {
     /// Server: clients that are here.
     Sessions,
     /// Server: stored messages.
-    Letters,
+    StoredMessages,
     /// Server: stored messages whose commit has not ended.
     Undurable,
     /// Server: stored messages on their way to their readers.

@@ -1,4 +1,5 @@
-//! Where a machine can be made wrong on purpose, to prove that a simulator's checkers would catch it.
+//! Where a machine can be made wrong on purpose, to prove that a simulator's checkers would catch
+//! it.
 //!
 //! Machines are generic over their [`Mutations`]. The shipped ones have [`NoMutations`]: that holds
 //! nothing and answers "no" in a constant, so that the compiler leaves every wrong branch out. What

@@ -33,14 +33,14 @@ use std::time::Duration;
 pub use counters::{Counters, Dropped, Stats};
 pub use event::{Command, Event, GoneReason, GroupChange};
 pub use membership::{Answered, Membership};
-pub use record::{Account, Change, End, Letter, Progress, ServerRecord, Standing, Turn};
+pub use record::{Account, Change, End, Progress, ServerRecord, Standing, StoredMessage, Turn};
 pub use snapshot::Snapshot;
 
 use crate::load::{Gauge, Load};
 use crate::machine::{Datagram, Entropy, Machine, Output, Path, Transmit};
 use crate::mutation::{Mutations, NoMutations};
 use crate::protocol::{Cookie, MessageId, Name, Packet, SessionId, StreamKey, envelope, hello};
-use crate::store::{Committed, Room};
+use crate::store::{Committed, DiskSpace};
 use crate::time::{Now, Time};
 use contender::Contender;
 use context::{Context, Timer};
@@ -108,7 +108,7 @@ impl<M: Mutations> Server<M> {
             (Gauge::Outputs, self.cx.outputs() + self.mail.waiting()),
             (Gauge::Timers, self.cx.timers()),
             (Gauge::Streams, self.cx.record().streams().len()),
-            (Gauge::Letters, self.cx.record().letters()),
+            (Gauge::StoredMessages, self.cx.record().letters()),
         ];
         own.into_iter().chain(self.presence.load()).chain(self.mail.load()).collect()
     }
@@ -292,7 +292,7 @@ impl<M: Mutations> Machine for Server<M> {
                     self.expire_mail();
                     None
                 }
-                Timer::Room => {
+                Timer::DiskSpace => {
                     self.cx.ask_for_room();
                     None
                 }
@@ -306,12 +306,12 @@ impl<M: Mutations> Machine for Server<M> {
         self.cx.counters.commits += u64::from(commits > 0);
         self.waits_for_room = commits == 0;
         match room {
-            Room::Low => self.cx.set_timer(Timer::Room, now.time + ROOM_AGAIN),
-            Room::Plenty => self.cx.clear_timer(&Timer::Room),
+            DiskSpace::Low => self.cx.set_timer(Timer::DiskSpace, now.time + ROOM_AGAIN),
+            DiskSpace::Plenty => self.cx.clear_timer(&Timer::DiskSpace),
         }
         self.cx.committed(commits);
         if self.cx.set_room(room) {
-            self.cx.report_now(Event::Room(room));
+            self.cx.report_now(Event::DiskSpace(room));
         }
         self.go_on();
     }

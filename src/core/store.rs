@@ -29,17 +29,17 @@ pub struct Committed {
     /// sync (group commit).
     pub commits: u64,
     /// How much room there is for more.
-    pub room: Room,
+    pub room: DiskSpace,
 }
 
 impl Committed {
     /// There is little room: at the start, or for a commit, which waits for more.
-    pub const LITTLE_ROOM: Self = Self { commits: 0, room: Room::Low };
+    pub const LITTLE_ROOM: Self = Self { commits: 0, room: DiskSpace::Low };
 }
 
 /// How much room a store has left.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Room {
+pub enum DiskSpace {
     /// For anything that a machine's limits allow.
     #[default]
     Plenty,

@@ -34,7 +34,7 @@ pub trait Clock {
 
 /// What a node is connected to.
 #[derive(Debug)]
-pub struct Surroundings<'a, T, S, C, Command> {
+pub struct Environment<'a, T, S, C, Command> {
     /// The network.
     pub transport: &'a T,
     /// The disk.
@@ -56,7 +56,7 @@ pub struct Surroundings<'a, T, S, C, Command> {
 /// nothing that the machine wanted done after the event is done.
 pub async fn drive<M, T, S, C>(
     mut machine: M,
-    surroundings: Surroundings<'_, T, S, C, M::Command>,
+    environment: Environment<'_, T, S, C, M::Command>,
     mut on_event: impl FnMut(Now, M::Event, &M) -> io::Result<()>,
 ) -> io::Result<M>
 where
@@ -65,7 +65,7 @@ where
     S: Store<Change = M::Change>,
     C: Clock,
 {
-    let Surroundings { transport, store, clock, commands, interrupts } = surroundings;
+    let Environment { transport, store, clock, commands, interrupts } = environment;
     let mut buffer = vec![0; RECEIVE_BUFFER];
     let mut row = 0; // of datagrams
     loop {
@@ -123,7 +123,7 @@ where
     }
 }
 
-/// Gives a node a command, from the other end of [`Surroundings::commands`].
+/// Gives a node a command, from the other end of [`Environment::commands`].
 pub async fn give<C>(commands: &Sender<C>, command: C) {
     // A node that has ended obeys nobody.
     let _ = commands.send(command).await;
@@ -247,7 +247,7 @@ mod tests {
         let wire = Wire { sent: RefCell::default(), taken: Cell::default(), arrives };
         let (_sender, mut commands) = tokio::sync::mpsc::channel(1);
         let (_urgent, mut interrupts) = tokio::sync::mpsc::channel(1);
-        let surroundings = Surroundings {
+        let environment = Environment {
             transport: &wire,
             store: &mut Nowhere::new(),
             clock: &Stopped,
@@ -255,7 +255,7 @@ mod tests {
             interrupts: &mut interrupts,
         };
         let driven =
-            drive(Talker { answers: 0, others }, surroundings, |_, event, _| match event {});
+            drive(Talker { answers: 0, others }, environment, |_, event, _| match event {});
         tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(driven).unwrap();
         wire.sent.into_inner()
     }

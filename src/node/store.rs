@@ -9,7 +9,7 @@ pub mod medium;
 mod nowhere;
 mod place;
 #[cfg(target_os = "linux")]
-mod solid;
+mod preallocation;
 mod thread;
 mod watched;
 

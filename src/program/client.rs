@@ -7,12 +7,12 @@ use tokio::sync::mpsc;
 use udpchat_core::client::{self, Client, ClientConfig, ClientRecord};
 use udpchat_core::protocol::Token;
 use udpchat_core::time::Now;
-use udpchat_node::drive::{Surroundings, drive};
+use udpchat_node::drive::{Environment, drive};
 use udpchat_node::real::{SystemClock, entropy};
 
+use super::data_dir::Keeper;
 use super::find;
 use super::interrupt::first_interrupt;
-use super::keep::Keeper;
 use super::manner::{Verdict, manner};
 use super::real::{COMMANDS_AHEAD, bind, give_once, runtime};
 use crate::cli::{ClientOptions, Data};
@@ -71,14 +71,14 @@ pub(crate) fn run(options: ClientOptions) -> anyhow::Result<bool> {
             front.event(now, &event)
         };
         let clock = SystemClock::start();
-        let surroundings = Surroundings {
+        let environment = Environment {
             transport: &transport,
             store: &mut store,
             clock: &clock,
             commands: &mut commands,
             interrupts: &mut interrupts,
         };
-        let driven = drive(Client::new(config, record, entropy), surroundings, on_event);
+        let driven = drive(Client::new(config, record, entropy), environment, on_event);
         tokio::select! {
             biased;
             never = give_once(interrupted, &interrupter, client::Command::Quit) => match never {},

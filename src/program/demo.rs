@@ -19,7 +19,7 @@ use udpchat_core::client::{Client, ClientConfig, ClientRecord, Command, Event};
 use udpchat_core::protocol::{Name, StoreId, Token};
 use udpchat_core::server::{Server, ServerConfig, ServerRecord};
 use udpchat_core::time::Now;
-use udpchat_node::drive::{Surroundings, drive};
+use udpchat_node::drive::{Environment, drive};
 use udpchat_node::fault::{Faulty, HoldBack};
 use udpchat_node::real::{SystemClock, entropy};
 use udpchat_node::store::Nowhere;
@@ -160,8 +160,8 @@ async fn run_server(
     let mut store = Nowhere::new();
     let server = Server::new(ServerConfig { original: false, keep: None }, record, entropy);
     let interrupts = &mut mpsc::channel(1).1;
-    let surroundings = Surroundings { transport, store: &mut store, clock, commands, interrupts };
-    drive(server, surroundings, |_, _, _: &Server| Ok(())).await.map(|_| ())
+    let environment = Environment { transport, store: &mut store, clock, commands, interrupts };
+    drive(server, environment, |_, _, _: &Server| Ok(())).await.map(|_| ())
 }
 
 async fn run_client(
@@ -176,6 +176,6 @@ async fn run_client(
     let record = ClientRecord::new(name(who), Token(entropy.draw()));
     let mut store = Nowhere::new();
     let config = ClientConfig::new(name(who), server, addr.port());
-    let surroundings = Surroundings { transport, store: &mut store, clock, commands, interrupts };
-    drive(Client::new(config, record, entropy), surroundings, on_event).await.map(|_| ())
+    let environment = Environment { transport, store: &mut store, clock, commands, interrupts };
+    drive(Client::new(config, record, entropy), environment, on_event).await.map(|_| ())
 }

@@ -13,12 +13,12 @@ use tokio::sync::mpsc::{self, Receiver, Sender};
 use udpchat_core::protocol::StoreId;
 use udpchat_core::server::{Command, Event, Server, ServerConfig, ServerRecord};
 use udpchat_core::time::{Now, WallTime};
-use udpchat_node::drive::{Clock, Surroundings, drive, give};
+use udpchat_node::drive::{Clock, Environment, drive, give};
 use udpchat_node::real::{SystemClock, entropy};
 use udpchat_node::{shortage, standard};
 
+use super::data_dir::Keeper;
 use super::interrupt::{HangUp, StatsSignal, first_interrupt};
-use super::keep::Keeper;
 use super::real::{COMMANDS_AHEAD, bind, give_once, runtime};
 use crate::cli::{Data, ServerOptions};
 use crate::ui::input::{InputLine, LINE_MAX, NO_TEXT, stdin_lines_in_front};
@@ -61,7 +61,7 @@ pub(crate) fn run(options: &ServerOptions) -> anyhow::Result<()> {
         let screen = RefCell::new(screen);
         let (out, mut written) = Out::start(standard::stdout()).context("cannot write")?;
         tell(&out, &screen, clock.now().wall, |screen| screen.listening(transport.local_addr()));
-        let surroundings = Surroundings {
+        let environment = Environment {
             transport: &transport,
             store: &mut store,
             clock: &clock,
@@ -75,7 +75,7 @@ pub(crate) fn run(options: &ServerOptions) -> anyhow::Result<()> {
             tell(&out, &screen, now.wall, |screen| screen.event(now.wall, &event));
             Ok(())
         };
-        let driven = drive(Server::new(config, record, entropy), surroundings, on_event);
+        let driven = drive(Server::new(config, record, entropy), environment, on_event);
         let ended = tokio::select! {
             biased;
             never = give_once(interrupted, &interrupter, Command::Stop) => match never {},

@@ -16,7 +16,7 @@ use udpchat_node::store::medium::Medium;
 use udpchat_node::store::{Contents, OpenError};
 use udpchat_node::{shortage, standard};
 
-use super::keep::trusting;
+use super::data_dir::trusting;
 use crate::cli::{StoreOptions, StoreWork};
 
 /// Even to look at a store it takes a lock, and repairs what a crash left.

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 
 use jiff::tz::TimeZone;
 use udpchat_core::server::{Event, GoneReason, GroupChange, Stats};
-use udpchat_core::store::Room;
+use udpchat_core::store::DiskSpace;
 use udpchat_core::time::WallTime;
 
 use super::local::local;
@@ -131,7 +131,7 @@ impl OperatorScreen {
                 self.line(at, &text)
             }
             // Somebody has to do something about it.
-            (Style::Quiet, Event::Room(_)) => Printout::Beside(describe(event)),
+            (Style::Quiet, Event::DiskSpace(_)) => Printout::Beside(describe(event)),
             (Style::Quiet, _) => Printout::Nothing,
             (Style::Lines, _) => self.line(at, &describe(event)),
         }
@@ -263,10 +263,10 @@ fn describe(event: &Event) -> String {
             };
             format!("{member} {verb} the group {group}")
         }
-        Event::Room(Room::Low) => {
+        Event::DiskSpace(DiskSpace::Low) => {
             "the disk is full: new messages are refused until there is room".to_owned()
         }
-        Event::Room(Room::Plenty) => {
+        Event::DiskSpace(DiskSpace::Plenty) => {
             "there is room on the disk: messages are taken again".to_owned()
         }
         Event::Stats(stats) => format!("{stats:?}"),
@@ -317,8 +317,8 @@ mod tests {
             Event::Gone { name: name("bob"), reason: GoneReason::Silent },
             Event::Stored { id, from: name("alice"), to: name("bob") },
             Event::HandedOver { id, to: name("bob"), count: 2 },
-            Event::Room(Room::Low),
-            Event::Room(Room::Plenty),
+            Event::DiskSpace(DiskSpace::Low),
+            Event::DiskSpace(DiskSpace::Plenty),
             Event::Stats(Stats { here: 1, known: 3, letters: 5, counters }),
         ]
     }

@@ -12,7 +12,7 @@ use udpchat_core::protocol::{
     TableEntry, TableId, Token, envelope, hello,
 };
 use udpchat_core::server::{Server, ServerConfig, ServerRecord};
-use udpchat_core::store::{Committed, Room};
+use udpchat_core::store::{Committed, DiskSpace};
 use udpchat_core::time::{Now, Time};
 
 fn entropy() -> Entropy {
@@ -42,7 +42,7 @@ fn sends(machine: &mut impl Machine, now: Now) -> Vec<Transmit> {
         match output {
             Output::Transmit(transmit) => sent.push(transmit),
             Output::Commit(_) => {
-                machine.handle_committed(now, Committed { commits: 1, room: Room::Plenty });
+                machine.handle_committed(now, Committed { commits: 1, room: DiskSpace::Plenty });
             }
             Output::Event(_) => {}
         }

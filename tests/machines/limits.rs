@@ -6,10 +6,10 @@ use std::time::Duration;
 use udpchat_core::client::{Event, GroupDone, Problem, SentState, UnsentReason};
 use udpchat_core::load::Gauge;
 use udpchat_core::machine::Machine as _;
-use udpchat_core::protocol::limits::{MAIL_STREAMS_MAX, MAILBOX_MAX, SENDER_LETTERS_MAX};
+use udpchat_core::protocol::limits::{MAIL_STREAMS_MAX, MAILBOX_MAX, SENDER_STORED_MAX};
 use udpchat_core::protocol::{MessageId, Name, PacketKind as Kind, StreamId, StreamKey, Token};
-use udpchat_core::server::{self, Account, Change, End, Letter, Standing, Turn};
-use udpchat_core::store::{Committed, Record as _, Room};
+use udpchat_core::server::{self, Account, Change, End, Standing, StoredMessage, Turn};
+use udpchat_core::store::{Committed, DiskSpace, Record as _};
 use udpchat_core::time::WallTime;
 
 use crate::world::{self, Verdict, World};
@@ -129,7 +129,7 @@ fn nothing_expires_while_its_reader_is_here() {
 #[test]
 fn a_full_mailbox_and_too_many_of_one_sender_are_refused_with_their_reasons() {
     let mut world = World::with(&["alice", "carol"]);
-    let readers = SENDER_LETTERS_MAX / MAILBOX_MAX + 1;
+    let readers = SENDER_STORED_MAX / MAILBOX_MAX + 1;
     for n in 0..readers {
         let name: &'static str = format!("r{n}").leak();
         world.start(name, 6_000 + u16::try_from(n).expect("few"), 0);
@@ -165,7 +165,7 @@ fn what_waited_for_an_earlier_message_is_stored_within_the_limits() {
         let id = MessageId { stream: StreamId(1), seq: number + 1 };
         let (stored_at, body) = (WallTime::from_unix_ms(0), b"x"[..].into());
         let (from, group) = (from.clone(), None);
-        let letter = Letter { number, id, from, stored_at, stored_after_ms: 0, group, body };
+        let letter = StoredMessage { number, id, from, stored_at, stored_after_ms: 0, group, body };
         world.server_record.apply(&Change::Stored { to: to.clone(), letter });
     }
     let account = Account { token: Token(1), registration: 1, original: None };
@@ -186,7 +186,7 @@ fn what_waited_for_an_earlier_message_is_stored_within_the_limits() {
 #[test]
 fn a_server_that_starts_without_room_takes_nothing_new() {
     let mut world = World::new();
-    world.server_room = Room::Low;
+    world.server_room = DiskSpace::Low;
     let now = world.reading();
     let server = world.server.as_mut().expect("a server");
     server.handle_committed(now, Committed::LITTLE_ROOM);
@@ -194,7 +194,7 @@ fn a_server_that_starts_without_room_takes_nothing_new() {
     world.run(seconds(1));
     assert_eq!(problems(&world, "carol"), [Problem::ServerDiskFull]);
     assert!(world.server_record.accounts.is_empty());
-    world.server_room = Room::Plenty;
+    world.server_room = DiskSpace::Plenty;
     world.run(seconds(2));
     world.start("dave", 6_001, 0);
     world.run(seconds(1));
@@ -207,7 +207,7 @@ fn a_server_without_room_takes_nothing_new_and_hands_over_what_it_has() {
     world.types("bob", "dereg bob");
     world.run(seconds(1));
     world.types("alice", "send bob one");
-    world.server_room = Room::Low;
+    world.server_room = DiskSpace::Low;
     world.run(seconds(1));
     assert_eq!(world.count("alice", is_saved), 1, "what was committed is durable");
     world.types("alice", "send bob two");
@@ -219,7 +219,7 @@ fn a_server_without_room_takes_nothing_new_and_hands_over_what_it_has() {
     world.types("bob", "reg bob");
     world.run(seconds(3));
     assert_eq!(world.texts("bob"), ["one"]);
-    world.server_room = Room::Plenty;
+    world.server_room = DiskSpace::Plenty;
     world.run(seconds(35));
     assert_eq!(world.texts("bob"), ["one", "two"], "it recovers by itself");
     let stored = |e: &&server::Event| matches!(e, server::Event::Stored { .. });
@@ -233,7 +233,7 @@ fn full_with_a_group() -> World {
         world.types(name, line);
         world.run(seconds(1));
     }
-    world.server_room = Room::Low;
+    world.server_room = DiskSpace::Low;
     world.types("bob", "dereg bob");
     world.types("alice", "send bob one");
     world.run(seconds(1));
@@ -271,7 +271,7 @@ fn a_server_without_room_changes_groups_only_to_let_members_leave() {
     world.types("alice", "leave_group team");
     world.run(seconds(1));
     assert_eq!(world.snapshot().groups, ["team: bob"]);
-    world.server_room = Room::Plenty;
+    world.server_room = DiskSpace::Plenty;
     world.run(seconds(2));
     world.types("carol", "join_group team");
     world.run(seconds(1));
@@ -294,7 +294,7 @@ fn what_a_full_disk_refused_is_answered_again_and_not_done_later() {
     });
     world.types("carol", "join_group team");
     world.run(Duration::from_millis(100));
-    world.server_room = Room::Plenty;
+    world.server_room = DiskSpace::Plenty;
     world.run(seconds(5));
     let refused = Problem::ServerDiskFullForGroup("team".parse().expect("a name"));
     assert_eq!(problems(&world, "carol"), [refused]);

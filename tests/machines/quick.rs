@@ -11,7 +11,7 @@ use udpchat_core::protocol::{
     Cookie, Nonce, Packet, PacketKind as Kind, SessionId, StoreId, StreamId, Token, envelope, hello,
 };
 use udpchat_core::server::{Change, Command, Event, Server, ServerConfig, ServerRecord};
-use udpchat_core::store::{Committed, Room};
+use udpchat_core::store::{Committed, DiskSpace};
 use udpchat_core::time::{Now, Time, WallTime};
 
 /// A server, and a client that is no more than an address.
@@ -91,7 +91,7 @@ impl Wire {
                     packets.push(envelope::decode(&transmit.bytes).expect("a packet").0);
                 }
                 Output::Commit(_) => {
-                    let committed = Committed { commits: 1, room: Room::Plenty };
+                    let committed = Committed { commits: 1, room: DiskSpace::Plenty };
                     self.server.handle_committed(now(), committed);
                 }
                 Output::Event(_) => {}
@@ -139,7 +139,7 @@ fn saves_that_share_a_commit_share_an_answer() {
     assert_eq!(wire.at_once(), None, "not before it is durable");
     // The first one ends, then the others together.
     for (commits, deliveries) in [(1, 1), (2, 2)] {
-        wire.server.handle_committed(now(), Committed { commits, room: Room::Plenty });
+        wire.server.handle_committed(now(), Committed { commits, room: DiskSpace::Plenty });
         for _ in 0..deliveries {
             assert_eq!(wire.at_once(), Some(Kind::Deliver), "to bob");
         }
@@ -174,7 +174,7 @@ fn room_is_waited_for_until_there_is_enough() {
     (1..=2).for_each(|seq| wire.hears_save(seq));
     let outputs = std::iter::from_fn(|| wire.server.poll_output());
     assert_eq!(outputs.filter(|output| matches!(output, Output::Commit(_))).count(), 2);
-    for room in [Room::Low, Room::Plenty] {
+    for room in [DiskSpace::Low, DiskSpace::Plenty] {
         wire.server.handle_committed(now(), Committed { commits: 1, room });
         wire.server.check_invariants();
     }
@@ -205,7 +205,7 @@ fn a_server_that_was_told_to_stop_ends_under_any_load() {
         wire.hears_save(seq);
         let outputs = std::iter::from_fn(|| wire.server.poll_output());
         under_way = outputs.filter(|output| matches!(output, Output::Commit(_))).count() as u64;
-        wire.server.handle_committed(now(), Committed { commits, room: Room::Plenty });
+        wire.server.handle_committed(now(), Committed { commits, room: DiskSpace::Plenty });
         while wire.server.poll_output().is_some() {}
     }
     assert!(wire.server.is_finished());
@@ -245,11 +245,11 @@ fn a_commit_that_finds_no_room_is_known_before_it_ends() {
     while wire.server.poll_output().is_some() {}
     wire.server.handle_committed(now(), Committed::LITTLE_ROOM);
     let told = wire.server.poll_output();
-    assert_eq!(told, Some(Output::Event(Event::Room(Room::Low))));
+    assert_eq!(told, Some(Output::Event(Event::Room(DiskSpace::Low))));
     wire.hears_save(2);
     assert_eq!(wire.server.poll_output().and_then(kind), Some(Kind::NotSaved));
     assert!(wire.server.poll_output().is_none(), "nothing of the first one yet");
-    wire.server.handle_committed(now(), Committed { commits: 1, room: Room::Plenty });
+    wire.server.handle_committed(now(), Committed { commits: 1, room: DiskSpace::Plenty });
     let said = std::iter::from_fn(|| wire.server.poll_output());
     let kinds: Vec<Kind> = said.filter_map(kind).collect();
     assert_eq!(kinds, [Kind::Deliver, Kind::Saved]);

@@ -9,7 +9,7 @@ use udpchat_core::client::{self, ClientRecord, Course, HistoryEntry, Home, SentS
 use udpchat_core::protocol::{
     CastId, GroupRefusal, GroupTag, MessageId, Name, StoreId, StreamId, StreamKey, Token,
 };
-use udpchat_core::server::{self, Account, Answered, End, Letter, ServerRecord};
+use udpchat_core::server::{self, Account, Answered, End, ServerRecord, StoredMessage};
 use udpchat_core::store::{RowChange, Rows};
 use udpchat_core::time::WallTime;
 
@@ -111,7 +111,7 @@ fn server_change(
             *number += random.random_range(1..1_000);
             let seq = progress.map_or(1, |progress| progress.next) + random.random_range(0..3);
             let to = progress.map_or_else(|| name(random), |known| known.standing.to.clone());
-            let letter = Letter {
+            let letter = StoredMessage {
                 number: *number,
                 id: MessageId { stream: key.stream, seq },
                 from: key.from,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use udpchat_core::client::{DetourReason, Event, UnsentReason};
 use udpchat_core::protocol::PacketKind as Kind;
 use udpchat_core::protocol::limits::{MAILBOX_MAX, WINDOW};
-use udpchat_core::store::Room;
+use udpchat_core::store::DiskSpace;
 
 use crate::world::{Verdict, World};
 use crate::{is_read_later, is_received, is_saved, seconds};
@@ -154,7 +154,7 @@ fn what_still_had_patience_is_only_taken_along_by_what_had_none() {
 #[test]
 fn an_old_refusal_is_no_reason_for_what_is_typed_later() {
     let mut world = World::with(&["alice", "bob"]);
-    world.server_room = Room::Low;
+    world.server_room = DiskSpace::Low;
     // The next commit tells.
     world.types("bob", "create_group any");
     world.run(seconds(1));
@@ -162,7 +162,7 @@ fn an_old_refusal_is_no_reason_for_what_is_typed_later() {
     world.run(seconds(1));
     world.types("alice", "send bob one");
     world.run(seconds(1));
-    world.server_room = Room::Plenty;
+    world.server_room = DiskSpace::Plenty;
     world.loses_every(Kind::Saved);
     world.run(seconds(2));
     world.types("bob", "reg bob");
@@ -215,7 +215,7 @@ fn what_was_refused_is_said_to_be_saved_as_soon_as_a_late_copy_of_it_found_room(
     let mut world = World::with(&["alice", "bob"]);
     world.types("bob", "dereg bob");
     world.run(seconds(1));
-    world.server_room = Room::Low;
+    world.server_room = DiskSpace::Low;
     // The next commit tells.
     world.types("alice", "create_group any");
     world.run(seconds(1));
@@ -226,7 +226,7 @@ fn what_was_refused_is_said_to_be_saved_as_soon_as_a_late_copy_of_it_found_room(
     world.types("alice", "send bob hello");
     world.run(seconds(1));
     assert_eq!(unsent(&world), [UnsentReason::DiskFull]);
-    world.server_room = Room::Plenty;
+    world.server_room = DiskSpace::Plenty;
     world.run(seconds(5));
     assert_eq!(world.sent("alice", Kind::Save, "server"), 1);
     assert_eq!(world.count("alice", is_saved), 1);
@@ -239,7 +239,7 @@ fn what_was_refused_for_want_of_room_is_asked_for_again_without_a_flood() {
     let mut world = World::with(&["alice", "bob"]);
     world.types("bob", "dereg bob");
     world.run(seconds(1));
-    world.server_room = Room::Low;
+    world.server_room = DiskSpace::Low;
     // The next commit tells.
     world.types("alice", "create_group any");
     world.run(seconds(1));

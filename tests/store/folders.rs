@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use udpchat_core::store::{Committed, Room, Store};
+use udpchat_core::store::{Committed, DiskSpace, Store};
 use udpchat_node::store::folder::{Folder, FolderError};
 use udpchat_node::store::medium::{Medium, is_lost};
 use udpchat_node::store::{Database, ThreadStore};
@@ -44,7 +44,7 @@ fn a_folder_is_made_and_keeps_what_was_committed() {
     let path = place.0.join("in/there");
     let (mut database, _) = open(&path);
     let room = database.commit(&[Change::Take(1, b"one".to_vec())]).unwrap();
-    assert_eq!(room, Room::Plenty);
+    assert_eq!(room, DiskSpace::Plenty);
     drop(database);
     assert_eq!(open(&path).1.0, [(1, b"one".to_vec())].into());
 }
@@ -59,7 +59,7 @@ async fn commits_that_overlap_all_end_and_are_all_kept() {
         let mut ended = 0;
         while ended < COMMITS {
             let Committed { commits, room } = store.committed().await.unwrap();
-            assert_eq!(room, Room::Plenty);
+            assert_eq!(room, DiskSpace::Plenty);
             ended += commits;
         }
         ended
@@ -88,7 +88,7 @@ fn an_unfinished_creation_is_begun_anew() {
     fs::write(place.0.join("reserve"), "half of").unwrap();
     let (mut database, notes) = open(&place.0);
     assert_eq!(notes, Notes::default());
-    assert_eq!(database.commit(&[]).unwrap(), Room::Plenty);
+    assert_eq!(database.commit(&[]).unwrap(), DiskSpace::Plenty);
     assert!(!place.0.join("store.redb.new").exists());
 }
 

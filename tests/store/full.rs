@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 
-use udpchat_core::store::{Committed, Room, Store};
+use udpchat_core::store::{Committed, DiskSpace, Store};
 use udpchat_node::store::medium::is_lost;
 use udpchat_node::store::{Database, ThreadStore};
 
@@ -24,7 +24,7 @@ fn take(number: u64) -> Vec<Change> {
 /// Takes notes until there is little room; how many there are then.
 fn fill(database: &mut Database<Notes, Ram>) -> u64 {
     for number in 0.. {
-        if database.commit(&take(number)).unwrap() == Room::Low {
+        if database.commit(&take(number)).unwrap() == DiskSpace::Low {
             return number + 1;
         }
         assert!(number < 100_000, "never full");
@@ -50,11 +50,11 @@ fn a_full_disk_is_told_and_loses_nothing() {
     let (mut database, _) = open(&disk);
     let count = fill(&mut database);
     assert!(!disk.state().is_reserve_held());
-    assert_eq!(database.commit(&[]).unwrap(), Room::Low);
+    assert_eq!(database.commit(&[]).unwrap(), DiskSpace::Low);
     drop(database);
     let (mut database, notes) = open(&disk);
     assert_eq!(notes.0.len() as u64, count);
-    assert_eq!(database.commit(&[]).unwrap(), Room::Low);
+    assert_eq!(database.commit(&[]).unwrap(), DiskSpace::Low);
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn on_a_full_disk_things_can_be_thrown_away_until_there_is_room_again() {
     disk.state().blocks_max = Some(2 * BLOCKS);
     let (mut database, notes) = open(&disk);
     assert_eq!(notes, Notes::default());
-    assert_eq!(database.commit(&[]).unwrap(), Room::Plenty);
+    assert_eq!(database.commit(&[]).unwrap(), DiskSpace::Plenty);
 }
 
 #[test]
@@ -80,9 +80,13 @@ fn room_made_by_others_is_noticed_without_a_restart() {
     let (mut database, _) = open(&disk);
     fill(&mut database);
     disk.state().blocks_max = Some(BLOCKS + 32);
-    assert_eq!(database.commit(&[]).unwrap(), Room::Low, "less than twice the reserve is free");
+    assert_eq!(
+        database.commit(&[]).unwrap(),
+        DiskSpace::Low,
+        "less than twice the reserve is free"
+    );
     disk.state().blocks_max = Some(2 * BLOCKS);
-    assert_eq!(database.commit(&[]).unwrap(), Room::Plenty);
+    assert_eq!(database.commit(&[]).unwrap(), DiskSpace::Plenty);
     assert!(disk.state().is_reserve_held());
 }
 
@@ -108,7 +112,7 @@ fn what_finds_no_room_even_in_the_reserve_can_be_committed_again() {
         assert_eq!(error.kind(), ErrorKind::StorageFull);
     }
     disk.state().blocks_max = None;
-    assert_eq!(database.commit(&take_many()).unwrap(), Room::Plenty);
+    assert_eq!(database.commit(&take_many()).unwrap(), DiskSpace::Plenty);
     drop(database);
     assert_eq!(open(&disk).1.0.len(), 200);
 }
@@ -130,7 +134,7 @@ async fn a_commit_that_finds_no_room_is_told_and_made_when_there_is_some() {
     let mut ended = 0;
     while ended < 2 {
         let Committed { commits, room } = store.committed().await.unwrap();
-        assert_eq!(room, Room::Plenty);
+        assert_eq!(room, DiskSpace::Plenty);
         ended += commits;
     }
     drop(store);
@@ -154,7 +158,7 @@ async fn that_there_is_little_room_is_told_before_anything_is_committed() {
     let mut store = ThreadStore::start(open(&disk).0, "/there".to_owned()).unwrap();
     store.commit(Vec::new());
     for commits in [0, 1] {
-        let told = Committed { commits, room: Room::Low };
+        let told = Committed { commits, room: DiskSpace::Low };
         assert_eq!(store.committed().await.unwrap(), told);
     }
 }

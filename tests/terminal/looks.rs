@@ -4,7 +4,7 @@
 use crate::common::{Process, registered, server};
 use crate::pty::{Terminal, udpchat};
 
-/// Alice's terminal after bob has written to her, in these surroundings and with these options.
+/// Alice's terminal after bob has written to her, in this environment and with these options.
 fn after_a_message(port: u16, variables: &[(&str, &str)], options: &[&str]) -> (Terminal, Process) {
     let mut bob = registered("bob", port);
     let mut command = udpchat();

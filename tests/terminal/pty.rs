@@ -307,14 +307,14 @@ fn read(mut source: File, sink: &Output) {
     }
 }
 
-/// udpchat in surroundings that are the same everywhere.
+/// udpchat in an environment that is the same everywhere.
 pub(crate) fn udpchat() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_udpchat"));
     surround(&mut command);
     command
 }
 
-/// Gives a process surroundings that are the same everywhere.
+/// Gives a process an environment that is the same everywhere.
 pub(crate) fn surround(command: &mut Command) {
     for variable in ["LC_ALL", "LC_CTYPE", "NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE"] {
         command.env_remove(variable);

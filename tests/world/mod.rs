@@ -16,7 +16,7 @@ use udpchat_core::command::{self, UserRequest};
 use udpchat_core::machine::{Datagram, Entropy, Machine, Output, Socket, Transmit};
 use udpchat_core::protocol::{Name, PacketKind, StoreId, Token};
 use udpchat_core::server::{self, Server, ServerConfig, ServerRecord, Snapshot};
-use udpchat_core::store::{Committed, Record, Room};
+use udpchat_core::store::{Committed, DiskSpace, Record};
 use udpchat_core::time::{Now, Time, WallTime};
 
 use foreign::ForeignNode;
@@ -84,7 +84,7 @@ pub(crate) struct World {
     /// How long the server keeps messages, from its next start on.
     pub(crate) keep: Duration,
     /// How much room the server's disk has, and the clients whose disks have little.
-    pub(crate) server_room: Room,
+    pub(crate) server_room: DiskSpace,
     pub(crate) low: Vec<&'static str>,
     /// Whether clients that are started have a store, and type what can wait.
     pub(crate) have_stores: bool,
@@ -120,7 +120,7 @@ impl World {
             known_at: vec![server_addr()],
             server_record: ServerRecord::new(StoreId(1)),
             keep: server::timing::KEEP,
-            server_room: Room::Plenty,
+            server_room: DiskSpace::Plenty,
             low: Vec::new(),
             have_stores: true,
             patient: false,
@@ -356,7 +356,7 @@ impl World {
         let mut died = Vec::new();
         for (name, node) in &mut self.clients {
             let low = self.low.contains(&name.as_str());
-            let room = if low { Room::Low } else { Room::Plenty };
+            let room = if low { DiskSpace::Low } else { DiskSpace::Plenty };
             while let Some(output) = node.machine.poll_output() {
                 match output {
                     Output::Transmit(t) => out.push((node.addr, t)),

@@ -1,6 +1,6 @@
 //! Bugs to plant in the machines, to prove that the checkers would catch them.
 //!
-//! The places are in the machines ([`udpchat_core::plant`]), the names only here: no shipped
+//! The places are in the machines ([`udpchat_core::mutation`]), the names only here: no shipped
 //! program holds one.
 
 use std::cell::Cell;

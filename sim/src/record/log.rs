@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use udpchat_core::protocol::{Name, PacketKind};
-use udpchat_core::store::Room;
+use udpchat_core::store::DiskSpace;
 use udpchat_core::{client, server};
 use udpchat_node::fault::Damage;
 
@@ -296,8 +296,8 @@ impl Log {
             Event::HandedOver { id, to, count } => {
                 format!("* handed over to {to}: {count} up to {}", self.label(*id))
             }
-            Event::Room(Room::Low) => "* the disk is full".to_owned(),
-            Event::Room(Room::Plenty) => "* there is room on the disk again".to_owned(),
+            Event::DiskSpace(DiskSpace::Low) => "* the disk is full".to_owned(),
+            Event::DiskSpace(DiskSpace::Plenty) => "* there is room on the disk again".to_owned(),
             Event::Stats(stats) => format!("* {stats:?}"),
             Event::Expired { id, to, count, .. } => {
                 format!("* expired for {to}: {count} up to {}", self.label(*id))

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::Lines;
 use crate::record::check::{CHECKERS, Violation};
 use crate::search::chaos::Trial;
-use crate::search::keep::Kept;
+use crate::search::fixture::Kept;
 use crate::search::shrink::Shrunk;
 
 /// Seeds that are named for a promise; the rest is counted.

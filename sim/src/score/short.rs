@@ -62,9 +62,9 @@ pub struct Short {
 
 /// Runs without a bug, which several cases share.
 #[derive(Default)]
-struct Sound(Mutex<BTreeMap<(&'static str, u64), Tried>>);
+struct CorrectRuns(Mutex<BTreeMap<(&'static str, u64), Tried>>);
 
-impl Sound {
+impl CorrectRuns {
     fn run(&self, case: &Case, seed: u64) -> Tried {
         let key = (case.profile.name, seed);
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
@@ -85,26 +85,30 @@ pub fn run(jobs: NonZeroUsize, done: impl Fn(&Row) + Sync) -> Short {
 /// Runs these cases, likewise.
 #[must_use]
 pub fn run_cases(jobs: NonZeroUsize, cases: &[Case], done: impl Fn(&Row) + Sync) -> Short {
-    let sound = Sound::default();
+    let correct = CorrectRuns::default();
     let rows = work::each(jobs, cases, |case| {
-        let row = run_case(case, &sound);
+        let row = run_case(case, &correct);
         done(&row);
         row
     });
-    let sound = sound.0.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let correct = correct.0.into_inner().unwrap_or_else(PoisonError::into_inner);
     let profiles: BTreeMap<_, _> =
         cases.iter().map(|case| (case.profile.name, case.profile)).collect();
     let alarm = |((name, seed), tried): (&(&'static str, u64), &Tried)| {
         false_alarm(profiles.get(name)?, *seed, tried)
     };
-    Short { rows, false_alarms: sound.iter().filter_map(alarm).collect(), sound_runs: sound.len() }
+    Short {
+        rows,
+        false_alarms: correct.iter().filter_map(alarm).collect(),
+        sound_runs: correct.len(),
+    }
 }
 
-fn run_case(case: &Case, sound: &Sound) -> Row {
+fn run_case(case: &Case, correct: &CorrectRuns) -> Row {
     let mut row = Row { case: *case, seeds: 0, active: 0, caught: None, smallest: None };
     for seed in FIRST_SEED..FIRST_SEED + case.budget {
         row.seeds += 1;
-        if !sound.run(case, seed).had_chance(case.bug) {
+        if !correct.run(case, seed).had_chance(case.bug) {
             continue;
         }
         row.active += 1;

@@ -8,11 +8,11 @@ use crate::journal::{CommitTurn, Journal};
 use crate::machine::{Entropy, Output, Transmit};
 use crate::mutation::{Mutation, Mutations};
 use crate::retransmission::pause;
-use crate::store::{Committed, Record as _, Room};
+use crate::store::{Committed, DiskSpace, Record as _};
 use crate::time::{Now, Time, whole_ms};
 use crate::timers::Timers;
 
-/// The surroundings of a client's parts.
+/// The environment of a client's parts.
 #[derive(Debug)]
 pub(super) struct Context<M> {
     mutations: M,
@@ -24,7 +24,7 @@ pub(super) struct Context<M> {
     /// When the input came that is being handled.
     now: Now,
     /// How much room the store has.
-    room: Room,
+    room: DiskSpace,
     /// Something that the user wanted has failed for good.
     has_failed: bool,
 }
@@ -46,7 +46,7 @@ impl<M: Mutations> Context<M> {
             entropy,
             timers,
             now: Now::default(),
-            room: Room::Plenty,
+            room: DiskSpace::Plenty,
             has_failed: false,
         }
     }
@@ -83,7 +83,7 @@ impl<M: Mutations> Context<M> {
         self.now = now;
     }
 
-    pub(super) const fn room(&self) -> Room {
+    pub(super) const fn room(&self) -> DiskSpace {
         self.room
     }
 
@@ -192,8 +192,8 @@ impl<M: Mutations> Context<M> {
     pub(super) fn committed(&mut self, Committed { commits, room }: Committed) {
         self.room = room;
         match room {
-            Room::Low => self.timers.set(Timer::Room, self.now.time + ROOM_AGAIN),
-            Room::Plenty => self.timers.clear(&Timer::Room),
+            DiskSpace::Low => self.timers.set(Timer::DiskSpace, self.now.time + ROOM_AGAIN),
+            DiskSpace::Plenty => self.timers.clear(&Timer::DiskSpace),
         }
         self.journal.committed(commits);
     }

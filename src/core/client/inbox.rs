@@ -5,17 +5,17 @@
 use super::context::Context;
 use super::history::{Course, HistoryEntry};
 use super::{Change, Event, Problem};
-use crate::holding::{Arrival, Holding};
 use crate::mutation::{Mutation, Mutations};
 use crate::protocol::{GroupTag, MessageId, Name, StreamKey};
-use crate::store::Room;
+use crate::reorder_buffer::{Arrival, ReorderBuffer};
+use crate::store::DiskSpace;
 use crate::time::{Time, WallTime};
 
 /// What has come and cannot be shown yet.
 #[derive(Debug)]
 pub(super) struct Inbox {
     /// Messages whose predecessors have not arrived.
-    early: Holding<Incoming>,
+    early: ReorderBuffer<Incoming>,
     /// The user knows that what comes cannot be kept.
     full_told: bool,
 }
@@ -32,7 +32,7 @@ pub(super) struct Incoming {
 
 impl Inbox {
     pub(super) const fn new() -> Self {
-        Self { early: Holding::new(), full_told: false }
+        Self { early: ReorderBuffer::new(), full_told: false }
     }
 
     /// How many messages of how many streams wait.
@@ -62,7 +62,7 @@ impl Inbox {
     ) -> Option<MessageId> {
         let key = StreamKey { from: from.clone(), stream: id.stream };
         let next = context.record().shown.next(&key);
-        if context.room() == Room::Low && next.is_none_or(|next| id.seq >= next) {
+        if context.room() == DiskSpace::Low && next.is_none_or(|next| id.seq >= next) {
             // What cannot be kept is not taken: it stays where it is, and comes again.
             if !std::mem::replace(&mut self.full_told, true) {
                 context.problem(Problem::DiskFullForMessages);

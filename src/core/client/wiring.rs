@@ -14,7 +14,7 @@ use crate::protocol::limits::OUTBOX_MAX;
 use crate::protocol::{
     CastId, Cookie, GroupAnswer, GroupTag, Name, Packet, PacketKind, Refusal, SessionId, StoreId,
 };
-use crate::store::Room;
+use crate::store::DiskSpace;
 
 /// Sending.
 impl<M: Mutations> Client<M> {
@@ -314,7 +314,7 @@ impl<M: Mutations> Client<M> {
     /// Why something that is to be sent or asked cannot even be kept for later.
     fn objection(&self, command: &Command) -> Option<Problem> {
         let is_offline = !self.session.takes_part();
-        let has_no_room = self.context.room() == Room::Low;
+        let has_no_room = self.context.room() == DiskSpace::Low;
         match command {
             Command::Send { .. } | Command::SendAll { .. } | Command::SendGroup { .. } => {
                 let no_room = has_no_room.then_some(Problem::DiskFull);

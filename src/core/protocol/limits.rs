@@ -59,11 +59,11 @@ pub const MAILBOX_MAX: usize = 1_000;
 
 /// Messages of one sender that the server keeps, for all readers: nobody fills the store alone.
 /// Somewhat less than [`OUTBOX_MAX`], so that the sender still sees why.
-pub const SENDER_LETTERS_MAX: usize = 4_000;
+pub const SENDER_STORED_MAX: usize = 4_000;
 
 /// Messages that the server keeps in all: under 200 MB of memory, and 700 MB of texts at their
 /// longest.
-pub const LETTERS_MAX: usize = 1_000_000;
+pub const STORED_MAX: usize = 1_000_000;
 
 /// Streams that a server remembers: of everybody with everybody they write to. One of which
 /// nothing is stored or untold is forgotten first, then one of whoever leaves most untold.

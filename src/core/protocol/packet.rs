@@ -398,9 +398,9 @@ pub enum NotSaved {
     UnknownName,
     /// The recipient's mailbox holds [`super::limits::MAILBOX_MAX`] messages.
     MailboxFull,
-    /// The server keeps [`super::limits::SENDER_LETTERS_MAX`] messages of this sender.
+    /// The server keeps [`super::limits::SENDER_STORED_MAX`] messages of this sender.
     SenderFull,
-    /// The server keeps [`super::limits::LETTERS_MAX`] messages, or knows
+    /// The server keeps [`super::limits::STORED_MAX`] messages, or knows
     /// [`super::limits::MAIL_STREAMS_MAX`] streams that it cannot forget.
     ServerFull,
     /// The server's disk has no room.

@@ -10,7 +10,7 @@ use crate::machine::{Entropy, Identity, Output, Path, Socket, Transmit};
 use crate::mutation::{Mutation, Mutations};
 use crate::protocol::envelope::{self, Stamps};
 use crate::protocol::{Name, Packet, PacketKind, StreamKey};
-use crate::store::{Record as _, Room};
+use crate::store::{DiskSpace, Record as _};
 use crate::time::{Now, Time, WallTime, whole_ms};
 use crate::timers::Timers;
 
@@ -30,7 +30,7 @@ pub(super) enum Timer {
     /// Messages that are too old.
     Expiry,
     /// Room in the store.
-    Room,
+    DiskSpace,
 }
 
 #[derive(Debug)]
@@ -44,7 +44,7 @@ pub(super) struct Context<M> {
     /// What was counted.
     pub(super) counters: Counters,
     /// How much room the store has.
-    room: Room,
+    room: DiskSpace,
     /// How long the lives before this one have run.
     uptime_before: Duration,
     /// When the last input came.
@@ -76,7 +76,7 @@ impl<M: Mutations> Context<M> {
             timers: Timers::new(),
             entropy,
             counters: Counters::default(),
-            room: Room::Plenty,
+            room: DiskSpace::Plenty,
             uptime_before: record.last_uptime(),
             input_at: Now::default(),
             now: Now::default(),
@@ -147,11 +147,11 @@ impl<M: Mutations> Context<M> {
 
     /// Whether there is so little room that nothing new is taken.
     pub(super) fn is_low(&self) -> bool {
-        self.room == Room::Low
+        self.room == DiskSpace::Low
     }
 
     /// So much room there is. Whether that is news.
-    pub(super) fn set_room(&mut self, room: Room) -> bool {
+    pub(super) fn set_room(&mut self, room: DiskSpace) -> bool {
         std::mem::replace(&mut self.room, room) != room
     }
 }
@@ -322,9 +322,9 @@ impl<M: Mutations> Context<M> {
         assert!(self.answers.is_none(), "nothing is being answered");
         self.record.check_invariants();
         let keeps = self.config.keep.is_some() && self.record.letters() > 0;
-        let waits_for_room = self.is_timer_set(&Timer::Room);
+        let waits_for_room = self.is_timer_set(&Timer::DiskSpace);
         assert!(!waits_for_room || self.is_low(), "room is waited for while there is enough");
         let expiry = keeps.then_some(Timer::Expiry);
-        expiry.into_iter().chain(waits_for_room.then_some(Timer::Room)).collect()
+        expiry.into_iter().chain(waits_for_room.then_some(Timer::DiskSpace)).collect()
     }
 }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use super::Stats;
 use crate::protocol::{MessageId, Name};
-use crate::store::Room;
+use crate::store::DiskSpace;
 
 /// What the operator wants of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,7 +82,7 @@ pub enum Event {
         what: GroupChange,
     },
     /// There is little room in the store from now on, or enough again.
-    Room(Room),
+    DiskSpace(DiskSpace),
     /// The answer to [`Command::Stats`].
     Stats(Stats),
 }

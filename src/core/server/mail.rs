@@ -8,16 +8,16 @@ use super::context::{Came, Context, Timer};
 use super::expiry;
 use super::receipts::{Ear, Receipts};
 use super::saved::{Due, Saved};
-use super::{Change, End, Event, Letter, Progress};
-use crate::holding::{Arrival, Holding};
+use super::{Change, End, Event, Progress, StoredMessage};
 use crate::journal::Ticket;
 use crate::load::Gauge;
 use crate::machine::Path;
 use crate::mutation::{Mutation, Mutations};
 use crate::protocol::limits::{
-    HELD_MAX, LETTERS_MAX, MAIL_STREAMS_MAX, MAILBOX_MAX, SENDER_LETTERS_MAX, UNTOLD_MAX,
+    HELD_MAX, MAIL_STREAMS_MAX, MAILBOX_MAX, SENDER_STORED_MAX, STORED_MAX, UNTOLD_MAX,
 };
 use crate::protocol::{GroupTag, MessageId, Name, NotSaved, Packet, StreamKey};
+use crate::reorder_buffer::{Arrival, ReorderBuffer};
 use crate::time::whole_ms;
 
 /// A message to be stored.
@@ -48,7 +48,7 @@ const REQUESTS_MAX: usize = 256;
 #[derive(Debug)]
 pub(super) struct Mail {
     /// Messages to be stored whose predecessors have not arrived.
-    holding: Holding<Save>,
+    reorder_buffer: ReorderBuffer<Save>,
     /// Requests to store messages, which wait until nobody waits for a quick answer.
     requests: VecDeque<Request>,
     /// The number of the next letter.
@@ -67,7 +67,7 @@ impl Mail {
     pub(super) fn new<M: Mutations>(cx: &mut Context<M>) -> Self {
         expiry::wait(cx);
         Self {
-            holding: Holding::new(),
+            reorder_buffer: ReorderBuffer::new(),
             requests: VecDeque::new(),
             next_letter: cx.record().next_letter(),
             saved: Saved::default(),
@@ -108,7 +108,7 @@ impl Mail {
             cx.send_now(from, &Packet::NotSaved { stream, seq, reason }, 1);
             return Vec::new();
         }
-        match self.holding.offer(cx.now(), next, key, id.seq, base, save) {
+        match self.reorder_buffer.offer(cx.now(), next, key, id.seq, base, save) {
             Arrival::Early if cx.has(Mutation::SavesHeld) => {
                 send_saved(cx, from, vec![id]);
                 Vec::new()
@@ -155,7 +155,7 @@ impl Mail {
         let next = cx.record().stream(&key).map(|progress| progress.next);
         debug_assert!(next.is_none_or(|next| next <= id.seq), "what is stored is stored once");
         cx.counters.stored += 1;
-        let letter = Letter {
+        let letter = StoredMessage {
             number: self.next_letter,
             id,
             from: from.clone(),
@@ -295,12 +295,12 @@ impl Mail {
     pub(super) fn left<M: Mutations>(&mut self, cx: &mut Context<M>, name: &Name) {
         self.receipts.left(cx, name);
         // In its next session it may have another way for what was missing here.
-        self.holding.forget_sender(name);
+        self.reorder_buffer.forget_sender(name);
     }
 
     /// Lets go of messages that came before an earlier one and have waited for long.
     pub(super) fn expire_held<M: Mutations>(&mut self, cx: &Context<M>) {
-        self.holding.expire(cx.now());
+        self.reorder_buffer.expire(cx.now());
     }
 
     /// What it says of its own that waits to be said or done.
@@ -309,7 +309,7 @@ impl Mail {
     }
 
     pub(super) fn load(&self) -> [(Gauge, usize); 4] {
-        let (held, held_streams) = self.holding.len();
+        let (held, held_streams) = self.reorder_buffer.len();
         [
             (Gauge::Held, held),
             (Gauge::HeldStreams, held_streams),
@@ -335,7 +335,7 @@ impl Mail {
         assert!(numbers.clone().is_sorted(), "undurable letters in their order");
         let last = numbers.max().max(cx.record().next_letter().checked_sub(1));
         assert!(last.is_none_or(|last| last < self.next_letter), "two letters of one number");
-        let (held, streams) = self.holding.len();
+        let (held, streams) = self.reorder_buffer.len();
         assert!(held <= streams * HELD_MAX, "{held} messages of {streams} streams are held");
         self.receipts.check_invariants(cx, is_here)
     }
@@ -376,13 +376,13 @@ pub(super) fn objection<M: Mutations>(
         return Some(NotSaved::MailboxFull);
     }
     let untold = stream.map_or(0, |progress: &Progress| progress.standing.untold.len());
-    if record.letters_of(&key.from) >= SENDER_LETTERS_MAX || untold >= UNTOLD_MAX {
+    if record.letters_of(&key.from) >= SENDER_STORED_MAX || untold >= UNTOLD_MAX {
         return Some(NotSaved::SenderFull);
     }
     let room_for_stream = stream.is_some()
         || record.streams().len() < MAIL_STREAMS_MAX
         || record.idle_stream().is_some();
-    if record.letters() >= LETTERS_MAX || !room_for_stream {
+    if record.letters() >= STORED_MAX || !room_for_stream {
         return Some(NotSaved::ServerFull);
     }
     None

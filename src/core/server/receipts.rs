@@ -37,7 +37,7 @@ pub(super) enum Ear {
     /// It answers, after so long if nothing is lost.
     Hears { path: Path, timeout: Duration },
     /// It is sent nothing.
-    Deaf,
+    SentNothing,
 }
 
 impl Receipts {
@@ -106,7 +106,7 @@ impl Receipts {
         let (Some(ear), Some(streams)) = (ear, self.untold.get(name)) else { return };
         let tells = self.tells.get(name);
         let room = match ear {
-            Ear::Deaf => usize::MAX,
+            Ear::SentNothing => usize::MAX,
             Ear::Hears { .. } => TELLS_AT_ONCE.saturating_sub(tells.map_or(0, BTreeMap::len)),
         };
         let is_told = |stream: &StreamId| tells.is_some_and(|tells| tells.contains_key(stream));

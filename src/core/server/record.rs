@@ -22,7 +22,7 @@ pub struct ServerRecord {
     /// Everyone who ever registered.
     pub accounts: BTreeMap<Name, Account>,
     /// What is kept for whom, by rising number. No mailbox is empty.
-    mailboxes: BTreeMap<Name, VecDeque<Letter>>,
+    mailboxes: BTreeMap<Name, VecDeque<StoredMessage>>,
     /// How far each stream has come that ever went over the server.
     streams: BTreeMap<StreamKey, Progress>,
     /// The streams of which nothing is stored; first those whose senders know all about them.
@@ -51,7 +51,7 @@ pub struct Account {
 
 /// A stored message. There may be a million of them: every byte counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Letter {
+pub struct StoredMessage {
     /// Its place among all letters of the store. Numbers rise, so that a store appends.
     pub number: u64,
     /// The message.
@@ -68,7 +68,7 @@ pub struct Letter {
     pub body: Box<[u8]>,
 }
 
-impl Letter {
+impl StoredMessage {
     /// Its stream.
     #[must_use]
     pub fn key(&self) -> StreamKey {
@@ -155,7 +155,7 @@ pub enum Change {
         /// For whom.
         to: Name,
         /// What. Its number is higher than that of any letter before.
-        letter: Letter,
+        letter: StoredMessage,
     },
     /// Messages have been shown to their reader, or have expired.
     Settled {
@@ -215,12 +215,12 @@ impl ServerRecord {
 
     /// What is kept for a reader, in the order in which it came.
     #[must_use]
-    pub fn mailbox(&self, reader: &Name) -> Option<&VecDeque<Letter>> {
+    pub fn mailbox(&self, reader: &Name) -> Option<&VecDeque<StoredMessage>> {
         self.mailboxes.get(reader)
     }
 
     /// All mailboxes that hold anything, sorted by reader.
-    pub fn mailboxes(&self) -> impl Iterator<Item = (&Name, &VecDeque<Letter>)> {
+    pub fn mailboxes(&self) -> impl Iterator<Item = (&Name, &VecDeque<StoredMessage>)> {
         self.mailboxes.iter()
     }
 
@@ -348,7 +348,7 @@ impl Record for ServerRecord {
 }
 
 impl ServerRecord {
-    pub(super) fn keep(&mut self, to: &Name, letter: Letter) {
+    pub(super) fn keep(&mut self, to: &Name, letter: StoredMessage) {
         let (key, seq) = (letter.key(), letter.id.seq);
         let progress = self.streams.entry(key.clone()).or_insert_with(|| {
             let (settled, untold) = (seq - 1, Vec::new());

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::membership::Answered;
-use super::record::{Account, Change, Letter, ServerRecord, Standing, Turn};
+use super::record::{Account, Change, ServerRecord, Standing, StoredMessage, Turn};
 use crate::protocol::{GroupRefusal, MessageId, Name, StoreId, StreamId, StreamKey, Token};
 use crate::store::{BadRow, RowChange, Rows, row};
 use crate::time::{WallTime, whole_ms};
@@ -101,7 +101,7 @@ enum ToldRow<'a> {
         told: u64,
         untold: Vec<Turn>,
     },
-    Letter {
+    StoredMessage {
         number: u64,
         id: String,
         from: &'a str,
@@ -202,7 +202,7 @@ fn told_row<'a>(table: &str, key: &[u8], value: &'a [u8]) -> Result<ToldRow<'a>,
         LETTERS => {
             let LetterRow { to, from, stream, seq, stored_at_ms, stored_after_ms: _, group, body } =
                 row::get(value)?;
-            ToldRow::Letter {
+            ToldRow::StoredMessage {
                 number: row::number(key)?,
                 id: MessageId { stream: StreamId(stream), seq }.to_string(),
                 from,
@@ -275,7 +275,7 @@ impl ServerRecord {
         if seq == 0 {
             return Err("a message without a place".to_owned());
         }
-        let letter = Letter {
+        let letter = StoredMessage {
             number,
             id: MessageId { stream: StreamId(stream), seq },
             from: self.shared_name(from)?,

@@ -6,7 +6,7 @@
 use std::io;
 use std::marker::PhantomData;
 
-use udpchat_core::store::{Room, RowChange, Rows};
+use udpchat_core::store::{DiskSpace, RowChange, Rows};
 
 use super::contents::{Contents, OpenError};
 use super::medium::{Medium, is_full, is_lost};
@@ -20,7 +20,7 @@ pub struct Database<R, M> {
     /// Whether the error was another one than want of room.
     has_failed: bool,
     /// How much room there was last.
-    room: Room,
+    room: DiskSpace,
     record: PhantomData<fn() -> R>,
 }
 
@@ -50,19 +50,19 @@ impl<R: Rows, M: Medium> Database<R, M> {
 
     /// How much room there was when it was opened, or at the end of the last commit.
     #[must_use]
-    pub const fn room(&self) -> Room {
+    pub const fn room(&self) -> DiskSpace {
         self.room
     }
 
     /// Makes the changes durable, all or none. If the medium is full, the room held in reserve is
-    /// used up for it; the answer is [`Room::Low`] until that much is free again.
+    /// used up for it; the answer is [`DiskSpace::Low`] until that much is free again.
     ///
     /// # Errors
     ///
     /// Whatever the medium reports. Whether the changes were kept is unknown. If it is full even so
     /// ([`is_full`]), the same changes may be tried again, and nothing else before them; after any
     /// other error this is of no use any more.
-    pub fn commit(&mut self, changes: &[R::Change]) -> io::Result<Room> {
+    pub fn commit(&mut self, changes: &[R::Change]) -> io::Result<DiskSpace> {
         let rows: Vec<RowChange> = changes.iter().flat_map(R::row_changes).collect();
         // Before it, so that nothing is written to another's file; after it, so that nothing is
         // acknowledged that nobody finds.
@@ -122,8 +122,8 @@ impl<R: Rows, M: Medium> Database<R, M> {
     }
 }
 
-fn hold_reserve(medium: &mut impl Medium) -> io::Result<Room> {
-    Ok(if medium.hold_reserve()? { Room::Plenty } else { Room::Low })
+fn hold_reserve(medium: &mut impl Medium) -> io::Result<DiskSpace> {
+    Ok(if medium.hold_reserve()? { DiskSpace::Plenty } else { DiskSpace::Low })
 }
 
 /// What is on the medium. To open it costs room as well: after a crash there is something to write.

@@ -4,7 +4,7 @@ use std::future::pending;
 use std::io;
 use std::marker::PhantomData;
 
-use udpchat_core::store::{Committed, Room, Store};
+use udpchat_core::store::{Committed, DiskSpace, Store};
 
 /// Keeps nothing: a commit is as durable as the process.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ impl<C> Store for Nowhere<C> {
     async fn committed(&mut self) -> io::Result<Committed> {
         match std::mem::take(&mut self.commits) {
             0 => pending().await,
-            commits => Ok(Committed { commits, room: Room::Plenty }),
+            commits => Ok(Committed { commits, room: DiskSpace::Plenty }),
         }
     }
 }

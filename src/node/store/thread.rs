@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
-use udpchat_core::store::{Committed, Room, Rows, Store};
+use udpchat_core::store::{Committed, DiskSpace, Rows, Store};
 
 use super::medium::{Medium, is_full, is_lost};
 use super::{Database, OpenError, ROOM_RETRY};
@@ -58,7 +58,7 @@ impl<C: Send + 'static> ThreadStore<C> {
         let (sender, jobs) = mpsc::channel::<Vec<C>>();
         let (open, closed) = mpsc::channel();
         let (done, ended) = unbounded_channel();
-        if database.room() == Room::Low {
+        if database.room() == DiskSpace::Low {
             // Before the first commit is asked for.
             let _ = done.send((Ok(Committed::LITTLE_ROOM), Vec::new()));
         }
@@ -133,10 +133,10 @@ impl<C> ThreadStore<C> {
 /// Commits, and as long as there is no room for it tries again, unless the store is closed. Tells
 /// of the first time.
 fn persist(
-    mut commit: impl FnMut() -> io::Result<Room>,
+    mut commit: impl FnMut() -> io::Result<DiskSpace>,
     tell: impl FnOnce(Committed),
     closed: &Receiver<Infallible>,
-) -> io::Result<Room> {
+) -> io::Result<DiskSpace> {
     let mut tell = Some(tell);
     loop {
         match commit() {

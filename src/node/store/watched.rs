@@ -16,7 +16,7 @@ use super::medium::lost;
 use super::place::{FileId, Place};
 
 #[cfg(target_os = "linux")]
-use super::solid::SolidFile as PlainFile;
+use super::preallocation::PreallocatedFile as PlainFile;
 #[cfg(not(target_os = "linux"))]
 use redb::backends::FileBackend as PlainFile;
 

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use serde::Serialize;
 use udpchat_core::protocol::Name;
 use udpchat_core::server::{Event, GoneReason, GroupChange, Stats};
-use udpchat_core::store::Room;
+use udpchat_core::store::DiskSpace;
 use udpchat_core::time::WallTime;
 
 /// A line, without its end.
@@ -66,7 +66,8 @@ pub(super) enum What<'a> {
         member: &'a Name,
         what: &'static str,
     },
-    Room {
+    #[serde(rename = "room")]
+    DiskSpace {
         low: bool,
     },
     Stats {
@@ -139,7 +140,7 @@ impl<'a> What<'a> {
                     GroupChange::Left => "left",
                 },
             },
-            Event::Room(room) => Self::Room { low: *room == Room::Low },
+            Event::DiskSpace(room) => Self::DiskSpace { low: *room == DiskSpace::Low },
             Event::Stats(stats) => Self::stats(stats, since),
         }
     }

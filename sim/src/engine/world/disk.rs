@@ -13,7 +13,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use udpchat_core::store::{Committed, Room, Rows, Store};
+use udpchat_core::store::{Committed, DiskSpace, Rows, Store};
 use udpchat_node::store::medium::is_full;
 use udpchat_node::store::{Database, ROOM_RETRY};
 
@@ -111,7 +111,7 @@ impl<R: Rows + PartialEq + 'static> Disk<R> {
         let result = result.map_err(|panic| Unopened::Panics(words(&*panic)))?;
         let (database, record) = result.map_err(|error| Unopened::Fails(error.to_string()))?;
         self.finds(elapsed(), &record, &self.disk);
-        let is_low = database.room() == Room::Low;
+        let is_low = database.room() == DiskSpace::Low;
         let database = Rc::new(RefCell::new(database));
         let (disk, asked, under_way, stuck) = (self.clone(), Vec::new(), None, Rc::default());
         Ok((Opened { disk, mounted, database, asked, under_way, stuck, is_low }, record))
@@ -155,7 +155,7 @@ impl<R: Rows + PartialEq + 'static> Disk<R> {
         database: &RefCell<Database<R, Mounted>>,
         changes: &[R::Change],
         takes: Duration,
-    ) -> io::Result<Room> {
+    ) -> io::Result<DiskSpace> {
         wait(takes / 2).await;
         self.disk.set_now(elapsed());
         let result = database.borrow_mut().commit(changes);

@@ -16,7 +16,7 @@ use udpchat_core::machine::{Datagram, Entropy, Machine, Output, Socket, Transmit
 use udpchat_core::store::{Committed, Store};
 use udpchat_core::time::{Now, Time};
 use udpchat_core::{client, server};
-use udpchat_node::drive::{Surroundings, drive};
+use udpchat_node::drive::{Environment, drive};
 use udpchat_node::fault::{Faulty, Policy};
 
 use super::card::{Card, Plug};
@@ -176,7 +176,7 @@ where
     let judge = Judge { host: host.clone(), card: Rc::clone(&card), network: Rc::clone(&network) };
     let transport = Faulty::new(Plug::new(card, ports), judge);
     caught(async move {
-        let surroundings = Surroundings {
+        let environment = Environment {
             transport: &transport,
             store: &mut store,
             clock: &clock,
@@ -187,7 +187,7 @@ where
             says(&network, elapsed(), &host, event);
             Ok(())
         };
-        drive(machine, surroundings, on_event).await.map(drop)
+        drive(machine, environment, on_event).await.map(drop)
     })
 }
 

@@ -233,7 +233,7 @@ impl OnClient {
 
 #[cfg(test)]
 mod tests {
-    use udpchat_core::server::{Letter, Turn};
+    use udpchat_core::server::{StoredMessage, Turn};
     use udpchat_core::time::WallTime;
 
     use super::*;
@@ -255,7 +255,8 @@ mod tests {
         let stored = |number, seq| {
             let (id, from, stored_at) = (id(seq), "alice".parse().unwrap(), WallTime::default());
             let (stored_after_ms, group, body) = (0, None, Box::default());
-            let letter = Letter { number, id, from, stored_at, stored_after_ms, group, body };
+            let letter =
+                StoredMessage { number, id, from, stored_at, stored_after_ms, group, body };
             server::Change::Stored { to: bob.clone(), letter }
         };
         // The second was refused.

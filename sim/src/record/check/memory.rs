@@ -2,7 +2,7 @@
 
 use udpchat_core::load::Gauge;
 use udpchat_core::protocol::limits::{
-    GROUP_REQUESTS_MAX, HELD_MAX, LETTERS_MAX, NAMES_MAX, OUTBOX_MAX, STREAMS_MAX,
+    GROUP_REQUESTS_MAX, HELD_MAX, NAMES_MAX, OUTBOX_MAX, STORED_MAX, STREAMS_MAX,
     WAITING_COMMANDS_MAX, WAITING_OUTPUTS_MAX, WINDOW,
 };
 
@@ -82,7 +82,7 @@ impl Size {
             Gauge::Recipients | Gauge::Casts => messages,
             Gauge::Requests => GROUP_REQUESTS_MAX,
             Gauge::Sessions => users,
-            Gauge::Letters | Gauge::Undurable => messages.min(LETTERS_MAX),
+            Gauge::StoredMessages | Gauge::Undurable => messages.min(STORED_MAX),
             Gauge::Flights => messages.min(users * WINDOW),
         }
     }
@@ -100,7 +100,7 @@ impl Size {
             | Gauge::Outbox
             | Gauge::Requests
             | Gauge::Casts
-            | Gauge::Letters
+            | Gauge::StoredMessages
             | Gauge::Undurable
             | Gauge::Flights
             | Gauge::Untold => 0,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::super::context::{Context, Timer, transmit};
 use super::super::next::Next;
 use super::super::timing::{RESEND_MAX, STUCK_AFTER, stuck_pause};
-use super::super::{End, Letter};
+use super::super::{End, StoredMessage};
 use super::Client;
 use crate::mutation::{Mutation, Mutations};
 use crate::protocol::limits::WINDOW;
@@ -120,7 +120,7 @@ impl Deliveries {
         let durable = mailbox.into_iter().flatten();
         let durable = durable.take_while(|letter| letter.number < first_undurable);
         let is_first =
-            |letter: &Letter| self.flights.contains_key(&(letter.from.clone(), letter.id));
+            |letter: &StoredMessage| self.flights.contains_key(&(letter.from.clone(), letter.id));
         assert!(durable.clone().next().is_none_or(is_first), "the first letter waits");
         let stream = |(from, id): &(Name, MessageId)| (from.clone(), id.stream);
         let stuck = self.flights.iter().filter(|(_, tries)| tries.attempts() >= STUCK_AFTER);
@@ -128,14 +128,14 @@ impl Deliveries {
         let in_window = self.flights.keys().filter(|flight| !stuck.contains(&stream(flight)));
         assert!(in_window.count() <= WINDOW, "more on its way to {} than fits", client.name);
         for (from, id) in self.flights.keys() {
-            let is_it = |letter: &Letter| letter.id == *id && letter.from == *from;
+            let is_it = |letter: &StoredMessage| letter.id == *id && letter.from == *from;
             assert!(durable.clone().any(is_it), "{id} on its way is not kept");
         }
         (!self.flights.is_empty()).then(|| Timer::Mail(client.name.clone()))
     }
 }
 
-fn deliver(client: &Client, letter: &Letter, base: u64) -> Packet {
+fn deliver(client: &Client, letter: &StoredMessage, base: u64) -> Packet {
     let MessageId { stream, seq } = letter.id;
     let (from, stored_at) = (letter.from.clone(), letter.stored_at);
     let group = letter.group.as_deref().cloned();

@@ -275,7 +275,7 @@ impl Session {
         let (path, timeout) = (self.client.path, self.trips.timeout(Trip::Disk));
         self.confirmed.then_some(match &self.dialect {
             Dialect::Ours(_) => Ear::Hears { path, timeout },
-            Dialect::Original(_) => Ear::Deaf,
+            Dialect::Original(_) => Ear::SentNothing,
         })
     }
 }

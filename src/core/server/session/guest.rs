@@ -13,7 +13,7 @@ use super::super::guest_stream::{GUEST_STREAM_DRAWN, streams};
 use super::super::next::Next;
 use super::super::table::Table;
 use super::super::timing::{GUEST_RETRY, LEASE};
-use super::super::{GoneReason, Letter};
+use super::super::{GoneReason, StoredMessage};
 use super::Client;
 use crate::machine::{Identity, Path, Socket, Transmit};
 use crate::mutation::Mutations;
@@ -357,7 +357,7 @@ impl Guest {
         let (table, mail) = (Timer::Table(client.name.clone()), Timer::Mail(client.name.clone()));
         if let Some(OnItsWay { key, seq, .. }) = &self.letter {
             let first = cx.record().mailbox(&client.name).and_then(|letters| letters.front());
-            let is_it = |letter: &&Letter| letter.key() == *key && letter.id.seq == *seq;
+            let is_it = |letter: &&StoredMessage| letter.key() == *key && letter.id.seq == *seq;
             let first = first.filter(is_it).map(|letter| letter.number);
             assert!(first.is_some_and(|number| number < first_undurable), "{key:?} {seq}");
             assert!(cx.is_timer_set(&mail), "what is on its way is not sent again");

@@ -21,7 +21,7 @@ static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
 /// A file on the file system.
 #[derive(Debug)]
-pub(super) struct SolidFile {
+pub(super) struct PreallocatedFile {
     file: FileBackend,
     /// The same file once more, to find its holes and fill them.
     holes: File,
@@ -29,7 +29,7 @@ pub(super) struct SolidFile {
     solid: Mutex<BTreeSet<u64>>,
 }
 
-impl SolidFile {
+impl PreallocatedFile {
     pub(super) fn new(file: File) -> io::Result<Self> {
         let holes = file.try_clone()?;
         let file = FileBackend::new(file).map_err(io::Error::other)?;
@@ -56,7 +56,7 @@ impl SolidFile {
     }
 }
 
-impl StorageBackend for SolidFile {
+impl StorageBackend for PreallocatedFile {
     fn len(&self) -> io::Result<u64> {
         self.file.len()
     }
@@ -103,7 +103,7 @@ mod tests {
         let path = std::env::temp_dir().join(format!("udpchat-solid-{}", std::process::id()));
         let file = File::options().read(true).write(true).create_new(true).open(&path).unwrap();
         std::fs::remove_file(path).unwrap();
-        let solid = SolidFile::new(file.try_clone().unwrap()).unwrap();
+        let solid = PreallocatedFile::new(file.try_clone().unwrap()).unwrap();
         let hole_after = |at| seek(&file, SeekFrom::Hole(at)).unwrap();
         solid.set_len(4 * MIB).unwrap();
         solid.write(3 * MIB / 2, b"text").unwrap();

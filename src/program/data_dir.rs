@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use anyhow::{Context, anyhow};
-use udpchat_core::store::{Committed, Room, Rows, Store};
+use udpchat_core::store::{Committed, DiskSpace, Rows, Store};
 use udpchat_node::shortage;
 use udpchat_node::store::folder::{Folder, FolderError, RESERVE_BYTES};
 use udpchat_node::store::{Database, Nowhere, OpenError, THREAD, ThreadStore};
@@ -54,7 +54,7 @@ impl<C: Send + 'static> Keeper<C> {
         let (database, record) = trusting(|| open_database(&path, fresh))
             .and_then(|(database, record)| admit(&record).map(|()| (database, record)))
             .with_context(|| format!("cannot use the data folder {}", path.display()))?;
-        if database.room() == Room::Low {
+        if database.room() == DiskSpace::Low {
             tell_of_the_file_size_limit();
         }
         silence_the_thread();

@@ -20,7 +20,7 @@ const NEWS_WITHIN: Duration = Duration::from_secs(15);
 
 /// What came too early, by stream.
 #[derive(Debug)]
-pub(crate) struct Holding<T> {
+pub(crate) struct ReorderBuffer<T> {
     held: BTreeMap<StreamKey, BTreeMap<u64, T>>,
     /// When each last had news, the oldest first.
     news: VecDeque<(Time, StreamKey)>,
@@ -37,7 +37,7 @@ pub(crate) enum Arrival<T> {
     Ready(Vec<(u64, T)>),
 }
 
-impl<T> Holding<T> {
+impl<T> ReorderBuffer<T> {
     pub(crate) const fn new() -> Self {
         Self { held: BTreeMap::new(), news: VecDeque::new() }
     }
@@ -139,8 +139,13 @@ mod tests {
         StreamKey { from: "alice".parse().unwrap(), stream: StreamId(stream) }
     }
 
-    fn offer(holding: &mut Holding<()>, next: Option<u64>, seq: u64, base: u64) -> Vec<u64> {
-        match holding.offer(Time::ZERO, next, &key(1), seq, base, ()) {
+    fn offer(
+        reorder_buffer: &mut ReorderBuffer<()>,
+        next: Option<u64>,
+        seq: u64,
+        base: u64,
+    ) -> Vec<u64> {
+        match reorder_buffer.offer(Time::ZERO, next, &key(1), seq, base, ()) {
             Arrival::Ready(ready) => ready.into_iter().map(|(seq, ())| seq).collect(),
             Arrival::Early | Arrival::Old => Vec::new(),
         }
@@ -148,85 +153,88 @@ mod tests {
 
     #[test]
     fn an_early_message_waits_for_the_missing_one() {
-        let mut holding = Holding::new();
-        assert_eq!(offer(&mut holding, Some(1), 2, 1), [0_u64; 0]);
-        assert_eq!(offer(&mut holding, Some(1), 3, 1), [0_u64; 0]);
-        assert_eq!(offer(&mut holding, Some(1), 1, 1), [1, 2, 3]);
-        assert!(holding.held.is_empty() && holding.news.is_empty());
+        let mut reorder_buffer = ReorderBuffer::new();
+        assert_eq!(offer(&mut reorder_buffer, Some(1), 2, 1), [0_u64; 0]);
+        assert_eq!(offer(&mut reorder_buffer, Some(1), 3, 1), [0_u64; 0]);
+        assert_eq!(offer(&mut reorder_buffer, Some(1), 1, 1), [1, 2, 3]);
+        assert!(reorder_buffer.held.is_empty() && reorder_buffer.news.is_empty());
     }
 
     #[test]
     fn a_stream_without_news_is_let_go() {
-        let mut holding = Holding::new();
+        let mut reorder_buffer = ReorderBuffer::new();
         let at = |seconds| Time::ZERO + Duration::from_secs(seconds);
         let mut early = |now, stream| {
-            let arrival = holding.offer(now, Some(1), &key(stream), 2, 1, ());
+            let arrival = reorder_buffer.offer(now, Some(1), &key(stream), 2, 1, ());
             assert_eq!(arrival, Arrival::Early);
-            holding.expire(now);
-            holding.len()
+            reorder_buffer.expire(now);
+            reorder_buffer.len()
         };
         assert_eq!(early(at(0), 1), (1, 1));
         assert_eq!(early(at(1), 2), (2, 2));
         assert_eq!(early(at(14), 1), (2, 2));
         assert_eq!(early(at(16), 3), (2, 2), "the second is gone");
-        assert_eq!(offer(&mut holding, Some(1), 1, 1), [1, 2], "the first is not");
+        assert_eq!(offer(&mut reorder_buffer, Some(1), 1, 1), [1, 2], "the first is not");
     }
 
     #[test]
     fn what_is_held_of_one_sender_can_be_let_go() {
-        let mut holding = Holding::new();
-        assert_eq!(offer(&mut holding, Some(1), 2, 1), [0_u64; 0]);
-        holding.forget_sender(&"bob".parse().unwrap());
-        assert_eq!(holding.len(), (1, 1));
-        holding.forget_sender(&"alice".parse().unwrap());
-        assert_eq!(holding.len(), (0, 0));
-        assert_eq!(offer(&mut holding, Some(1), 1, 1), [1]);
+        let mut reorder_buffer = ReorderBuffer::new();
+        assert_eq!(offer(&mut reorder_buffer, Some(1), 2, 1), [0_u64; 0]);
+        reorder_buffer.forget_sender(&"bob".parse().unwrap());
+        assert_eq!(reorder_buffer.len(), (1, 1));
+        reorder_buffer.forget_sender(&"alice".parse().unwrap());
+        assert_eq!(reorder_buffer.len(), (0, 0));
+        assert_eq!(offer(&mut reorder_buffer, Some(1), 1, 1), [1]);
     }
 
     /// What is held anew of a sender that was let go is dropped for its own age only.
     #[test]
     fn what_is_held_again_of_a_sender_that_was_let_go_is_not_dropped_early() {
-        let mut holding = Holding::new();
+        let mut reorder_buffer = ReorderBuffer::new();
         let at = |seconds| Time::ZERO + Duration::from_secs(seconds);
-        assert_eq!(holding.offer(at(0), Some(1), &key(1), 2, 1, ()), Arrival::Early);
-        holding.forget_sender(&"alice".parse().unwrap());
-        assert_eq!(holding.offer(at(14), Some(1), &key(1), 2, 1, ()), Arrival::Early);
-        holding.expire(at(16));
-        assert_eq!(holding.len(), (1, 1));
-        holding.expire(at(29));
-        assert_eq!(holding.len(), (0, 0));
+        assert_eq!(reorder_buffer.offer(at(0), Some(1), &key(1), 2, 1, ()), Arrival::Early);
+        reorder_buffer.forget_sender(&"alice".parse().unwrap());
+        assert_eq!(reorder_buffer.offer(at(14), Some(1), &key(1), 2, 1, ()), Arrival::Early);
+        reorder_buffer.expire(at(16));
+        assert_eq!(reorder_buffer.len(), (1, 1));
+        reorder_buffer.expire(at(29));
+        assert_eq!(reorder_buffer.len(), (0, 0));
     }
 
     #[test]
     fn what_the_sender_has_settled_is_not_waited_for() {
-        let mut holding = Holding::new();
-        assert_eq!(offer(&mut holding, Some(1), 3, 1), [0_u64; 0]);
-        assert_eq!(offer(&mut holding, Some(1), 4, 3), [3, 4]);
+        let mut reorder_buffer = ReorderBuffer::new();
+        assert_eq!(offer(&mut reorder_buffer, Some(1), 3, 1), [0_u64; 0]);
+        assert_eq!(offer(&mut reorder_buffer, Some(1), 4, 3), [3, 4]);
     }
 
     #[test]
     fn an_unknown_stream_begins_where_its_sender_says() {
-        let mut holding = Holding::new();
-        assert_eq!(offer(&mut holding, None, 8, 7), [0_u64; 0]);
-        assert_eq!(offer(&mut holding, None, 7, 7), [7, 8]);
+        let mut reorder_buffer = ReorderBuffer::new();
+        assert_eq!(offer(&mut reorder_buffer, None, 8, 7), [0_u64; 0]);
+        assert_eq!(offer(&mut reorder_buffer, None, 7, 7), [7, 8]);
     }
 
     #[test]
     fn an_old_message_is_known_as_such_even_with_an_old_base() {
-        let mut holding: Holding<()> = Holding::new();
-        assert_eq!(holding.offer(Time::ZERO, Some(5), &key(1), 4, 2, ()), Arrival::Old);
+        let mut reorder_buffer: ReorderBuffer<()> = ReorderBuffer::new();
+        assert_eq!(reorder_buffer.offer(Time::ZERO, Some(5), &key(1), 4, 2, ()), Arrival::Old);
     }
 
     #[test]
     fn what_is_held_is_bounded() {
-        let mut holding = Holding::new();
+        let mut reorder_buffer = ReorderBuffer::new();
         let far = 1 + HELD_MAX as u64;
-        assert_eq!(offer(&mut holding, Some(1), far, 1), [0_u64; 0]);
-        assert!(holding.held.is_empty());
+        assert_eq!(offer(&mut reorder_buffer, Some(1), far, 1), [0_u64; 0]);
+        assert!(reorder_buffer.held.is_empty());
         for n in 0..2 * WAITING_STREAMS_MAX as u64 {
-            assert_eq!(holding.offer(Time::ZERO, Some(1), &key(n), 2, 1, ()), Arrival::Early);
+            assert_eq!(
+                reorder_buffer.offer(Time::ZERO, Some(1), &key(n), 2, 1, ()),
+                Arrival::Early
+            );
         }
-        assert_eq!(holding.held.len(), WAITING_STREAMS_MAX);
-        assert_eq!(holding.news.len(), WAITING_STREAMS_MAX);
+        assert_eq!(reorder_buffer.held.len(), WAITING_STREAMS_MAX);
+        assert_eq!(reorder_buffer.news.len(), WAITING_STREAMS_MAX);
     }
 }
