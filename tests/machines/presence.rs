@@ -205,6 +205,23 @@ fn a_refused_registration_lets_later_commands_go_on() {
     assert_eq!(world.count("bob", |e| matches!(e, Event::List(_))), 1);
 }
 
+/// Who was registered before and registers again at a server that does not answer has what they
+/// type meanwhile done after ten seconds, as whoever registers for the first time is given up on.
+#[test]
+fn a_registration_that_is_not_answered_keeps_later_commands_waiting_for_ten_seconds_only() {
+    let mut world = World::with(&["alice"]);
+    world.types("alice", "dereg alice");
+    world.run(seconds(30));
+    world.kill_server();
+    world.types("alice", "reg alice");
+    world.types("alice", "list");
+    let is_list = |event: &Event| matches!(event, Event::List(_));
+    world.run(Duration::from_millis(9_900));
+    assert_eq!(world.count("alice", is_list), 0);
+    world.run(Duration::from_millis(200));
+    assert_eq!(world.count("alice", is_list), 1);
+}
+
 #[test]
 fn a_registration_granted_after_the_user_left_leaves_no_ghost() {
     let mut world = World::with(&["alice"]);
