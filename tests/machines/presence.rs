@@ -6,7 +6,7 @@ use udpchat_core::client::{Command, Event, Problem};
 use udpchat_core::protocol::PacketKind as Kind;
 
 use crate::world::{Verdict, World};
-use crate::{is_received, is_saved, is_unsent, seconds};
+use crate::{is_received, is_saved, is_unsent, lose_first, seconds};
 
 #[test]
 fn clients_register_and_get_the_table() {
@@ -220,6 +220,20 @@ fn a_registration_that_is_not_answered_keeps_later_commands_waiting_for_ten_seco
     assert_eq!(world.count("alice", is_list), 0);
     world.run(Duration::from_millis(200));
     assert_eq!(world.count("alice", is_list), 1);
+}
+
+/// A text to everybody that is typed before the table has come goes to everybody in it, also if
+/// the table comes later than the registration.
+#[test]
+fn what_is_typed_before_the_table_has_come_waits_for_the_whole_of_it() {
+    let mut world = World::with(&["bob", "carol"]);
+    world.rule(lose_first(2, "server", Kind::Table, "alice").into_rule());
+    world.start("alice", 5_100, 0);
+    world.types("alice", "send_all hello");
+    world.run(seconds(5));
+    assert_eq!(world.texts("bob"), ["hello"]);
+    assert_eq!(world.texts("carol"), ["hello"]);
+    assert_eq!(world.count("alice", |event| matches!(event, Event::Error(_))), 0);
 }
 
 #[test]
