@@ -145,6 +145,23 @@ fn what_cannot_be_done_is_said() {
     assert!(matches!(error(&world, "alice"), Some(Problem::NobodyElse(_))));
 }
 
+/// What the server refuses is over for good: a client that starts anew does not ask again, nor is
+/// its user told again.
+#[test]
+fn what_was_refused_is_not_wanted_any_more_after_a_restart() {
+    let mut world = team(&["alice", "bob"]);
+    for line in ["create_group team", "join_group none", "send_group none hello"] {
+        world.types("bob", line);
+        world.run(seconds(1));
+    }
+    assert_eq!(world.count("bob", |event| matches!(event, Event::Error(_))), 3);
+    world.restart("bob");
+    world.log.clear();
+    world.run(seconds(5));
+    assert_eq!(world.count("bob", |event| matches!(event, Event::Error(_))), 0);
+    assert_eq!(world.sent("bob", Kind::GroupAsk, "server"), 0);
+}
+
 #[test]
 fn a_group_outlives_the_server_process_and_the_last_member_takes_it_along() {
     let mut world = team(&["alice", "bob"]);
