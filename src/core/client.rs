@@ -308,7 +308,7 @@ impl<P: Plant> Machine for Client<P> {
         };
         self.session.check_invariants(&self.context);
         self.directory.check_invariants();
-        self.outbox.check_invariants(&self.context);
+        self.outbox.check_invariants(&self.context, self.session.id().is_some());
         self.inbox.check_invariants(&self.context);
         self.requests.check_invariants(&self.context);
         self.commands.check_invariants(&self.context, &readiness);
