@@ -177,6 +177,24 @@ fn a_message_for_the_absent_is_saved() {
     assert_unharmed(&stage, &["alice"]);
 }
 
+/// An original server does not say when it hands a message over, so a user whose message it saved
+/// is told that, and never that the message was read or received.
+#[test]
+fn what_an_original_server_has_saved_is_not_said_to_be_read() {
+    let mut stage = Stage::at_the_original().with(&["alice"], &["bob"]);
+    stage.says("alice", "dereg alice");
+    stage.run_ms(3_000);
+    stage.says("bob", "send alice hello");
+    stage.run_ms(3_000);
+    stage.says("alice", "reg alice");
+    stage.run_ms(3_000);
+    assert_eq!(stage.texts_from("alice", "bob"), ["hello"]);
+    assert_eq!(stage.count("bob", is_saved), 1);
+    let is_read = |event: &Event| is_received(event) || matches!(event, Event::ReadLater { .. });
+    assert_eq!(stage.count("bob", is_read), 0);
+    assert_unharmed(&stage, &["alice"]);
+}
+
 #[test]
 fn a_silent_peers_messages_are_saved() {
     let mut stage = Stage::at_the_original().with(&["alice"], &["bob"]);
