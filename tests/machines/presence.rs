@@ -52,6 +52,24 @@ fn a_name_has_one_holder_while_the_holder_answers() {
     assert_eq!(world.texts("bob"), ["still you?"]);
 }
 
+/// While the server asks a name's holder, whoever wants the name asks on with what it has: the
+/// time for an answer counts from the server's last word, and it does not start over.
+#[test]
+fn whoever_is_told_to_wait_does_not_start_over() {
+    let mut world = World::with(&["alice"]);
+    world.kill("alice");
+    let since = world.now;
+    world.rule(move |now, sight| {
+        let is_late = sight.identity.kind == Kind::Register && now - since < seconds(2);
+        if is_late { Verdict::Lose } else { Verdict::Pass }
+    });
+    world.start("alice.second", 6_000, 9);
+    world.run(seconds(5));
+    assert!(world.sent("server", Kind::Wait, "alice.second") > 0, "the holder is asked");
+    assert_eq!(world.sent("alice.second", Kind::Hello, "server"), 1);
+    assert_eq!(world.snapshot().clients, ["alice: online at 192.0.2.2:6000"]);
+}
+
 #[test]
 fn a_restarted_client_has_its_name_back_within_five_seconds() {
     for (port, token) in [(5_001, 0), (7_000, 0)] {
