@@ -195,6 +195,23 @@ fn what_an_original_server_has_saved_is_not_said_to_be_read() {
     assert_unharmed(&stage, &["alice"]);
 }
 
+/// Where an original server was there may be one of ours later. Whoever registers then does so in
+/// our protocol: what a hello is answered with counts, and not what was there before.
+#[test]
+fn where_an_original_server_was_one_of_ours_is_spoken_to_in_our_protocol() {
+    let mut stage = Stage::at_the_original().with(&[], &["bob"]);
+    stage.says("bob", "dereg bob");
+    stage.run_ms(3_000);
+    assert_unharmed(&stage, &[]);
+    stage.kill("server");
+    stage.start_server();
+    let before = stage.wire.len();
+    stage.says("bob", "reg bob");
+    stage.run_ms(3_000);
+    assert_eq!(stage.count("bob", is_registered), 2);
+    assert!(!stage.wire[before..].iter().any(|wire| has(wire, "REQUEST:REG]")));
+}
+
 #[test]
 fn a_silent_peers_messages_are_saved() {
     let mut stage = Stage::at_the_original().with(&["alice"], &["bob"]);
