@@ -307,7 +307,7 @@ impl<M: Mutations> Machine for Client<M> {
         };
         self.session.check_invariants(&self.context);
         self.directory.check_invariants();
-        self.outbox.check_invariants(&self.context);
+        self.outbox.check_invariants(&self.context, self.session.id().is_some());
         self.inbox.check_invariants(&self.context);
         self.requests.check_invariants(&self.context, self.commands.is_over());
         self.commands.check_invariants(&self.context, &readiness);

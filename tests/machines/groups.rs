@@ -145,6 +145,58 @@ fn what_cannot_be_done_is_said() {
     assert!(matches!(error(&world, "alice"), Some(Problem::NobodyElse(_))));
 }
 
+/// What the server refuses is over for good: a client that starts anew does not ask again, nor is
+/// its user told again.
+#[test]
+fn what_was_refused_is_not_wanted_any_more_after_a_restart() {
+    let mut world = team(&["alice", "bob"]);
+    for line in ["create_group team", "join_group none", "send_group none hello"] {
+        world.types("bob", line);
+        world.run(seconds(1));
+    }
+    assert_eq!(world.count("bob", |event| matches!(event, Event::Error(_))), 3);
+    world.restart("bob");
+    world.log.clear();
+    world.run(seconds(5));
+    assert_eq!(world.count("bob", |event| matches!(event, Event::Error(_))), 0);
+    assert_eq!(world.sent("bob", Kind::GroupAsk, "server"), 0);
+}
+
+/// A list of which parts have come when the rest of it is refused leaves nothing behind: the next
+/// list has only its own names.
+#[test]
+fn a_list_that_is_refused_halfway_leaves_no_names_to_the_next() {
+    let mut world = World::without_server();
+    let name = |text: String| -> Name { text.parse().expect("a name") };
+    let members = (0..MEMBERS_MAX - 1).map(|n| name(format!("member-with-long-name-{n:03}")));
+    for member in members.chain([name("alice".to_owned())]) {
+        let group = name("team".to_owned());
+        world.server_record.apply(&Change::Joined { group, member });
+    }
+    world.start_server();
+    world.start("alice", 5_000, 0);
+    world.run(seconds(1));
+    let mut parts = 0;
+    world.rule(move |_, sight| {
+        parts += usize::from(sight.is("server", Kind::GroupAnswer, "alice"));
+        if parts > 1 { Verdict::Lose } else { Verdict::Pass }
+    });
+    world.types("alice", "list_members team");
+    world.run(seconds(1));
+    assert!(world.sent("server", Kind::GroupAnswer, "alice") > 1, "it comes in parts");
+    world.kill_server();
+    world.lose_server_memory();
+    world.start_server();
+    world.rule(|_, _| Verdict::Pass);
+    world.run(seconds(15));
+    assert_eq!(error(&world, "alice"), Some(Problem::NoSuchGroup(name("team".to_owned()))));
+    world.types("alice", "create_group zebras");
+    world.types("alice", "list_groups");
+    world.run(seconds(2));
+    let groups = Event::Groups(vec![name("zebras".to_owned())]);
+    assert_eq!(world.count("alice", |event| *event == groups), 1);
+}
+
 #[test]
 fn a_group_outlives_the_server_process_and_the_last_member_takes_it_along() {
     let mut world = team(&["alice", "bob"]);

@@ -327,6 +327,25 @@ fn a_client_without_room_accepts_nothing_and_takes_nothing_in() {
     assert_eq!(world.texts("bob"), ["one", "four"]);
 }
 
+/// Each time that a client runs out of room for messages its user is told so, once.
+#[test]
+fn a_client_that_is_full_again_says_so_again() {
+    let mut world = World::with(&["alice", "bob"]);
+    for time in 1..=2 {
+        world.low.push("alice");
+        // The next commit tells.
+        world.types("alice", "send bob hello");
+        world.run(seconds(1));
+        for text in ["one", "two"] {
+            world.types("bob", &format!("send alice {text}"));
+            world.run(seconds(5));
+        }
+        assert_eq!(problems(&world, "alice"), vec![Problem::DiskFullForMessages; time]);
+        world.low.clear();
+        world.run(seconds(5));
+    }
+}
+
 /// A server that remembers so many streams, all shown to bob, of zed but for one of aaron's if they
 /// do not know it; alice and bob.
 fn with_streams(streams: usize, is_told: bool) -> World {

@@ -161,3 +161,20 @@ fn what_takes_long_says_why() {
     let said: BTreeMap<_, _> = said.into_iter().map(|it| (it.to_string(), 1)).collect();
     assert_eq!(problems(&world, "alice"), said);
 }
+
+/// A text to everybody from a user who can wait, such as a pipe, waits until there is room for a
+/// copy for each of them: it is not refused because there is room for some.
+#[test]
+fn a_text_to_everybody_from_a_pipe_waits_for_room_for_all_its_copies() {
+    let mut world = patient();
+    for (name, port) in [("alice", 5_000), ("bob", 5_001), ("carol", 5_002)] {
+        world.start(name, port, 0);
+    }
+    world.run(seconds(1));
+    let almost_all = (1..OUTBOX_MAX).map(|number| format!("send bob {number}"));
+    world.pipes("alice", almost_all.chain(["send_all hello".to_owned(), "quit".to_owned()]));
+    world.run(seconds(60));
+    assert_eq!(problems(&world, "alice"), BTreeMap::new());
+    assert_eq!(world.texts("carol"), ["hello"]);
+    assert_eq!(world.texts("bob").len(), OUTBOX_MAX);
+}

@@ -7,7 +7,7 @@ use udpchat_core::original;
 use udpchat_core::protocol::PacketKind as Kind;
 
 use crate::world::{self, Verdict, World};
-use crate::{is_received, is_saved, is_unsent, seconds};
+use crate::{is_received, is_saved, is_unsent, lose_first, seconds};
 
 #[test]
 fn clients_register_and_get_the_table() {
@@ -51,6 +51,24 @@ fn a_name_has_one_holder_while_the_holder_answers() {
     world.types("alice", "send bob still you?");
     world.run(seconds(1));
     assert_eq!(world.texts("bob"), ["still you?"]);
+}
+
+/// While the server asks a name's holder, whoever wants the name asks on with what it has: the
+/// time for an answer counts from the server's last word, and it does not start over.
+#[test]
+fn whoever_is_told_to_wait_does_not_start_over() {
+    let mut world = World::with(&["alice"]);
+    world.kill("alice");
+    let since = world.now;
+    world.rule(move |now, sight| {
+        let is_late = sight.identity.kind == Kind::Register && now - since < seconds(2);
+        if is_late { Verdict::Lose } else { Verdict::Pass }
+    });
+    world.start("alice.second", 6_000, 9);
+    world.run(seconds(5));
+    assert!(world.sent("server", Kind::Wait, "alice.second") > 0, "the holder is asked");
+    assert_eq!(world.sent("alice.second", Kind::Hello, "server"), 1);
+    assert_eq!(world.snapshot().clients, ["alice: online at 192.0.2.2:6000"]);
 }
 
 #[test]
@@ -204,6 +222,37 @@ fn a_refused_registration_lets_later_commands_go_on() {
     world.types("bob", "list");
     world.run(seconds(3));
     assert_eq!(world.count("bob", |e| matches!(e, Event::List(_))), 1);
+}
+
+/// Who was registered before and registers again at a server that does not answer has what they
+/// type meanwhile done after ten seconds, as whoever registers for the first time is given up on.
+#[test]
+fn a_registration_that_is_not_answered_keeps_later_commands_waiting_for_ten_seconds_only() {
+    let mut world = World::with(&["alice"]);
+    world.types("alice", "dereg alice");
+    world.run(seconds(30));
+    world.kill_server();
+    world.types("alice", "reg alice");
+    world.types("alice", "list");
+    let is_list = |event: &Event| matches!(event, Event::List(_));
+    world.run(Duration::from_millis(9_900));
+    assert_eq!(world.count("alice", is_list), 0);
+    world.run(Duration::from_millis(200));
+    assert_eq!(world.count("alice", is_list), 1);
+}
+
+/// A text to everybody that is typed before the table has come goes to everybody in it, also if
+/// the table comes later than the registration.
+#[test]
+fn what_is_typed_before_the_table_has_come_waits_for_the_whole_of_it() {
+    let mut world = World::with(&["bob", "carol"]);
+    world.rule(lose_first(2, "server", Kind::Table, "alice").into_rule());
+    world.start("alice", 5_100, 0);
+    world.types("alice", "send_all hello");
+    world.run(seconds(5));
+    assert_eq!(world.texts("bob"), ["hello"]);
+    assert_eq!(world.texts("carol"), ["hello"]);
+    assert_eq!(world.count("alice", |event| matches!(event, Event::Error(_))), 0);
 }
 
 #[test]

@@ -245,7 +245,7 @@ fn a_commit_that_finds_no_room_is_known_before_it_ends() {
     while wire.server.poll_output().is_some() {}
     wire.server.handle_committed(now(), Committed::LITTLE_ROOM);
     let told = wire.server.poll_output();
-    assert_eq!(told, Some(Output::Event(Event::Room(DiskSpace::Low))));
+    assert_eq!(told, Some(Output::Event(Event::DiskSpace(DiskSpace::Low))));
     wire.hears_save(2);
     assert_eq!(wire.server.poll_output().and_then(kind), Some(Kind::NotSaved));
     assert!(wire.server.poll_output().is_none(), "nothing of the first one yet");

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use udpchat_core::client::Event;
 use udpchat_core::protocol::PacketKind as Kind;
+use udpchat_core::protocol::limits::WINDOW;
 use udpchat_core::retransmission::{RTO_GUESS_MIN, attempts_within};
 use udpchat_core::time::Time;
 
@@ -60,6 +61,22 @@ fn without_loss_nothing_is_sent_twice() {
     world.run(seconds(20));
     assert_eq!(world.texts("carol").len(), 80);
     assert!(repetitions(&world).is_empty(), "{:?}", repetitions(&world));
+}
+
+/// Of many messages a window goes out at once, and an acknowledgement lets the next ones go at
+/// once: it takes no more round trips than there are windows.
+#[test]
+fn an_acknowledgement_lets_the_next_messages_go_at_once() {
+    const WINDOWS: usize = 5;
+    let mut world = World::with(&["alice", "bob"]);
+    for n in 0..WINDOWS * WINDOW {
+        world.types("alice", &format!("send bob {n}"));
+    }
+    for windows in 1..=WINDOWS {
+        assert_eq!(messages(&world), windows * WINDOW);
+        world.run(2 * LATENCY);
+        assert_eq!(world.count("alice", is_received), windows * WINDOW);
+    }
 }
 
 #[test]

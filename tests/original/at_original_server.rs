@@ -177,6 +177,41 @@ fn a_message_for_the_absent_is_saved() {
     assert_unharmed(&stage, &["alice"]);
 }
 
+/// An original server does not say when it hands a message over, so a user whose message it saved
+/// is told that, and never that the message was read or received.
+#[test]
+fn what_an_original_server_has_saved_is_not_said_to_be_read() {
+    let mut stage = Stage::at_the_original().with(&["alice"], &["bob"]);
+    stage.says("alice", "dereg alice");
+    stage.run_ms(3_000);
+    stage.says("bob", "send alice hello");
+    stage.run_ms(3_000);
+    stage.says("alice", "reg alice");
+    stage.run_ms(3_000);
+    assert_eq!(stage.texts_from("alice", "bob"), ["hello"]);
+    assert_eq!(stage.count("bob", is_saved), 1);
+    let is_read = |event: &Event| is_received(event) || matches!(event, Event::ReadLater { .. });
+    assert_eq!(stage.count("bob", is_read), 0);
+    assert_unharmed(&stage, &["alice"]);
+}
+
+/// Where an original server was there may be one of ours later. Whoever registers then does so in
+/// our protocol: what a hello is answered with counts, and not what was there before.
+#[test]
+fn where_an_original_server_was_one_of_ours_is_spoken_to_in_our_protocol() {
+    let mut stage = Stage::at_the_original().with(&[], &["bob"]);
+    stage.says("bob", "dereg bob");
+    stage.run_ms(3_000);
+    assert_unharmed(&stage, &[]);
+    stage.kill("server");
+    stage.start_server();
+    let before = stage.wire.len();
+    stage.says("bob", "reg bob");
+    stage.run_ms(3_000);
+    assert_eq!(stage.count("bob", is_registered), 2);
+    assert!(!stage.wire[before..].iter().any(|wire| has(wire, "REQUEST:REG]")));
+}
+
 #[test]
 fn a_silent_peers_messages_are_saved() {
     let mut stage = Stage::at_the_original().with(&["alice"], &["bob"]);

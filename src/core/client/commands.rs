@@ -265,6 +265,9 @@ impl Commands {
             Some(WaitingFor::InputsEnd) => self.input_over,
         };
         assert!(!is_over, "{:?} has come, and nothing goes on", self.waiting_for);
+        let has_an_end =
+            matches!(self.waiting_for, Some(WaitingFor::Arrival | WaitingFor::InputsEnd));
+        assert!(!has_an_end || context.is_timer_set(&Timer::GiveUp), "waits for ever");
         let is_patient = matches!(self.waiting_for, Some(WaitingFor::InputsEnd));
         assert!(!is_patient || context.is_timer_set(&Timer::Input), "waits for ever for input");
     }

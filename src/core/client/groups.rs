@@ -341,6 +341,8 @@ impl Requests {
         assert!(self.queue.iter().is_sorted_by_key(|it| it.number), "requests out of order");
         assert!(self.queue.iter().all(|it| it.number < self.next_number), "a number twice");
         assert!(!self.queue.is_empty() || self.asked.is_none(), "a question that nobody has");
+        let goes_on = self.names.is_empty() || self.asked.is_some();
+        assert!(goes_on, "names that belong to no request");
         let waits = self.queue.iter().any(|it| !it.told);
         let is_timed = context.is_timer_set(&Timer::Groups);
         assert!(!waits || is_timed, "nothing will be said of a request");

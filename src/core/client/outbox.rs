@@ -382,8 +382,9 @@ impl Outbox {
         }
     }
 
-    /// Panics if something does not hold that must between two inputs.
-    pub(super) fn check_invariants<M: Mutations>(&self, context: &Context<M>) {
+    /// Panics if something does not hold that must between two inputs. `can_save`: the server can
+    /// be asked to keep messages.
+    pub(super) fn check_invariants<M: Mutations>(&self, context: &Context<M>, can_save: bool) {
         assert!(self.len() <= OUTBOX_MAX, "{} unsettled messages", self.len());
         let outgoing = &context.record().outgoing;
         assert!(self.queues.keys().eq(outgoing.keys()), "a recipient without a queue, or a stream");
@@ -395,6 +396,8 @@ impl Outbox {
             let waits = queue.next_at(context.time(), 0, (false, false)).is_some();
             let is_timed = context.is_timer_set(&Timer::Recipient(to.clone()));
             assert!(!waits || is_timed, "nothing will be said of messages to {to}");
+            let goes_on = queue.next_at(context.time(), 1, (false, can_save)).is_some();
+            assert!(!goes_on || is_timed, "the server will not be asked to keep those to {to}");
         }
     }
 }
