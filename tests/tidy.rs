@@ -358,6 +358,22 @@ fn words_have_one_meaning() {
     none_of("docs/glossary.md has each word, and none that it replaced comes back", &broken);
 }
 
+#[test]
+fn what_a_newcomer_searches_is_where_the_guide_says() {
+    let guide = read("CONTRIBUTING.md");
+    let rows = guide.lines().filter_map(|line| {
+        let mut cells = line.strip_prefix("| ")?.strip_suffix(" |")?.split(" | ").skip(1);
+        let code = |cell: &'_ str| cell.strip_prefix('`')?.strip_suffix('`').map(str::to_owned);
+        Some((code(cells.next()?)?, code(cells.next()?)?)).filter(|(_, path)| path.ends_with(".rs"))
+    });
+    let rows: Vec<_> = rows.filter(|(_, path)| path.contains('/')).collect();
+    assert!(rows.len() > 15, "only {} rows", rows.len());
+    let is_wrong = |(word, path): &&(String, String)| !read(path).contains(word.as_str());
+    let wrong: Vec<String> =
+        rows.iter().filter(is_wrong).map(|(word, path)| format!("{path}: {word}")).collect();
+    none_of("CONTRIBUTING.md says where to find what", &wrong);
+}
+
 /// The name of a public constant, and its value as the documents write it.
 fn constant(line: &str) -> Option<(&str, String)> {
     let (name, rest) = line.strip_prefix("pub const ")?.split_once(": ")?;

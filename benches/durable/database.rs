@@ -8,7 +8,7 @@ use udpchat_core::server::{Account, Change, ServerRecord, StoredMessage};
 use udpchat_core::store::Record;
 use udpchat_core::time::WallTime;
 use udpchat_node::store::Database;
-use udpchat_node::store::folder::Folder;
+use udpchat_node::store::folder::{Folder, LARGE_RESERVE_BYTES};
 
 use crate::raw::raw_append;
 #[cfg(target_os = "linux")]
@@ -20,7 +20,10 @@ const MANY_LETTERS: u64 = 1_000_000;
 const MANY_READERS: u64 = 100_000;
 
 pub(crate) fn open(path: &Path) -> (Database<ServerRecord, Folder>, ServerRecord) {
-    Database::open(Folder::take(path).unwrap(), || ServerRecord::new(StoreId(1))).unwrap()
+    Database::open(Folder::take(path, LARGE_RESERVE_BYTES).unwrap(), || {
+        ServerRecord::new(StoreId(1))
+    })
+    .unwrap()
 }
 
 pub(crate) fn reader(number: u64) -> Change {

@@ -1,4 +1,5 @@
-//! Puts the messages of streams in order: keeps what came too early, knows what came before.
+//! Puts the messages of streams in order: keeps what came too early, and tells what came before,
+//! which is how duplicates are suppressed (deduplication).
 //!
 //! The reader of messages and the server that stores them use the same rule
 //! (docs/protocol.md, "Order"). How far a stream has come is its owner's to remember.

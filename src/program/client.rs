@@ -9,6 +9,7 @@ use udpchat_core::protocol::Token;
 use udpchat_core::time::Now;
 use udpchat_node::drive::{Environment, drive};
 use udpchat_node::real::{SystemClock, entropy};
+use udpchat_node::store::folder::SMALL_RESERVE_BYTES;
 
 use super::data_dir::Keeper;
 use super::find;
@@ -53,7 +54,8 @@ pub(crate) fn run(options: ClientOptions) -> anyhow::Result<bool> {
             }
             _ => Ok(()),
         };
-        let (mut store, record) = Keeper::open(&options.data, &usual, fresh, is_own)?;
+        let (mut store, record) =
+            Keeper::open(&options.data, (&usual, SMALL_RESERVE_BYTES), fresh, is_own)?;
         let port = transport.local_addr().port();
         let host = options.host.clone();
         let verdict = Verdict::new(mode);

@@ -11,7 +11,7 @@ use std::thread;
 use anyhow::{Context, anyhow};
 use udpchat_core::store::{Committed, DiskSpace, Rows, Store};
 use udpchat_node::shortage;
-use udpchat_node::store::folder::{Folder, FolderError, RESERVE_BYTES};
+use udpchat_node::store::folder::{Folder, FolderError};
 use udpchat_node::store::{Database, Nowhere, OpenError, THREAD, ThreadStore};
 use udpchat_node::xdg;
 
@@ -35,11 +35,11 @@ pub(crate) enum Keeper<C> {
 
 impl<C: Send + 'static> Keeper<C> {
     /// Opens a node's store and gives what is in it; the `fresh` record if that is nothing.
-    /// `usual` is the name of the node's folder where nothing else is asked for; `admit` says
-    /// whether what is in it is this node's.
+    /// `usual` is the name of the node's folder where nothing else is asked for, in which so many
+    /// bytes are held back; `admit` says whether what is in it is this node's.
     pub(crate) fn open<R>(
         data: &Data,
-        usual: &str,
+        (usual, reserve_bytes): (&str, usize),
         fresh: R,
         admit: impl FnOnce(&R) -> anyhow::Result<()>,
     ) -> anyhow::Result<(Self, R)>
@@ -51,11 +51,11 @@ impl<C: Send + 'static> Keeper<C> {
             Data::Folder(path) => path.clone(),
             Data::Usual => usual_folder(usual)?,
         };
-        let (database, record) = trusting(|| open_database(&path, fresh))
+        let (database, record) = trusting(|| open_database(&path, reserve_bytes, fresh))
             .and_then(|(database, record)| admit(&record).map(|()| (database, record)))
             .with_context(|| format!("cannot use the data folder {}", path.display()))?;
         if database.room() == DiskSpace::Low {
-            tell_of_the_file_size_limit();
+            tell_of_the_file_size_limit(reserve_bytes);
         }
         silence_the_thread();
         let store = ThreadStore::start(database, path.display().to_string())
@@ -94,14 +94,14 @@ pub(crate) fn bear_file_size_limit() {
 
 /// Says so if it is that limit that leaves no room to hold in reserve: nobody finds it by looking
 /// at the disk.
-fn tell_of_the_file_size_limit() {
+fn tell_of_the_file_size_limit(reserve_bytes: usize) {
     #[cfg(unix)]
     {
         use rustix::process::{Resource, getrlimit};
         let limit = getrlimit(Resource::Fsize).current;
-        if let Some(limit) = limit.filter(|limit| *limit < RESERVE_BYTES as u64) {
+        if let Some(limit) = limit.filter(|limit| *limit < reserve_bytes as u64) {
             say(&format!(
-                "no file may have more than {limit} bytes, and the store wants {RESERVE_BYTES} in \
+                "no file may have more than {limit} bytes, and the store wants {reserve_bytes} in \
                  reserve: raise the limit (ulimit -f), or nothing new is stored"
             ));
         }
@@ -150,8 +150,12 @@ fn silence_the_thread() {
     }));
 }
 
-fn open_database<R: Rows>(path: &Path, fresh: R) -> anyhow::Result<(Database<R, Folder>, R)> {
-    let folder = Folder::take(path).map_err(|error| match error {
+fn open_database<R: Rows>(
+    path: &Path,
+    reserve_bytes: usize,
+    fresh: R,
+) -> anyhow::Result<(Database<R, Folder>, R)> {
+    let folder = Folder::take(path, reserve_bytes).map_err(|error| match error {
         FolderError::InUse => {
             anyhow!("{error}; stop that one, or give another folder with --data")
         }

@@ -15,6 +15,7 @@ use udpchat_core::server::{Command, Event, Server, ServerConfig, ServerRecord};
 use udpchat_core::time::{Now, WallTime};
 use udpchat_node::drive::{Clock, Environment, drive, give};
 use udpchat_node::real::{SystemClock, entropy};
+use udpchat_node::store::folder::LARGE_RESERVE_BYTES;
 use udpchat_node::{shortage, standard};
 
 use super::data_dir::Keeper;
@@ -54,7 +55,8 @@ pub(crate) fn run(options: &ServerOptions) -> anyhow::Result<()> {
             say("--no-store: when this server ends, its names and stored messages are gone");
         }
         let usual = format!("server-{}", options.port);
-        let (mut store, record) = Keeper::open(&options.data, &usual, fresh, |_| Ok(()))?;
+        let (mut store, record) =
+            Keeper::open(&options.data, (&usual, LARGE_RESERVE_BYTES), fresh, |_| Ok(()))?;
         let config = ServerConfig { original: options.original, keep: options.keep };
         let clock = SystemClock::start();
         let screen = OperatorScreen::new(options.style, TimeZone::system(), clock.now().wall);

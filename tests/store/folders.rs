@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use udpchat_core::store::{Committed, DiskSpace, Store};
-use udpchat_node::store::folder::{Folder, FolderError};
+use udpchat_node::store::folder::{Folder, FolderError, LARGE_RESERVE_BYTES, SMALL_RESERVE_BYTES};
 use udpchat_node::store::medium::{Medium, is_lost};
 use udpchat_node::store::{Database, ThreadStore};
 
@@ -35,7 +35,7 @@ impl Drop for Place {
 }
 
 fn open(path: &Path) -> (Database<Notes, Folder>, Notes) {
-    Database::open(Folder::take(path).unwrap(), Notes::default).unwrap()
+    Database::open(Folder::take(path, LARGE_RESERVE_BYTES).unwrap(), Notes::default).unwrap()
 }
 
 #[test]
@@ -74,10 +74,10 @@ async fn commits_that_overlap_all_end_and_are_all_kept() {
 fn a_second_user_is_refused_until_the_first_has_gone() {
     let place = Place::new();
     let database = open(&place.0);
-    let refused = Folder::take(&place.0).unwrap_err();
+    let refused = Folder::take(&place.0, LARGE_RESERVE_BYTES).unwrap_err();
     assert!(matches!(refused, FolderError::InUse), "{refused:?}");
     drop(database);
-    Folder::take(&place.0).unwrap();
+    Folder::take(&place.0, LARGE_RESERVE_BYTES).unwrap();
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn what_is_no_store_is_refused_and_left_alone() {
         let place = Place::new();
         fs::create_dir(&place.0).unwrap();
         fs::write(place.0.join("store.redb"), text).unwrap();
-        let folder = Folder::take(&place.0).unwrap();
+        let folder = Folder::take(&place.0, LARGE_RESERVE_BYTES).unwrap();
         let refused = Database::open(folder, Notes::default).unwrap_err().to_string();
         assert!(refused.contains("no store of udpchat"), "{refused}");
         assert_eq!(fs::read_to_string(place.0.join("store.redb")).unwrap(), text);
@@ -116,9 +116,14 @@ fn a_folder_without_a_store_is_not_made_by_those_who_only_look() {
 #[test]
 fn the_reserve_takes_room_and_gives_it_back() {
     let place = Place::new();
-    let mut folder = Folder::take(&place.0).unwrap();
+    let bytes = || fs::metadata(place.0.join("reserve")).unwrap().len();
+    let mut folder = Folder::take(&place.0, LARGE_RESERVE_BYTES).unwrap();
     assert!(folder.hold_reserve().unwrap());
-    assert!(fs::metadata(place.0.join("reserve")).unwrap().len() > 1 << 20);
+    assert_eq!(bytes(), LARGE_RESERVE_BYTES as u64);
+    drop(folder);
+    let mut folder = Folder::take(&place.0, SMALL_RESERVE_BYTES).unwrap();
+    assert!(folder.hold_reserve().unwrap());
+    assert_eq!(bytes(), SMALL_RESERVE_BYTES as u64);
     folder.free_reserve().unwrap();
     folder.free_reserve().unwrap();
     assert!(!place.0.join("reserve").exists());
@@ -133,11 +138,11 @@ fn a_reserve_of_holes_is_written_anew() {
     fs::create_dir(&place.0).unwrap();
     let path = place.0.join("reserve");
     fs::File::create(&path).unwrap().set_len(8 << 20).unwrap();
-    assert!(Folder::take(&place.0).unwrap().hold_reserve().unwrap());
+    assert!(Folder::take(&place.0, LARGE_RESERVE_BYTES).unwrap().hold_reserve().unwrap());
     let reserve = fs::metadata(&path).unwrap();
     assert!(reserve.blocks() * 512 >= 8 << 20, "{reserve:?}");
     // What holds room is left as it is.
-    assert!(Folder::take(&place.0).unwrap().hold_reserve().unwrap());
+    assert!(Folder::take(&place.0, LARGE_RESERVE_BYTES).unwrap().hold_reserve().unwrap());
     assert_eq!(fs::metadata(&path).unwrap().ino(), reserve.ino());
 }
 
@@ -149,7 +154,7 @@ fn what_is_no_file_in_a_files_place_is_refused_by_its_name() {
         let place = Place::new();
         fs::create_dir(&place.0).unwrap();
         let path = place.0.join(name);
-        let refused = || Folder::take(&place.0).unwrap_err().to_string();
+        let refused = || Folder::take(&place.0, LARGE_RESERVE_BYTES).unwrap_err().to_string();
         fs::create_dir(&path).unwrap();
         assert_eq!(refused(), format!("{name} in it is no file: remove it"));
         fs::remove_dir(&path).unwrap();
@@ -191,7 +196,7 @@ fn what_others_could_read_or_write_is_mended_or_refused() {
     // Whose folder holds other things as well is asked first.
     fs::write(place.0.join("letter"), "").unwrap();
     set(&place.0, 0o777).unwrap();
-    let refused = Folder::take(&place.0).unwrap_err().to_string();
+    let refused = Folder::take(&place.0, LARGE_RESERVE_BYTES).unwrap_err().to_string();
     assert!(refused.contains("chmod go-w"), "{refused}");
     set(&place.0, 0o755).unwrap();
     drop(open(&place.0));
@@ -210,7 +215,7 @@ fn no_link_is_followed_out_of_the_folder() {
         let place = Place::new();
         fs::create_dir(&place.0).unwrap();
         symlink(&letter, place.0.join(name)).unwrap();
-        match Folder::take(&place.0) {
+        match Folder::take(&place.0, LARGE_RESERVE_BYTES) {
             Ok(folder) => drop(Database::open(folder, Notes::default).unwrap()),
             Err(refused) => assert!(refused.to_string().contains("is a link"), "{refused}"),
         }
@@ -249,7 +254,7 @@ fn nothing_is_committed_to_a_store_that_is_not_found_any_more() {
         assert!(is_lost(&again), "{at}: {again}");
         // Where it was moved to it is locked, and after that all that was committed is there.
         if at == 1 {
-            let locked = Folder::take(&aside.0).unwrap_err();
+            let locked = Folder::take(&aside.0, LARGE_RESERVE_BYTES).unwrap_err();
             assert!(matches!(locked, FolderError::InUse), "{locked:?}");
             drop(database);
             assert_eq!(open(&aside.0).1.0, [(1, b"one".to_vec())].into());

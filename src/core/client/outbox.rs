@@ -195,8 +195,8 @@ impl Outbox {
         }
     }
 
-    /// Puts every message to a recipient on its route; one that fails directly takes all others
-    /// along.
+    /// Puts every message to a recipient on its route, directly or by the detour over the server;
+    /// one that fails directly takes all others along.
     pub(super) fn choose_routes<M: Mutations>(
         &mut self,
         context: &mut Context<M>,

@@ -130,7 +130,8 @@ impl Presence {
         None
     }
 
-    /// Gives a name to whoever may have it.
+    /// Gives a name to whoever may have it: to its holder, who may have migrated to another
+    /// address, or after a takeover to somebody else.
     pub(super) fn grant<M: Mutations>(
         &mut self,
         cx: &mut Context<M>,
@@ -285,7 +286,7 @@ impl Presence {
 
 /// What happens to a client that is here.
 impl Presence {
-    /// A client was heard of, at its address.
+    /// A client was heard of, at its address: its lease is renewed.
     pub(super) fn renew<M: Mutations>(&mut self, cx: &Context<M>, name: &Name, from: Path) {
         if let Some(session) = self.sessions.get_mut(name) {
             session.renew(cx.now(), from);

@@ -23,20 +23,26 @@ const RESERVE: &str = "reserve";
 /// All of them.
 const NAMES: [&str; 4] = [STORE, UNPUBLISHED, LOCK, RESERVE];
 
-/// Enough for a commit that changes two thousand rows far apart: each costs a page of 4 KiB.
-pub const RESERVE_BYTES: usize = 8 << 20;
+/// A reserve for a store of many users, in bytes: enough for a commit that changes two thousand rows
+/// far apart, for each costs a page of 4 KiB.
+pub const LARGE_RESERVE_BYTES: usize = 8 << 20;
+
+/// A reserve for a store of one user, in bytes: enough for two hundred and fifty such rows.
+pub const SMALL_RESERVE_BYTES: usize = 1 << 20;
 
 /// Written at a time: a full disk is noticed early.
 const RESERVE_STEP_BYTES: usize = 256 << 10;
 
-/// Room that must be free before a reserve is taken again: were it just as much as that, the next
-/// commit might want it back.
-const RESERVE_AGAIN_BYTES: usize = 2 * RESERVE_BYTES;
+/// So many times the reserve must be free before it is taken again: were it just as much as that,
+/// the next commit might want it back.
+const RESERVE_AGAIN: usize = 2;
 
 /// A folder that nobody else uses meanwhile.
 #[derive(Debug)]
 pub struct Folder {
     place: Place,
+    /// How much room is held back.
+    reserve_bytes: usize,
     reserved: bool,
     /// The database, if there is one.
     store: Option<Held>,
@@ -47,17 +53,18 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Takes a folder, and makes it first if it is not there.
+    /// Takes a folder, and makes it first if it is not there. So many bytes are held back in it, a
+    /// multiple of 256 KiB ([`LARGE_RESERVE_BYTES`], [`SMALL_RESERVE_BYTES`]).
     ///
     /// # Errors
     ///
     /// It is in use, or the file system does not let it.
-    pub fn take(path: &Path) -> Result<Self, FolderError> {
+    pub fn take(path: &Path, reserve_bytes: usize) -> Result<Self, FolderError> {
         place::make(path).map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => FolderError::NoFolder,
             _ => error.into(),
         })?;
-        Self::locked(path, Whose::Own)
+        Self::locked(path, Whose::Own, reserve_bytes)
     }
 
     /// Takes a folder that has a store, to look after it: root may take everybody's.
@@ -67,7 +74,7 @@ impl Folder {
     /// It has none, it is in use, or the file system does not let it.
     pub fn take_existing(path: &Path) -> Result<Self, FolderError> {
         match fs::symlink_metadata(path.join(STORE)) {
-            Ok(_) => Self::locked(path, Whose::RootsAreAll),
+            Ok(_) => Self::locked(path, Whose::RootsAreAll, LARGE_RESERVE_BYTES),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err(FolderError::Missing),
             Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
                 Err(FolderError::NoFolder)
@@ -76,12 +83,12 @@ impl Folder {
         }
     }
 
-    fn locked(path: &Path, whose: Whose) -> Result<Self, FolderError> {
+    fn locked(path: &Path, whose: Whose, reserve_bytes: usize) -> Result<Self, FolderError> {
         let place = Place::open(path, whose, &NAMES)?;
         let lock = place.lock(LOCK, whose, true)?.ok_or(FolderError::InUse)?;
         let store = place.lock(STORE, whose, false)?.map(Held::new).transpose()?;
-        let reserved = place.holds_written(RESERVE, whose, RESERVE_BYTES as u64)?;
-        Ok(Self { place, reserved, store, unpublished: None, _lock: lock })
+        let reserved = place.holds_written(RESERVE, whose, reserve_bytes as u64)?;
+        Ok(Self { place, reserve_bytes, reserved, store, unpublished: None, _lock: lock })
     }
 
     /// The database's size in bytes.
@@ -130,10 +137,10 @@ impl Medium for Folder {
         if self.reserved {
             return Ok(true);
         }
-        if has_less_than(self.place.folder(), RESERVE_AGAIN_BYTES) {
+        if has_less_than(self.place.folder(), RESERVE_AGAIN * self.reserve_bytes) {
             return Ok(false);
         }
-        match self.place.make_anew(RESERVE).and_then(fill) {
+        match self.place.make_anew(RESERVE).and_then(|file| fill(file, self.reserve_bytes)) {
             Ok(()) => {
                 self.reserved = true;
                 Ok(true)
@@ -154,7 +161,7 @@ impl Medium for Folder {
 }
 
 /// Writes the reserve: no holes and no zeros, which some file systems keep for nothing.
-fn fill(mut file: fs::File) -> io::Result<()> {
+fn fill(mut file: fs::File, bytes: usize) -> io::Result<()> {
     let mut word = 1_u64;
     let step: Vec<u8> = std::iter::repeat_with(|| {
         // An xorshift: nothing shorter says the same.
@@ -166,7 +173,7 @@ fn fill(mut file: fs::File) -> io::Result<()> {
     .take(RESERVE_STEP_BYTES / size_of::<u64>())
     .flatten()
     .collect();
-    for _ in 0..RESERVE_BYTES / RESERVE_STEP_BYTES {
+    for _ in 0..bytes / RESERVE_STEP_BYTES {
         file.write_all(&step)?;
     }
     file.sync_all()
