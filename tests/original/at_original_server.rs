@@ -451,3 +451,15 @@ fn a_table_that_deafens_originals_is_read() {
     assert_eq!(stage.texts("carol"), ["hello"]);
     assert_unharmed(&stage, &[]);
 }
+
+/// An original server at the second of a name's addresses is spoken to in its dialect from its
+/// first answer on, and never in ours, which may kill it.
+#[test]
+fn an_original_server_at_another_address_is_spoken_to_in_its_dialect_at_once() {
+    let mut stage = Stage::at_the_original();
+    stage.known_at.insert(0, ([192, 0, 2, 77], 9_000).into());
+    stage.ours("bob");
+    stage.run_ms(5_000);
+    assert_eq!(stage.count("bob", is_registered), 1);
+    assert_unharmed(&stage, &[]);
+}

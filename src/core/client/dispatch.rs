@@ -34,6 +34,8 @@ impl<M: Mutations> Client<M> {
                 self.outbox.size_passes(nonce);
             }
             if self.session.is_challenge(self.context.time(), from, nonce) {
+                // Wherever another was, this one speaks ours.
+                self.originals.forget_server();
                 self.hello_answered(from, cookie);
             }
         } else if from == self.session.server() {

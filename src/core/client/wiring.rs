@@ -151,11 +151,8 @@ impl<M: Mutations> Client<M> {
         self.send(ask);
     }
 
-    /// One of the addresses that were asked has a server.
+    /// One of the addresses that were asked has a server, and it is known what it speaks.
     pub(super) fn hello_answered(&mut self, from: SocketAddr, cookie: Cookie) {
-        if from != self.session.server() {
-            self.originals.forget_server();
-        }
         let dialect = self.originals.dialect();
         let ask = self.session.hello_answered(&mut self.context, dialect, from, cookie);
         self.send(ask);
