@@ -30,6 +30,8 @@ fn a_server_that_was_killed_has_names_and_stored_messages_again() {
     }
     bob.end_input();
     bob.ends_with(0);
+    // Commits end in order: with hers, what bob was shown is durable as well.
+    registered("carol", port).kill();
     server.kill();
 
     // Handed over, they never come back.

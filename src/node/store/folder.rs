@@ -23,8 +23,8 @@ const RESERVE: &str = "reserve";
 /// All of them.
 const NAMES: [&str; 4] = [STORE, UNPUBLISHED, LOCK, RESERVE];
 
-/// A reserve for a store of many users, in bytes: enough for a commit that changes two thousand rows
-/// far apart, for each costs a page of 4 KiB.
+/// A reserve for a store of many users, in bytes: enough for a commit that changes two thousand
+/// rows far apart, for each costs a page of 4 KiB.
 pub const LARGE_RESERVE_BYTES: usize = 8 << 20;
 
 /// A reserve for a store of one user, in bytes: enough for two hundred and fifty such rows.
