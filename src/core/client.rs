@@ -102,7 +102,8 @@ enum Timer {
     Start,
     /// The server's answer, or the next keep-alive.
     Session,
-    /// The end of the patience with which commands wait for the registration.
+    /// The end of the patience with which commands wait for the registration, or for the end of
+    /// what is typed.
     GiveUp,
     /// The server's answer to a question about groups.
     Groups,

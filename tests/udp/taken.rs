@@ -139,10 +139,10 @@ fn a_limit_on_the_size_of_files_is_a_full_disk() {
     server.event_where("room", |event| event["low"] == true);
     let port = port.to_string();
     let client = ["-c", "alice", "127.0.0.1", &port, "0", "--json"];
-    let mut told = limited("ulimit -f 12000", &client, Scratch::new());
+    let mut told = limited("ulimit -f 1500", &client, Scratch::new());
     told.end_input();
     let errors = told.ended().errors;
-    assert!(errors.contains("6144000 bytes") && errors.contains("ulimit -f"), "{errors}");
+    assert!(errors.contains("768000 bytes") && errors.contains("ulimit -f"), "{errors}");
     let port: u16 = port.parse().unwrap();
     let alice = crate::common::client("alice", port);
     let ended = alice.ended();

@@ -393,6 +393,7 @@ impl Outbox {
             let recorded = unsettled.map(|(seq, message)| (*seq, message.saved));
             let queued = queue.entries.iter().map(|(seq, it)| (*seq, it.told == Reported::Saved));
             assert!(queued.eq(recorded), "what is queued for {to} is not what is unsettled");
+            // Of what is sent nothing: whether that may go on is decided with the next poll.
             let waits = queue.next_at(context.time(), 0, (false, false)).is_some();
             let is_timed = context.is_timer_set(&Timer::Recipient(to.clone()));
             assert!(!waits || is_timed, "nothing will be said of messages to {to}");
