@@ -217,7 +217,6 @@ fn neighbours_that_vanish_hold_up_nobody_else() {
         let addr = |number| Ipv4Addr::new(10, 77, 0, 100 + number);
         (0..VANISHED).for_each(|n| ip(&format!("addr add {}/32 dev here", addr(n))));
         let mut server = machine.server();
-        shrink(&server);
         let healthy = Bare::register("healthy", Ipv4Addr::new(10, 77, 0, 2));
         for number in 0..VANISHED {
             Bare::register(&format!("gone{number}"), addr(number));
