@@ -2,26 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use crate::faults::bugs::Bug;
 use udpchat_core::client::{Change, Client, Event};
 use udpchat_core::load::Load;
-use udpchat_core::machine::{Datagram, Identity, Machine, Output, Transmit};
-use udpchat_core::protocol::envelope;
+use udpchat_core::machine::{Identity, Transmit};
 use udpchat_core::protocol::{
-    GroupAnswer, GroupAsk, MessageId, Name, Packet, PacketKind, StreamId,
+    GroupAnswer, GroupAsk, MessageId, Name, Packet, PacketKind, StreamId, envelope,
 };
-use udpchat_core::store::Committed;
-use udpchat_core::time::{Now, Time};
 
-use super::before;
-use crate::faults::bugs::Planted;
+use super::{Around, Mutant};
+use crate::faults::bugs::{Bug, Planted};
 
 /// How often [`Bug::GivesUpSaving`] asks a server to save a message.
 const SAVES: u32 = 4;
 
-/// A client with a planted bug, or none.
-pub(crate) struct ClientMutant {
-    inner: Client<Planted>,
+/// What planted bugs make of a client's inputs and outputs.
+pub(crate) struct ClientBugs {
     bugs: Planted,
     /// What was shown in this life.
     shown: BTreeMap<MessageId, Event>,
@@ -36,10 +31,9 @@ pub(crate) struct ClientMutant {
     members: Option<(Name, Vec<Name>)>,
 }
 
-impl ClientMutant {
+impl Mutant<ClientBugs> {
     pub(crate) fn new(inner: Client<Planted>, bugs: Planted) -> Self {
-        Self {
-            inner,
+        let around = ClientBugs {
             bugs,
             shown: BTreeMap::new(),
             repeated: VecDeque::new(),
@@ -47,14 +41,22 @@ impl ClientMutant {
             newest: BTreeMap::new(),
             members_asked: None,
             members: None,
-        }
+        };
+        Self { inner, around }
     }
 
     pub(crate) fn load(&self) -> Load {
         self.inner.load()
     }
+}
 
-    /// What becomes of a packet before the client has it.
+impl Around for ClientBugs {
+    type Machine = Client<Planted>;
+
+    fn bugs(&self) -> &Planted {
+        &self.bugs
+    }
+
     fn comes(&mut self, packet: &Packet) -> Option<Packet> {
         match packet {
             Packet::Ack { stream, seq } => {
@@ -84,7 +86,6 @@ impl ClientMutant {
         }
     }
 
-    /// What becomes of a datagram after the client has sent it, if anything.
     fn goes(&mut self, transmit: Transmit) -> Option<Transmit> {
         let Identity { kind, message, attempt } = transmit.identity;
         let is_lost = match kind {
@@ -111,6 +112,44 @@ impl ClientMutant {
         }
     }
 
+    fn repeated(&mut self) -> Option<Event> {
+        self.repeated.pop_front()
+    }
+
+    fn told(&mut self, event: Event) -> Option<Event> {
+        match event {
+            Event::Message { again: true, .. } if self.bugs.has(Bug::NeverShowsAgain) => None,
+            Event::Message { id, from, text, stored_at, group, again: true }
+                if self.bugs.has(Bug::ShowsAgainUnmarked) =>
+            {
+                Some(Event::Message { id, from, text, stored_at, group, again: false })
+            }
+            Event::Message { id, again: false, .. } => {
+                self.shown.insert(id, event.clone());
+                Some(event)
+            }
+            _ => Some(event),
+        }
+    }
+
+    fn kept(&self, mut changes: Vec<Change>) -> Vec<Change> {
+        let casts = changes.iter().any(|it| matches!(it, Change::Typed { group: Some(_), .. }));
+        changes.retain(|change| {
+            let lost = match change {
+                Change::Shown { .. } => self.bugs.has(Bug::ForgetsShown),
+                Change::Typed { .. } => self.bugs.has(Bug::ForgetsOutbox),
+                Change::Displayed { .. } => self.bugs.has(Bug::ForgetsDisplayed),
+                // In one commit with its copies: a text to a group that has gone out.
+                Change::WishEnded { .. } if casts => self.bugs.has(Bug::CastsAgain),
+                _ => false,
+            };
+            !lost
+        });
+        changes
+    }
+}
+
+impl ClientBugs {
     /// What [`Bug::BaseTooHigh`] makes of a message.
     fn with_base(&self, mut transmit: Transmit) -> Transmit {
         if let Ok((mut packet, stamps, body)) = envelope::decode_stamped(&transmit.bytes)
@@ -131,110 +170,6 @@ impl ClientMutant {
         }) = asked
         {
             self.members_asked = Some((request, group));
-        }
-    }
-
-    /// What the user is told.
-    fn told(&mut self, event: Event) -> Option<Event> {
-        match event {
-            Event::Message { again: true, .. } if self.bugs.has(Bug::NeverShowsAgain) => None,
-            Event::Message { id, from, text, stored_at, group, again: true }
-                if self.bugs.has(Bug::ShowsAgainUnmarked) =>
-            {
-                Some(Event::Message { id, from, text, stored_at, group, again: false })
-            }
-            Event::Message { id, again: false, .. } => {
-                self.shown.insert(id, event.clone());
-                Some(event)
-            }
-            _ => Some(event),
-        }
-    }
-
-    /// What is committed.
-    fn kept(&self, mut changes: Vec<Change>) -> Vec<Change> {
-        let casts = changes.iter().any(|it| matches!(it, Change::Typed { group: Some(_), .. }));
-        changes.retain(|change| {
-            let lost = match change {
-                Change::Shown { .. } => self.bugs.has(Bug::ForgetsShown),
-                Change::Typed { .. } => self.bugs.has(Bug::ForgetsOutbox),
-                Change::Displayed { .. } => self.bugs.has(Bug::ForgetsDisplayed),
-                // In one commit with its copies: a text to a group that has gone out.
-                Change::WishEnded { .. } if casts => self.bugs.has(Bug::CastsAgain),
-                _ => false,
-            };
-            !lost
-        });
-        changes
-    }
-}
-
-impl Machine for ClientMutant {
-    type Command = <Client<Planted> as Machine>::Command;
-    type Event = Event;
-    type Change = Change;
-
-    fn handle_datagram(&mut self, now: Now, datagram: Datagram<'_>) {
-        let bugs = self.bugs.clone();
-        let changed = before(&bugs, datagram.bytes, |packet| self.comes(packet));
-        let bytes = changed.as_deref().unwrap_or(datagram.bytes);
-        self.inner.handle_datagram(now, Datagram { bytes, ..datagram });
-    }
-
-    fn handle_command(&mut self, now: Now, command: Self::Command) {
-        self.inner.handle_command(now, command);
-    }
-
-    fn takes_commands(&self) -> bool {
-        self.inner.takes_commands()
-    }
-
-    fn handle_timeout(&mut self, now: Now) {
-        self.inner.handle_timeout(now);
-    }
-
-    fn handle_committed(&mut self, now: Now, committed: Committed) {
-        self.inner.handle_committed(now, committed);
-    }
-
-    fn poll_at_once(&mut self) -> Option<Transmit> {
-        loop {
-            let transmit = self.inner.poll_at_once()?;
-            let transmit = self.goes(transmit);
-            if transmit.is_some() {
-                return transmit;
-            }
-        }
-    }
-
-    fn poll_output(&mut self) -> Option<Output<Event, Change>> {
-        loop {
-            if let Some(event) = self.repeated.pop_front() {
-                return Some(Output::Event(event));
-            }
-            let output = match self.inner.poll_output()? {
-                Output::Transmit(transmit) => self.goes(transmit).map(Output::Transmit),
-                Output::Event(event) => self.told(event).map(Output::Event),
-                Output::Commit(changes) => Some(Output::Commit(self.kept(changes))),
-            };
-            if output.is_some() {
-                return output;
-            }
-        }
-    }
-
-    fn next_timeout(&self) -> Option<Time> {
-        self.inner.next_timeout()
-    }
-
-    fn is_finished(&self) -> bool {
-        self.inner.is_finished()
-    }
-
-    fn check_invariants(&self) {
-        // What a planted bug does is for the checkers of the promises to find.
-        if !self.bugs.is_any() {
-            self.inner.check_invariants();
         }
     }
 }
