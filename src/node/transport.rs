@@ -5,10 +5,13 @@ mod own;
 mod share;
 mod trouble;
 
+use std::cell::RefCell;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
 
 use bound::{Arrival, Bound};
+use share::Shares;
 use udpchat_core::machine::{Path, Socket, Transmit};
 
 pub use bound::canonical;
@@ -46,6 +49,8 @@ pub struct Received {
 pub struct UdpTransport {
     main: Bound,
     second: Option<Bound>,
+    /// Of both: who answers on one of them is there.
+    shares: RefCell<Shares>,
 }
 
 impl UdpTransport {
@@ -56,7 +61,7 @@ impl UdpTransport {
     ///
     /// The port is taken, or the address is not this machine's.
     pub fn bind(ip: Option<IpAddr>, port: u16) -> io::Result<Self> {
-        Ok(Self { main: Bound::open(ip, port)?, second: None })
+        Ok(Self { main: Bound::open(ip, port)?, second: None, shares: RefCell::default() })
     }
 
     /// Adds the second socket, on any free port of the same addresses.
@@ -125,6 +130,7 @@ impl Transport for UdpTransport {
             match arrival {
                 Some(Arrival { length, path }) if !self.is_own(path) => {
                     let Path { remote: from, local } = path;
+                    self.shares.borrow_mut().heard(from.ip());
                     return Ok(Received { socket, local, length, from });
                 }
                 // Whatever this is, and however much of it: others have their turn as well.
@@ -134,7 +140,16 @@ impl Transport for UdpTransport {
     }
 
     fn send(&self, transmit: &Transmit) {
-        self.bound(transmit.socket).send(transmit);
+        let (bound, is_repetition) = (self.bound(transmit.socket), transmit.identity.attempt > 1);
+        #[expect(clippy::disallowed_methods, reason = "how long ago, of a real socket's datagrams")]
+        let now = Instant::now();
+        let what = (transmit.to.ip(), transmit.bytes.len());
+        let is_half_empty = || bound.is_half_empty();
+        if self.shares.borrow_mut().admit(what, is_repetition, now, is_half_empty) {
+            bound.send(transmit);
+        } else {
+            bound.lose();
+        }
     }
 }
 

@@ -150,16 +150,14 @@ impl Bare {
         let socket = UdpSocket::bind((from, 0)).unwrap();
         let [first, second, third, _] = from.octets();
         socket.connect((Ipv4Addr::new(first, second, third, 1), PORT)).unwrap();
-        socket.set_read_timeout(Some(DEADLINE)).unwrap();
         let bare = Self { socket, session: SessionId(0) };
-        bare.socket.send(&hello::encode(Nonce(1))).unwrap();
-        let cookie = bare.next(|packet| match packet {
+        let cookie = bare.ask(&hello::encode(Nonce(1)), |packet| match packet {
             Packet::Challenge { cookie, .. } => Some(cookie),
             _ => None,
         });
         let (name, token) = (name.parse().unwrap(), Token(from.to_bits().into()));
-        bare.send(&Packet::Register { name, token, registration: 1, cookie });
-        let session = bare.next(|packet| match packet {
+        let register = Packet::Register { name, token, registration: 1, cookie };
+        let session = bare.ask(&envelope::encode(&register, b""), |packet| match packet {
             Packet::Registered { session, .. } => Some(session),
             _ => None,
         });
@@ -173,13 +171,19 @@ impl Bare {
         self.socket.send(&envelope::encode(packet, b"")).unwrap();
     }
 
-    /// What the first packet that has it has.
-    fn next<T>(&self, wanted: impl Fn(Packet) -> Option<T>) -> T {
-        loop {
-            if let Some(found) = self.receive().and_then(&wanted) {
-                return found;
+    /// Asks until a packet has what is wanted, for whatever is sent may be lost.
+    fn ask<T>(&self, bytes: &[u8], wanted: impl Fn(Packet) -> Option<T>) -> T {
+        let begin = now();
+        self.socket.set_read_timeout(Some(ASK_AGAIN)).unwrap();
+        while begin.elapsed() < DEADLINE {
+            self.socket.send(bytes).unwrap();
+            while let Some(packet) = self.receive() {
+                if let Some(found) = wanted(packet) {
+                    return found;
+                }
             }
         }
+        panic!("never answered");
     }
 
     fn receive(&self) -> Option<Packet> {
@@ -191,20 +195,17 @@ impl Bare {
     /// Asks until it is answered, and says how long that took.
     fn ping(&self) -> Duration {
         let begin = now();
-        self.socket.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
-        loop {
-            self.send(&Packet::Ping { session: self.session });
-            while let Some(packet) = self.receive() {
-                match packet {
-                    Packet::Pong { .. } => return begin.elapsed(),
-                    Packet::Unknown { .. } => panic!("thrown out after {:?}", begin.elapsed()),
-                    _ => {}
-                }
-            }
-            assert!(begin.elapsed() < DEADLINE, "never answered");
-        }
+        let ping = Packet::Ping { session: self.session };
+        self.ask(&envelope::encode(&ping, b""), |packet| match packet {
+            Packet::Pong { .. } => Some(begin.elapsed()),
+            Packet::Unknown { .. } => panic!("thrown out after {:?}", begin.elapsed()),
+            _ => None,
+        })
     }
 }
+
+/// Before something is asked again.
+const ASK_AGAIN: Duration = Duration::from_millis(300);
 
 const VANISHED: u8 = 60;
 
@@ -217,6 +218,7 @@ fn neighbours_that_vanish_hold_up_nobody_else() {
         let addr = |number| Ipv4Addr::new(10, 77, 0, 100 + number);
         (0..VANISHED).for_each(|n| ip(&format!("addr add {}/32 dev here", addr(n))));
         let mut server = machine.server();
+        shrink(&server);
         let healthy = Bare::register("healthy", Ipv4Addr::new(10, 77, 0, 2));
         for number in 0..VANISHED {
             Bare::register(&format!("gone{number}"), addr(number));

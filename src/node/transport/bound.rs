@@ -4,10 +4,9 @@
 //! quinn-udp knows how each system tells and takes addresses. It is made for QUIC, which measures
 //! paths by itself: what it sets for that is set back here.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
-use std::time::Instant;
 
 use quinn_udp::{RecvMeta, UdpSockRef, UdpSocketState};
 use socket2::{Domain, Protocol, Type};
@@ -15,7 +14,6 @@ use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use udpchat_core::machine::{Path, Transmit};
 
-use super::share::Shares;
 use super::trouble::Trouble;
 
 /// How many bytes may wait to be received, if the system allows as much. Small datagrams count for
@@ -32,7 +30,6 @@ pub(super) struct Bound {
     socket: UdpSocket,
     state: UdpSocketState,
     trouble: Trouble,
-    shares: RefCell<Shares>,
     pub(super) local: SocketAddr,
     /// Datagrams for which it had no room.
     pub(super) lost: Cell<u64>,
@@ -64,8 +61,7 @@ impl Bound {
         let socket = UdpSocket::from_std(socket.into())?;
         let local = socket.local_addr()?;
         unmeasure(&socket, local);
-        let (trouble, shares) = (Trouble::default(), RefCell::default());
-        Ok(Self { socket, state, trouble, shares, local, lost: Cell::new(0) })
+        Ok(Self { socket, state, trouble: Trouble::default(), local, lost: Cell::new(0) })
     }
 
     /// Waits until there may be something to receive. Cancel safe.
@@ -102,28 +98,25 @@ impl Bound {
 
     /// Sends a datagram, or loses it. Waits for nobody.
     pub(super) fn send(&self, transmit: &Transmit) {
-        let Transmit { source, to, identity, .. } = *transmit;
-        let (ip, is_repetition) = (to.ip(), identity.attempt > 1);
-        #[expect(clippy::disallowed_methods, reason = "how long ago, of a real socket's datagrams")]
-        let now = Instant::now();
-        let result =
-            if self.shares.borrow().is_used_up(ip, is_repetition, now) && !self.is_half_empty() {
-                Err(io::ErrorKind::WouldBlock.into())
-            } else {
-                self.shares.borrow_mut().take(ip, transmit.bytes.len(), now);
-                let source = source.filter(|source| source.is_ipv4() == to.is_ipv4());
-                match self.send_from(source, to, &transmit.bytes) {
-                    // The address may be gone, or lead to others than this one.
-                    Err(error) if source.is_some() && !is_full(&error) => {
-                        self.send_from(None, to, &transmit.bytes)
-                    }
-                    result => result,
-                }
-            };
+        let Transmit { source, to, .. } = *transmit;
+        let source = source.filter(|source| source.is_ipv4() == to.is_ipv4());
+        let result = match self.send_from(source, to, &transmit.bytes) {
+            // The address may be gone, or lead to others than this one.
+            Err(error) if source.is_some() && !is_full(&error) => {
+                self.send_from(None, to, &transmit.bytes)
+            }
+            result => result,
+        };
         // Unreachable, refused, too long: all of it is loss, which the protocol is made for. Too
         // much is loss as well, but the operator may want to know.
-        let lost = result.is_err_and(|error| is_full(&error));
-        self.lost.set(self.lost.get() + u64::from(lost));
+        if result.is_err_and(|error| is_full(&error)) {
+            self.lose();
+        }
+    }
+
+    /// A datagram is lost here because there is no room for it.
+    pub(super) fn lose(&self) {
+        self.lost.set(self.lost.get() + 1);
     }
 
     /// Past the runtime, which would take a full buffer for one until it is half empty.
@@ -141,7 +134,7 @@ impl Bound {
     /// Whether less than half of what may wait to be sent does: that is when systems call a socket
     /// writable.
     #[cfg(unix)]
-    fn is_half_empty(&self) -> bool {
+    pub(super) fn is_half_empty(&self) -> bool {
         use rustix::event::{PollFd, PollFlags, Timespec, poll};
         let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
         let mut fds = [PollFd::new(&self.socket, PollFlags::OUT)];
@@ -149,7 +142,7 @@ impl Bound {
     }
 
     #[cfg(not(unix))]
-    const fn is_half_empty(&self) -> bool {
+    pub(super) const fn is_half_empty(&self) -> bool {
         true
     }
 }
