@@ -203,3 +203,11 @@ fn a_scenario_is_replayed() {
     assert_eq!(output.status.code(), Some(0));
     assert!(stdout(&output).contains("bob     -> alice  ack alice#1  lost"));
 }
+
+/// What `tests/plants.rs` does not find in the shipped program is here.
+#[test]
+fn the_simulator_can_make_machines_wrong() {
+    let program = std::fs::read(env!("CARGO_BIN_EXE_sim")).unwrap();
+    let trace = udpchat_core::mutation::TRACE.as_bytes();
+    assert!(program.windows(trace.len()).any(|bytes| bytes == trace));
+}

@@ -13,6 +13,16 @@ pub trait Mutations: 'static {
     fn has(&self, mutation: Mutation) -> bool;
 }
 
+/// Stands in every program that holds at least one place that can be made wrong.
+pub const TRACE: &str = "this program can be made wrong on purpose";
+
+/// Whether this mutation is made: the one way in which machines ask. A program in which the answer
+/// is not known to be "no" when it is compiled holds the [`TRACE`].
+#[inline(always)]
+pub(crate) fn is_made(mutations: &impl Mutations, mutation: Mutation) -> bool {
+    mutations.has(mutation) && !std::hint::black_box(TRACE).is_empty()
+}
+
 /// None.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NoMutations;

@@ -6,7 +6,7 @@ use super::timing::{BACKOFF_MAX, LAZY_COMMIT, ROOM_AGAIN};
 use super::{Change, ClientConfig, ClientRecord, Event, Problem, Timer};
 use crate::journal::{CommitTurn, Journal};
 use crate::machine::{Entropy, Output, Transmit};
-use crate::mutation::{Mutation, Mutations};
+use crate::mutation::{Mutation, Mutations, is_made};
 use crate::retransmission::pause;
 use crate::store::{Committed, DiskSpace, Record as _};
 use crate::time::{Now, Time, whole_ms};
@@ -52,8 +52,9 @@ impl<M: Mutations> Context<M> {
     }
 
     /// Whether a bug is planted.
+    #[inline(always)]
     pub(super) fn has(&self, mutation: Mutation) -> bool {
-        self.mutations.has(mutation)
+        is_made(&self.mutations, mutation)
     }
 
     pub(super) const fn config(&self) -> &ClientConfig {
@@ -177,8 +178,7 @@ impl<M: Mutations> Context<M> {
     /// jitter, so that many clients of a server that was away do not come back in step.
     pub(super) fn backoff(&mut self, timeout: Duration, elapsed: Duration) -> Duration {
         let longest = BACKOFF_MAX.max(timeout);
-        let unbounded =
-            elapsed + timeout > longest && self.mutations.has(Mutation::BackoffUnbounded);
+        let unbounded = elapsed + timeout > longest && self.has(Mutation::BackoffUnbounded);
         let longest = if unbounded { Duration::MAX } else { longest };
         let pause = pause(timeout, elapsed, longest);
         if pause <= timeout {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{Change, Counters, Event, ServerConfig, ServerRecord};
 use crate::journal::{CommitTurn, Journal, Ticket};
 use crate::machine::{Entropy, Identity, Output, Path, Socket, Transmit};
-use crate::mutation::{Mutation, Mutations};
+use crate::mutation::{Mutation, Mutations, is_made};
 use crate::protocol::envelope::{self, Stamps};
 use crate::protocol::{Name, Packet, PacketKind, StreamKey};
 use crate::store::{DiskSpace, Record as _};
@@ -141,8 +141,9 @@ impl<M: Mutations> Context<M> {
         self.entropy.draw()
     }
 
+    #[inline(always)]
     pub(super) fn has(&self, mutation: Mutation) -> bool {
-        self.mutations.has(mutation)
+        is_made(&self.mutations, mutation)
     }
 
     /// Whether there is so little room that nothing new is taken.
