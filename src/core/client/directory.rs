@@ -49,11 +49,20 @@ impl Directory {
                 self.by_addr.remove(&addr);
             }
             if let Some(addr) = entry.addr {
-                self.by_addr.insert(addr, entry.name.clone());
+                let before = self.by_addr.insert(addr, entry.name.clone());
+                self.is_no_more_at_its_address(before);
             }
             self.entries.insert(entry.name.clone(), entry);
         }
         true
+    }
+
+    /// Somebody else is where this name was: whether it has moved or left comes in a later part,
+    /// if the server tells the truth.
+    fn is_no_more_at_its_address(&mut self, name: Option<Name>) {
+        if let Some(entry) = name.and_then(|name| self.entries.get_mut(&name)) {
+            entry.addr = None;
+        }
     }
 
     /// Where it stands.
@@ -136,6 +145,21 @@ mod tests {
         assert!(directory.is_whole());
         assert!(!directory.apply(part(1, 0, 1, "old")));
         assert_eq!(directory.listing().offline.len(), 2);
+    }
+
+    #[test]
+    fn an_address_is_of_one_name() {
+        let mut directory = Directory::default();
+        let addr: SocketAddr = "192.0.2.1:5000".parse().unwrap();
+        for (from, name) in [(0, "alice"), (1, "bob")] {
+            let entries =
+                vec![TableEntry { name: name.parse().unwrap(), addr: Some(addr), original: false }];
+            let (table, to, latest) = (TableId(1), from + 1, 2);
+            assert!(directory.apply(Part { table, from, to, latest, entries }));
+            directory.check_invariants();
+        }
+        assert_eq!(directory.at(addr).map(|entry| entry.name.as_str()), Some("bob"));
+        assert_eq!(directory.listing().offline, ["alice".parse().unwrap()]);
     }
 
     #[test]
