@@ -3,7 +3,7 @@
 //! By the tools that people do it with, while the program runs.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::process::{Command, Stdio};
 
 use crate::common::{
@@ -179,6 +179,36 @@ fn with_too_few_descriptors_it_says_so_in_a_line() {
         }
     }
     assert!((4..30).contains(&works), "{works}");
+}
+
+/// For root there is no such limit: it becomes nobody.
+#[cfg(target_os = "linux")]
+#[test]
+fn with_too_few_threads_it_says_so_in_a_line() {
+    let program = env!("CARGO_BIN_EXE_udpchat");
+    let become_nobody = if rustix::process::getuid().is_root() {
+        "exec setpriv --reuid=65534 --regid=65534 --clear-groups"
+    } else {
+        "exec env"
+    };
+    let can = format!("{become_nobody} {program} --version");
+    let can = Command::new("sh").args(["-c", &can]).output();
+    if !can.is_ok_and(|output| output.status.success()) {
+        eprintln!("not tested: nobody may run {program}");
+        return;
+    }
+    for limit in 1..=4 {
+        let home = Scratch::new();
+        fs::set_permissions(home.path(""), fs::Permissions::from_mode(0o777)).unwrap();
+        let limits =
+            format!("{become_nobody} sh -c 'ulimit -u {limit}; exec \"$0\" \"$@\"' \"$0\" \"$@\"");
+        let port = free_port().to_string();
+        let mut process = limited(&limits, &["-s", &port], home);
+        process.feed("quit\n".to_owned());
+        let ended = process.ended();
+        let said = ended.errors.matches('\n').count() == 1 && ended.errors.contains("ulimit -u");
+        assert!(ended.code == Some(0) || ended.code == Some(1) && said, "{limit} {ended:?}");
+    }
 }
 
 /// A folder of which a sync fails as on file systems that know none; needs a C compiler.
