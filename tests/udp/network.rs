@@ -207,6 +207,25 @@ impl Bare {
 /// Before something is asked again.
 const ASK_AGAIN: Duration = Duration::from_millis(300);
 
+/// How long answers took, and what a server lost meanwhile.
+struct Waits {
+    median: Duration,
+    longest: Duration,
+    lost: u64,
+}
+
+impl Waits {
+    fn told(mut waits: Vec<Duration>, server: &mut Process) -> Self {
+        waits.sort();
+        let (median, longest) = (waits[waits.len() / 2], waits[waits.len() - 1]);
+        server.say("stats");
+        let lost = server.event("stats")["datagrams_lost"].as_u64().unwrap();
+        let count = waits.len();
+        println!("{count} answers: {median:?} median, {longest:?} longest; {lost} datagrams lost");
+        Self { median, longest, lost }
+    }
+}
+
 const VANISHED: u8 = 60;
 
 /// A system keeps what is for a neighbour that does not answer for 3 s, and that filled the
@@ -236,12 +255,7 @@ fn neighbours_that_vanish_hold_up_nobody_else() {
             waits.push(healthy.ping());
             std::thread::park_timeout(Duration::from_millis(50));
         }
-        waits.sort();
-        let (median, longest) = (waits[waits.len() / 2], waits[waits.len() - 1]);
-        server.say("stats");
-        let lost = server.event("stats")["datagrams_lost"].as_u64().unwrap();
-        let count = waits.len();
-        println!("{count} answers: {median:?} median, {longest:?} longest; {lost} datagrams lost");
+        let Waits { median, .. } = Waits::told(waits, &mut server);
         assert!(median < Duration::from_secs(1));
         server.signal("TERM");
         server.event("stopped");
@@ -299,12 +313,7 @@ fn clients_behind_a_slow_line_hold_up_nobody_else() {
                 std::thread::park_timeout(Duration::from_millis(20));
             }
         });
-        waits.sort();
-        let (median, longest) = (waits[waits.len() / 2], waits[waits.len() - 1]);
-        server.say("stats");
-        let lost = server.event("stats")["datagrams_lost"].as_u64().unwrap();
-        let count = waits.len();
-        println!("{count} answers: {median:?} median, {longest:?} longest; {lost} datagrams lost");
+        let Waits { longest, lost, .. } = Waits::told(waits, &mut server);
         assert!(lost > 0 && longest < Duration::from_secs(2));
         server.signal("TERM");
         server.event("stopped");
