@@ -16,4 +16,6 @@ pub use id::{
     CastId, Cookie, MessageId, Nonce, SessionId, StoreId, StreamId, StreamKey, TableId, Token,
 };
 pub use name::{BadName, NAME_MAX, Name};
-pub use packet::{NotSaved, Packet, PacketKind, Refusal, TableEntry, Trip};
+pub use packet::{
+    Audience, NotSaved, Packet, PacketKind, Refusal, TableEntry, ToClient, ToPeer, ToServer, Trip,
+};

@@ -39,7 +39,9 @@ pub use snapshot::Snapshot;
 use crate::load::{Gauge, Load};
 use crate::machine::{Datagram, Entropy, Machine, Output, Path, Transmit};
 use crate::mutation::{Mutations, NoMutations};
-use crate::protocol::{Cookie, MessageId, Name, Packet, SessionId, StreamKey, envelope, hello};
+use crate::protocol::{
+    Audience, Cookie, MessageId, Name, Packet, SessionId, StreamKey, ToServer, envelope, hello,
+};
 use crate::store::{Committed, DiskSpace};
 use crate::time::{Now, Time};
 use contender::Contender;
@@ -113,74 +115,54 @@ impl<M: Mutations> Server<M> {
         own.into_iter().chain(self.presence.load()).chain(self.mail.load()).collect()
     }
 
-    fn handle_packet(&mut self, from: Path, packet: Packet, body: &[u8]) {
+    fn handle_packet(&mut self, from: Path, packet: ToServer, body: &[u8]) {
         match packet {
-            Packet::Register { name, token, registration, cookie } => {
+            ToServer::Register { name, token, registration, cookie } => {
                 let account = Account { token, registration, original: None };
                 self.register(Contender { name, path: from, account }, cookie);
             }
-            Packet::Ping { session } => {
+            ToServer::Ping { session } => {
                 if let Some(name) = self.heard_of(session, from) {
                     self.ping(&name, session, from);
                 }
             }
-            Packet::Alive { session, nonce } => {
+            ToServer::Alive { session, nonce } => {
                 if let Some(name) = self.heard_of(session, from) {
                     self.presence.probe_answered(&mut self.cx, &name, nonce);
                 }
             }
-            Packet::Deregister { session } => {
+            ToServer::Deregister { session } => {
                 if let Some(name) = self.heard_of(session, from) {
                     self.deregister(&name, session, from);
                 }
             }
-            Packet::TableAck { session, table, version } => {
+            ToServer::TableAck { session, table, version } => {
                 if let Some(name) = self.heard_of(session, from) {
                     self.presence.table_acked(&mut self.cx, &name, (table, version));
                 }
             }
-            Packet::Save { session, to, stream, seq, base, unreachable, group } => {
+            ToServer::Save { session, to, stream, seq, base, unreachable, group } => {
                 if let Some(sender) = self.heard_of(session, from) {
                     let (id, came) = (MessageId { stream, seq }, self.cx.came());
                     let save = Save { to, body: body.to_vec(), group };
                     self.ask_to_save(Request { came, sender, from, id, base, save, unreachable });
                 }
             }
-            Packet::Shown { session, from: sender, stream, seq } => {
+            ToServer::Shown { session, from: sender, stream, seq } => {
                 if let Some(reader) = self.heard_of(session, from) {
                     self.shown(&reader, &StreamKey { from: sender, stream }, seq);
                 }
             }
-            Packet::HandedOverAck { session, stream, seq } => {
+            ToServer::HandedOverAck { session, stream, seq } => {
                 if let Some(sender) = self.heard_of(session, from) {
                     self.told(&StreamKey { from: sender, stream }, seq);
                 }
             }
-            Packet::GroupAsk { session, request, ask } => {
+            ToServer::GroupAsk { session, request, ask } => {
                 if let Some(name) = self.heard_of(session, from) {
                     self.groups.asked(&mut self.cx, (&name, from), (session, request), ask);
                 }
             }
-            // For a client, from its server or from another one.
-            Packet::Challenge { .. }
-            | Packet::Registered { .. }
-            | Packet::Wait { .. }
-            | Packet::Refused { .. }
-            | Packet::Pong { .. }
-            | Packet::Unknown { .. }
-            | Packet::Probe { .. }
-            | Packet::Deregistered { .. }
-            | Packet::Table { .. }
-            | Packet::Message { .. }
-            | Packet::Ack { .. }
-            | Packet::Saved { .. }
-            | Packet::NotSaved { .. }
-            | Packet::Deliver { .. }
-            | Packet::HandedOver { .. }
-            | Packet::Expired { .. }
-            | Packet::Knock { .. }
-            | Packet::KnockAnswer { .. }
-            | Packet::GroupAnswer { .. } => self.cx.counters.dropped.unwanted += 1,
         }
     }
 
@@ -256,7 +238,12 @@ impl<M: Mutations> Machine for Server<M> {
                 Ok((packet, stamps, body)) => {
                     self.presence.measure(&self.cx, from.remote, &packet, stamps);
                     self.cx.answer_to(stamps.sent_ms);
-                    self.handle_packet(from, packet, body);
+                    match packet.into_audience() {
+                        Audience::Server(packet) => self.handle_packet(from, packet, body),
+                        Audience::Client(_) | Audience::Peer(_) => {
+                            self.cx.counters.dropped.unwanted += 1;
+                        }
+                    }
                     self.cx.answer_to(None);
                 }
                 Err(_) => self.cx.counters.dropped.damaged += 1,

@@ -198,11 +198,11 @@ fn a_direct_way_that_swallows_long_ones_costs_a_detour_and_no_message() {
 fn listed(world: &mut World) -> usize {
     world.types("alice", "list");
     world.run(seconds(1));
-    let here = world.events("alice").iter().filter_map(|event| match event {
+    let mut here = world.events("alice").iter().filter_map(|event| match event {
         Event::List(listing) => Some(listing.online.len()),
         _ => None,
     });
-    here.last().expect("a list")
+    here.next_back().expect("a list")
 }
 
 #[test]

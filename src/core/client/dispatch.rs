@@ -15,7 +15,10 @@ use crate::machine::Path;
 use crate::mutation::Mutations;
 use crate::original::{self, Word};
 use crate::protocol::envelope::Stamps;
-use crate::protocol::{Cookie, GroupTag, MessageId, Name, Nonce, Packet, SessionId};
+use crate::protocol::{
+    Audience, Cookie, GroupTag, MessageId, Name, Nonce, Packet, SessionId, ToClient, ToPeer,
+    ToServer,
+};
 use crate::time::{WallTime, whole_ms};
 
 /// Where a message comes from, and so where its acknowledgement goes.
@@ -28,111 +31,113 @@ enum Source {
 impl<M: Mutations> Client<M> {
     pub(super) fn handle_packet(&mut self, path: Path, packet: Packet, body: &[u8]) {
         let from = path.remote;
-        if let Packet::Challenge { nonce, cookie } = packet {
-            if from == self.session.server() {
-                self.originals.forget_server();
-                self.outbox.size_passes(nonce);
+        let is_from_server = from == self.session.server();
+        match packet.into_audience() {
+            Audience::Client(ToClient::Challenge { nonce, cookie }) => {
+                self.challenged(from, nonce, cookie);
             }
-            if self.session.is_challenge(self.context.time(), from, nonce) {
-                // Wherever another was, this one speaks ours.
-                self.originals.forget_server();
-                self.hello_answered(from, cookie);
+            Audience::Client(packet) if is_from_server => {
+                if self.is_of_own_session(&packet) {
+                    self.wire.is_reached_at(path.local);
+                }
+                self.handle_server_packet(packet, body);
             }
-        } else if from == self.session.server() {
-            if self.is_of_own_session(&packet) {
-                self.wire.is_reached_at(path.local);
+            // Our own word: whoever is there says everything again.
+            Audience::Server(ToServer::Ping { .. }) if is_from_server => {
+                self.session.heard_nonsense(&mut self.context, from);
             }
-            self.handle_server_packet(packet, body);
-        } else {
-            self.handle_peer_packet(path, packet, body);
+            Audience::Peer(packet) if !is_from_server => {
+                self.handle_peer_packet(path, packet, body);
+            }
+            Audience::Client(_) | Audience::Server(_) | Audience::Peer(_) => {}
         }
     }
 
-    pub(super) fn handle_server_packet(&mut self, packet: Packet, body: &[u8]) {
+    fn challenged(&mut self, from: SocketAddr, nonce: Nonce, cookie: Cookie) {
+        if from == self.session.server() {
+            self.originals.forget_server();
+            self.outbox.size_passes(nonce);
+        }
+        if self.session.is_challenge(self.context.time(), from, nonce) {
+            // Wherever another was, this one speaks ours.
+            self.originals.forget_server();
+            self.hello_answered(from, cookie);
+        }
+    }
+
+    pub(super) fn handle_server_packet(&mut self, packet: ToClient, body: &[u8]) {
         if !self.is_current(&packet) {
             return;
         }
         match packet {
-            Packet::Wait { .. } => self.session.told_to_wait(self.context.time()),
-            Packet::Registered { session, store, back, .. } => self.granted(session, store, back),
-            Packet::Refused { reason, .. } => self.refused(reason),
-            Packet::Pong { .. } => self.ping_answered(),
-            Packet::Unknown { session } => self.session_unknown(session),
-            Packet::Deregistered { session } => {
+            ToClient::Wait { .. } => self.session.told_to_wait(self.context.time()),
+            ToClient::Registered { session, store, back, .. } => self.granted(session, store, back),
+            ToClient::Refused { reason, .. } => self.refused(reason),
+            ToClient::Pong { .. } => self.ping_answered(),
+            ToClient::Unknown { session } => self.session_unknown(session),
+            ToClient::Deregistered { session } => {
                 self.session.is_deregistered(&mut self.context, session);
             }
-            Packet::Probe { nonce } => self.probed(nonce),
-            Packet::Table { table, from, to, latest, entries, .. } => {
+            ToClient::Probe { nonce } => self.probed(nonce),
+            ToClient::Table { table, from, to, latest, entries, .. } => {
                 self.table_part(Part { table, from, to, latest, entries });
             }
-            Packet::Deliver { from, stream, seq, base, stored_at, group, .. } => {
+            ToClient::Deliver { from, stream, seq, base, stored_at, group, .. } => {
                 let id = MessageId { stream, seq };
                 self.receive(Source::Server(stored_at), &from, (id, base), (body, group));
             }
-            Packet::Saved { messages, .. } => {
+            ToClient::Saved { messages, .. } => {
                 for id in messages {
                     let to = self.outbox.saved(&self.context, id);
                     self.poll_queues(to);
                 }
             }
-            Packet::NotSaved { stream, seq, reason } => {
+            ToClient::NotSaved { stream, seq, reason } => {
                 let id = MessageId { stream, seq };
                 let to = self.outbox.not_saved(&mut self.context, id, reason);
                 self.poll_queues(to);
             }
-            Packet::HandedOver { stream, seq } => {
+            ToClient::HandedOver { stream, seq } => {
                 let end = End::Received { over_server: true };
                 self.kept_no_more(MessageId { stream, seq }, end);
             }
-            Packet::Expired { stream, seq } => {
+            ToClient::Expired { stream, seq } => {
                 self.kept_no_more(MessageId { stream, seq }, End::Expired);
             }
-            Packet::GroupAnswer { request, answer, .. } => self.group_answered(request, answer),
-            // Our own word: whoever is there says everything again.
-            Packet::Ping { .. } => {
-                let server = self.session.server();
-                self.session.heard_nonsense(&mut self.context, server);
-            }
+            ToClient::GroupAnswer { request, answer, .. } => self.group_answered(request, answer),
             // Handled whoever says it.
-            Packet::Challenge { .. } => {}
-            // Not from a server.
-            Packet::Register { .. }
-            | Packet::Alive { .. }
-            | Packet::Deregister { .. }
-            | Packet::TableAck { .. }
-            | Packet::Message { .. }
-            | Packet::Ack { .. }
-            | Packet::Save { .. }
-            | Packet::Shown { .. }
-            | Packet::HandedOverAck { .. }
-            | Packet::Knock { .. }
-            | Packet::KnockAnswer { .. }
-            | Packet::GroupAsk { .. } => {}
+            ToClient::Challenge { .. } => {}
         }
     }
 
     /// Whether what the server says is of this registration, this session or this store, as far as
     /// it says of which it is.
-    fn is_current(&self, packet: &Packet) -> bool {
+    fn is_current(&self, packet: &ToClient) -> bool {
         match packet {
-            Packet::Wait { registration }
-            | Packet::Registered { registration, .. }
-            | Packet::Refused { registration, .. } => {
+            ToClient::Wait { registration }
+            | ToClient::Registered { registration, .. }
+            | ToClient::Refused { registration, .. } => {
                 *registration == self.context.record().registrations
             }
-            Packet::Pong { session }
-            | Packet::Table { session, .. }
-            | Packet::Deliver { session, .. }
-            | Packet::GroupAnswer { session, .. } => self.session.id() == Some(*session),
-            Packet::Saved { store, .. } => self.session.store() == Some(*store),
-            _ => true,
+            ToClient::Pong { session }
+            | ToClient::Table { session, .. }
+            | ToClient::Deliver { session, .. }
+            | ToClient::GroupAnswer { session, .. } => self.session.id() == Some(*session),
+            ToClient::Saved { store, .. } => self.session.store() == Some(*store),
+            ToClient::Challenge { .. }
+            | ToClient::Unknown { .. }
+            | ToClient::Deregistered { .. }
+            | ToClient::Probe { .. }
+            | ToClient::NotSaved { .. }
+            | ToClient::HandedOver { .. }
+            | ToClient::Expired { .. } => true,
         }
     }
 
-    fn handle_peer_packet(&mut self, path: Path, packet: Packet, body: &[u8]) {
+    fn handle_peer_packet(&mut self, path: Path, packet: ToPeer, body: &[u8]) {
         let from = path.remote;
         match packet {
-            Packet::Message { from: name, to, stream, seq, base, group }
+            ToPeer::Message { from: name, to, stream, seq, base, group }
                 if to == self.context.config().name =>
             {
                 // It counts only if the table knows this name at this address.
@@ -141,43 +146,18 @@ impl<M: Mutations> Client<M> {
                     self.receive(Source::Peer(path), &name, (id, base), (body, group));
                 }
             }
-            Packet::Ack { stream, seq } => self.acknowledged(from, MessageId { stream, seq }),
-            Packet::Knock { nonce } => {
+            ToPeer::Ack { stream, seq } => self.acknowledged(from, MessageId { stream, seq }),
+            ToPeer::Knock { nonce } => {
                 if self.session.takes_part() && self.directory.at(from).is_some() {
                     self.send(Dispatch::to_peer(path, Packet::KnockAnswer { nonce }, 1));
                 }
             }
-            Packet::KnockAnswer { nonce } => {
+            ToPeer::KnockAnswer { nonce } => {
                 let name = self.outbox.probe_answered(from, nonce);
                 self.poll_queues(name);
             }
             // For whoever was here before.
-            Packet::Message { .. } => {}
-            // Not from a peer.
-            Packet::Challenge { .. }
-            | Packet::Register { .. }
-            | Packet::Registered { .. }
-            | Packet::Wait { .. }
-            | Packet::Refused { .. }
-            | Packet::Ping { .. }
-            | Packet::Pong { .. }
-            | Packet::Unknown { .. }
-            | Packet::Probe { .. }
-            | Packet::Alive { .. }
-            | Packet::Deregister { .. }
-            | Packet::Deregistered { .. }
-            | Packet::Table { .. }
-            | Packet::TableAck { .. }
-            | Packet::Save { .. }
-            | Packet::Saved { .. }
-            | Packet::NotSaved { .. }
-            | Packet::Deliver { .. }
-            | Packet::Shown { .. }
-            | Packet::HandedOver { .. }
-            | Packet::Expired { .. }
-            | Packet::HandedOverAck { .. }
-            | Packet::GroupAsk { .. }
-            | Packet::GroupAnswer { .. } => {}
+            ToPeer::Message { .. } => {}
         }
     }
 
@@ -215,9 +195,9 @@ impl<M: Mutations> Client<M> {
     }
 
     /// Whether a packet is for nobody but this client, as nobody but its server knows.
-    fn is_of_own_session(&self, packet: &Packet) -> bool {
+    fn is_of_own_session(&self, packet: &ToClient) -> bool {
         match packet {
-            Packet::Pong { session } | Packet::Table { session, .. } => {
+            ToClient::Pong { session } | ToClient::Table { session, .. } => {
                 self.session.id() == Some(*session)
             }
             _ => false,

@@ -16,7 +16,7 @@ use crate::original::{self, Owed, Repeats};
 use crate::protocol::limits::{NAMES_MAX, ORIGINAL_DATAGRAM_MAX, TEXT_MAX};
 use crate::protocol::{
     MessageId, Name, Nonce, NotSaved, Packet, Refusal, SessionId, StoreId, StreamId, TableEntry,
-    TableId,
+    TableId, ToClient,
 };
 use crate::time::{Time, WallTime};
 
@@ -48,7 +48,7 @@ pub(super) struct Originals {
     server: Option<OriginalServer>,
     peers: BTreeMap<SocketAddr, OriginalPeer>,
     /// What an original server's words come to, as our server would put it.
-    loopback: VecDeque<Packet>,
+    loopback: VecDeque<ToClient>,
 }
 
 /// How far the client is with an original server.
@@ -127,7 +127,7 @@ impl Originals {
     }
 
     /// What an original server's words come to, one after the other.
-    pub(super) fn poll_packet(&mut self) -> Option<Packet> {
+    pub(super) fn poll_packet(&mut self) -> Option<ToClient> {
         self.loopback.pop_front()
     }
 
@@ -295,18 +295,18 @@ impl Originals {
             }
             Some(Asked::Fetch) => {
                 server.fetch_due = false;
-                self.loopback.push_back(Packet::Pong { session: SESSION });
+                self.loopback.push_back(ToClient::Pong { session: SESSION });
             }
             Some(Asked::Deregister) => {
-                self.loopback.push_back(Packet::Deregistered { session: SESSION });
+                self.loopback.push_back(ToClient::Deregistered { session: SESSION });
             }
             Some(Asked::Save(MessageId { stream, seq })) => {
                 // It will not say when it has handed the message over: that is all there is.
-                self.loopback.push_back(Packet::Saved {
+                self.loopback.push_back(ToClient::Saved {
                     store: STORE,
                     messages: vec![MessageId { stream, seq }],
                 });
-                self.loopback.push_back(Packet::HandedOver { stream, seq });
+                self.loopback.push_back(ToClient::HandedOver { stream, seq });
             }
             None => {}
         }
@@ -332,22 +332,22 @@ impl Originals {
                     server.fetch_due = true;
                     let registration = context.record().registrations;
                     let (session, store, back) = (SESSION, STORE, ever_registered);
-                    let packet = Packet::Registered { registration, session, store, back };
+                    let packet = ToClient::Registered { registration, session, store, back };
                     self.loopback.push_back(packet);
                 } else if server.asked.is_some_and(|(asked, _)| asked == Asked::Register) {
-                    self.loopback.push_back(Packet::Pong { session: SESSION });
+                    self.loopback.push_back(ToClient::Pong { session: SESSION });
                 }
             }
             Some(_) if is_joining => return self.loopback.push_back(refused(context)),
-            _ if is_leaving => self.loopback.push_back(Packet::Deregistered { session: SESSION }),
+            _ if is_leaving => self.loopback.push_back(ToClient::Deregistered { session: SESSION }),
             // Somebody has deregistered us, or the server has forgotten us.
-            _ if !is_joining => self.loopback.push_back(Packet::Unknown { session: SESSION }),
+            _ if !is_joining => self.loopback.push_back(ToClient::Unknown { session: SESSION }),
             _ => return,
         }
         let from = if table == TABLE { at } else { 0 };
         let (to, latest) = (from + 1, from + 1);
         let (session, table) = (SESSION, TABLE);
-        self.loopback.push_back(Packet::Table { session, table, from, to, latest, entries });
+        self.loopback.push_back(ToClient::Table { session, table, from, to, latest, entries });
     }
 
     /// The answer to a fetch, all stored messages in one text: what of it is new.
@@ -380,7 +380,7 @@ enum Translation {
     /// A request.
     Ask(Asked, String),
     /// Nothing that it need be asked: this would be ours' answer.
-    Answer(Packet),
+    Answer(ToClient),
     Nothing,
 }
 
@@ -402,14 +402,14 @@ impl OriginalServer {
                 Translation::Ask(Asked::Fetch, format!("[REQUEST:GETSAVE] {name}"))
             }
             Packet::Ping { .. } if self.fetch_due || stale => register(),
-            Packet::Ping { session } => Translation::Answer(Packet::Pong { session: *session }),
+            Packet::Ping { session } => Translation::Answer(ToClient::Pong { session: *session }),
             Packet::Deregister { .. } if sure => {
                 Translation::Ask(Asked::Deregister, format!("[REQUEST:DEREG] {name}"))
             }
             Packet::Deregister { .. } => register(),
             Packet::Save { to, stream, seq, .. } if !is_listed(to) => {
                 let (stream, seq, reason) = (*stream, *seq, NotSaved::UnknownName);
-                Translation::Answer(Packet::NotSaved { stream, seq, reason })
+                Translation::Answer(ToClient::NotSaved { stream, seq, reason })
             }
             Packet::Save { to, stream, seq, .. } => {
                 let id = MessageId { stream: *stream, seq: *seq };
@@ -421,9 +421,9 @@ impl OriginalServer {
     }
 }
 
-fn refused<M: Mutations>(context: &Context<M>) -> Packet {
+fn refused<M: Mutations>(context: &Context<M>) -> ToClient {
     let (registration, reason) = (context.record().registrations, Refusal::NameInUse);
-    Packet::Refused { registration, reason }
+    ToClient::Refused { registration, reason }
 }
 
 fn transmit(to: Path, packet: &Packet, attempt: u32, bytes: Vec<u8>) -> Transmit {

@@ -10,9 +10,11 @@ use super::{
 };
 use crate::time::WallTime;
 
-/// Declares [`Packet`] together with [`PacketKind`], its names without the contents.
+/// Declares [`Packet`] together with [`PacketKind`], its names without the contents, and with
+/// [`Audience`], which has a type of its own for whoever it is for: what a new packet needs, the
+/// compiler asks for.
 macro_rules! packets {
-    ($($(#[$doc:meta])* $kind:ident $name:literal {
+    ($($(#[$doc:meta])* $audience:ident $kind:ident $name:literal {
         $($(#[$field_doc:meta])* $field:ident: $type:ty,)*
     })*) => {
         /// One packet of our protocol; every operation is idempotent.
@@ -46,20 +48,76 @@ macro_rules! packets {
             pub const fn kind(&self) -> PacketKind {
                 match self { $(Self::$kind { .. } => PacketKind::$kind,)* }
             }
+
+            /// Whom it is for.
+            #[must_use]
+            pub fn into_audience(self) -> Audience {
+                match self {
+                    $(Self::$kind { $($field),* } => packets!(@for $audience $kind $($field)*),)*
+                }
+            }
+        }
+
+        packets! {
+            @sort [] [] []
+            $(($audience { $(#[$doc])* $kind { $($field: $type,)* } }))*
         }
     };
+    (@for server $kind:ident $($field:ident)*) => {
+        Audience::Server(ToServer::$kind { $($field),* })
+    };
+    (@for client $kind:ident $($field:ident)*) => {
+        Audience::Client(ToClient::$kind { $($field),* })
+    };
+    (@for peer $kind:ident $($field:ident)*) => { Audience::Peer(ToPeer::$kind { $($field),* }) };
+    (@sort [$($server:tt)*] $client:tt $peer:tt (server $packet:tt) $($rest:tt)*) => {
+        packets! { @sort [$($server)* $packet] $client $peer $($rest)* }
+    };
+    (@sort $server:tt [$($client:tt)*] $peer:tt (client $packet:tt) $($rest:tt)*) => {
+        packets! { @sort $server [$($client)* $packet] $peer $($rest)* }
+    };
+    (@sort $server:tt $client:tt [$($peer:tt)*] (peer $packet:tt) $($rest:tt)*) => {
+        packets! { @sort $server $client [$($peer)* $packet] $($rest)* }
+    };
+    (@sort [$({ $($server:tt)* })*] [$({ $($client:tt)* })*] [$({ $($peer:tt)* })*]) => {
+        /// What clients say to a server.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        #[expect(missing_docs, reason = "the fields are those of Packet")]
+        pub enum ToServer { $($($server)*,)* }
+
+        /// What a server says to clients.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        #[expect(missing_docs, reason = "the fields are those of Packet")]
+        pub enum ToClient { $($($client)*,)* }
+
+        /// What clients say to each other.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        #[expect(missing_docs, reason = "the fields are those of Packet")]
+        pub enum ToPeer { $($($peer)*,)* }
+    };
+}
+
+/// A packet, by whom it is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// For a server.
+    Server(ToServer),
+    /// For a server's client.
+    Client(ToClient),
+    /// For another client.
+    Peer(ToPeer),
 }
 
 packets! {
     /// Server to anyone who said hello: "if this reaches you, bring it back".
-    Challenge "challenge" {
+    client Challenge "challenge" {
         /// The hello's.
         nonce: Nonce,
         /// To be shown in `register`.
         cookie: Cookie,
     }
     /// Client to server: "I am `name`, and I am here".
-    Register "register" {
+    server Register "register" {
         /// Who wants to be here.
         name: Name,
         /// Whoever shows it again is the same client.
@@ -70,7 +128,7 @@ packets! {
         cookie: Cookie,
     }
     /// Server to client: the registration is granted.
-    Registered "registered" {
+    client Registered "registered" {
         /// Which one.
         registration: u64,
         /// To be shown in every request from now on.
@@ -81,56 +139,56 @@ packets! {
         back: bool,
     }
     /// Server to client: somebody else holds the name and is being asked.
-    Wait "wait" {
+    client Wait "wait" {
         /// Which registration waits.
         registration: u64,
     }
     /// Server to client: the registration is refused.
-    Refused "refused" {
+    client Refused "refused" {
         /// Which one.
         registration: u64,
         /// Why.
         reason: Refusal,
     }
     /// Client to server: renews the lease.
-    Ping "ping" {
+    server Ping "ping" {
         /// Whose lease.
         session: SessionId,
     }
     /// Server to client: the lease is renewed.
-    Pong "pong" {
+    client Pong "pong" {
         /// Whose.
         session: SessionId,
     }
     /// Server to client: no such session at your address (any more); register again.
-    Unknown "unknown" {
+    client Unknown "unknown" {
         /// The one that was shown.
         session: SessionId,
     }
     /// Server to client: "are you there?"
-    Probe "probe" {
+    client Probe "probe" {
         /// The question's number.
         nonce: Nonce,
     }
     /// Client to server, answer to `probe`.
-    Alive "alive" {
+    server Alive "alive" {
         /// Who is there.
         session: SessionId,
         /// The question's number.
         nonce: Nonce,
     }
     /// Client to server: "I leave".
-    Deregister "deregister" {
+    server Deregister "deregister" {
         /// Whose registration ends.
         session: SessionId,
     }
     /// Server to client: the registration is over.
-    Deregistered "deregistered" {
+    client Deregistered "deregistered" {
         /// Whose.
         session: SessionId,
     }
     /// Server to client: what changed in the table after version `from`, up to version `to`.
-    Table "table" {
+    client Table "table" {
         /// For whom it is: a late part of an earlier one must not replace a newer table.
         session: SessionId,
         /// The table's life.
@@ -145,7 +203,7 @@ packets! {
         entries: Vec<TableEntry>,
     }
     /// Client to server: where I stand with the table.
-    TableAck "table_ack" {
+    server TableAck "table_ack" {
         /// Who stands there.
         session: SessionId,
         /// The table's life.
@@ -154,7 +212,7 @@ packets! {
         version: u64,
     }
     /// Client to client: a text, beside as the body.
-    Message "message" {
+    peer Message "message" {
         /// Who says so; the table must agree.
         from: Name,
         /// For whom: the address may have become somebody else's.
@@ -170,14 +228,14 @@ packets! {
         group: Option<GroupTag>,
     }
     /// Client to client: everything of the stream up to `seq` has been shown.
-    Ack "ack" {
+    peer Ack "ack" {
         /// The stream.
         stream: StreamId,
         /// The last message shown.
         seq: u64,
     }
     /// Client to server: keep this text, beside as the body, for `to`.
-    Save "save" {
+    server Save "save" {
         /// Who keeps it here.
         session: SessionId,
         /// For whom.
@@ -195,14 +253,14 @@ packets! {
         group: Option<GroupTag>,
     }
     /// Server to client: everything of these streams up to these messages is in the store.
-    Saved "saved" {
+    client Saved "saved" {
         /// The life of the server's store: another store's word is worth nothing.
         store: StoreId,
         /// The last message stored of each stream; at most [`super::limits::SAVED_AT_ONCE`].
         messages: Vec<MessageId>,
     }
     /// Server to client: this message is not stored.
-    NotSaved "not_saved" {
+    client NotSaved "not_saved" {
         /// The stream.
         stream: StreamId,
         /// The message.
@@ -211,7 +269,7 @@ packets! {
         reason: NotSaved,
     }
     /// Server to client: a stored text, beside as the body.
-    Deliver "deliver" {
+    client Deliver "deliver" {
         /// For whom: the address may have become somebody else's.
         session: SessionId,
         /// Who sent it.
@@ -229,7 +287,7 @@ packets! {
         group: Option<GroupTag>,
     }
     /// Client to server: everything of the stream up to `seq` has been shown.
-    Shown "shown" {
+    server Shown "shown" {
         /// Who has seen it.
         session: SessionId,
         /// Whose stream.
@@ -240,7 +298,7 @@ packets! {
         seq: u64,
     }
     /// Server to sender: everything of the stream up to `seq` has been shown to its reader.
-    HandedOver "handed_over" {
+    client HandedOver "handed_over" {
         /// The stream.
         stream: StreamId,
         /// The last message shown.
@@ -248,14 +306,14 @@ packets! {
     }
     /// Server to sender: everything of the stream up to `seq` that was not said to be handed over
     /// has expired unread.
-    Expired "expired" {
+    client Expired "expired" {
         /// The stream.
         stream: StreamId,
         /// The last message that has expired.
         seq: u64,
     }
     /// Sender to server: the word about `seq` has arrived.
-    HandedOverAck "handed_over_ack" {
+    server HandedOverAck "handed_over_ack" {
         /// Who knows it now.
         session: SessionId,
         /// The stream.
@@ -264,17 +322,17 @@ packets! {
         seq: u64,
     }
     /// Client to client: "can you hear me directly?"
-    Knock "knock" {
+    peer Knock "knock" {
         /// The question's number.
         nonce: Nonce,
     }
     /// Client to client, answer to `knock`.
-    KnockAnswer "knock_answer" {
+    peer KnockAnswer "knock_answer" {
         /// The question's number.
         nonce: Nonce,
     }
     /// Client to server: something about groups.
-    GroupAsk "group_ask" {
+    server GroupAsk "group_ask" {
         /// Who asks.
         session: SessionId,
         /// The request's number. Those of changes rise: a lower one that arrives late changes
@@ -284,7 +342,7 @@ packets! {
         ask: GroupAsk,
     }
     /// Server to client, answer to `group_ask`.
-    GroupAnswer "group_answer" {
+    client GroupAnswer "group_answer" {
         /// Who asked.
         session: SessionId,
         /// The request's number.
