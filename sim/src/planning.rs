@@ -2,6 +2,7 @@
 //!
 //! Knows nothing of how it is run.
 
+pub mod moves;
 pub mod plan;
 pub mod scenario;
 pub mod workload;

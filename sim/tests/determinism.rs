@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use sim::engine::world;
 use sim::faults::bugs::Planted;
+use sim::planning::moves::{Claim, Datagram, Move, Place, Trick};
+use sim::planning::plan::{CLIENT_PORT, SERVER, SERVER_PORT};
 use sim::planning::workload::{self, Profile, Size};
 use sim::record::log::Detail;
 
@@ -36,6 +38,36 @@ fn the_length_of_a_tick_changes_nothing() {
         assert_same(&usual, &log(5), "10 ms and 5 ms");
         assert_same(&usual, &log(1), "10 ms and 1 ms");
     }
+}
+
+/// An adversary's own users, forgeries and fates depend on a tick as little as all else does.
+#[test]
+fn the_length_of_a_tick_changes_nothing_for_an_adversary() {
+    let ms = Duration::from_millis;
+    let forge = |claim, words: &str| Trick::Forge {
+        claim,
+        to: Place { host: SERVER.into(), port: SERVER_PORT },
+        datagram: Datagram::Original(words.to_owned()),
+    };
+    let alice = Claim::Of(Place { host: "alice".into(), port: CLIENT_PORT });
+    let nobody = Claim::Nobody { number: 1, apart: true };
+    let name = "zoe".parse().unwrap();
+    let mut plan = workload::plan(1, &SIZE, &Profile::ALL);
+    let often = |at, times, every, trick| Move { at: ms(at), times, every: ms(every), trick };
+    plan.moves = vec![
+        often(1_003, 15, 1_000, Trick::SignIn { name, port: CLIENT_PORT }),
+        often(2_007, 3, 1_500, forge(alice, "[REQUEST:DEREG] alice")),
+        often(9_001, 20, 7, forge(nobody, "[REQUEST:REG] guest$i")),
+    ];
+    let log = |tick_ms| {
+        let outcome = world::run_in_ticks(&plan, ms(tick_ms), &Planted::default());
+        outcome.log.to_text(Detail::Everything)
+    };
+    let usual = log(10);
+    let is_here = |name: &str| usual.contains(&format!("{name} is here"));
+    assert!((0..20).any(|i| is_here(&format!("guest{i}"))) && is_here("zoe"), "nobody got in");
+    assert_same(&usual, &log(5), "10 ms and 5 ms");
+    assert_same(&usual, &log(1), "10 ms and 1 ms");
 }
 
 /// The log of one run, as it was on the machine on which it was written down.

@@ -38,6 +38,7 @@ impl Story {
             faults: FaultPlan::default(),
             disk: DiskSpeed::default(),
             disk_faults: DiskFaults::default(),
+            moves: Vec::new(),
             mail: None,
             healed: Some(Duration::ZERO),
             until: Duration::MAX,
