@@ -2,6 +2,7 @@
 //!
 //! Knows nothing of how it is run.
 
+pub mod adversary;
 pub mod moves;
 pub mod plan;
 pub mod scenario;

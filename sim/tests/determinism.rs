@@ -8,12 +8,19 @@ use std::time::Duration;
 
 use sim::engine::world;
 use sim::faults::bugs::Planted;
+use sim::planning::adversary::Classes;
 use sim::planning::moves::{Claim, Datagram, Move, Place, Trick};
 use sim::planning::plan::{CLIENT_PORT, SERVER, SERVER_PORT};
 use sim::planning::workload::{self, Profile, Size};
 use sim::record::log::Detail;
+use sim::search::chaos::Setting;
 
 const SIZE: Size = Size { clients: 4, messages: 40, duration: Duration::from_secs(20) };
+
+/// A run with any faults.
+const fn swarm(adversary: Classes) -> Setting {
+    Setting { size: SIZE, profile: Profile::MOST, swarm: true, adversary, bug: None }
+}
 
 /// Fails at the first line in which the logs differ.
 fn assert_same(a: &str, b: &str, what: &str) {
@@ -90,8 +97,7 @@ fn every_build_on_every_machine_gives_the_pinned_events() {
     // Git may give lines other ends.
     let pinned = PINNED.replace("\r\n", "\n");
     assert_same(&pinned, &text, &format!("sim/tests/pinned.log and {}", path.display()));
-    let setting =
-        sim::search::chaos::Setting { size: SIZE, profile: Profile::MOST, swarm: true, bug: None };
+    let setting = swarm(Classes::default());
     let traces = [0, 1, 2, 3].map(|seed| sim::search::chaos::run_seed(seed, &setting).trace);
     assert_eq!(traces, PINNED_TRACES);
 }
@@ -126,8 +132,7 @@ fn process_environment_and_threads_change_nothing() {
 
 #[test]
 fn a_seed_alone_is_the_same_as_among_others() {
-    let setting =
-        sim::search::chaos::Setting { size: SIZE, profile: Profile::MOST, swarm: true, bug: None };
+    let setting = swarm(Classes::default());
     let jobs = std::num::NonZeroUsize::MIN;
     let among = sim::search::chaos::run_seeds(0, jobs, &setting, |seed| seed < 4, |_| {});
     let alone = sim::search::chaos::run_seed(3, &setting);

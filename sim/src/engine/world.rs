@@ -128,7 +128,8 @@ fn public(
         let two = host.two_addresses;
         (host.name.clone(), Addresses { first: *first, two })
     };
-    let (hosts, own) = (hosts.iter().map(at).collect(), Addresses { first, two: false });
+    let own = Addresses { first, two: false };
+    let hosts = hosts.iter().map(at).chain([(ADVERSARY.into(), own)]).collect();
     Some(adversary::Public { seed: plan.seed, moves, hosts, own })
 }
 

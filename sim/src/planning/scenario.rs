@@ -300,7 +300,7 @@ mod tests {
                 r#"{"at": "1s", "forge": {"to": "alice", "packet": {"akc": {}}}}"#,
                 "11:5: no packet is called \"akc\"",
             ),
-            (r#"{"at": "1s", "sign_in": "alice"}"#, "11:5: \"alice\" has been started"),
+            (r#"{"at": "1s", "sign_in": "a b"}"#, "11:5: \"a b\": "),
             (
                 r#"{"at": "1s", "disk": {"on": "zoe", "fail_sync": 1}}"#,
                 "11:5: no host \"zoe\" is ever",

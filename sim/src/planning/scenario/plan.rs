@@ -12,7 +12,7 @@ use super::{Scenario, Step, Verb};
 use crate::faults::disk::{DiskFault, DiskFaults, DiskRule};
 use crate::faults::fate::{Cut, FaultPlan, Rule, SizeLimit};
 use crate::naming::label::HostName;
-use crate::planning::moves::{ADVERSARY, Move, Trick};
+use crate::planning::moves::{ADVERSARY, Move};
 use crate::planning::plan::{Act, CLIENT_PORT, Host, INTERRUPT, Plan, Role, SERVER, SERVER_PORT};
 
 /// A problem with a step, by the step's index.
@@ -124,12 +124,6 @@ fn check_hosts<'a>(
             directions.iter().try_for_each(|(from, to)| known(everyone, &[from, to]))
         }
         Verb::Disk { host, .. } => known(everyone, &[host]),
-        Verb::Move { trick: Trick::SignIn { name, .. }, .. }
-            if everyone.contains(name.as_str()) =>
-        {
-            let name = name.as_str();
-            Err(format!("{name:?} has been started; call the adversary's user otherwise"))
-        }
         Verb::Move { trick, .. } => known(everyone, &trick.hosts()),
         Verb::Mark(_) => Ok(()),
     }
