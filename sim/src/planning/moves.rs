@@ -225,6 +225,12 @@ impl Move {
         self.at.saturating_add(self.every * self.times.saturating_sub(1))
     }
 
+    /// Whether it signs in from this port, or stays there.
+    #[must_use]
+    pub fn signs_in_at(&self, own: u16) -> bool {
+        matches!(self.trick, Trick::SignIn { port, .. } if port == own)
+    }
+
     /// The port of its own from which it is made, if it is.
     #[must_use]
     pub const fn own_port(&self) -> Option<u16> {

@@ -144,6 +144,19 @@ pub enum Act {
 }
 
 impl Plan {
+    /// Whether a name is that of the user of a client, and not of an adversary's or a guest.
+    #[must_use]
+    pub fn has_user(&self, name: &Name) -> bool {
+        let is_theirs = |host: &Host| matches!(&host.role, Role::Client { user } if user == name);
+        self.hosts.iter().any(is_theirs)
+    }
+
+    /// Whether there is an adversary.
+    #[must_use]
+    pub const fn is_attacked(&self) -> bool {
+        !self.moves.is_empty()
+    }
+
     /// The host of this name.
     #[must_use]
     pub fn host(&self, name: &str) -> Option<&Host> {

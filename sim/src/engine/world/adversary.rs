@@ -41,6 +41,9 @@ pub(super) struct Public {
     pub(super) own: Addresses,
 }
 
+/// A user of its own says nothing more so long after it has last asked to stay.
+const LEAVES_AFTER: Duration = Duration::from_secs(1);
+
 /// The adversary, from the beginning of the run to its end.
 pub(super) async fn run(public: Public, network: Rc<Network>) -> turmoil::Result {
     let server = public.hosts.get(SERVER).copied().unwrap_or(public.own);
@@ -162,7 +165,9 @@ impl Adversary {
     }
 
     fn hears(&mut self, port: u16, from: SocketAddr, bytes: &[u8]) {
-        let Some(user) = self.users.get_mut(&port) else { return };
+        let signed_in = self.public.moves.iter().filter(|it| it.signs_in_at(port));
+        let stays = signed_in.map(Move::last).max().unwrap_or_default() + LEAVES_AFTER;
+        let Some(user) = self.users.get_mut(&port).filter(|_| elapsed() <= stays) else { return };
         if let Some(answer) = user.hears(bytes) {
             self.sender.send((port, None), from, answer);
         }

@@ -118,12 +118,12 @@ fn shown_for_others(draw: &mut Draw<'_>) -> Vec<Move> {
 fn comes_and_goes(draw: &mut Draw<'_>) -> Vec<Move> {
     let at = draw.time();
     let Ok(name) = USER.parse() else { return Vec::new() };
-    let every = Duration::from_millis(60) + draw.pause(100);
+    let half = Duration::from_millis(30) + draw.pause(50);
     let comes = Trick::SignIn { name, port: CLIENT_PORT };
     let leaves = packet(json!({"deregister": {"session": "$session"}}));
     vec![
-        often(at, 40, every, comes),
-        often(at + every / 2, 40, every, forge(OWN, server(), leaves)),
+        often(at, 40, 2 * half, comes),
+        often(at + half, 40, 2 * half, forge(OWN, server(), leaves)),
     ]
 }
 
