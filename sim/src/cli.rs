@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::faults::bugs;
 use crate::faults::fate::Rates;
+use crate::planning::adversary::{Class, Classes};
 use crate::planning::workload::{Profile, Size};
 use crate::search::chaos::Setting;
 
@@ -169,6 +170,10 @@ pub struct Explore {
     /// In each seed only some of the faults, up to as much as was given.
     #[arg(long)]
     pub swarm: bool,
+    /// Who attacks, and what they can see and do: off-path sees nothing and lies about where it
+    /// is, insider is a user as well. Of several, each seed has one.
+    #[arg(long, value_name = "CLASS", value_delimiter = ',', value_parser = class_names())]
+    pub adversary: Vec<String>,
     /// A bug that is planted, to see whether it is caught.
     #[arg(long, value_name = "BUG", value_parser = bug_names())]
     pub plant: Option<String>,
@@ -219,6 +224,10 @@ pub struct Span(pub Duration, pub Duration);
 
 fn bug_names() -> PossibleValuesParser {
     PossibleValuesParser::new(bugs::BUGS.iter().map(|(_, name)| *name))
+}
+
+fn class_names() -> PossibleValuesParser {
+    PossibleValuesParser::new(Class::ALL.map(Class::name))
 }
 
 /// What stands for no bug.
@@ -285,7 +294,13 @@ impl Explore {
             mtu: self.mtu.or(base.mtu),
         };
         let bug = self.plant.as_deref().and_then(bugs::named);
-        Setting { size, profile, swarm: self.swarm || self.names_no_fault(), bug }
+        let (swarm, adversary) = (self.swarm || self.names_no_fault(), self.classes());
+        Setting { size, profile, swarm, adversary, bug }
+    }
+
+    /// Who attacks.
+    fn classes(&self) -> Classes {
+        self.adversary.iter().filter_map(|name| name.parse::<Class>().ok()).collect()
     }
 
     /// Whether no fault is asked for: then there may be any.
@@ -338,6 +353,8 @@ impl Explore {
         add("messages", shown(&(self.messages != DEFAULT_MESSAGES).then_some(self.messages)));
         let duration = humantime::format_duration(self.duration).to_string();
         add("duration", shown(&(duration != DEFAULT_DURATION).then_some(duration)));
+        let adversary = Some(self.classes()).filter(|classes| !classes.is_empty());
+        add("adversary", shown(&adversary));
         add("plant", shown(&self.plant));
         if self.swarm {
             options += " --swarm";
@@ -369,8 +386,8 @@ mod tests {
 
     #[test]
     fn a_reproducer_asks_for_the_same_run() {
-        let asked =
-            "sim --drop-rate 0.3 --delay 0s..1s200ms --mtu 90 --clients 3 --duration 5s --swarm";
+        let asked = "sim --drop-rate 0.3 --delay 0s..1s200ms --mtu 90 --clients 3 --duration 5s \
+             --adversary off-path,insider --swarm";
         let again = explore(asked).reproducer(7, 1);
         assert_eq!(
             again,

@@ -18,7 +18,6 @@ use sim::faults::bugs::Bug;
 use sim::faults::bugs::{self, Planted};
 use sim::planning::plan::Plan;
 use sim::planning::scenario::Scenario;
-use sim::planning::workload;
 use sim::record::log::Detail;
 use sim::report::{Report, Smallest, opening, replayed};
 use sim::score::table::Scored;
@@ -135,7 +134,7 @@ fn explore(asked: &Explore) -> u8 {
     }
     if asked.log {
         let setting = asked.setting();
-        let plan = workload::plan(first, &setting.size, &setting.profile_of(first));
+        let plan = setting.plan(first);
         put!(
             "\n{}",
             sim::engine::world::run_with(&plan, &Planted::new(setting.bug))
@@ -182,7 +181,7 @@ fn shrink_failures(asked: &Explore, trials: &[Trial]) -> Vec<Smallest> {
     };
     let setting = asked.setting();
     let small = |trial: &Trial| {
-        let plan = workload::plan(trial.seed, &setting.size, &setting.profile_of(trial.seed));
+        let plan = setting.plan(trial.seed);
         smallest(&plan, setting.bug, None)
     };
     trials.iter().filter(|trial| first_of_kind(trial)).filter_map(small).collect()
@@ -198,7 +197,7 @@ fn keep_others(asked: &Explore, trials: &[Trial], smallest: &[Smallest]) -> BTre
     let setting = asked.setting();
     let folder = Path::new(if asked.plant.is_some() { PLANTED } else { FAILURES });
     let keep = |seed: &u64| {
-        let plan = workload::plan(*seed, &setting.size, &setting.profile_of(*seed));
+        let plan = setting.plan(*seed);
         keep_whole(&plan, setting.bug, folder)
     };
     let mut kept = BTreeMap::new();
@@ -231,7 +230,7 @@ fn smallest(plan: &Plan, bug: Option<Bug>, into: Option<&Path>) -> Option<Smalle
 fn shrink(what: &str, into: Option<&Path>, asked: &Explore) -> u8 {
     let setting = asked.setting();
     let (plan, bug) = if let Ok(seed) = what.parse() {
-        (workload::plan(seed, &setting.size, &setting.profile_of(seed)), setting.bug)
+        (setting.plan(seed), setting.bug)
     } else {
         let Some(scenario) = read_to_run(Path::new(what), asked.plant.as_deref()) else {
             return EXIT_USAGE;

@@ -2,6 +2,8 @@
 //!
 //! Knows nothing of how it is run.
 
+pub mod adversary;
+pub mod moves;
 pub mod plan;
 pub mod scenario;
 pub mod workload;

@@ -18,11 +18,9 @@ use crate::faults::bugs::Bug;
 use crate::engine::world;
 use crate::faults::bugs::{self, Planted};
 use crate::planning::plan::Plan;
-use crate::planning::workload;
 use crate::record::check::{Violation, check};
 use crate::record::log::{Log, What};
 use crate::record::outcome::Outcome;
-use crate::search::chaos::Setting;
 use crate::search::shrink::{Shrunk, shrink};
 use crate::search::work;
 
@@ -77,8 +75,7 @@ pub struct Smallest {
 }
 
 fn plan_of(profile: &Profile, seed: u64) -> Plan {
-    let Setting { size, .. } = profile.setting();
-    workload::plan(seed, &size, &profile.setting().profile_of(seed))
+    profile.setting().plan(seed)
 }
 
 /// Runs one seed under a profile, with this bug or none.

@@ -25,6 +25,19 @@ fn a_lossy_network_holds_and_says_so() {
     }
 }
 
+#[test]
+fn an_adversary_is_drawn_like_any_fault() {
+    let words = "--drop-rate 0 --adversary off-path,insider --seed 3 --seeds 1";
+    let text = stdout(&sim(&format!("{words} --log")));
+    assert!(text.contains("--adversary off-path,insider"), "{text}");
+    assert!(text.lines().any(|line| line.contains("mallory ->")), "{text}");
+    assert!(!stdout(&sim("--drop-rate 0 --seed 3 --seeds 1 --log")).contains("mallory"));
+    let wrong = sim("--adversary of-path");
+    assert_eq!(wrong.status.code(), Some(2));
+    let told = String::from_utf8(wrong.stderr).unwrap();
+    assert!(told.contains("[possible values: off-path, insider]"), "{told}");
+}
+
 /// The rows that these lines take on a terminal of 80 columns.
 fn rows<'a>(lines: impl Iterator<Item = &'a str>) -> usize {
     lines.map(|line| line.chars().count().div_ceil(sim::report::COLUMNS).max(1)).sum()

@@ -8,10 +8,19 @@ use std::time::Duration;
 
 use sim::engine::world;
 use sim::faults::bugs::Planted;
+use sim::planning::adversary::Classes;
+use sim::planning::moves::{Claim, Datagram, Move, Place, Trick};
+use sim::planning::plan::{CLIENT_PORT, SERVER, SERVER_PORT};
 use sim::planning::workload::{self, Profile, Size};
 use sim::record::log::Detail;
+use sim::search::chaos::Setting;
 
 const SIZE: Size = Size { clients: 4, messages: 40, duration: Duration::from_secs(20) };
+
+/// A run with any faults.
+const fn swarm(adversary: Classes) -> Setting {
+    Setting { size: SIZE, profile: Profile::MOST, swarm: true, adversary, bug: None }
+}
 
 /// Fails at the first line in which the logs differ.
 fn assert_same(a: &str, b: &str, what: &str) {
@@ -38,6 +47,36 @@ fn the_length_of_a_tick_changes_nothing() {
     }
 }
 
+/// An adversary's own users, forgeries and fates depend on a tick as little as all else does.
+#[test]
+fn the_length_of_a_tick_changes_nothing_for_an_adversary() {
+    let ms = Duration::from_millis;
+    let forge = |claim, words: &str| Trick::Forge {
+        claim,
+        to: Place { host: SERVER.into(), port: SERVER_PORT },
+        datagram: Datagram::Original(words.to_owned()),
+    };
+    let alice = Claim::Of(Place { host: "alice".into(), port: CLIENT_PORT });
+    let nobody = Claim::Nobody { number: 1, apart: true };
+    let name = "zoe".parse().unwrap();
+    let mut plan = workload::plan(1, &SIZE, &Profile::ALL);
+    let often = |at, times, every, trick| Move { at: ms(at), times, every: ms(every), trick };
+    plan.moves = vec![
+        often(1_003, 15, 1_000, Trick::SignIn { name, port: CLIENT_PORT }),
+        often(2_007, 3, 1_500, forge(alice, "[REQUEST:DEREG] alice")),
+        often(9_001, 20, 7, forge(nobody, "[REQUEST:REG] guest$i")),
+    ];
+    let log = |tick_ms| {
+        let outcome = world::run_in_ticks(&plan, ms(tick_ms), &Planted::default());
+        outcome.log.to_text(Detail::Everything)
+    };
+    let usual = log(10);
+    let is_here = |name: &str| usual.contains(&format!("{name} is here"));
+    assert!((0..20).any(|i| is_here(&format!("guest{i}"))) && is_here("zoe"), "nobody got in");
+    assert_same(&usual, &log(5), "10 ms and 5 ms");
+    assert_same(&usual, &log(1), "10 ms and 1 ms");
+}
+
 /// The log of one run, as it was on the machine on which it was written down.
 const PINNED: &str = include_str!("pinned.log");
 
@@ -58,8 +97,7 @@ fn every_build_on_every_machine_gives_the_pinned_events() {
     // Git may give lines other ends.
     let pinned = PINNED.replace("\r\n", "\n");
     assert_same(&pinned, &text, &format!("sim/tests/pinned.log and {}", path.display()));
-    let setting =
-        sim::search::chaos::Setting { size: SIZE, profile: Profile::MOST, swarm: true, bug: None };
+    let setting = swarm(Classes::default());
     let traces = [0, 1, 2, 3].map(|seed| sim::search::chaos::run_seed(seed, &setting).trace);
     assert_eq!(traces, PINNED_TRACES);
 }
@@ -94,8 +132,7 @@ fn process_environment_and_threads_change_nothing() {
 
 #[test]
 fn a_seed_alone_is_the_same_as_among_others() {
-    let setting =
-        sim::search::chaos::Setting { size: SIZE, profile: Profile::MOST, swarm: true, bug: None };
+    let setting = swarm(Classes::default());
     let jobs = std::num::NonZeroUsize::MIN;
     let among = sim::search::chaos::run_seeds(0, jobs, &setting, |seed| seed < 4, |_| {});
     let alone = sim::search::chaos::run_seed(3, &setting);

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use sim::faults::bugs::Bug;
 use sim::planning::scenario::Scenario;
-use sim::planning::workload;
 use sim::score::canary;
 use sim::score::profiles::{CASES, Case, PROFILES};
 use sim::score::short::{Short, Verdict, run_cases};
@@ -58,7 +57,7 @@ fn every_planted_bug_is_kept_in_a_file_that_shows_it_and_where() {
         let setting = case.profile.setting();
         let caught = |seed| try_seed(&case.profile, seed, Some(case.bug)).violation.is_some();
         let seed = (FIRST_SEED..FIRST_SEED + case.budget).find(|seed| caught(*seed)).unwrap();
-        let plan = workload::plan(seed, &setting.size, &setting.profile_of(seed));
+        let plan = setting.plan(seed);
         let path = keep_whole(&plan, Some(case.bug), &folder).unwrap().path;
         let scenario = Scenario::parse(&std::fs::read_to_string(&path).unwrap()).unwrap();
         let replay = replay(&scenario);

@@ -230,7 +230,7 @@ impl Network {
     #[must_use]
     pub fn so_far(&self) -> Log {
         let state = self.state.borrow();
-        Log::new(state.log.clone(), state.labels.clone())
+        Log::new(state.log.clone(), state.labels.clone(), self.hosts.clone())
     }
 
     /// When something else than a keep-alive or its answer was last sent.
@@ -245,6 +245,6 @@ impl Network {
         let mut state = self.state.borrow_mut();
         let log = std::mem::take(&mut state.log);
         let labels = std::mem::take(&mut state.labels);
-        (Log::new(log, labels), std::mem::take(&mut state.marks))
+        (Log::new(log, labels, self.hosts.clone()), std::mem::take(&mut state.marks))
     }
 }

@@ -6,6 +6,7 @@
 //! the length of a tick has no influence on what happens (`tests/determinism.rs`).
 
 mod address;
+mod adversary;
 mod card;
 mod clock;
 mod disk;
@@ -23,6 +24,7 @@ use std::time::{Duration, SystemTime};
 use crate::engine::network::Network;
 use crate::faults::bugs::Planted;
 use crate::naming::label::HostName;
+use crate::planning::moves::ADVERSARY;
 use crate::planning::plan::{EPOCH_UNIX_MS, Host, LATENCY, Plan, QUIET, SERVER_PORT};
 use crate::record::check::is_settled;
 use crate::record::log::What;
@@ -71,6 +73,8 @@ pub fn run_in_ticks(plan: &Plan, tick: Duration, bugs: &Planted) -> Outcome {
         names.insert(first, host.name.clone());
         names.extend(addresses(first, host).second().map(|second| (second, host.name.clone())));
     }
+    let adversary = public(plan, &mut sim, &hosts);
+    names.extend(adversary.iter().map(|it| (it.own.first, ADVERSARY.into())));
     let server = hosts.iter().find(|(_, host)| host.name == plan.hosts[0].name);
     let (first, server) = server.expect("the server has just got an address");
     let server = addresses(*first, server);
@@ -96,6 +100,11 @@ pub fn run_in_ticks(plan: &Plan, tick: Duration, bugs: &Planted) -> Outcome {
         let host = host.clone();
         sim.host(&*host.name.clone(), move || host::run(host.clone(), around.clone()));
     }
+    if let Some(adversary) = adversary {
+        let network = Rc::clone(&network);
+        let run = move || adversary::run(adversary.clone(), Rc::clone(&network));
+        sim.host(ADVERSARY, run);
+    }
     let end = run_to_the_end(&mut sim, plan, &network, &looks);
     let server = host::snapshot(&last);
     drop(sim);
@@ -105,6 +114,23 @@ pub fn run_in_ticks(plan: &Plan, tick: Duration, bugs: &Planted) -> Outcome {
     marks.retain(|mark| mark.at <= end);
     let disk_operations = network.disk_operations();
     Outcome { log, marks, server, load, disk_operations, end }
+}
+
+/// What an adversary knows, if there is one. Its address is the last, and changes no other.
+fn public(
+    plan: &Plan,
+    sim: &mut turmoil::Sim<'_>,
+    hosts: &BTreeMap<IpAddr, &Host>,
+) -> Option<adversary::Public> {
+    let moves = plan.moves.clone();
+    let first = (!moves.is_empty()).then(|| sim.lookup(ADVERSARY))?;
+    let at = |(first, host): (&IpAddr, &&Host)| {
+        let two = host.two_addresses;
+        (host.name.clone(), Addresses { first: *first, two })
+    };
+    let own = Addresses { first, two: false };
+    let hosts = hosts.iter().map(at).chain([(ADVERSARY.into(), own)]).collect();
+    Some(adversary::Public { seed: plan.seed, moves, hosts, own })
 }
 
 /// Steps until the plan's end, or until everything has settled; when that was.

@@ -13,12 +13,12 @@ use udpchat_core::protocol::Name;
 use crate::faults::disk::DiskFaults;
 use crate::faults::fate::FaultPlan;
 use crate::naming::label::{Audience, HostName, Label};
+use crate::planning::moves::Move;
+
+pub use crate::planning::moves::SERVER;
 
 /// The end of the run in which it must be quiet: longer than any repetition's pause.
 pub const QUIET: Duration = Duration::from_secs(6);
-
-/// The host that every client talks to.
-pub const SERVER: &str = "server";
 
 /// The server's well-known port.
 pub const SERVER_PORT: u16 = 9000;
@@ -49,6 +49,8 @@ pub struct Plan {
     pub disk: DiskSpeed,
     /// What goes wrong with them.
     pub disk_faults: DiskFaults,
+    /// What an adversary does, who is in the network if there is any.
+    pub moves: Vec<Move>,
     /// How long the server keeps messages, if not as the shipped one does.
     pub mail: Option<Duration>,
     /// From then on nothing goes wrong, everything must settle, and the run may end as soon as it
@@ -142,6 +144,19 @@ pub enum Act {
 }
 
 impl Plan {
+    /// Whether a name is that of the user of a client, and not of an adversary's or a guest.
+    #[must_use]
+    pub fn has_user(&self, name: &Name) -> bool {
+        let is_theirs = |host: &Host| matches!(&host.role, Role::Client { user } if user == name);
+        self.hosts.iter().any(is_theirs)
+    }
+
+    /// Whether there is an adversary.
+    #[must_use]
+    pub const fn is_attacked(&self) -> bool {
+        !self.moves.is_empty()
+    }
+
     /// The host of this name.
     #[must_use]
     pub fn host(&self, name: &str) -> Option<&Host> {

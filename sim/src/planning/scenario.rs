@@ -6,6 +6,7 @@ mod disk;
 mod form;
 mod plan;
 mod text;
+mod trick;
 mod write;
 
 use std::fmt;
@@ -17,6 +18,7 @@ use udpchat_core::protocol::Name;
 use crate::faults::disk::{DiskFault, Operation};
 use crate::faults::fate::{Fault, Target};
 use crate::naming::label::HostName;
+use crate::planning::moves::Trick;
 use crate::planning::plan::DiskSpeed;
 
 /// A scenario as it was written.
@@ -132,6 +134,15 @@ pub enum Verb {
         /// Whether they are cut from now on.
         cut: bool,
     },
+    /// An adversary makes a move.
+    Move {
+        /// How often.
+        times: u32,
+        /// The pause before each repetition.
+        every: Duration,
+        /// What it does.
+        trick: Trick,
+    },
     /// The server's state is taken down.
     Mark(String),
 }
@@ -218,6 +229,12 @@ mod tests {
     {"at": "4s", "drift": "eve", "ppm": -200},
     {"at": "5s", "crash": "eve"},
     {"at": "6s", "restart": "eve", "port": 5002},
+    {"at": "6s", "spoof": {"as": "alice", "to": "server", "original": "[REQUEST:DEREG] alice"}},
+    {"at": "6s", "spoof": {"nobody": 7, "apart": true, "to": "server", "port": 9001, "original": "ACK"}, "times": 3, "every": "5ms"},
+    {"at": "6s", "spoof": {"as": "server", "as_port": 9002, "to": "eve", "port": 5002, "hello": "0000000000000001"}},
+    {"at": "6s", "sign_in": "zoe", "own_port": 5001, "times": 9, "every": "1s"},
+    {"at": "6s", "forge": {"own_port": 5001, "to": "alice", "packet": {"ack": {"seq": 1, "stream": "$random"}}}},
+    {"at": "6s", "forge": {"to": "alice", "raw": "{"}},
     {"at": "7s", "mark": "in the end"}
   ],
   "until": "8s"
@@ -271,6 +288,19 @@ mod tests {
                 r#"{"at": "1s", "as": "alice", "type": "sned bob x"}"#,
                 "11:5: \"sned bob x\": unknown",
             ),
+            (
+                r#"{"at": "1s", "spoof": {"to": "server", "original": "ACK"}}"#,
+                "11:5: `spoof` needs `as`, a host, or `nobody`, a number",
+            ),
+            (
+                r#"{"at": "1s", "spoof": {"as": "zoe", "to": "server", "original": "ACK"}}"#,
+                "11:5: no host \"zoe\" is ever started",
+            ),
+            (
+                r#"{"at": "1s", "forge": {"to": "alice", "packet": {"akc": {}}}}"#,
+                "11:5: no packet is called \"akc\"",
+            ),
+            (r#"{"at": "1s", "sign_in": "a b"}"#, "11:5: \"a b\": "),
             (
                 r#"{"at": "1s", "disk": {"on": "zoe", "fail_sync": 1}}"#,
                 "11:5: no host \"zoe\" is ever",

@@ -135,7 +135,8 @@ pub fn plan(seed: u64, size: &Size, profile: &Profile) -> Plan {
     let disk_faults =
         DiskFaults { rate: profile.disk_faults, rate_until: size.duration, rules: Vec::new() };
     let healed = Some(size.duration);
-    Plan { seed, hosts, faults, disk, disk_faults, mail: mail(seed), healed, until }
+    let (moves, mail) = (Vec::new(), mail(seed));
+    Plan { seed, hosts, faults, disk, disk_faults, moves, mail, healed, until }
 }
 
 /// How long the server keeps messages, if not as the shipped one does.

@@ -4,14 +4,17 @@
 //! sees how much it held, and the server's state in the end.
 
 mod addresses;
+mod amplification;
 mod bounds;
 mod convergence;
 mod delivered;
 mod groups;
+mod heals;
 mod kept;
 mod loss;
 mod memory;
 mod model;
+mod names;
 mod once;
 mod order;
 mod panic;
@@ -26,6 +29,7 @@ mod words;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use udpchat_core::protocol::Name;
 use udpchat_core::server::Snapshot;
 
 use crate::naming::label::HostName;
@@ -49,6 +53,16 @@ pub struct Evidence<'a> {
     pub log: &'a Log,
     /// What happened, by message.
     pub ledger: &'a Ledger,
+}
+
+impl Evidence<'_> {
+    /// Whether anything is promised of a name: an adversary's users say what they like and are told
+    /// what they like, also under a name that they got while its user was away, of which the
+    /// checker `names` judges. Only a secret could tell them apart.
+    fn is_owed(&self, name: &Name) -> bool {
+        let is_theirs = || self.plan.has_user(name) && !self.ledger.taken.contains(name);
+        !self.plan.is_attacked() || is_theirs()
+    }
 }
 
 /// When a promise must be kept.
@@ -102,6 +116,9 @@ pub const CHECKERS: &[Checker] = &[
     presence::CHECKER,
     model::CHECKER,
     groups::CHECKER,
+    names::CHECKER,
+    amplification::CHECKER,
+    heals::CHECKER,
 ];
 
 /// Every promise that the run broke; if it was healed, also those that hold only then.

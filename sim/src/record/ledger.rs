@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use udpchat_core::client::Event;
 use udpchat_core::protocol::{MessageId, Name, PacketKind};
+use udpchat_core::server;
 
 use crate::faults::fate::Key;
 use crate::naming::label::{Audience, HostName, Label};
+use crate::planning::moves::ADVERSARY;
 use crate::planning::plan;
 use crate::record::log::{Durable, Entry, Log, What};
 
@@ -26,6 +28,8 @@ pub struct Ledger {
     pub stored: BTreeMap<Label, Duration>,
     /// When the server's disk first had it no longer because nobody had come.
     pub expired: BTreeMap<Label, Duration>,
+    /// Names that users of an adversary's have had.
+    pub taken: BTreeSet<Name>,
     /// Texts to many, by their commands. Their copies are messages.
     pub casts: BTreeMap<Label, Cast>,
 }
@@ -216,6 +220,11 @@ impl Ledger {
                     if let Some(message) = ledger.messages.get_mut(label) {
                         message.settled = true;
                     }
+                }
+                What::Server(server::Event::Registered { name, addr, original: false, .. })
+                    if log.addresses.get(&addr.ip()).is_some_and(|it| **it == *ADVERSARY) =>
+                {
+                    ledger.taken.insert(name.clone());
                 }
                 What::Crashed | What::Ended { error: Some(_) } => ledger.killed(&entry.host),
                 _ => {}

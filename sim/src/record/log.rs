@@ -147,16 +147,22 @@ pub struct Log {
     pub entries: Vec<Entry>,
     /// What the messages are called.
     pub labels: Labels,
+    /// Whose each address is.
+    pub addresses: BTreeMap<IpAddr, HostName>,
 }
 
 impl Log {
     /// Puts together what was written down host by host, each in order of time.
     #[must_use]
-    pub fn new(by_host: BTreeMap<HostName, Vec<Entry>>, labels: Labels) -> Self {
+    pub fn new(
+        by_host: BTreeMap<HostName, Vec<Entry>>,
+        labels: Labels,
+        addresses: BTreeMap<IpAddr, HostName>,
+    ) -> Self {
         let mut entries: Vec<Entry> = by_host.into_values().flatten().collect();
         // Stable: within a host its own order stays.
         entries.sort_by(|a, b| (a.at, &a.host).cmp(&(b.at, &b.host)));
-        Self { entries, labels }
+        Self { entries, labels, addresses }
     }
 
     /// The log as people read it, a line an entry.

@@ -14,6 +14,7 @@ use crate::engine::world;
 use crate::faults::bugs::Planted;
 use crate::faults::disk::DiskFault;
 use crate::naming::random::hash;
+use crate::planning::adversary::Classes;
 use crate::planning::plan::Plan;
 use crate::planning::workload;
 use crate::planning::workload::{Profile, Size};
@@ -33,6 +34,8 @@ pub struct Setting {
     /// Whether each seed has only some of it, up to so much: other combinations find other bugs,
     /// and a fault that hides a bug is now and then absent.
     pub swarm: bool,
+    /// Who attacks, if anybody does.
+    pub adversary: Classes,
     /// A bug that is planted in every machine, for this run to find.
     pub bug: Option<Bug>,
 }
@@ -42,6 +45,14 @@ impl Setting {
     #[must_use]
     pub fn profile_of(&self, seed: u64) -> Profile {
         if self.swarm { self.profile.some(seed) } else { self.profile }
+    }
+
+    /// This seed's run.
+    #[must_use]
+    pub fn plan(&self, seed: u64) -> Plan {
+        let mut plan = workload::plan(seed, &self.size, &self.profile_of(seed));
+        self.adversary.join(&mut plan, self.size.duration);
+        plan
     }
 }
 
@@ -171,7 +182,7 @@ pub struct Messages {
 /// Runs one seed.
 #[must_use]
 pub fn run_seed(seed: u64, setting: &Setting) -> Trial {
-    let plan = workload::plan(seed, &setting.size, &setting.profile_of(seed));
+    let plan = setting.plan(seed);
     let outcome = world::run_with(&plan, &Planted::new(setting.bug));
     judge(seed, &plan, &outcome)
 }

@@ -234,6 +234,7 @@ fn mentions(verb: &Verb, name: &HostName) -> bool {
         Verb::Link { directions, .. } => {
             directions.iter().any(|(from, to)| from == name || to == name)
         }
+        Verb::Move { trick, .. } => trick.hosts().contains(&name),
         Verb::Mark(_) => false,
     }
 }
@@ -243,7 +244,7 @@ fn faults(steps: &[Step]) -> usize {
     let mut clocks = BTreeSet::new();
     let is_fault = |step: &&Step| match &step.verb {
         Verb::Fault { .. } | Verb::Link { cut: true, .. } => true,
-        Verb::Crash { .. } | Verb::Pause { .. } | Verb::Disk { .. } => true,
+        Verb::Crash { .. } | Verb::Pause { .. } | Verb::Disk { .. } | Verb::Move { .. } => true,
         Verb::Clock { host, .. } | Verb::Drift { host, .. } => clocks.insert(host.clone()),
         _ => false,
     };

@@ -12,6 +12,7 @@ use std::time::Duration;
 use crate::faults::disk::{DiskEvent, DiskFaults, DiskRule};
 use crate::faults::fate::{Cut, Fault, FaultPlan, Rates, Rule, Target, Which, whole_ms};
 use crate::naming::label::{HostName, Label};
+use crate::planning::moves::Move;
 use crate::planning::plan::{
     Act, Action, CLIENT_PORT, DiskSpeed, Plan, Role, SERVER, SERVER_PORT, message,
 };
@@ -44,6 +45,7 @@ enum Piece {
     Rule(usize),
     Cut(usize),
     Disk(usize),
+    Move(usize),
     /// Actions of one host that belong together, such as a crash and the restart after it.
     Actions(usize, Vec<usize>),
     Host(usize),
@@ -161,7 +163,7 @@ impl Piece {
 
     fn is_fault(&self, plan: &Plan) -> bool {
         match self {
-            Self::Rule(_) | Self::Cut(_) | Self::Disk(_) => true,
+            Self::Rule(_) | Self::Cut(_) | Self::Disk(_) | Self::Move(_) => true,
             Self::Host(_) => false,
             Self::Actions(host, actions) => actions.first().is_some_and(|first| {
                 !matches!(plan.hosts[*host].actions[*first].act, Act::Type { .. })
@@ -174,6 +176,7 @@ fn pieces(plan: &Plan) -> Vec<Piece> {
     let mut pieces: Vec<Piece> = (0..plan.faults.rules.len()).map(Piece::Rule).collect();
     pieces.extend((0..plan.faults.cuts.len()).map(Piece::Cut));
     pieces.extend((0..plan.disk_faults.rules.len()).map(Piece::Disk));
+    pieces.extend((0..plan.moves.len()).map(Piece::Move));
     for (index, host) in plan.hosts.iter().enumerate() {
         pieces.extend(action_pieces(&host.actions).into_iter().map(|of| Piece::Actions(index, of)));
     }
@@ -222,10 +225,12 @@ fn only(plan: &Plan, kept: &[Piece]) -> Plan {
         .collect();
     let is_there = |index: usize| plan.hosts[index].role == Role::Server || hosts.contains(&index);
     let mut result = plan.clone();
-    let names: BTreeSet<HostName> = (0..plan.hosts.len())
-        .filter(|index| is_there(*index))
-        .map(|index| plan.hosts[index].name.clone())
+    let gone: BTreeSet<&HostName> = (0..plan.hosts.len())
+        .filter(|index| !is_there(*index))
+        .map(|index| &plan.hosts[index].name)
         .collect();
+    // An adversary is no host of the plan.
+    let is_there_too = |hosts: &[&HostName]| !hosts.iter().any(|host| gone.contains(host));
     result.hosts = plan
         .hosts
         .iter()
@@ -247,22 +252,26 @@ fn only(plan: &Plan, kept: &[Piece]) -> Plan {
     result.faults.rules = rules
         .filter(|(index, rule)| {
             kept.contains(&Piece::Rule(*index))
-                && names.contains(&rule.target.from)
-                && names.contains(&rule.target.to)
+                && is_there_too(&[&rule.target.from, &rule.target.to])
         })
         .map(|(_, rule)| rule.clone())
         .collect();
     let rules = plan.disk_faults.rules.iter().enumerate();
     result.disk_faults.rules = rules
-        .filter(|(index, rule)| kept.contains(&Piece::Disk(*index)) && names.contains(&rule.host))
+        .filter(|(index, rule)| kept.contains(&Piece::Disk(*index)) && is_there_too(&[&rule.host]))
         .map(|(_, rule)| rule.clone())
+        .collect();
+    let moves = plan.moves.iter().enumerate();
+    result.moves = moves
+        .filter(|(index, it)| {
+            kept.contains(&Piece::Move(*index)) && is_there_too(&it.trick.hosts())
+        })
+        .map(|(_, it)| it.clone())
         .collect();
     let cuts = plan.faults.cuts.iter().enumerate();
     result.faults.cuts = cuts
         .filter(|(index, cut)| {
-            kept.contains(&Piece::Cut(*index))
-                && names.contains(&cut.from)
-                && names.contains(&cut.to)
+            kept.contains(&Piece::Cut(*index)) && is_there_too(&[&cut.from, &cut.to])
         })
         .map(|(_, cut)| cut.clone())
         .collect();
@@ -302,6 +311,7 @@ fn shorten(plan: &mut Plan, fails: &mut dyn FnMut(&Plan) -> Option<Violation>) {
             for host in &mut plan.hosts {
                 host.actions.retain(|action| action.at <= at);
             }
+            plan.moves.retain(|it| it.at <= at);
             return;
         }
     }
@@ -362,6 +372,7 @@ pub fn to_scenario(plan: &Plan, log: &Log, about: String) -> Scenario {
         let DiskRule { host, since, kind, nth, fault, restart_after } = rule.clone();
         steps.push(Step { at: since, verb: Verb::Disk { host, kind, nth, fault, restart_after } });
     }
+    steps.extend(plan.moves.iter().cloned().map(move_step));
     for Cut { from, to, since, until } in &plan.faults.cuts {
         let directions = vec![(from.clone(), to.clone())];
         steps.push(Step {
@@ -384,6 +395,11 @@ pub fn to_scenario(plan: &Plan, log: &Log, about: String) -> Scenario {
     let two_addresses = two.map(|host| host.name.clone()).collect();
     let bug = None;
     Scenario { about, seed, bug, disk, mtu, mail, two_addresses, settles, steps, until }
+}
+
+fn move_step(it: Move) -> Step {
+    let Move { at, times, every, trick } = it;
+    Step { at, verb: Verb::Move { times, every, trick } }
 }
 
 fn has_started(log: &Log, host: &HostName, at: Duration) -> bool {

@@ -2,8 +2,8 @@
 //!
 //! Belongs to the host and outlives its program: what is on its way when the program is killed
 //! reaches the next one, if that is up in time. Every datagram carries [`HEADER`] bytes in front,
-//! when it is due, its number, and which of two addresses it goes from and to, which no program
-//! sees.
+//! when it is due, its number, which of two addresses it goes from and to, and where it claims to
+//! come from, which no program sees.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -29,8 +29,10 @@ use crate::naming::label::HostName;
 use crate::planning::plan::LATENCY;
 
 /// When it is due, in milliseconds since the run began, the sender's number for it, and whether
-/// it goes from and to second addresses.
-const HEADER: usize = 8 + 8 + 2;
+/// it goes from and to second addresses, and where it claims to come from instead, all zero if it
+/// tells the truth.
+const HEADER: usize = 8 + 8 + 2 + CLAIM;
+const CLAIM: usize = 4 + 2;
 
 /// A host's network card.
 pub(super) struct Card {
@@ -41,6 +43,15 @@ pub(super) struct Card {
     sockets: Vec<(u16, UdpSocket)>,
     held: RefCell<BTreeMap<(Duration, Flight), Held>>,
     buffer: RefCell<Vec<u8>>,
+}
+
+/// A datagram that a program is given, at the port that it calls `T`.
+pub(super) struct Given<T> {
+    pub(super) at: T,
+    /// At which address, if there are several.
+    pub(super) local: Option<IpAddr>,
+    pub(super) length: usize,
+    pub(super) from: SocketAddr,
 }
 
 /// A datagram that has arrived but is not due.
@@ -71,28 +82,24 @@ impl Card {
     /// Loses everything that becomes due, for there is no program. Never ends.
     pub(super) async fn ignore(&self) {
         let mut buffer = [0; 0];
+        let nowhere: &[((), u16)] = &[];
         loop {
-            let _ = self.receive(&[], &mut buffer).await;
+            let _ = self.receive(nowhere, &mut buffer).await;
         }
     }
 
     /// Waits until a datagram is due at one of these ports; at others it is lost.
-    async fn receive(&self, ports: &[(Socket, u16)], buffer: &mut [u8]) -> Received {
+    pub(super) async fn receive<T: Copy>(&self, ports: &[(T, u16)], buffer: &mut [u8]) -> Given<T> {
         loop {
             self.take_in();
             while let Some((flight, held)) = self.take_due() {
                 let socket = ports.iter().find(|(_, port)| *port == held.port);
                 let to = (&self.host, held.local);
                 let reaches = self.network.due(elapsed(), to, &flight, socket.is_some());
-                if let (true, Some((socket, _))) = (reaches, socket) {
+                if let (true, Some((at, _))) = (reaches, socket) {
                     let length = held.bytes.len().min(buffer.len());
                     buffer[..length].copy_from_slice(&held.bytes[..length]);
-                    return Received {
-                        socket: *socket,
-                        local: held.local,
-                        length,
-                        from: held.from,
-                    };
+                    return Given { at: *at, local: held.local, length, from: held.from };
                 }
             }
             tokio::select! {
@@ -121,12 +128,38 @@ impl Card {
             self.held.borrow_mut().insert((due, (self.host.clone(), number)), held);
             return;
         }
-        let mut bytes = Vec::with_capacity(HEADER + transmit.bytes.len());
+        let seconds = [is_second(source), is_second(transmit.to.ip())];
+        self.carry(from_port, (due, number), seconds, None, (to, &transmit.bytes));
+    }
+
+    /// Sends what claims to come from somewhere, and tells no lie if that is nowhere.
+    pub(super) fn send_claiming(
+        &self,
+        (from_port, claim): (u16, Option<SocketAddr>),
+        delay: Duration,
+        transmit: &Transmit,
+    ) {
+        let number = self.network.departed(&self.host, transmit.identity);
+        let due = elapsed() + LATENCY + delay;
+        let to = SocketAddr::new(known(transmit.to.ip()), transmit.to.port());
+        let seconds = [false, is_second(transmit.to.ip())];
+        self.carry(from_port, (due, number), seconds, claim, (to, &transmit.bytes));
+    }
+
+    fn carry(
+        &self,
+        from_port: u16,
+        (due, number): (Duration, u64),
+        seconds: [bool; 2],
+        claim: Option<SocketAddr>,
+        (to, body): (SocketAddr, &[u8]),
+    ) {
+        let mut bytes = Vec::with_capacity(HEADER + body.len());
         bytes.extend_from_slice(&whole_ms(due).to_be_bytes());
         bytes.extend_from_slice(&number.to_be_bytes());
-        bytes.push(is_second(source).into());
-        bytes.push(is_second(transmit.to.ip()).into());
-        bytes.extend_from_slice(&transmit.bytes);
+        bytes.extend(seconds.map(u8::from));
+        bytes.extend_from_slice(&claimed(claim));
+        bytes.extend_from_slice(body);
         if let Some((_, socket)) = self.sockets.iter().find(|(port, _)| *port == from_port) {
             // turmoil refuses addresses that nobody has; for UDP that is loss.
             let _ = socket.try_send_to(&bytes, to);
@@ -145,7 +178,8 @@ impl Card {
                 let flight = (self.network.host_at(from), big_endian(&header[8..16]));
                 let [from_second, to_second] = [header[16], header[17]].map(|flag| flag != 0);
                 let sender = Addresses { first: from.ip(), two: from_second };
-                let from = SocketAddr::new(sender.asked(), from.port());
+                let truth = SocketAddr::new(sender.asked(), from.port());
+                let from = claim(&header[HEADER - CLAIM..]).unwrap_or(truth);
                 let local = self.local(to_second);
                 let held = Held { port: *port, from, local, bytes: body.to_vec() };
                 self.held.borrow_mut().insert((due, flight), held);
@@ -190,6 +224,22 @@ impl Card {
     }
 }
 
+/// A claim as it stands in a header: only addresses of IPv4 are in the network.
+fn claimed(claim: Option<SocketAddr>) -> [u8; CLAIM] {
+    let mut bytes = [0; CLAIM];
+    if let Some(SocketAddr::V4(claim)) = claim {
+        bytes[..4].copy_from_slice(&claim.ip().octets());
+        bytes[4..].copy_from_slice(&claim.port().to_be_bytes());
+    }
+    bytes
+}
+
+fn claim(bytes: &[u8]) -> Option<SocketAddr> {
+    let &[a, b, c, d, high, low] = bytes else { return None };
+    let claim = SocketAddr::from((Ipv4Addr::new(a, b, c, d), u16::from_be_bytes([high, low])));
+    (claim.port() != 0).then_some(claim)
+}
+
 fn big_endian(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
@@ -208,7 +258,8 @@ impl Plug {
 
 impl Transport for Plug {
     async fn receive(&self, buffer: &mut [u8]) -> io::Result<Received> {
-        Ok(self.card.receive(&self.ports, buffer).await)
+        let Given { at, local, length, from } = self.card.receive(&self.ports, buffer).await;
+        Ok(Received { socket: at, local, length, from })
     }
 
     fn send(&self, transmit: &Transmit) {

@@ -98,7 +98,7 @@ pub(super) async fn run(host: Host, around: Around) -> turmoil::Result {
     }
 }
 
-async fn until(time: Option<Duration>) {
+pub(super) async fn until(time: Option<Duration>) {
     match time {
         Some(time) => tokio::time::sleep(time.saturating_sub(elapsed())).await,
         None => std::future::pending().await,

@@ -9,10 +9,12 @@ use udpchat_core::protocol::{Name, PacketKind};
 
 use super::disk::DiskForm;
 use super::text::{Signed, Text};
+use super::trick::{self, ForgeryForm};
 use super::{BadScenario, Scenario, Step, Verb};
 use crate::faults::fate::{Fault, Target, Which};
 use crate::naming::label::HostName;
-use crate::planning::plan::DiskSpeed;
+use crate::planning::moves::Trick;
+use crate::planning::plan::{CLIENT_PORT, DiskSpeed};
 
 /// The version of the form, which files may name. One that means something else by the same words,
 /// or has words that programs of today do not know, gets another.
@@ -110,11 +112,23 @@ pub(super) struct StepForm {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) disk: Option<DiskForm>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) spoof: Option<ForgeryForm>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) forge: Option<ForgeryForm>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) sign_in: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) own_port: Option<u16>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) times: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) every: Option<Text<Duration>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) mark: Option<String>,
 }
 
 const VERBS: &str = "type, start, restart, crash, pause, clock, drift, drop, duplicate, delay, \
-                     corrupt, truncate, partition, heal, cut, mend, disk, mark";
+                     corrupt, truncate, partition, heal, cut, mend, disk, spoof, forge, sign_in, mark";
 
 /// Datagrams.
 #[derive(Deserialize, Serialize)]
@@ -235,6 +249,7 @@ fn verb(mut form: StepForm) -> Result<Verb, String> {
     if let Some(disk) = form.disk.take() {
         verbs.push(disk.read()?);
     }
+    verbs.extend(moves(&mut form)?);
     verbs.extend(form.mark.take().map(Verb::Mark));
     let mut verbs = verbs.into_iter();
     match (verbs.next(), verbs.next()) {
@@ -286,12 +301,38 @@ fn network_verbs(form: &mut StepForm) -> Result<Vec<Verb>, String> {
     Ok(verbs)
 }
 
+fn moves(form: &mut StepForm) -> Result<Vec<Verb>, String> {
+    let mut tricks = Vec::new();
+    if let Some(spoof) = form.spoof.take() {
+        tricks.push(trick::spoofed(spoof)?);
+    }
+    if let Some(forge) = form.forge.take() {
+        tricks.push(trick::forged(forge)?);
+    }
+    if let Some(name) = form.sign_in.take() {
+        let name: Name = name.parse().map_err(|why| format!("{name:?}: {why}"))?;
+        tricks.push(Trick::SignIn { name, port: form.own_port.take().unwrap_or(CLIENT_PORT) });
+    }
+    if tricks.is_empty() {
+        return Ok(Vec::new());
+    }
+    let times = form.times.take().unwrap_or(1);
+    let every = form.every.take().map(|Text(every)| every).unwrap_or_default();
+    if times == 0 || (times > 1 && every.is_zero()) {
+        return Err("`times` counts from 1, and more than one needs `every`, a pause".to_owned());
+    }
+    Ok(tricks.into_iter().map(|trick| Verb::Move { times, every, trick }).collect())
+}
+
 /// What belongs to another verb than the step's.
 fn left_over(form: &StepForm) -> Option<String> {
     let left = [
         (form.who.is_some(), "as", "type"),
         (form.user.is_some(), "user", "start"),
         (form.port.is_some(), "port", "start and restart"),
+        (form.own_port.is_some(), "own_port", "sign_in"),
+        (form.times.is_some(), "times", "spoof, forge and sign_in"),
+        (form.every.is_some(), "every", "spoof, forge and sign_in"),
         (form.lasts.is_some(), "for", "pause"),
         (form.ppm.is_some(), "ppm", "drift"),
         (form.after.is_some(), "after", "duplicate"),

@@ -1,6 +1,7 @@
 //! What makes sense as a scenario, and what it means to those who run it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use udpchat_core::client::timing::GIVE_UP;
@@ -11,6 +12,7 @@ use super::{Scenario, Step, Verb};
 use crate::faults::disk::{DiskFault, DiskFaults, DiskRule};
 use crate::faults::fate::{Cut, FaultPlan, Rule, SizeLimit};
 use crate::naming::label::HostName;
+use crate::planning::moves::{ADVERSARY, Move};
 use crate::planning::plan::{Act, CLIENT_PORT, Host, INTERRUPT, Plan, Role, SERVER, SERVER_PORT};
 
 /// A problem with a step, by the step's index.
@@ -21,6 +23,10 @@ pub(super) fn check(scenario: &Scenario) -> Result<(), Bad> {
     let (steps, until) = (&*scenario.steps, scenario.until);
     let mut everyone: BTreeSet<&str> = steps.iter().filter_map(started).collect();
     everyone.insert(SERVER);
+    let attacked = steps.iter().any(|step| step.as_move().is_some());
+    if attacked && everyone.contains(ADVERSARY) {
+        return Err((0, format!("{ADVERSARY:?} is the adversary's host; call yours otherwise")));
+    }
     let several: Vec<&HostName> = scenario.two_addresses.iter().collect();
     if !steps.is_empty() {
         known(&everyone, &several).map_err(|problem| (0, problem))?;
@@ -50,11 +56,21 @@ pub(super) fn check(scenario: &Scenario) -> Result<(), Bad> {
             Verb::Restart { host, .. } => step.at > GIVE_UP || failing.contains(&**host),
             _ => false,
         };
-        check_hosts(&step.verb, &mut running, &everyone, may_have_ended)
-            .map_err(|problem| (index, problem))?;
+        if !(attacked && is_about_adversary(&step.verb)) {
+            check_hosts(&step.verb, &mut running, &everyone, may_have_ended)
+                .map_err(|problem| (index, problem))?;
+        }
         check_words(&step.verb).map_err(|problem| (index, problem))?;
     }
     Ok(())
+}
+
+/// Whether datagrams of an adversary are meant, or such as go where nobody is.
+fn is_about_adversary(verb: &Verb) -> bool {
+    let Verb::Fault { target, .. } = verb else { return false };
+    [&target.from, &target.to]
+        .into_iter()
+        .any(|host| **host == *ADVERSARY || host.parse::<SocketAddr>().is_ok())
 }
 
 fn started(step: &Step) -> Option<&str> {
@@ -108,6 +124,7 @@ fn check_hosts<'a>(
             directions.iter().try_for_each(|(from, to)| known(everyone, &[from, to]))
         }
         Verb::Disk { host, .. } => known(everyone, &[host]),
+        Verb::Move { trick, .. } => known(everyone, &trick.hosts()),
         Verb::Mark(_) => Ok(()),
     }
 }
@@ -155,6 +172,14 @@ fn check_words(verb: &Verb) -> Result<(), String> {
     }
 }
 
+impl Step {
+    /// The adversary's move that it is, if it is one.
+    fn as_move(&self) -> Option<Move> {
+        let Verb::Move { times, every, trick } = self.verb.clone() else { return None };
+        Some(Move { at: self.at, times, every, trick })
+    }
+}
+
 impl Scenario {
     /// What engines run.
     #[must_use]
@@ -183,7 +208,8 @@ impl Scenario {
         let last = self.steps.last().map(|step| step.at).unwrap_or_default();
         let healed = self.settles.then_some(last);
         let Self { seed, disk, mail, .. } = *self;
-        Plan { seed, hosts, faults, disk, disk_faults, mail, healed, until }
+        let moves = self.steps.iter().filter_map(Step::as_move).collect();
+        Plan { seed, hosts, faults, disk, disk_faults, moves, mail, healed, until }
     }
 }
 
@@ -240,6 +266,8 @@ impl Builder {
                     restart_after: *restart_after,
                 });
             }
+            // See `Step::as_move`.
+            Verb::Move { .. } => {}
             Verb::Mark(name) => self.act(at, &SERVER.into(), Act::Mark(name.clone())),
         }
     }

@@ -9,10 +9,11 @@ use serde_json::ser::{Formatter, Serializer};
 use super::disk::DiskForm;
 use super::form::{DirectionForm, StepForm, TargetForm};
 use super::text::{Signed, Text};
-use super::{Scenario, Step, Verb};
+use super::{Scenario, Step, Verb, trick};
 use crate::faults::bugs::name_of;
 use crate::faults::fate::{Fault, Target, Which};
-use crate::planning::plan::DiskSpeed;
+use crate::planning::moves::{Claim, Trick};
+use crate::planning::plan::{CLIENT_PORT, DiskSpeed};
 
 /// Writes a file.
 pub(super) fn write(scenario: &Scenario, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -122,9 +123,30 @@ fn step_form(step: &Step) -> StepForm {
         Verb::Disk { host, kind, nth, fault, restart_after } => {
             form.disk = Some(DiskForm::write(host, (*kind, *nth), *fault, *restart_after));
         }
+        Verb::Move { times, every, trick } => {
+            form.times = (*times != 1).then_some(*times);
+            form.every = (*times != 1).then_some(Text(*every));
+            move_form(&mut form, trick);
+        }
         Verb::Mark(name) => form.mark = Some(name.clone()),
     }
     form
+}
+
+fn move_form(form: &mut StepForm, trick: &Trick) {
+    match trick {
+        Trick::Forge { claim, to, datagram } => {
+            let forgery = Some(trick::write(claim, to, datagram));
+            match claim {
+                Claim::Own { .. } => form.forge = forgery,
+                Claim::Of(_) | Claim::Nobody { .. } => form.spoof = forgery,
+            }
+        }
+        Trick::SignIn { name, port } => {
+            form.sign_in = Some(name.to_string());
+            form.own_port = trick::unusual(*port, CLIENT_PORT);
+        }
+    }
 }
 
 fn fault_form(form: &mut StepForm, target: &Target, fault: Fault) {

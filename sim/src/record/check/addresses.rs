@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use super::{Checker, Evidence, Violation, When};
 use crate::naming::label::HostName;
+use crate::planning::moves::ADVERSARY;
 use crate::planning::plan::SERVER;
 use crate::record::log::{Entry, What};
 
@@ -30,6 +31,9 @@ fn check(evidence: Evidence<'_>) -> Vec<Violation> {
 fn misled<'a>(asked: &mut Asked<'a>, entry: &'a Entry) -> Option<String> {
     let host = &entry.host;
     match &entry.what {
+        // Who lies about where they are may be answered from anywhere.
+        What::Arrived { from, .. } if **from == *ADVERSARY => None,
+        What::Sent { key, .. } if [&key.from, &key.to].iter().any(|it| ***it == *ADVERSARY) => None,
         What::Arrived { from, local: Some(local), .. } => {
             asked.insert((host, from), *local);
             None

@@ -7,7 +7,7 @@ use udpchat_core::protocol::Name;
 
 use super::{Checker, Evidence, Violation, When};
 use crate::naming::label::HostName;
-use crate::planning::plan::Role;
+use crate::planning::plan::{Plan, Role};
 use crate::record::log::What;
 
 pub(super) const CHECKER: Checker = Checker {
@@ -18,14 +18,14 @@ pub(super) const CHECKER: Checker = Checker {
 };
 
 fn check(evidence: Evidence<'_>) -> Vec<Violation> {
-    let mut last: BTreeMap<&HostName, &Listing> = BTreeMap::new();
+    let mut last: BTreeMap<&HostName, Listing> = BTreeMap::new();
     for entry in &evidence.log.entries {
         match &entry.what {
             What::Started { .. } => {
                 last.remove(&entry.host);
             }
             What::Client(Event::Table(listing)) => {
-                last.insert(&entry.host, listing);
+                last.insert(&entry.host, of_users(evidence.plan, listing));
             }
             _ => {}
         }
@@ -40,7 +40,7 @@ fn check(evidence: Evidence<'_>) -> Vec<Violation> {
     let right = Listing { online: everyone, offline: Vec::new() };
     let moved = users.iter().filter_map(|(host, user)| misplaced(evidence, host, user));
     let mut violations: Vec<Violation> = moved.collect();
-    let wrong = users.iter().filter(|(host, _)| last.get(host) != Some(&&right));
+    let wrong = users.iter().filter(|(host, _)| last.get(host) != Some(&right));
     violations.extend(wrong.map(|(host, _)| {
         let has = last.get(host).map_or_else(
             || "no table".to_owned(),
@@ -50,6 +50,16 @@ fn check(evidence: Evidence<'_>) -> Vec<Violation> {
         Violation { checker: CHECKER.name, at: evidence.end, what }
     }));
     violations
+}
+
+/// The listing without those whom an adversary has brought along.
+fn of_users(plan: &Plan, listing: &Listing) -> Listing {
+    let mut listing = listing.clone();
+    if plan.is_attacked() {
+        listing.online.retain(|name| plan.has_user(name));
+        listing.offline.retain(|name| plan.has_user(name));
+    }
+    listing
 }
 
 /// Whether the server looks for a user elsewhere than where the program listens.

@@ -25,7 +25,8 @@ pub(super) const CHECKER: Checker = Checker {
 
 fn check(evidence: Evidence<'_>) -> Vec<Violation> {
     let mut violations = Vec::new();
-    for (label, message) in &evidence.ledger.messages {
+    let owed = evidence.ledger.messages.iter().filter(|(_, it)| evidence.is_owed(&it.to));
+    for (label, message) in owed {
         let Some(accepted) = message.accepted.or(message.on_disk) else { continue };
         let mut add =
             |what| violations.push(Violation { checker: CHECKER.name, at: accepted, what });

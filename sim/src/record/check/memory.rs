@@ -52,12 +52,17 @@ fn check(evidence: Evidence<'_>) -> Vec<Violation> {
 struct Size {
     users: usize,
     messages: usize,
+    /// Then some of it may stay: for users who are none.
+    attacked: bool,
 }
 
 impl Size {
     fn of(plan: &Plan) -> Self {
         let is_user = |role: &Role| matches!(role, Role::Client { .. });
-        let users = plan.hosts.iter().filter(|host| is_user(&host.role)).count();
+        // Whatever an adversary sends may make a user, or a message.
+        let strange: u32 = plan.moves.iter().map(|it| it.times).sum();
+        let strange = usize::try_from(strange).unwrap_or(usize::MAX);
+        let users = plan.hosts.iter().filter(|host| is_user(&host.role)).count() + strange;
         let actions = plan.hosts.iter().flat_map(|host| &host.actions);
         let messages = actions.map(|action| match &action.act {
             // One to many has a copy for everybody at most.
@@ -65,12 +70,12 @@ impl Size {
             Act::Type { label: Some(_), .. } => 1,
             _ => 0,
         });
-        Self { users, messages: messages.sum() }
+        Self { users, messages: messages.sum::<usize>() + strange, attacked: plan.is_attacked() }
     }
 
     /// At any time.
     fn most(&self, gauge: Gauge) -> usize {
-        let Self { users, messages } = *self;
+        let Self { users, messages, .. } = *self;
         match gauge {
             Gauge::Outputs => WAITING_OUTPUTS_MAX,
             Gauge::Timers => CLIENT_TIMERS + TIMERS_A_NAME * users + messages,
@@ -93,12 +98,11 @@ impl Size {
             // Everybody's lease, or one's own next keep-alive.
             Gauge::Timers => self.users,
             Gauge::Streams | Gauge::Names | Gauge::Recipients | Gauge::Sessions => self.most(gauge),
-            Gauge::Outputs
-            | Gauge::Held
+            Gauge::Outputs | Gauge::Commands | Gauge::Requests => 0,
+            _ if self.attacked => self.most(gauge),
+            Gauge::Held
             | Gauge::HeldStreams
-            | Gauge::Commands
             | Gauge::Outbox
-            | Gauge::Requests
             | Gauge::Casts
             | Gauge::StoredMessages
             | Gauge::Undurable

@@ -14,8 +14,12 @@ pub(super) const CHECKER: Checker = Checker {
 
 fn check(evidence: Evidence<'_>) -> Vec<Violation> {
     let since = evidence.end.saturating_sub(QUIET);
+    // Whoever is not there is asked until their lease ends.
+    let is_ours = |host: &str| !evidence.plan.is_attacked() || evidence.plan.host(host).is_some();
     let noise = evidence.log.entries.iter().find_map(|entry| match &entry.what {
-        What::Sent { key, .. } if entry.at > since && !KEEP_ALIVE.contains(&key.packet) => {
+        What::Sent { key, .. }
+            if entry.at > since && !KEEP_ALIVE.contains(&key.packet) && is_ours(&key.to) =>
+        {
             let (from, to, packet) = (&key.from, &key.to, key.packet.name());
             Some((entry.at, format!("{from} still sends {packet} to {to}")))
         }

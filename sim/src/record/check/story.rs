@@ -1,5 +1,6 @@
 //! Runs written by hand, for the tests of checkers: alice writes to bob, with a server between.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use udpchat_core::protocol::{MessageId, StreamId};
@@ -38,6 +39,7 @@ impl Story {
             faults: FaultPlan::default(),
             disk: DiskSpeed::default(),
             disk_faults: DiskFaults::default(),
+            moves: Vec::new(),
             mail: None,
             healed: Some(Duration::ZERO),
             until: Duration::MAX,
@@ -48,6 +50,12 @@ impl Story {
     /// The server keeps messages for so many seconds.
     pub(super) fn keeping(mut self, seconds: u64) -> Self {
         self.plan.mail = Some(Duration::from_secs(seconds));
+        self
+    }
+
+    /// This address is a host's.
+    pub(super) fn at(mut self, ip: IpAddr, host: &str) -> Self {
+        self.log.addresses.insert(ip, host.into());
         self
     }
 

@@ -29,7 +29,8 @@ pub(super) const CHECKER: Checker = Checker {
 
 fn check(evidence: Evidence<'_>) -> Vec<Violation> {
     let mut violations = Vec::new();
-    for (label, message) in &evidence.ledger.messages {
+    let owed = evidence.ledger.messages.iter().filter(|(_, it)| evidence.is_owed(&it.to));
+    for (label, message) in owed {
         let first_shown = message.shown.first().map(|shown| shown.at);
         let mut given_up = false;
         for (at, told) in &message.told {

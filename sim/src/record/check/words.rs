@@ -7,7 +7,8 @@ use crate::planning::plan::{Plan, Role};
 
 pub(super) const CHECKER: Checker = Checker {
     name: "nothing invented",
-    promise: "what is shown was typed so, by whom it is said to be from, for the one who sees it",
+    promise: "what is shown was typed so, by whom it is said to be from, for the one who sees it, or \
+              says to be from somebody who is no user of ours",
     when: When::Always,
     check,
 };
@@ -15,7 +16,7 @@ pub(super) const CHECKER: Checker = Checker {
 fn check(evidence: Evidence<'_>) -> Vec<Violation> {
     let mut violations = Vec::new();
     let mut add = |at, what| violations.push(Violation { checker: CHECKER.name, at, what });
-    for stray in &evidence.ledger.strays {
+    for stray in evidence.ledger.strays.iter().filter(|stray| evidence.is_owed(&stray.from)) {
         add(stray.at, format!("{} was shown what nobody typed: {:?}", stray.host, stray.text));
     }
     for (label, message) in &evidence.ledger.messages {
