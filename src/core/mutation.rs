@@ -74,6 +74,8 @@ pub enum Mutation {
     KeepsLeavers,
     /// Server: the sender is told that a stored message was shown when it is handed over.
     ReceiptAtHandOver,
+    /// Server: each change of the table is told to everybody at once.
+    TellsEachChange,
     /// Client: who leaves gives up what is said to be kept.
     LeavingGivesUp,
 }

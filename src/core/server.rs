@@ -21,6 +21,7 @@ mod original;
 mod presence;
 mod receipts;
 mod record;
+mod rounds;
 mod rows;
 mod saved;
 mod session;
@@ -268,6 +269,10 @@ impl<M: Mutations> Machine for Server<M> {
                 Timer::Probe(name) => self.presence.probe_again(&mut self.cx, &name),
                 Timer::Table(name) => {
                     self.presence.sync_table(&mut self.cx, &name);
+                    None
+                }
+                Timer::Round => {
+                    self.presence.tell_round(&mut self.cx);
                     None
                 }
                 Timer::Mail(reader) => Some(Next::HandOver(reader)),

@@ -14,6 +14,7 @@ mod reach;
 mod receipts;
 mod round_trips;
 mod rows;
+mod shares;
 mod size;
 mod truth;
 #[expect(dead_code, reason = "each test file uses its own part of the world")]

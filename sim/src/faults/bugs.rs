@@ -87,6 +87,8 @@ pub enum Bug {
     StaleMembers,
     /// Client: what was sent to a group is sent to all of it again after a restart.
     CastsAgain,
+    /// Server: each change of the table is told to everybody at once.
+    TellsEachChange,
     /// Client: who leaves gives up what is said to be kept.
     LeavingGivesUp,
 }
@@ -112,6 +114,7 @@ impl From<Mutation> for Bug {
             Mutation::AsksTwice => Self::AsksTwice,
             Mutation::KeepsLeavers => Self::KeepsLeavers,
             Mutation::ReceiptAtHandOver => Self::ReceiptAtHandOver,
+            Mutation::TellsEachChange => Self::TellsEachChange,
             Mutation::LeavingGivesUp => Self::LeavingGivesUp,
         }
     }

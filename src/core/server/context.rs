@@ -27,6 +27,8 @@ pub(super) enum Timer {
     Mail(Name),
     /// A sender's acknowledgement that it knows.
     Told(StreamKey),
+    /// The next round in which everybody is told how the table has changed.
+    Round,
     /// Messages that are too old.
     Expiry,
     /// Room in the store.

@@ -12,6 +12,7 @@ use super::cookie::CookieJar;
 use super::next::Next;
 use super::receipts::Ear;
 use super::record::CHECKED_MAX;
+use super::rounds::Rounds;
 use super::session::guest::Guest;
 use super::session::{Dialect, GuestTables, Session};
 use super::table::Table;
@@ -33,6 +34,7 @@ pub(super) struct Presence {
     /// Who is at which address, of those who speak the original's dialect.
     guests: BTreeMap<SocketAddr, Name>,
     table: Table,
+    rounds: Rounds,
     guest_tables: GuestTables,
 }
 
@@ -53,12 +55,14 @@ impl Presence {
         for name in cx.record().accounts.keys() {
             table.set(name, None, false);
         }
+        table.tell();
         Self {
             cookies: CookieJar::new((cx.draw(), cx.draw())),
             sessions: BTreeMap::new(),
             by_session: BTreeMap::new(),
             guests: BTreeMap::new(),
             table,
+            rounds: Rounds::default(),
             guest_tables: GuestTables::default(),
         }
     }
@@ -168,6 +172,7 @@ impl Presence {
     /// Takes up a guest that an earlier life of this server knew.
     pub(super) fn restore<M: Mutations>(&mut self, cx: &mut Context<M>, name: &Name, path: Path) {
         self.open(cx, name.clone(), path, Dialect::of_guest_before());
+        self.table.tell(); // Each is sent all of it beside this.
     }
 
     /// A session is over. Whether it was there.
@@ -416,8 +421,19 @@ impl Presence {
         }
     }
 
-    /// The table has changed.
+    /// The table has changed: everybody is told, now or in the next round.
     pub(super) fn tell_everyone<M: Mutations>(&mut self, cx: &mut Context<M>) {
+        match self.rounds.next(cx.now()) {
+            Some(due) if !cx.has(Mutation::TellsEachChange) => cx.set_timer(Timer::Round, due),
+            _ => self.tell_round(cx),
+        }
+    }
+
+    /// A round: everybody is told of all that has changed since the last one.
+    pub(super) fn tell_round<M: Mutations>(&mut self, cx: &mut Context<M>) {
+        cx.clear_timer(&Timer::Round);
+        self.rounds.begun(cx.now(), self.sessions.len());
+        self.table.tell();
         for session in self.sessions.values_mut().filter(|session| session.hears_of_changes()) {
             session.sync_table(cx, &self.table, &mut self.guest_tables);
         }
@@ -444,9 +460,11 @@ impl Presence {
         if self.everyone().count() <= CHECKED_MAX {
             self.check_table(cx);
         }
+        let round = (self.table.told() < self.table.latest()).then_some(Timer::Round);
         let sessions = self.sessions.iter();
         sessions
             .flat_map(|(name, it)| it.check_invariants(cx, name, &self.table, first_undurable))
+            .chain(round)
             .collect()
     }
 

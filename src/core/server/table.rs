@@ -12,6 +12,8 @@ use crate::protocol::{Name, Packet, SessionId, TableEntry, TableId};
 pub(super) struct Table {
     id: TableId,
     latest: u64,
+    /// The version that everybody was told of last.
+    told: u64,
     rows: BTreeMap<Name, Row>,
     by_version: BTreeMap<u64, Name>,
 }
@@ -20,11 +22,13 @@ pub(super) struct Table {
 struct Row {
     version: u64,
     entry: TableEntry,
+    /// The entry's length in JSON with the comma behind it: everybody is told of it.
+    bytes: usize,
 }
 
 impl Table {
     pub(super) const fn new(id: TableId) -> Self {
-        Self { id, latest: 0, rows: BTreeMap::new(), by_version: BTreeMap::new() }
+        Self { id, latest: 0, told: 0, rows: BTreeMap::new(), by_version: BTreeMap::new() }
     }
 
     pub(super) const fn id(&self) -> TableId {
@@ -35,6 +39,16 @@ impl Table {
         self.latest
     }
 
+    /// The version of which everybody has heard, or is hearing.
+    pub(super) const fn told(&self) -> u64 {
+        self.told
+    }
+
+    /// Everybody is told of all of it now.
+    pub(super) const fn tell(&mut self) {
+        self.told = self.latest;
+    }
+
     /// Notes where somebody is now; nowhere if offline.
     pub(super) fn set(&mut self, name: &Name, addr: Option<SocketAddr>, original: bool) {
         let entry = TableEntry { name: name.clone(), addr, original };
@@ -43,7 +57,8 @@ impl Table {
         }
         self.latest += 1;
         self.by_version.insert(self.latest, name.clone());
-        self.rows.insert(name.clone(), Row { version: self.latest, entry });
+        let bytes = json_length(&entry);
+        self.rows.insert(name.clone(), Row { version: self.latest, entry, bytes });
     }
 
     /// Everyone, sorted by name.
@@ -59,7 +74,7 @@ impl Table {
         let mut to = from;
         for (version, name) in self.by_version.range(from + 1..) {
             let Some(row) = self.rows.get(name) else { continue };
-            bytes += json_length(&row.entry);
+            bytes += row.bytes;
             if bytes > room && !entries.is_empty() {
                 break;
             }
@@ -79,6 +94,7 @@ impl Table {
             assert_eq!(self.by_version.get(&row.version), Some(name), "whose version it is");
             assert!(row.version <= self.latest, "{name} is later than the latest");
         }
+        assert!(self.told <= self.latest, "more is told than there is");
     }
 }
 

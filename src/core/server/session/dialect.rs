@@ -201,11 +201,11 @@ impl Session {
         version: (TableId, u64),
     ) {
         let timeout = self.trips.timeout(Trip::Network);
-        let is_idle = match &mut self.dialect {
+        let lacks_some = match &mut self.dialect {
             Dialect::Ours(ours) => ours.table.acked(cx, table, &self.client, timeout, version),
             Dialect::Original(_) => false, // Its dialect has no such word.
         };
-        if is_idle {
+        if lacks_some {
             self.sync_table(cx, table, limits);
         }
     }
