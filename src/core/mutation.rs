@@ -66,4 +66,6 @@ pub enum Mutation {
     ReceiptAtHandOver,
     /// Client: who leaves gives up what is said to be kept.
     LeavingGivesUp,
+    /// Client: an answer to a registration counts whatever hello it belongs to.
+    AnswersWithoutNonce,
 }

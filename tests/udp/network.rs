@@ -158,7 +158,7 @@ impl Bare {
             _ => None,
         });
         let (name, token) = (name.parse().unwrap(), Token(from.to_bits().into()));
-        bare.send(&Packet::Register { name, token, registration: 1, cookie });
+        bare.send(&Packet::Register { name, token, registration: 1, nonce: Nonce(1), cookie });
         let session = bare.next(|packet| match packet {
             Packet::Registered { session, .. } => Some(session),
             _ => None,

@@ -42,7 +42,9 @@ impl<M: Mutations> Client<M> {
             if self.is_of_own_session(&packet) {
                 self.wire.is_reached_at(path.local);
             }
-            self.handle_server_packet(packet, body);
+            if self.answers_own_hello(&packet) {
+                self.handle_server_packet(packet, body);
+            }
         } else {
             self.handle_peer_packet(path, packet, body);
         }
@@ -111,11 +113,21 @@ impl<M: Mutations> Client<M> {
         }
     }
 
+    /// Whether what is said to answer a registration knows the nonce of its hello.
+    fn answers_own_hello(&self, packet: &Packet) -> bool {
+        match packet {
+            Packet::Wait { nonce, .. }
+            | Packet::Registered { nonce, .. }
+            | Packet::Refused { nonce, .. } => self.session.is_invited_by(&self.context, *nonce),
+            _ => true,
+        }
+    }
+
     /// Whether what the server says is of this registration, this session or this store, as far as
     /// it says of which it is.
     fn is_current(&self, packet: &Packet) -> bool {
         match packet {
-            Packet::Wait { registration }
+            Packet::Wait { registration, .. }
             | Packet::Registered { registration, .. }
             | Packet::Refused { registration, .. } => {
                 *registration == self.context.record().registrations

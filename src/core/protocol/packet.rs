@@ -66,13 +66,17 @@ packets! {
         token: Token,
         /// Counts the client's registrations: an older one that arrives late changes nothing.
         registration: u64,
-        /// From `challenge`.
+        /// The hello's, as `challenge` had it.
+        nonce: Nonce,
+        /// From `challenge`: good with this nonce only.
         cookie: Cookie,
     }
     /// Server to client: the registration is granted.
     Registered "registered" {
         /// Which one.
         registration: u64,
+        /// The one that `register` showed: who has not seen that cannot answer it.
+        nonce: Nonce,
         /// To be shown in every request from now on.
         session: SessionId,
         /// The life of the server's store.
@@ -84,11 +88,15 @@ packets! {
     Wait "wait" {
         /// Which registration waits.
         registration: u64,
+        /// As in `registered`.
+        nonce: Nonce,
     }
     /// Server to client: the registration is refused.
     Refused "refused" {
         /// Which one.
         registration: u64,
+        /// As in `registered`.
+        nonce: Nonce,
         /// Why.
         reason: Refusal,
     }
