@@ -113,7 +113,13 @@ impl Client {
         let name: Name = name.parse().unwrap();
         let session = loop {
             let (name, cookie) = (name.clone(), self.cookie);
-            let register = Packet::Register { name, token: Token(7), registration: 1, cookie };
+            let register = Packet::Register {
+                name,
+                token: Token(7),
+                registration: 1,
+                nonce: Nonce(1),
+                cookie,
+            };
             self.send(&register, b"");
             if let Some(Packet::Registered { session, .. }) = self.receive() {
                 break session;

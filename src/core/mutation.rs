@@ -78,4 +78,6 @@ pub enum Mutation {
     TellsEachChange,
     /// Client: who leaves gives up what is said to be kept.
     LeavingGivesUp,
+    /// Client: an answer to a registration counts whatever hello it belongs to.
+    AnswersWithoutNonce,
 }

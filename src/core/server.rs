@@ -118,9 +118,9 @@ impl<M: Mutations> Server<M> {
 
     fn handle_packet(&mut self, from: Path, packet: ToServer, body: &[u8]) {
         match packet {
-            ToServer::Register { name, token, registration, cookie } => {
+            ToServer::Register { name, token, registration, nonce, cookie } => {
                 let account = Account { token, registration, original: None };
-                self.register(Contender { name, path: from, account }, cookie);
+                self.register(Contender { name, path: from, account, nonce }, cookie);
             }
             ToServer::Ping { session } => {
                 if let Some(name) = self.heard_of(session, from) {
@@ -181,7 +181,7 @@ impl<M: Mutations> Server<M> {
     }
 
     fn register(&mut self, contender: Contender, cookie: Cookie) {
-        if self.presence.is_good(&self.cx, contender.path, cookie) {
+        if self.presence.is_good(&self.cx, contender.path, (contender.nonce, cookie)) {
             let next = self.presence.register(&mut self.cx, contender);
             self.follow(next);
         } else {

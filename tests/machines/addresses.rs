@@ -73,7 +73,7 @@ fn registers(server: &mut Server, name: &str, host: u8, local: Option<IpAddr>) -
         panic!("{sent:?}")
     };
     let (name, token) = (name.parse().expect("a name"), Token(host.into()));
-    let register = Packet::Register { name, token, registration: 1, cookie };
+    let register = Packet::Register { name, token, registration: 1, nonce: Nonce(1), cookie };
     let granted = answers(server, way, &envelope::encode(&register, b""));
     let Ok((Packet::Registered { session, .. }, _)) = envelope::decode(&granted[0].bytes) else {
         panic!("{granted:?}")
@@ -125,7 +125,7 @@ fn client() -> Client {
     let challenge = Packet::Challenge { nonce, cookie: Default::default() };
     answers(&mut client, way, &envelope::encode(&challenge, b""));
     let (session, store) = (SessionId(5), StoreId(1));
-    let granted = Packet::Registered { registration: 1, session, store, back: false };
+    let granted = Packet::Registered { registration: 1, nonce, session, store, back: false };
     answers(&mut client, way, &envelope::encode(&granted, b""));
     let (table, name) = (TableId(1), "bob".parse().expect("a name"));
     let entries = vec![TableEntry { name, addr: Some(addr(1)), original: false }];

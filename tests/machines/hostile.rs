@@ -128,7 +128,7 @@ fn registers_with_token_of(
     let mut token = SipHasher24::new();
     guest.hash(&mut token);
     let (name, token) = (name.parse().expect("a name"), Token(token.finish()));
-    let register = Packet::Register { name, token, registration, cookie };
+    let register = Packet::Register { name, token, registration, nonce: Nonce(1), cookie };
     world.inject(from, world::server_addr(), envelope::encode(&register, b""));
     world.run(Duration::from_millis(100));
 }

@@ -2,6 +2,7 @@
 
 mod addresses;
 mod again;
+mod fences;
 mod groups;
 mod home;
 mod hostile;

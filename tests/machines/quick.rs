@@ -28,7 +28,8 @@ fn now() -> Now {
 /// Asks for a name, the same way each time.
 fn registration(name: &str, cookie: Cookie) -> Vec<u8> {
     let name = name.parse().expect("a name");
-    let register = Packet::Register { name, token: Token(1), registration: 1, cookie };
+    let register =
+        Packet::Register { name, token: Token(1), registration: 1, nonce: Nonce(1), cookie };
     envelope::encode(&register, b"")
 }
 

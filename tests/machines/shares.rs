@@ -118,7 +118,8 @@ impl Rig {
             other => panic!("{other:?}"),
         };
         let (name, token) = (name.parse().expect("a name"), Token(from.port().into()));
-        let register = Packet::Register { name, token, registration, cookie };
+        let nonce = Nonce(1);
+        let register = Packet::Register { name, token, registration, nonce, cookie };
         self.asks(from, &register).swap_remove(0)
     }
 

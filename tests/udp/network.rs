@@ -156,7 +156,7 @@ impl Bare {
             _ => None,
         });
         let (name, token) = (name.parse().unwrap(), Token(from.to_bits().into()));
-        let register = Packet::Register { name, token, registration: 1, cookie };
+        let register = Packet::Register { name, token, registration: 1, nonce: Nonce(1), cookie };
         let session = bare.ask(&envelope::encode(&register, b""), |packet| match packet {
             Packet::Registered { session, .. } => Some(session),
             _ => None,

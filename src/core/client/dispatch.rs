@@ -40,7 +40,9 @@ impl<M: Mutations> Client<M> {
                 if self.is_of_own_session(&packet) {
                     self.wire.is_reached_at(path.local);
                 }
-                self.handle_server_packet(packet, body);
+                if self.answers_own_hello(&packet) {
+                    self.handle_server_packet(packet, body);
+                }
             }
             // Our own word: whoever is there says everything again.
             Audience::Server(ToServer::Ping { .. }) if is_from_server => {
@@ -110,11 +112,21 @@ impl<M: Mutations> Client<M> {
         }
     }
 
+    /// Whether what is said to answer a registration knows the nonce of its hello.
+    fn answers_own_hello(&self, packet: &ToClient) -> bool {
+        match packet {
+            ToClient::Wait { nonce, .. }
+            | ToClient::Registered { nonce, .. }
+            | ToClient::Refused { nonce, .. } => self.session.is_invited_by(&self.context, *nonce),
+            _ => true,
+        }
+    }
+
     /// Whether what the server says is of this registration, this session or this store, as far as
     /// it says of which it is.
     fn is_current(&self, packet: &ToClient) -> bool {
         match packet {
-            ToClient::Wait { registration }
+            ToClient::Wait { registration, .. }
             | ToClient::Registered { registration, .. }
             | ToClient::Refused { registration, .. } => {
                 *registration == self.context.record().registrations

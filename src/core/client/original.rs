@@ -40,6 +40,7 @@ const SAME_ANSWER: Duration = Duration::from_secs(10);
 const SESSION: SessionId = SessionId(1);
 const STORE: StoreId = StoreId(1);
 const TABLE: TableId = TableId(1);
+const NONCE: Nonce = Nonce(1);
 
 /// What the client knows of those who speak the dialect.
 #[derive(Debug, Default)]
@@ -332,8 +333,13 @@ impl Originals {
                     server.fetch_due = true;
                     let registration = context.record().registrations;
                     let (session, store, back) = (SESSION, STORE, ever_registered);
-                    let packet = ToClient::Registered { registration, session, store, back };
-                    self.loopback.push_back(packet);
+                    self.loopback.push_back(ToClient::Registered {
+                        registration,
+                        nonce: NONCE,
+                        session,
+                        store,
+                        back,
+                    });
                 } else if server.asked.is_some_and(|(asked, _)| asked == Asked::Register) {
                     self.loopback.push_back(ToClient::Pong { session: SESSION });
                 }
@@ -423,7 +429,7 @@ impl OriginalServer {
 
 fn refused<M: Mutations>(context: &Context<M>) -> ToClient {
     let (registration, reason) = (context.record().registrations, Refusal::NameInUse);
-    ToClient::Refused { registration, reason }
+    ToClient::Refused { registration, nonce: NONCE, reason }
 }
 
 fn transmit(to: Path, packet: &Packet, attempt: u32, bytes: Vec<u8>) -> Transmit {

@@ -43,7 +43,9 @@ pub(super) struct Session {
     /// How many pings were answered.
     pongs: u64,
     /// The registration that was asked for last, and when, if the answer has not come.
-    asked: Option<(Cookie, Time)>,
+    asked: Option<(Invitation, Time)>,
+    /// The hello of the registration that was begun last.
+    invited_by: Option<Nonce>,
     /// The server has answered anything.
     heard: bool,
     /// The user knows that they are offline, or never was anything else.
@@ -57,13 +59,21 @@ enum Phase {
     /// Asking for a cookie, so many times at each of the server's addresses.
     Hello { nonce: Nonce, attempts: u32 },
     /// Bringing the cookie back.
-    Joining { cookie: Cookie, attempts: u32 },
+    Joining { invitation: Invitation, attempts: u32 },
     /// There; so many pings have not been answered.
     Online { session: SessionId, attempts: u32 },
     /// On the way out, perhaps registered: the answer that says so is asked for.
-    Withdrawing { cookie: Cookie, attempts: u32 },
+    Withdrawing { invitation: Invitation, attempts: u32 },
     /// On the way out.
     Leaving { session: SessionId, attempts: u32 },
+}
+
+/// What a hello was answered with, to be shown in `register`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Invitation {
+    /// The hello's: every answer to the registration echoes it.
+    nonce: Nonce,
+    cookie: Cookie,
 }
 
 /// Which protocol the server speaks, as far as is known.
@@ -111,6 +121,7 @@ impl Session {
             store: None,
             pongs: 0,
             asked: None,
+            invited_by: None,
             heard: false,
             offline_told: true,
         }
@@ -251,8 +262,8 @@ impl Session {
             Phase::Withdrawing { .. } | Phase::Leaving { .. } => {}
             Phase::Offline | Phase::Hello { .. } | Phase::Joining { .. } => match self.asked {
                 // It may be granted yet: then it is given back, and nobody's ghost stays here.
-                Some((cookie, at)) if context.time() - at < SERVER_SILENT => {
-                    self.phase = Phase::Withdrawing { cookie, attempts: 0 };
+                Some((invitation, at)) if context.time() - at < SERVER_SILENT => {
+                    self.phase = Phase::Withdrawing { invitation, attempts: 0 };
                     let pause = self.timeout(Trip::Disk, dialect);
                     context.set_timer(Timer::Session, context.time() + pause);
                 }
@@ -352,12 +363,13 @@ impl Session {
                 self.signed_out(context);
                 return None;
             }
-            Phase::Joining { cookie, .. } | Phase::Withdrawing { cookie, .. } => {
-                self.asked = Some((cookie, context.time()));
+            Phase::Joining { invitation, .. } | Phase::Withdrawing { invitation, .. } => {
+                self.asked = Some((invitation, context.time()));
+                let Invitation { nonce, cookie } = invitation;
                 let name = context.config().name.clone();
                 let (token, registration) =
                     (context.record().token, context.record().registrations);
-                let packet = Packet::Register { name, token, registration, cookie };
+                let packet = Packet::Register { name, token, registration, nonce, cookie };
                 let pause = pause(self.timeout(Trip::Disk, dialect), elapsed, RTO_MAX);
                 (Some(Dispatch::to_server(packet, attempts)), pause)
             }

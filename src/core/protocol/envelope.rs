@@ -178,7 +178,16 @@ fn in_range(packet: &Packet) -> bool {
             return messages.iter().all(|message| (1..SEQ_MAX).contains(&message.seq));
         }
         Packet::Register { registration: number, .. }
-        | Packet::GroupAsk { request: number, .. } => return *number < SEQ_MAX,
+        | Packet::Registered { registration: number, .. }
+        | Packet::Wait { registration: number, .. }
+        | Packet::Refused { registration: number, .. }
+        | Packet::TableAck { version: number, .. }
+        | Packet::GroupAsk { request: number, .. }
+        | Packet::GroupAnswer { request: number, .. } => return *number < SEQ_MAX,
+        Packet::Table { from, to, latest, .. } => {
+            return from <= to && to <= latest && *latest < SEQ_MAX;
+        }
+        Packet::Deliver { stored_at, .. } if stored_at.unix_ms() >= SEQ_MAX => return false,
         _ => {}
     }
     let Some(MessageId { seq, .. }) = packet.message() else { return true };
@@ -294,7 +303,7 @@ mod tests {
         let name: crate::protocol::Name = "n".repeat(NAME_MAX).parse().unwrap();
         let (stream, seq, base) = (StreamId(1), SEQ_MAX - 1, SEQ_MAX - 1);
         let text = vec![b'x'; TEXT_MAX];
-        let stored_at = WallTime::from_unix_ms(u64::MAX);
+        let stored_at = WallTime::from_unix_ms(SEQ_MAX - 1);
         let group = Some(GroupTag { cast: CastId(1), name: Some(name.clone()) });
         for packet in [
             Packet::Message {
@@ -329,7 +338,7 @@ mod tests {
         let id = MessageId { stream, seq };
         let saved = Packet::Saved { store: StoreId(1), messages: vec![id; SAVED_AT_ONCE] };
         assert!(encode(&saved, b"").len() <= DATAGRAM_MAX);
-        let (session, request) = (SessionId(1), u64::MAX);
+        let (session, request) = (SessionId(1), SEQ_MAX - 1);
         let names = vec![name.clone(); NAMES_PER_ANSWER];
         let answer = GroupAnswer::Names { names, more: false };
         let answer = Packet::GroupAnswer { session, request, answer };
@@ -338,7 +347,7 @@ mod tests {
         let entry = TableEntry { name, addr, original: true };
         let length = serde_json::to_vec(&entry).unwrap().len() + 1;
         let entries = vec![entry; TABLE_ENTRIES_BYTES_MAX / length];
-        let (from, to, latest) = (u64::MAX, u64::MAX, u64::MAX);
+        let (from, to, latest) = (SEQ_MAX - 1, SEQ_MAX - 1, SEQ_MAX - 1);
         let part = Packet::Table { session, table: TableId(1), from, to, latest, entries };
         assert!(encode(&part, b"").len() <= DATAGRAM_MAX);
     }

@@ -124,13 +124,17 @@ packets! {
         token: Token,
         /// Counts the client's registrations: an older one that arrives late changes nothing.
         registration: u64,
-        /// From `challenge`.
+        /// The hello's, as `challenge` had it.
+        nonce: Nonce,
+        /// From `challenge`: good with this nonce only.
         cookie: Cookie,
     }
     /// Server to client: the registration is granted.
     client Registered "registered" {
         /// Which one.
         registration: u64,
+        /// The one that `register` showed: who has not seen that cannot answer it.
+        nonce: Nonce,
         /// To be shown in every request from now on.
         session: SessionId,
         /// The life of the server's store.
@@ -142,11 +146,15 @@ packets! {
     client Wait "wait" {
         /// Which registration waits.
         registration: u64,
+        /// As in `registered`.
+        nonce: Nonce,
     }
     /// Server to client: the registration is refused.
     client Refused "refused" {
         /// Which one.
         registration: u64,
+        /// As in `registered`.
+        nonce: Nonce,
         /// Why.
         reason: Refusal,
     }

@@ -2,7 +2,7 @@
 
 use super::Account;
 use crate::machine::Path;
-use crate::protocol::Name;
+use crate::protocol::{Name, Nonce};
 
 /// Who wants a name.
 #[derive(Clone, Debug)]
@@ -10,4 +10,6 @@ pub(super) struct Contender {
     pub(super) name: Name,
     pub(super) path: Path,
     pub(super) account: Account,
+    /// What its answers echo.
+    pub(super) nonce: Nonce,
 }

@@ -1,8 +1,8 @@
 //! Cookies: proof that an address receives what is sent to it, without remembering anybody.
 //!
-//! A cookie is a keyed hash (`SipHash`) of the address and a time slot, as in RFC 9293's SYN
-//! cookies and QUIC's Retry tokens. The key is drawn at start, so that one life's cookies mean
-//! nothing to the next.
+//! A cookie is a keyed hash (`SipHash`) of the address, the hello's nonce and a time slot, as in RFC
+//! 9293's SYN cookies and QUIC's Retry tokens. The key is drawn at start, so that one life's cookies
+//! mean nothing to the next; the nonce ties a cookie to the sign-in that it was baked for.
 
 use std::hash::{Hash, Hasher};
 use std::net::SocketAddr;
@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use siphasher::sip::SipHasher24;
 
 use super::timing::COOKIE_LIFE;
-use crate::protocol::Cookie;
+use crate::protocol::{Cookie, Nonce};
 use crate::time::Time;
 
 #[derive(Debug)]
@@ -23,22 +23,29 @@ impl CookieJar {
         Self { key }
     }
 
-    pub(super) fn bake(&self, now: Time, addr: SocketAddr) -> Cookie {
-        self.cookie(slot(now), addr)
+    pub(super) fn bake(&self, now: Time, addr: SocketAddr, nonce: Nonce) -> Cookie {
+        self.cookie(slot(now), addr, nonce)
     }
 
-    pub(super) fn is_good(&self, now: Time, addr: SocketAddr, cookie: Cookie) -> bool {
+    pub(super) fn is_good(
+        &self,
+        now: Time,
+        addr: SocketAddr,
+        nonce: Nonce,
+        cookie: Cookie,
+    ) -> bool {
         let current = slot(now);
         [Some(current), current.checked_sub(1)]
             .into_iter()
             .flatten()
-            .any(|slot| self.cookie(slot, addr) == cookie)
+            .any(|slot| self.cookie(slot, addr, nonce) == cookie)
     }
 
-    fn cookie(&self, slot: u64, addr: SocketAddr) -> Cookie {
+    fn cookie(&self, slot: u64, addr: SocketAddr, nonce: Nonce) -> Cookie {
         let mut hasher = SipHasher24::new_with_keys(self.key.0, self.key.1);
         slot.hash(&mut hasher);
         addr.hash(&mut hasher);
+        nonce.0.hash(&mut hasher);
         Cookie(hasher.finish())
     }
 }
@@ -52,14 +59,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cookie_is_good_for_its_address_and_its_time_only() {
+    fn a_cookie_is_good_for_its_address_its_nonce_and_its_time_only() {
         let jar = CookieJar::new((7, 7));
         let (here, there) = ("192.0.2.1:1".parse().unwrap(), "192.0.2.1:2".parse().unwrap());
-        let cookie = jar.bake(Time::ZERO, here);
-        assert!(jar.is_good(Time::ZERO + COOKIE_LIFE, here, cookie));
-        assert!(!jar.is_good(Time::ZERO + 2 * COOKIE_LIFE, here, cookie));
-        assert!(!jar.is_good(Time::ZERO, there, cookie));
+        let nonce = Nonce(1);
+        let cookie = jar.bake(Time::ZERO, here, nonce);
+        assert!(jar.is_good(Time::ZERO + COOKIE_LIFE, here, nonce, cookie));
+        assert!(!jar.is_good(Time::ZERO + 2 * COOKIE_LIFE, here, nonce, cookie));
+        assert!(!jar.is_good(Time::ZERO, there, nonce, cookie));
+        assert!(!jar.is_good(Time::ZERO, here, Nonce(2), cookie));
         let other_life = CookieJar::new((8, 8));
-        assert!(!other_life.is_good(Time::ZERO, here, cookie));
+        assert!(!other_life.is_good(Time::ZERO, here, nonce, cookie));
     }
 }

@@ -33,7 +33,7 @@ impl<M: Mutations> Server<M> {
         }
         let name = contender.name.clone();
         mail::wipe(&mut self.cx, &name);
-        let Granted { before, knows_session } = self.presence.grant(&mut self.cx, contender);
+        let Granted { before, knows_session } = self.presence.grant(&mut self.cx, &contender);
         if before.is_some() {
             self.mail.left(&mut self.cx, &name);
         }

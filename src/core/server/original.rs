@@ -11,7 +11,7 @@ use crate::machine::{Path, Socket};
 use crate::mutation::Mutations;
 use crate::original::{self, Request, Word, hash};
 use crate::protocol::limits::TEXT_MAX;
-use crate::protocol::{MessageId, Name, NotSaved, PacketKind, TableEntry, Token};
+use crate::protocol::{MessageId, Name, Nonce, NotSaved, PacketKind, TableEntry, Token};
 
 impl<M: Mutations> Server<M> {
     pub(super) fn handle_original(&mut self, socket: Socket, from: Path, bytes: &[u8]) {
@@ -62,7 +62,7 @@ impl<M: Mutations> Server<M> {
         let known = self.cx.record().accounts.get(&name).filter(|known| known.token == token);
         let registration = known.map_or(0, |known| known.registration) + 1;
         let account = Account { token, registration, original: Some(from.remote) };
-        let contender = Contender { name, path: from, account };
+        let contender = Contender { name, path: from, account, nonce: Nonce::default() };
         let next = self.presence.register(&mut self.cx, contender);
         self.follow(next);
     }

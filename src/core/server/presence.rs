@@ -69,7 +69,7 @@ impl Presence {
 
     /// Somebody says hello: whoever echoes the answer is at their address.
     pub(super) fn challenge<M: Mutations>(&self, cx: &mut Context<M>, from: Path, nonce: Nonce) {
-        let cookie = self.cookies.bake(cx.now(), from.remote);
+        let cookie = self.cookies.bake(cx.now(), from.remote, nonce);
         // Nothing is known of whoever is asked to echo it.
         cx.send_now(from, &Packet::Challenge { nonce, cookie }, 1);
     }
@@ -79,9 +79,9 @@ impl Presence {
         &self,
         cx: &Context<M>,
         from: Path,
-        cookie: Cookie,
+        (nonce, cookie): (Nonce, Cookie),
     ) -> bool {
-        self.cookies.is_good(cx.now(), from.remote, cookie)
+        self.cookies.is_good(cx.now(), from.remote, nonce, cookie)
     }
 
     /// Somebody at an address that echoed its cookie wants a name.
@@ -129,7 +129,7 @@ impl Presence {
         let same = holder.filter(|holder| holder.remote() == contender.path.remote);
         if let Some(holder) = same.filter(|_| registration == last) {
             cx.counters.duplicates += 1;
-            holder.answer_registered(cx, contender.path, registration, true);
+            holder.answer_registered(cx, &contender, true);
         }
         None
     }
@@ -139,9 +139,9 @@ impl Presence {
     pub(super) fn grant<M: Mutations>(
         &mut self,
         cx: &mut Context<M>,
-        contender: Contender,
+        contender: &Contender,
     ) -> Granted {
-        let Contender { name, path, account } = contender;
+        let Contender { name, path, account, .. } = contender.clone();
         let addr = path.remote;
         let back = cx.record().accounts.contains_key(&name);
         let before = self.remote_of(&name);
@@ -150,7 +150,7 @@ impl Presence {
         let original = account.is_original();
         cx.report(Event::Registered { name: name.clone(), addr, back, original });
         let session = self.open(cx, name, path, Dialect::of(&account));
-        session.answer_registered(cx, path, account.registration, back);
+        session.answer_registered(cx, contender, back);
         Granted { before, knows_session: session.needs_no_proof() }
     }
 

@@ -2,13 +2,13 @@
 
 use std::net::SocketAddr;
 
-use super::{Dialect, Phase, Session};
+use super::{Dialect, Invitation, Phase, Session};
 use crate::client::context::Context;
 use crate::client::record::Home;
 use crate::client::timing::PING;
 use crate::client::wire::Dispatch;
 use crate::client::{Change, Event, Problem, Timer};
-use crate::mutation::Mutations;
+use crate::mutation::{Mutation, Mutations};
 use crate::protocol::{Cookie, Nonce, Refusal, SessionId, StoreId, Trip};
 use crate::time::Time;
 
@@ -64,8 +64,23 @@ impl Session {
         self.is_heard();
         let registration = context.record().registrations + 1;
         context.change(Change::Registering { registration });
-        self.phase = Phase::Joining { cookie, attempts: 0 };
+        let nonce = match self.phase {
+            Phase::Hello { nonce, .. } => nonce,
+            _ => Nonce::default(),
+        };
+        self.invited_by = Some(nonce);
+        self.phase = Phase::Joining { invitation: Invitation { nonce, cookie }, attempts: 0 };
         self.ask(context, dialect)
+    }
+
+    /// Whether an answer to a registration is one to the last that was begun: nobody else can echo
+    /// the nonce but who has seen it.
+    pub(in crate::client) fn is_invited_by<M: Mutations>(
+        &self,
+        context: &Context<M>,
+        nonce: Nonce,
+    ) -> bool {
+        self.invited_by == Some(nonce) || context.has(Mutation::AnswersWithoutNonce)
     }
 
     /// The name's holder is being asked: no silence, and no reason to start over.

@@ -17,7 +17,6 @@ use super::deliveries::Deliveries;
 use super::guest::{self, Guest, GuestTables};
 use super::probe::Probe;
 use super::table_sync::TableSync;
-use crate::machine::Path;
 use crate::mutation::Mutations;
 use crate::protocol::{Nonce, Packet, PacketKind, Refusal, StreamKey, TableId, Trip};
 
@@ -92,17 +91,17 @@ impl Session {
     pub(in crate::server) fn answer_registered<M: Mutations>(
         &self,
         cx: &mut Context<M>,
-        to: Path,
-        registration: u64,
+        to: &Contender,
         back: bool,
     ) {
+        let &Contender { path, nonce, account: Account { registration, .. }, .. } = to;
         match &self.dialect {
             Dialect::Ours(_) => {
                 let (session, store) = (self.client.id, cx.record().store);
-                let packet = Packet::Registered { registration, session, store, back };
-                cx.send(to, &packet, 1);
+                let packet = Packet::Registered { registration, nonce, session, store, back };
+                cx.send(path, &packet, 1);
             }
-            Dialect::Original(_) => guest::acknowledge(cx, to, PacketKind::Registered),
+            Dialect::Original(_) => guest::acknowledge(cx, path, PacketKind::Registered),
         }
     }
 
@@ -308,9 +307,9 @@ impl Contender {
     /// It has to wait for the answer of the name's holder.
     pub(super) fn wait<M: Mutations>(&self, cx: &mut Context<M>) {
         if !self.account.is_original() {
-            let registration = self.account.registration;
+            let (registration, nonce) = (self.account.registration, self.nonce);
             // Nothing is granted yet.
-            cx.send_now(self.path, &Packet::Wait { registration }, 1);
+            cx.send_now(self.path, &Packet::Wait { registration, nonce }, 1);
         }
     }
 
@@ -320,8 +319,8 @@ impl Contender {
             let text = guest::refusal(&self.name, reason);
             return guest::tell(cx, self.path, PacketKind::Refused, &text);
         }
-        let registration = self.account.registration;
+        let (registration, nonce) = (self.account.registration, self.nonce);
         // Nothing is changed by it, and whoever asks again is asked for again.
-        cx.send_now(self.path, &Packet::Refused { registration, reason }, 1);
+        cx.send_now(self.path, &Packet::Refused { registration, nonce, reason }, 1);
     }
 }

@@ -63,7 +63,7 @@ impl User {
             Packet::Challenge { nonce, cookie } if nonce == self.nonce() => {
                 let (name, token, registration) =
                     (self.name.clone(), self.token, self.registration);
-                Packet::Register { name, token, registration, cookie }
+                Packet::Register { name, token, registration, nonce, cookie }
             }
             Packet::Registered { session, store, .. } => {
                 (self.session, self.store) = (Some(session), store);

@@ -1,0 +1,160 @@
+//! Fences: what an adversary tries, and that it works as soon as the fence is taken out.
+//! docs/protocol.md, "Registration".
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use udpchat_core::client::{Client, ClientConfig, ClientRecord, Event, Problem};
+use udpchat_core::machine::{Datagram, Entropy, Machine, Output, Socket};
+use udpchat_core::mutation::{Mutation, Mutations};
+use udpchat_core::protocol::{
+    Cookie, Nonce, Packet, Refusal, SessionId, StoreId, Token, envelope, hello,
+};
+use udpchat_core::store::{Committed, DiskSpace, Record as _};
+use udpchat_core::time::Now;
+
+/// One mutation, or none.
+struct Planted(Option<Mutation>);
+
+impl Mutations for Planted {
+    fn has(&self, mutation: Mutation) -> bool {
+        self.0 == Some(mutation)
+    }
+}
+
+/// A client named alice whose server is whoever speaks from [`server`].
+struct Bench {
+    client: Client<Planted>,
+    record: ClientRecord,
+    now: Now,
+    events: Vec<Event>,
+    /// What it sent since this was looked at last.
+    sent: Vec<(SocketAddr, Vec<u8>)>,
+}
+
+fn server() -> SocketAddr {
+    ([192, 0, 2, 1], 9_000).into()
+}
+
+fn config() -> ClientConfig {
+    ClientConfig::new("alice".parse().expect("a name"), server(), 5_000)
+}
+
+impl Bench {
+    fn new(without: Option<Mutation>) -> Self {
+        let record = ClientRecord::new("alice".parse().expect("a name"), Token(7));
+        Self::with(config(), record, without)
+    }
+
+    /// It has just said hello.
+    fn with(config: ClientConfig, record: ClientRecord, without: Option<Mutation>) -> Self {
+        let mut draws = 1_000;
+        let entropy = Entropy::new(move || {
+            draws += 1;
+            draws
+        });
+        let client = Client::with_bugs(config, record.clone(), entropy, Planted(without));
+        let (now, events, sent) = (Now::default(), Vec::new(), Vec::new());
+        let mut bench = Self { client, record, now, events, sent };
+        bench.passes(0);
+        bench
+    }
+
+    /// Lets time pass.
+    fn passes(&mut self, ms: u64) {
+        let end = self.now.time + Duration::from_millis(ms);
+        while let Some(due) = self.client.next_timeout().filter(|due| *due <= end) {
+            self.now.time = self.now.time.max(due);
+            self.client.handle_timeout(self.now);
+            self.drain();
+        }
+        self.now.time = end;
+    }
+
+    fn drain(&mut self) {
+        loop {
+            let at_once = self.client.poll_at_once().map(Output::Transmit);
+            match at_once.or_else(|| self.client.poll_output()) {
+                Some(Output::Transmit(transmit)) => self.sent.push((transmit.to, transmit.bytes)),
+                Some(Output::Event(event)) => self.events.push(event),
+                Some(Output::Commit(changes)) => {
+                    changes.iter().for_each(|change| self.record.apply(change));
+                    let committed = Committed { commits: 1, room: DiskSpace::Plenty };
+                    self.client.handle_committed(self.now, committed);
+                }
+                None => break,
+            }
+        }
+        self.client.check_invariants();
+    }
+
+    fn hears_bytes(&mut self, from: SocketAddr, bytes: &[u8]) {
+        let datagram = Datagram { socket: Socket::Main, local: None, from, bytes };
+        self.client.handle_datagram(self.now, datagram);
+        self.drain();
+    }
+
+    fn hears(&mut self, packet: &Packet) {
+        self.hears_bytes(server(), &envelope::encode(packet, b""));
+    }
+
+    fn packets(&mut self) -> Vec<Packet> {
+        let sent = std::mem::take(&mut self.sent);
+        sent.iter().filter_map(|(_, bytes)| Some(envelope::decode(bytes).ok()?.0)).collect()
+    }
+
+    /// The nonce of its last hello.
+    fn nonce(&self) -> Nonce {
+        let hellos = self.sent.iter().rev().filter_map(|(_, bytes)| hello::decode(bytes));
+        hellos.into_iter().next().expect("a hello")
+    }
+
+    /// It has asked for its name: the nonce and the number with which it did.
+    fn joins(&mut self) -> (Nonce, u64) {
+        let nonce = self.nonce();
+        self.hears(&Packet::Challenge { nonce, cookie: Cookie(1) });
+        let registers = self.packets().into_iter().rev().find_map(|packet| match packet {
+            Packet::Register { nonce, registration, .. } => Some((nonce, registration)),
+            _ => None,
+        });
+        registers.expect("it asks for its name")
+    }
+
+    fn is_granted(&mut self, (nonce, registration): (Nonce, u64), store: u64) {
+        let (session, store) = (SessionId(5), StoreId(store));
+        self.hears(&Packet::Registered { registration, nonce, session, store, back: false });
+    }
+
+    fn is_registered(&self) -> bool {
+        self.events.iter().any(|event| matches!(event, Event::Registered { .. }))
+    }
+
+    fn count(&self, is: impl Fn(&Event) -> bool) -> usize {
+        self.events.iter().filter(|event| is(event)).count()
+    }
+}
+
+/// With the fence, and without it: the attack fails, and succeeds.
+fn holds_only_with_its_fence(fence: Mutation, attack_fails: impl Fn(Option<Mutation>) -> bool) {
+    assert!(attack_fails(None), "the fence does not hold");
+    assert!(!attack_fails(Some(fence)), "{fence:?} takes nothing out");
+}
+
+#[test]
+fn an_answer_without_the_nonce_of_the_hello_registers_and_refuses_nobody() {
+    holds_only_with_its_fence(Mutation::AnswersWithoutNonce, |without| {
+        let mut bench = Bench::new(without);
+        let (_, registration) = bench.joins();
+        bench.is_granted((Nonce(0), registration), 1);
+        !bench.is_registered()
+    });
+    holds_only_with_its_fence(Mutation::AnswersWithoutNonce, |without| {
+        let mut bench = Bench::new(without);
+        let (nonce, registration) = bench.joins();
+        let (reason, other) = (Refusal::NameInUse, Nonce(nonce.0 + 1));
+        bench.hears(&Packet::Refused { registration, nonce: other, reason });
+        let refused = |event: &Event| matches!(event, Event::Error(Problem::NameInUse(_)));
+        bench.is_granted((nonce, registration), 1);
+        bench.count(refused) == 0 && bench.is_registered()
+    });
+}
