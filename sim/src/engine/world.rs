@@ -24,7 +24,7 @@ use std::time::{Duration, SystemTime};
 use crate::engine::network::Network;
 use crate::faults::bugs::Planted;
 use crate::naming::label::HostName;
-use crate::planning::moves::ADVERSARY;
+use crate::planning::moves::{ADVERSARY, Move};
 use crate::planning::plan::{EPOCH_UNIX_MS, Host, LATENCY, Plan, QUIET, SERVER_PORT};
 use crate::record::check::is_settled;
 use crate::record::log::What;
@@ -78,7 +78,10 @@ pub fn run_in_ticks(plan: &Plan, tick: Duration, bugs: &Planted) -> Outcome {
     let server = hosts.iter().find(|(_, host)| host.name == plan.hosts[0].name);
     let (first, server) = server.expect("the server has just got an address");
     let server = addresses(*first, server);
-    let network = Rc::new(Network::new(plan.seed, plan.faults.clone(), names));
+    let mut faults = plan.faults.clone();
+    faults.rules.extend(plan.moves.iter().filter_map(Move::rule));
+    let network = Rc::new(Network::new(plan.seed, faults, names));
+    let tap = adversary.as_ref().map(adversary::Public::tap);
     let server_at = Rc::new(Cell::new(SocketAddr::new(server.asked(), SERVER_PORT)));
     let last = Rc::default();
     let looks = host::Looks::default();
@@ -91,6 +94,7 @@ pub fn run_in_ticks(plan: &Plan, tick: Duration, bugs: &Planted) -> Outcome {
             addresses: addresses(first, host),
             server,
             server_at: Rc::clone(&server_at),
+            tap: tap.clone(),
             network: Rc::clone(&network),
             last: Rc::clone(&last),
             looks: Rc::clone(&looks),

@@ -7,6 +7,7 @@
 mod draw;
 mod insider;
 mod off_path;
+mod on_path;
 
 use std::fmt;
 use std::str::FromStr;
@@ -21,7 +22,9 @@ use crate::planning::plan::Plan;
 pub enum Class {
     /// It sees only what is sent to its own addresses, and sends from any.
     OffPath,
-    /// The same, with users of its own.
+    /// It sees, holds back and alters what passes over links that it sits on.
+    OnPath,
+    /// It sees as little as one that is off-path, with users of its own.
     Insider,
 }
 
@@ -37,13 +40,14 @@ const ATTACKS_MAX: u64 = 3;
 
 impl Class {
     /// Every class there is.
-    pub const ALL: [Self; 2] = [Self::OffPath, Self::Insider];
+    pub const ALL: [Self; 3] = [Self::OffPath, Self::OnPath, Self::Insider];
 
     /// Its name on the command line.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::OffPath => "off-path",
+            Self::OnPath => "on-path",
             Self::Insider => "insider",
         }
     }
@@ -51,6 +55,7 @@ impl Class {
     const fn strategies(self) -> &'static [Strategy] {
         match self {
             Self::OffPath => off_path::STRATEGIES,
+            Self::OnPath => on_path::STRATEGIES,
             Self::Insider => insider::STRATEGIES,
         }
     }
@@ -141,6 +146,6 @@ mod tests {
     fn classes_are_named_as_they_are_read() {
         let classes: Classes = ["insider", "off-path"].iter().flat_map(|it| it.parse()).collect();
         assert_eq!(classes.to_string(), "off-path,insider");
-        assert!("of-path".parse::<Class>().unwrap_err().ends_with("off-path, insider"));
+        assert!("of-path".parse::<Class>().unwrap_err().ends_with("off-path, on-path, insider"));
     }
 }

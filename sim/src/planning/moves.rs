@@ -7,13 +7,14 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use udpchat_core::machine::Identity;
 use udpchat_core::original;
-use udpchat_core::protocol::envelope::encode;
+use udpchat_core::protocol::envelope::{decode_stamped, encode, encode_stamped};
 use udpchat_core::protocol::limits::DATAGRAM_MAX;
 use udpchat_core::protocol::{Name, Nonce, Packet, PacketKind, hello};
 
+use crate::faults::fate::{Fault, Rule, Target};
 use crate::naming::label::HostName;
 
 /// The server's host.
@@ -45,6 +46,30 @@ pub enum Trick {
         to: Place,
         /// What it is.
         datagram: Datagram,
+    },
+    /// A datagram that was seen on its way is sent again, as if by whoever sent it.
+    Replay {
+        /// Which of those that have been seen so far.
+        of: Target,
+        /// Where it goes, if not where it went.
+        to: Option<Place>,
+    },
+    /// From now on, datagrams that are seen on their way are answered, as if by those whom they
+    /// are for. The fields of what is answered are put in by their names: `$stream`.
+    Answer {
+        /// Which, of those that are seen from now on.
+        of: Target,
+        /// The answer.
+        datagram: Datagram,
+    },
+    /// From now on, datagrams are taken from their way and others sent in their place.
+    Alter {
+        /// Which, of those that are sent from now on.
+        of: Target,
+        /// What their packets' fields are set to.
+        set: Map<String, Value>,
+        /// Their text, if that is another.
+        body: Option<String>,
     },
     /// Signs in as a user of its own, or stays so: each time that the move is made, what is still
     /// missing is asked for.
@@ -168,7 +193,28 @@ impl Datagram {
 }
 
 /// The most that an envelope adds to a packet's JSON.
-const ENVELOPE_MAX: usize = 32;
+const ENVELOPE_MAX: usize = 96;
+
+/// The datagram with other fields and another text, and a checksum that matches. None if it is
+/// none of ours, or would be none.
+#[must_use]
+pub fn altered(
+    bytes: &[u8],
+    set: &Map<String, Value>,
+    body: Option<&str>,
+) -> Option<(Identity, Vec<u8>)> {
+    let (packet, stamps, text) = decode_stamped(bytes).ok()?;
+    let mut value = serde_json::to_value(&packet).ok()?;
+    let fields = value.as_object_mut()?.values_mut().next()?.as_object_mut()?;
+    fields.extend(set.clone());
+    let text = body.map_or(text, str::as_bytes);
+    if value.to_string().len() + text.len() + ENVELOPE_MAX > DATAGRAM_MAX {
+        return None;
+    }
+    let packet: Packet = serde_json::from_value(value).ok()?;
+    let identity = Identity { kind: packet.kind(), message: packet.message(), attempt: 1 };
+    Some((identity, encode_stamped(&packet, stamps, text)))
+}
 
 fn original_kind(words: &str) -> PacketKind {
     match original::request(words) {
@@ -208,6 +254,19 @@ impl Trick {
             Self::Forge { claim: Claim::Of(claimed), to, .. } => vec![&claimed.host, &to.host],
             Self::Forge { to, .. } => vec![&to.host],
             Self::SignIn { .. } => Vec::new(),
+            Self::Replay { of, to } => {
+                [&of.from, &of.to].into_iter().chain(to.iter().map(|to| &to.host)).collect()
+            }
+            Self::Answer { of, .. } | Self::Alter { of, .. } => vec![&of.from, &of.to],
+        }
+    }
+
+    /// The datagrams that it must see on their way, if it must.
+    #[must_use]
+    pub const fn sees(&self) -> Option<&Target> {
+        match self {
+            Self::Replay { of, .. } | Self::Answer { of, .. } | Self::Alter { of, .. } => Some(of),
+            Self::Forge { .. } | Self::SignIn { .. } => None,
         }
     }
 }
@@ -238,8 +297,15 @@ impl Move {
             Trick::Forge { claim: Claim::Own { port }, .. } | Trick::SignIn { port, .. } => {
                 Some(port)
             }
-            Trick::Forge { .. } => None,
+            _ => None,
         }
+    }
+
+    /// What becomes of the datagrams that it takes from their way.
+    #[must_use]
+    pub fn rule(&self) -> Option<Rule> {
+        let Trick::Alter { of, .. } = &self.trick else { return None };
+        Some(Rule { since: self.at, target: of.clone(), fault: Fault::Drop })
     }
 }
 

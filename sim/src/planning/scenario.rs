@@ -147,6 +147,29 @@ pub enum Verb {
     Mark(String),
 }
 
+impl Verb {
+    /// The hosts that it is about.
+    #[must_use]
+    pub fn hosts(&self) -> Vec<&HostName> {
+        match self {
+            Self::Start { host, .. }
+            | Self::Restart { host, .. }
+            | Self::Crash { host }
+            | Self::Type { host, .. }
+            | Self::Pause { host, .. }
+            | Self::Clock { host, .. }
+            | Self::Drift { host, .. }
+            | Self::Disk { host, .. } => vec![host],
+            Self::Fault { target, .. } => vec![&target.from, &target.to],
+            Self::Link { directions, .. } => {
+                directions.iter().flat_map(|(from, to)| [from, to]).collect()
+            }
+            Self::Move { trick, .. } => trick.hosts(),
+            Self::Mark(_) => Vec::new(),
+        }
+    }
+}
+
 /// Why a file is no scenario.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadScenario {
@@ -229,12 +252,6 @@ mod tests {
     {"at": "4s", "drift": "eve", "ppm": -200},
     {"at": "5s", "crash": "eve"},
     {"at": "6s", "restart": "eve", "port": 5002},
-    {"at": "6s", "spoof": {"as": "alice", "to": "server", "original": "[REQUEST:DEREG] alice"}},
-    {"at": "6s", "spoof": {"nobody": 7, "apart": true, "to": "server", "port": 9001, "original": "ACK"}, "times": 3, "every": "5ms"},
-    {"at": "6s", "spoof": {"as": "server", "as_port": 9002, "to": "eve", "port": 5002, "hello": "0000000000000001"}},
-    {"at": "6s", "sign_in": "zoe", "own_port": 5001, "times": 9, "every": "1s"},
-    {"at": "6s", "forge": {"own_port": 5001, "to": "alice", "packet": {"ack": {"seq": 1, "stream": "$random"}}}},
-    {"at": "6s", "forge": {"to": "alice", "raw": "{"}},
     {"at": "7s", "mark": "in the end"}
   ],
   "until": "8s"
@@ -245,6 +262,59 @@ mod tests {
     fn a_scenario_is_written_as_it_is_read() {
         let scenario = Scenario::parse(WHOLE).unwrap();
         assert_eq!(scenario.to_string(), WHOLE);
+    }
+
+    const ATTACK: &str = r#"{
+  "about": "every move",
+  "seed": 7,
+  "steps": [
+    {"at": "0s", "start": "alice"},
+    {"at": "0s", "start": "eve", "user": "bob", "port": 5002},
+    {"at": "1s", "drop": {"from": "mallory", "to": "203.0.0.7:4000", "packet": "ack"}},
+    {"at": "1s", "as": "alice", "type": "send bob hello"},
+    {"at": "6s", "spoof": {"as": "alice", "to": "server", "original": "[REQUEST:DEREG] alice"}},
+    {"at": "6s", "spoof": {"nobody": 7, "apart": true, "to": "server", "port": 9001, "original": "ACK"}, "times": 3, "every": "5ms"},
+    {"at": "6s", "spoof": {"as": "server", "as_port": 9002, "to": "eve", "port": 5002, "hello": "0000000000000001"}},
+    {"at": "6s", "sign_in": "zoe", "own_port": 5001, "times": 9, "every": "1s"},
+    {"at": "6s", "forge": {"own_port": 5001, "to": "alice", "packet": {"ack": {"seq": 1, "stream": "$random"}}}},
+    {"at": "6s", "forge": {"to": "alice", "raw": "{"}},
+    {"at": "6s", "replay": {"from": "alice", "to": "eve", "packet": "message", "nth": 2}, "toward": "server", "times": 2, "every": "1s"},
+    {"at": "6s", "answer": {"from": "eve", "to": "server", "packet": "save"}, "with": {"saved": {"messages": [], "store": "$store"}}},
+    {"at": "6s", "alter": {"from": "alice", "to": "eve", "packet": "message", "times": 9}, "set": {"from": "zoe"}, "body": "forged"}
+  ],
+  "until": "8s"
+}
+"#;
+
+    #[test]
+    fn moves_are_written_as_they_are_read() {
+        let scenario = Scenario::parse(ATTACK).unwrap();
+        assert_eq!(scenario.to_string(), ATTACK);
+        assert_eq!(scenario.plan().moves.len(), 9);
+    }
+
+    #[test]
+    fn moves_that_cannot_be_made_are_told() {
+        let told = [
+            (
+                r#"{"at": "1s", "spoof": {"to": "server", "original": "ACK"}}"#,
+                "8:5: `spoof` needs `as`, a host, or `nobody`, a number",
+            ),
+            (
+                r#"{"at": "1s", "spoof": {"as": "zoe", "to": "server", "original": "ACK"}}"#,
+                "8:5: no host \"zoe\" is ever started",
+            ),
+            (
+                r#"{"at": "1s", "forge": {"to": "alice", "packet": {"akc": {}}}}"#,
+                "8:5: no packet is called \"akc\"",
+            ),
+            (r#"{"at": "1s", "sign_in": "a b"}"#, "8:5: \"a b\": "),
+        ];
+        let line = r#"{"at": "1s", "as": "alice", "type": "send bob hello"}"#;
+        for (step, expected) in told {
+            let bad = Scenario::parse(&ATTACK.replace(line, step)).unwrap_err().to_string();
+            assert!(bad.starts_with(expected), "{step}\n{bad}\n{expected}");
+        }
     }
 
     #[test]
@@ -288,19 +358,6 @@ mod tests {
                 r#"{"at": "1s", "as": "alice", "type": "sned bob x"}"#,
                 "11:5: \"sned bob x\": unknown",
             ),
-            (
-                r#"{"at": "1s", "spoof": {"to": "server", "original": "ACK"}}"#,
-                "11:5: `spoof` needs `as`, a host, or `nobody`, a number",
-            ),
-            (
-                r#"{"at": "1s", "spoof": {"as": "zoe", "to": "server", "original": "ACK"}}"#,
-                "11:5: no host \"zoe\" is ever started",
-            ),
-            (
-                r#"{"at": "1s", "forge": {"to": "alice", "packet": {"akc": {}}}}"#,
-                "11:5: no packet is called \"akc\"",
-            ),
-            (r#"{"at": "1s", "sign_in": "a b"}"#, "11:5: \"a b\": "),
             (
                 r#"{"at": "1s", "disk": {"on": "zoe", "fail_sync": 1}}"#,
                 "11:5: no host \"zoe\" is ever",

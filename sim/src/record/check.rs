@@ -100,6 +100,8 @@ pub struct Violation {
 /// All of them.
 pub const CHECKERS: &[Checker] = &[
     panic::CHECKER,
+    names::CHECKER,
+    amplification::CHECKER,
     addresses::CHECKER,
     once::CHECKER,
     order::CHECKER,
@@ -116,8 +118,6 @@ pub const CHECKERS: &[Checker] = &[
     presence::CHECKER,
     model::CHECKER,
     groups::CHECKER,
-    names::CHECKER,
-    amplification::CHECKER,
     heals::CHECKER,
 ];
 

@@ -210,33 +210,15 @@ fn together(steps: &[Step], index: usize, settles: bool) -> Option<BTreeSet<usiz
             None
         }
         Verb::Start { host, .. } => {
-            gone.extend((0..steps.len()).filter(|other| mentions(&steps[*other].verb, host)));
+            gone.extend(
+                (0..steps.len()).filter(|other| steps[*other].verb.hosts().contains(&host)),
+            );
             None
         }
         _ => None,
     };
     gone.extend(partner.map(|(at, _)| at));
     Some(gone)
-}
-
-/// Whether the step is about this host, in whatever part.
-fn mentions(verb: &Verb, name: &HostName) -> bool {
-    match verb {
-        Verb::Start { host, .. }
-        | Verb::Restart { host, .. }
-        | Verb::Crash { host }
-        | Verb::Type { host, .. }
-        | Verb::Pause { host, .. }
-        | Verb::Clock { host, .. }
-        | Verb::Drift { host, .. }
-        | Verb::Disk { host, .. } => host == name,
-        Verb::Fault { target, .. } => target.from == *name || target.to == *name,
-        Verb::Link { directions, .. } => {
-            directions.iter().any(|(from, to)| from == name || to == name)
-        }
-        Verb::Move { trick, .. } => trick.hosts().contains(&name),
-        Verb::Mark(_) => false,
-    }
 }
 
 /// Faults of the network and mishaps of hosts; a clock that is set and set right again is one.

@@ -1,12 +1,13 @@
 //! The adversary at work: makes its moves at the very millisecond, and keeps what it is told.
 //!
-//! Sees nothing but what is sent to its own addresses. What it learns there, its sessions, is put
-//! into what it sends later.
+//! Sees what is sent to its own addresses, and what is sent over links that a move has it sit on.
+//! What it learns there, such as its sessions, is put into what it sends later.
 
+mod seen;
 mod user;
 
 use std::cell::Cell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
@@ -15,20 +16,22 @@ use std::time::Duration;
 use serde_json::json;
 use udpchat_core::machine::{Identity, Socket, Transmit};
 use udpchat_core::protocol::StreamId;
+use udpchat_core::protocol::envelope::open;
 use udpchat_core::protocol::limits::RECEIVE_BUFFER;
 use udpchat_node::fault::{Carrier, Fate, Faulty};
 use udpchat_node::transport::{Received, Transport};
 
+use self::seen::{Seen, Sight, is_meant};
 use self::user::User;
 use super::address::Addresses;
-use super::card::Card;
+use super::card::{Card, Tap, untapped};
 use super::clock::elapsed;
 use super::host::until;
 use crate::engine::network::Network;
 use crate::naming::label::HostName;
 use crate::naming::random::hash;
-use crate::planning::moves::{ADVERSARY, Claim, Datagram, Move, Place, Trick};
-use crate::planning::plan::{CLIENT_PORT, SERVER, SERVER_PORT};
+use crate::planning::moves::{ADVERSARY, Claim, Datagram, Move, Place, Trick, altered};
+use crate::planning::plan::{CLIENT_PORT, LATENCY, SERVER, SERVER_PORT};
 
 /// What the adversary knows beforehand: what everybody can know.
 #[derive(Clone)]
@@ -41,6 +44,19 @@ pub(super) struct Public {
     pub(super) own: Addresses,
 }
 
+/// Where copies of what others send arrive.
+const TAP_PORT: u16 = 7;
+
+impl Public {
+    /// What hosts' cards are told of the links that it sits on.
+    pub(super) fn tap(&self) -> Tap {
+        let targets = self.moves.iter().filter_map(|it| it.trick.sees());
+        let links: BTreeSet<(HostName, HostName)> =
+            targets.map(|of| (of.from.clone(), of.to.clone())).collect();
+        Tap { to: SocketAddr::new(self.own.first, TAP_PORT), links: Rc::new(links) }
+    }
+}
+
 /// A user of its own says nothing more so long after it has last asked to stay.
 const LEAVES_AFTER: Duration = Duration::from_secs(1);
 
@@ -51,12 +67,15 @@ pub(super) async fn run(public: Public, network: Rc<Network>) -> turmoil::Result
     ports.push(CLIENT_PORT);
     ports.sort_unstable();
     ports.dedup();
-    let card = (ADVERSARY.into(), (public.own, server), Rc::clone(&network), ports.clone());
-    let card = Rc::new(Card::new(card.0, card.1, card.2, card.3).await?);
+    ports.push(TAP_PORT);
+    let around = ((public.own, server), (ports.clone(), None));
+    let card = Card::new(ADVERSARY.into(), around.0, Rc::clone(&network), around.1).await?;
+    let card = Rc::new(card);
     let ports: Vec<(u16, u16)> = ports.into_iter().map(|port| (port, port)).collect();
     let mut script = script(&public.moves);
-    let sender = sender(Rc::clone(&card), network);
-    let mut adversary = Adversary { public, sender, users: BTreeMap::new() };
+    let sender = sender(Rc::clone(&card), Rc::clone(&network));
+    let (users, seen, met) = (BTreeMap::new(), Seen::default(), BTreeMap::new());
+    let mut adversary = Adversary { public, network, sender, users, seen, met };
     let mut buffer = vec![0; RECEIVE_BUFFER];
     loop {
         while script.front().is_some_and(|due| due.at <= elapsed()) {
@@ -68,7 +87,11 @@ pub(super) async fn run(public: Public, network: Rc<Network>) -> turmoil::Result
             biased;
             () = until(script.front().map(|due| due.at)) => {}
             given = card.receive(&ports, &mut buffer) => {
-                adversary.hears(given.at, given.from, &buffer[..given.length]);
+                let bytes = &buffer[..given.length];
+                match given.at {
+                    TAP_PORT => adversary.sees(given.from, bytes),
+                    port => adversary.hears(port, given.from, bytes),
+                }
             }
         }
     }
@@ -93,9 +116,13 @@ fn script(moves: &[Move]) -> VecDeque<Due> {
 
 struct Adversary {
     public: Public,
+    network: Rc<Network>,
     sender: Sender,
     /// Its own users, by port.
     users: BTreeMap<u16, User>,
+    seen: Seen,
+    /// How many datagrams each move that waits for some has met.
+    met: BTreeMap<usize, u32>,
 }
 
 impl Adversary {
@@ -110,6 +137,13 @@ impl Adversary {
                     self.sender.send(claim, to, what);
                 }
             }
+            Trick::Replay { of, to } => {
+                for sight in self.seen.of(&of) {
+                    self.replays(&sight, to.as_ref());
+                }
+            }
+            // It waits for what it sees.
+            Trick::Answer { .. } | Trick::Alter { .. } => {}
             Trick::SignIn { name, port } => {
                 let token = hash(self.public.seed, &["token", ADVERSARY, name.as_str()]);
                 let user = self.users.entry(port).or_insert_with(|| User::new(name, token));
@@ -161,6 +195,59 @@ impl Adversary {
                 let i = if *apart { u16::try_from(i).unwrap_or(u16::MAX) } else { 0 };
                 (CLIENT_PORT, Some(Claim::nobody(number.wrapping_add(i))))
             }
+        }
+    }
+
+    fn replays(&self, Sight { from, to, kind, bytes, .. }: &Sight, toward: Option<&Place>) {
+        let elsewhere = |place: &Place| self.address(place, *place.host == *SERVER);
+        let to = toward.and_then(elsewhere).unwrap_or(*to);
+        let message = open(bytes).ok().and_then(|(packet, ..)| packet.message());
+        let identity = Identity { kind: *kind, message, attempt: 1 };
+        self.sender.send((CLIENT_PORT, Some(*from)), to, (identity, bytes.clone()));
+    }
+
+    /// A datagram is on its way.
+    fn sees(&mut self, from: SocketAddr, copy: &[u8]) {
+        let Some((to, kind, bytes)) = untapped(copy) else { return };
+        let sight = Sight::new(&self.network, (from, to), (kind, bytes));
+        let sent = elapsed().saturating_sub(LATENCY);
+        for (index, it) in self.public.moves.iter().enumerate() {
+            let waits = matches!(it.trick, Trick::Answer { .. } | Trick::Alter { .. });
+            let of = it.trick.sees().filter(|of| waits && it.at <= sent && sight.is_of(of));
+            let Some(of) = of else { continue };
+            let nth = self.met.entry(index).or_insert(0);
+            *nth += 1;
+            let nth = *nth;
+            if is_meant(of.which, nth) {
+                self.meets(&it.trick, &sight, nth - 1);
+            }
+        }
+        self.seen.add(sight);
+    }
+
+    /// A move has what it waited for.
+    fn meets(&self, trick: &Trick, sight: &Sight, i: u32) {
+        let Sight { from, to, kind, bytes, .. } = sight;
+        match trick {
+            Trick::Answer { datagram, .. } => {
+                let packet = open(bytes).ok().map(|(packet, ..)| packet);
+                let fields = packet.as_ref().and_then(|packet| serde_json::to_value(packet).ok());
+                let fields = fields.as_ref().and_then(|it| it.as_object()?.values().next());
+                let known = |name: &str| match name {
+                    "$message" => Some(json!(packet.as_ref()?.message()?)),
+                    name => fields?.get(name.strip_prefix('$')?).cloned(),
+                };
+                if let Some(what) = datagram.encode(i, &known) {
+                    self.sender.send((CLIENT_PORT, Some(*to)), *from, what);
+                }
+            }
+            Trick::Alter { set, body, .. } => {
+                let as_it_was =
+                    (Identity { kind: *kind, message: None, attempt: 1 }, bytes.clone());
+                let what = altered(bytes, set, body.as_deref()).unwrap_or(as_it_was);
+                self.sender.send((CLIENT_PORT, Some(*from)), *to, what);
+            }
+            _ => {}
         }
     }
 

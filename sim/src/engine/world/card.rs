@@ -6,7 +6,7 @@
 //! come from, which no program sees.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use turmoil::net::UdpSocket;
 use udpchat_core::machine::{Socket, Transmit};
+use udpchat_core::protocol::PacketKind;
 use udpchat_core::protocol::limits::RECEIVE_BUFFER;
 use udpchat_node::fault::Carrier;
 use udpchat_node::transport::{Received, Transport};
@@ -40,9 +41,20 @@ pub(super) struct Card {
     addresses: Addresses,
     server: Addresses,
     network: Rc<Network>,
+    /// Where copies of what is sent to certain hosts go, if somebody listens.
+    tap: Option<Tap>,
     sockets: Vec<(u16, UdpSocket)>,
     held: RefCell<BTreeMap<(Duration, Flight), Held>>,
     buffer: RefCell<Vec<u8>>,
+}
+
+/// Somebody who listens on links.
+#[derive(Clone)]
+pub(super) struct Tap {
+    /// Where copies go.
+    pub(super) to: SocketAddr,
+    /// Who sends what is heard, and to whom.
+    pub(super) links: Rc<BTreeSet<(HostName, HostName)>>,
 }
 
 /// A datagram that a program is given, at the port that it calls `T`.
@@ -69,14 +81,15 @@ impl Card {
         host: HostName,
         (addresses, server): (Addresses, Addresses),
         network: Rc<Network>,
-        ports: Vec<u16>,
+        (ports, tap): (Vec<u16>, Option<Tap>),
     ) -> io::Result<Self> {
         let mut sockets = Vec::new();
         for port in ports {
             sockets.push((port, UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).await?));
         }
         let buffer = RefCell::new(vec![0; HEADER + RECEIVE_BUFFER]);
-        Ok(Self { host, addresses, server, network, sockets, held: RefCell::default(), buffer })
+        let held = RefCell::default();
+        Ok(Self { host, addresses, server, network, tap, sockets, held, buffer })
     }
 
     /// Loses everything that becomes due, for there is no program. Never ends.
@@ -130,6 +143,23 @@ impl Card {
         }
         let seconds = [is_second(source), is_second(transmit.to.ip())];
         self.carry(from_port, (due, number), seconds, None, (to, &transmit.bytes));
+    }
+
+    /// Lets whoever listens have a copy of what is sent from a port.
+    pub(super) fn tap(&self, from_port: u16, transmit: &Transmit) {
+        let Some(Tap { to: listener, links }) = &self.tap else { return };
+        let to = self.network.host_at(transmit.to);
+        if !links.contains(&(self.host.clone(), to)) {
+            return;
+        }
+        let number = self.network.departed(&self.host, transmit.identity);
+        let source = self.source(transmit).unwrap_or(self.addresses.first);
+        let from = Some(SocketAddr::new(source, from_port));
+        let kind = PacketKind::ALL.iter().position(|kind| *kind == transmit.identity.kind);
+        let kind = kind.and_then(|kind| u8::try_from(kind).ok()).unwrap_or_default();
+        let body = [&claimed(Some(transmit.to))[..], &[kind], &transmit.bytes].concat();
+        let due = (elapsed() + LATENCY, number);
+        self.carry(from_port, due, [false, false], from, (*listener, &body));
     }
 
     /// Sends what claims to come from somewhere, and tells no lie if that is nowhere.
@@ -232,6 +262,13 @@ fn claimed(claim: Option<SocketAddr>) -> [u8; CLAIM] {
         bytes[4..].copy_from_slice(&claim.port().to_be_bytes());
     }
     bytes
+}
+
+/// Where a datagram went of which this is a copy, its kind and its bytes.
+pub(super) fn untapped(copy: &[u8]) -> Option<(SocketAddr, PacketKind, &[u8])> {
+    let (to, rest) = copy.split_at_checked(CLAIM)?;
+    let (kind, bytes) = rest.split_first()?;
+    Some((claim(to)?, *PacketKind::ALL.get(usize::from(*kind))?, bytes))
 }
 
 fn claim(bytes: &[u8]) -> Option<SocketAddr> {

@@ -18,7 +18,7 @@ use udpchat_core::server::timing::KEEP;
 use udpchat_core::server::{ServerRecord, Snapshot};
 
 use super::address::Addresses;
-use super::card::Card;
+use super::card::{Card, Tap};
 use super::clock::{HostClock, Oscillator, elapsed};
 use super::disk::{Disk, Unopened};
 use super::program::{Broken, Program, Setting, Shared};
@@ -49,6 +49,8 @@ pub(super) struct Around {
     pub(super) server: Addresses,
     /// Where the server is, or was when it ran last: what its name stands for.
     pub(super) server_at: Rc<Cell<SocketAddr>>,
+    /// Who listens to what is sent.
+    pub(super) tap: Option<Tap>,
     pub(super) network: Rc<Network>,
     pub(super) last: Last,
     pub(super) looks: Looks,
@@ -66,7 +68,8 @@ pub(super) fn snapshot(last: &Last) -> Option<Snapshot> {
 pub(super) async fn run(host: Host, around: Around) -> turmoil::Result {
     let network = Rc::clone(&around.network);
     let addresses = (around.addresses, around.server);
-    let card = Card::new(host.name.clone(), addresses, network, host.ports()).await?;
+    let ports = (host.ports(), around.tap.clone());
+    let card = Card::new(host.name.clone(), addresses, network, ports).await?;
     let card = Rc::new(card);
     let mut script: VecDeque<Action> = host.actions.into();
     let mut place = Place {

@@ -173,7 +173,12 @@ where
     S: Store<Change = M::Change> + 'static,
     M::Command: 'static,
 {
-    let judge = Judge { host: host.clone(), card: Rc::clone(&card), network: Rc::clone(&network) };
+    let judge = Judge {
+        host: host.clone(),
+        ports: ports.clone(),
+        card: Rc::clone(&card),
+        network: Rc::clone(&network),
+    };
     let transport = Faulty::new(Plug::new(card, ports), judge);
     caught(async move {
         let environment = Environment {
@@ -206,12 +211,17 @@ fn caught(future: impl Future<Output = io::Result<()>> + 'static) -> Execution {
 /// Decides about what one host sends.
 struct Judge {
     host: HostName,
+    ports: Vec<(Socket, u16)>,
     card: Rc<Card>,
     network: Rc<Network>,
 }
 
 impl Policy for Judge {
     fn fate(&self, transmit: &Transmit) -> udpchat_node::fault::Fate {
+        let port = self.ports.iter().find(|(socket, _)| *socket == transmit.socket);
+        if let Some((_, port)) = port {
+            self.card.tap(*port, transmit);
+        }
         self.network.sent(elapsed(), &self.host, self.card.source(transmit), transmit)
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::faults::bugs::Bug;
 use serde::{Deserialize, Serialize, de};
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 use udpchat_core::protocol::{Name, PacketKind};
 
 use super::disk::DiskForm;
@@ -13,7 +14,7 @@ use super::trick::{self, ForgeryForm};
 use super::{BadScenario, Scenario, Step, Verb};
 use crate::faults::fate::{Fault, Target, Which};
 use crate::naming::label::HostName;
-use crate::planning::moves::Trick;
+use crate::planning::moves::{Datagram, Trick};
 use crate::planning::plan::{CLIENT_PORT, DiskSpeed};
 
 /// The version of the form, which files may name. One that means something else by the same words,
@@ -120,6 +121,20 @@ pub(super) struct StepForm {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) own_port: Option<u16>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) replay: Option<TargetForm>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) toward: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) answer: Option<TargetForm>,
+    #[serde(rename = "with", default, skip_serializing_if = "Option::is_none")]
+    pub(super) with_packet: Option<Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) alter: Option<TargetForm>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) set: Option<Map<String, Value>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) body: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) times: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) every: Option<Text<Duration>>,
@@ -128,7 +143,8 @@ pub(super) struct StepForm {
 }
 
 const VERBS: &str = "type, start, restart, crash, pause, clock, drift, drop, duplicate, delay, \
-                     corrupt, truncate, partition, heal, cut, mend, disk, spoof, forge, sign_in, mark";
+                     corrupt, truncate, partition, heal, cut, mend, disk, spoof, forge, \
+                     sign_in, replay, answer, alter, mark";
 
 /// Datagrams.
 #[derive(Deserialize, Serialize)]
@@ -313,6 +329,20 @@ fn moves(form: &mut StepForm) -> Result<Vec<Verb>, String> {
         let name: Name = name.parse().map_err(|why| format!("{name:?}: {why}"))?;
         tricks.push(Trick::SignIn { name, port: form.own_port.take().unwrap_or(CLIENT_PORT) });
     }
+    if let Some(of) = form.replay.take() {
+        let to = form.toward.take().map(|host| trick::place(&host, None));
+        tricks.push(Trick::Replay { of: read_target(of)?, to });
+    }
+    if let Some(of) = form.answer.take() {
+        let packet = form.with_packet.take().ok_or("`answer` needs `with`, a packet")?;
+        let body = form.body.take().unwrap_or_default();
+        let datagram = Datagram::Packet { packet, body };
+        tricks.push(Trick::Answer { of: read_target(of)?, datagram });
+    }
+    if let Some(of) = form.alter.take() {
+        let (set, body) = (form.set.take().unwrap_or_default(), form.body.take());
+        tricks.push(Trick::Alter { of: read_target(of)?, set, body });
+    }
     if tricks.is_empty() {
         return Ok(Vec::new());
     }
@@ -331,8 +361,12 @@ fn left_over(form: &StepForm) -> Option<String> {
         (form.user.is_some(), "user", "start"),
         (form.port.is_some(), "port", "start and restart"),
         (form.own_port.is_some(), "own_port", "sign_in"),
-        (form.times.is_some(), "times", "spoof, forge and sign_in"),
-        (form.every.is_some(), "every", "spoof, forge and sign_in"),
+        (form.toward.is_some(), "toward", "replay"),
+        (form.with_packet.is_some(), "with", "answer"),
+        (form.set.is_some(), "set", "alter"),
+        (form.body.is_some(), "body", "answer and alter"),
+        (form.times.is_some(), "times", "spoof, forge, sign_in and replay"),
+        (form.every.is_some(), "every", "spoof, forge, sign_in and replay"),
         (form.lasts.is_some(), "for", "pause"),
         (form.ppm.is_some(), "ppm", "drift"),
         (form.after.is_some(), "after", "duplicate"),

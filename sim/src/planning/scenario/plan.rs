@@ -56,7 +56,12 @@ pub(super) fn check(scenario: &Scenario) -> Result<(), Bad> {
             Verb::Restart { host, .. } => step.at > GIVE_UP || failing.contains(&**host),
             _ => false,
         };
-        if !(attacked && is_about_adversary(&step.verb)) {
+        if attacked {
+            // Programs may end at any time, and datagrams go where nobody is.
+            let ours: Vec<&HostName> =
+                step.verb.hosts().into_iter().filter(|it| !is_strange(it)).collect();
+            known(&everyone, &ours).map_err(|problem| (index, problem))?;
+        } else {
             check_hosts(&step.verb, &mut running, &everyone, may_have_ended)
                 .map_err(|problem| (index, problem))?;
         }
@@ -65,12 +70,9 @@ pub(super) fn check(scenario: &Scenario) -> Result<(), Bad> {
     Ok(())
 }
 
-/// Whether datagrams of an adversary are meant, or such as go where nobody is.
-fn is_about_adversary(verb: &Verb) -> bool {
-    let Verb::Fault { target, .. } = verb else { return false };
-    [&target.from, &target.to]
-        .into_iter()
-        .any(|host| **host == *ADVERSARY || host.parse::<SocketAddr>().is_ok())
+/// Whether it is an adversary's host, or an address at which nobody is.
+fn is_strange(host: &str) -> bool {
+    *host == *ADVERSARY || host.parse::<SocketAddr>().is_ok()
 }
 
 fn started(step: &Step) -> Option<&str> {

@@ -84,7 +84,8 @@ fn trick(claim: Claim, form: ForgeryForm) -> Result<Trick, String> {
     Ok(Trick::Forge { claim, to, datagram })
 }
 
-fn place(host: &str, port: Option<u16>) -> Place {
+/// A host and its port, the usual one if none is named.
+pub(super) fn place(host: &str, port: Option<u16>) -> Place {
     Place { host: host.into(), port: port.unwrap_or_else(|| usual(host)) }
 }
 

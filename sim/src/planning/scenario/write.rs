@@ -12,7 +12,7 @@ use super::text::{Signed, Text};
 use super::{Scenario, Step, Verb, trick};
 use crate::faults::bugs::name_of;
 use crate::faults::fate::{Fault, Target, Which};
-use crate::planning::moves::{Claim, Trick};
+use crate::planning::moves::{Claim, Datagram, Trick};
 use crate::planning::plan::{CLIENT_PORT, DiskSpeed};
 
 /// Writes a file.
@@ -145,6 +145,22 @@ fn move_form(form: &mut StepForm, trick: &Trick) {
         Trick::SignIn { name, port } => {
             form.sign_in = Some(name.to_string());
             form.own_port = trick::unusual(*port, CLIENT_PORT);
+        }
+        Trick::Replay { of, to } => {
+            form.replay = Some(target_form(of));
+            form.toward = to.as_ref().map(|to| to.host.to_string());
+        }
+        Trick::Answer { of, datagram } => {
+            form.answer = Some(target_form(of));
+            if let Datagram::Packet { packet, body } = datagram {
+                form.with_packet = Some(packet.clone());
+                form.body = (!body.is_empty()).then(|| body.clone());
+            }
+        }
+        Trick::Alter { of, set, body } => {
+            form.alter = Some(target_form(of));
+            form.set = (!set.is_empty()).then(|| set.clone());
+            form.body.clone_from(body);
         }
     }
 }

@@ -7,19 +7,18 @@ use udpchat_core::protocol::limits::AMPLIFICATION_MAX;
 
 use super::{Checker, Evidence, Violation, When};
 use crate::faults::fate::{Fault, together};
-use crate::naming::label::HostName;
 use crate::planning::moves::ADVERSARY;
 use crate::record::log::What;
 
 pub(super) const CHECKER: Checker = Checker {
     name: "amplification",
-    promise: "an address at which nobody is gets at most three bytes from a program for one that \
-              claims to come from there",
+    promise: "an address at which nobody is gets at most three bytes for one that claims to come \
+              from there",
     when: When::Always,
     check,
 };
 
-/// What went from an address that nobody has to a program, and from there to the address.
+/// What went from an address that nobody has to programs, and from them to the address.
 #[derive(Default)]
 struct Bytes {
     claimed: usize,
@@ -28,23 +27,23 @@ struct Bytes {
 }
 
 fn check(evidence: Evidence<'_>) -> Vec<Violation> {
-    let mut all: BTreeMap<(&HostName, IpAddr), Bytes> = BTreeMap::new();
+    let mut all: BTreeMap<IpAddr, Bytes> = BTreeMap::new();
     let mut violations = Vec::new();
     for entry in &evidence.log.entries {
         let What::Sent { key, bytes, faults, source, .. } = &entry.what else { continue };
         if *key.from == *ADVERSARY {
             let Some(claim) = source else { continue };
-            all.entry((&key.to, *claim)).or_default().claimed += bytes * copies(faults);
+            all.entry(*claim).or_default().claimed += bytes * copies(faults);
             continue;
         }
         let Ok(to) = key.to.parse::<SocketAddr>() else { continue };
-        let sum = all.entry((&key.from, to.ip())).or_default();
+        let sum = all.entry(to.ip()).or_default();
         sum.earned += bytes;
         if sum.earned > AMPLIFICATION_MAX * sum.claimed && !sum.told {
             sum.told = true;
             let what = format!(
-                "{} has sent {} bytes to {to}, where nobody is, for {}",
-                key.from, sum.earned, sum.claimed
+                "{to}, where nobody is, has been sent {} bytes for {}, the last by {}",
+                sum.earned, sum.claimed, key.from
             );
             violations.push(Violation { checker: CHECKER.name, at: entry.at, what });
         }
@@ -80,7 +79,8 @@ mod tests {
             story.then(2, SERVER, sent(SERVER, "alice", 1_000, None)).violations(&CHECKER)
         };
         assert_eq!(then(30), [""; 0]);
-        let much = "server has sent 31 bytes to 203.0.0.1:4000, where nobody is, for 10";
+        let much =
+            "203.0.0.1:4000, where nobody is, has been sent 31 bytes for 10, the last by server";
         assert_eq!(then(31), [much]);
     }
 }

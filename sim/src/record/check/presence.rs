@@ -27,7 +27,7 @@ const STANDSTILL: Duration = Duration::from_secs(15);
 fn check(evidence: Evidence<'_>) -> Vec<Violation> {
     let mut presence = Presence::default();
     for entry in &evidence.log.entries {
-        presence.note(evidence.plan, entry);
+        presence.note(evidence, entry);
     }
     presence.violations
 }
@@ -42,11 +42,14 @@ struct Presence<'a> {
     returning: BTreeSet<&'a HostName>,
     /// Who was registered and has left.
     left: BTreeSet<&'a HostName>,
+    /// Names that an adversary has, or nobody.
+    strange: BTreeSet<&'a Name>,
     violations: Vec<Violation>,
 }
 
 impl<'a> Presence<'a> {
-    fn note(&mut self, plan: &'a Plan, entry: &'a Entry) {
+    fn note(&mut self, evidence: Evidence<'a>, entry: &'a Entry) {
+        let plan = evidence.plan;
         match &entry.what {
             What::Sent { key, .. } if key.packet == PacketKind::Probe => {
                 self.probes.entry(&key.to).or_default().push(entry.at);
@@ -74,10 +77,19 @@ impl<'a> Presence<'a> {
                     self.left.insert(&entry.host);
                 }
             }
-            What::Server(server::Event::Gone { name, reason: GoneReason::Silent }) => {
+            What::Server(server::Event::Gone { name, reason: GoneReason::Silent })
+                if !self.strange.contains(name) =>
+            {
                 self.gone(plan, entry.at, name);
             }
-            What::Server(server::Event::Registered { name, .. }) => {
+            // Whoever else has the name is not held to what its user does.
+            What::Server(server::Event::Registered { name, addr, .. }) => {
+                let host = evidence.log.addresses.get(&addr.ip());
+                if plan.is_attacked() && host.and_then(|host| plan.host(host)).is_none() {
+                    self.strange.insert(name);
+                    return;
+                }
+                self.strange.remove(name);
                 if let Some(host) = only_host(plan, name)
                     && self.left.contains(host)
                 {
