@@ -11,7 +11,7 @@ use anyhow::{Context, anyhow};
 use jiff::tz::TimeZone;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use udpchat_core::protocol::StoreId;
-use udpchat_core::server::{Command, Event, Server, ServerConfig, ServerRecord};
+use udpchat_core::server::{Command, Event, Server, ServerConfig, ServerRecord, Shares};
 use udpchat_core::time::{Now, WallTime};
 use udpchat_node::drive::{Clock, Environment, drive, give};
 use udpchat_node::real::{SystemClock, entropy};
@@ -57,7 +57,8 @@ pub(crate) fn run(options: &ServerOptions) -> anyhow::Result<()> {
         let usual = format!("server-{}", options.port);
         let (mut store, record) =
             Keeper::open(&options.data, (&usual, LARGE_RESERVE_BYTES), fresh, |_| Ok(()))?;
-        let config = ServerConfig { original: options.original, keep: options.keep };
+        let (original, keep, shares) = (options.original, options.keep, Shares::default());
+        let config = ServerConfig { original, keep, shares };
         let clock = SystemClock::start();
         let screen = OperatorScreen::new(options.style, TimeZone::system(), clock.now().wall);
         let screen = RefCell::new(screen);
