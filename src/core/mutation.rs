@@ -76,6 +76,14 @@ pub enum Mutation {
     ReceiptAtHandOver,
     /// Server: each change of the table is told to everybody at once.
     TellsEachChange,
+    /// Server: one sender may fill a mailbox.
+    NoMailShare,
+    /// Server: an address may register new names without end.
+    NoNameShare,
+    /// Server: one name may make all groups.
+    NoGroupShare,
+    /// Server: a name is kept for whoever does not come back.
+    KeepsNames,
     /// Client: who leaves gives up what is said to be kept.
     LeavingGivesUp,
     /// Client: an answer to a registration counts whatever hello it belongs to.

@@ -5,6 +5,7 @@
 //! [`groups`]. Beside its own state a part has the [`context`]; none has another part, or the
 //! server. What follows from one for the others is carried out in [`flow`], to be read first.
 
+mod bucket;
 mod contender;
 mod context;
 mod cookie;
@@ -16,6 +17,8 @@ mod groups;
 mod guest_stream;
 mod mail;
 mod membership;
+mod names;
+mod new_names;
 mod next;
 mod original;
 mod presence;
@@ -25,6 +28,7 @@ mod rounds;
 mod rows;
 mod saved;
 mod session;
+mod shares;
 mod snapshot;
 mod table;
 pub mod timing;
@@ -35,6 +39,7 @@ pub use counters::{Counters, Dropped, Stats};
 pub use event::{Command, Event, GoneReason, GroupChange};
 pub use membership::{Answered, Membership};
 pub use record::{Account, Change, End, Progress, ServerRecord, Standing, StoredMessage, Turn};
+pub use shares::Shares;
 pub use snapshot::Snapshot;
 
 use crate::load::{Gauge, Load};
@@ -60,6 +65,8 @@ pub struct ServerConfig {
     pub original: bool,
     /// How long messages are kept for readers who do not come; for ever if nothing is said.
     pub keep: Option<Duration>,
+    /// How much one name, or one address, may have.
+    pub shares: Shares,
 }
 
 /// The server's state machine.
@@ -100,6 +107,7 @@ impl<M: Mutations> Server<M> {
             stopped: false,
             cx,
         };
+        names::wait(&mut server.cx);
         server.restore_guests();
         server
     }
@@ -282,6 +290,10 @@ impl<M: Mutations> Machine for Server<M> {
                 }
                 Timer::Expiry => {
                     self.expire_mail();
+                    None
+                }
+                Timer::Names => {
+                    self.look_at_names();
                     None
                 }
                 Timer::DiskSpace => {

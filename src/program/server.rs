@@ -11,7 +11,7 @@ use anyhow::{Context, anyhow};
 use jiff::tz::TimeZone;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use udpchat_core::protocol::StoreId;
-use udpchat_core::server::{Command, Event, Server, ServerConfig, ServerRecord};
+use udpchat_core::server::{Command, Event, Server, ServerConfig, ServerRecord, Shares};
 use udpchat_core::time::{Now, WallTime};
 use udpchat_node::drive::{Clock, Environment, drive, give};
 use udpchat_node::real::{SystemClock, entropy};
@@ -23,6 +23,7 @@ use super::interrupt::{HangUp, StatsSignal, first_interrupt};
 use super::real::{COMMANDS_AHEAD, bind, give_once, runtime};
 use crate::cli::{Data, ServerOptions};
 use crate::ui::input::{InputLine, LINE_MAX, NO_TEXT, stdin_lines_in_front};
+use crate::ui::operator::limit::{self, Kind, Limiter};
 use crate::ui::operator::{self, OperatorScreen, Order, Printout};
 use crate::ui::say;
 use out::Out;
@@ -57,10 +58,11 @@ pub(crate) fn run(options: &ServerOptions) -> anyhow::Result<()> {
         let usual = format!("server-{}", options.port);
         let (mut store, record) =
             Keeper::open(&options.data, (&usual, LARGE_RESERVE_BYTES), fresh, |_| Ok(()))?;
-        let config = ServerConfig { original: options.original, keep: options.keep };
+        let (original, keep, shares) = (options.original, options.keep, Shares::default());
+        let config = ServerConfig { original, keep, shares };
         let clock = SystemClock::start();
         let screen = OperatorScreen::new(options.style, TimeZone::system(), clock.now().wall);
-        let screen = RefCell::new(screen);
+        let (screen, limiter) = (RefCell::new(screen), RefCell::new(Limiter::default()));
         let (out, mut written) = Out::start(standard::stdout()).context("cannot write")?;
         tell(&out, &screen, clock.now().wall, |screen| screen.listening(transport.local_addr()));
         let environment = Environment {
@@ -74,7 +76,10 @@ pub(crate) fn run(options: &ServerOptions) -> anyhow::Result<()> {
             if let Event::Stats(stats) = &mut event {
                 stats.counters.datagrams_lost = transport.lost();
             }
-            tell(&out, &screen, now.wall, |screen| screen.event(now.wall, &event));
+            tell_left_out(&out, &screen, now.wall, limiter.borrow_mut().left_out(now.time));
+            if limiter.borrow_mut().admits(now.time, &event) {
+                tell(&out, &screen, now.wall, |screen| screen.event(now.wall, &event));
+            }
             Ok(())
         };
         let driven = drive(Server::new(config, record, entropy), environment, on_event);
@@ -82,11 +87,13 @@ pub(crate) fn run(options: &ServerOptions) -> anyhow::Result<()> {
             biased;
             never = give_once(interrupted, &interrupter, Command::Stop) => match never {},
             never = obey(lines, asked, &sender, &screen, &out, &clock) => match never {},
+            never = tell_more(&limiter, &screen, &out, &clock) => match never {},
             result = driven => result.map(drop),
             Err(error) = written.failed() => Err(error),
         };
         if ended.is_ok() {
             let at = clock.now().wall;
+            tell_left_out(&out, &screen, at, limiter.borrow_mut().end());
             tell(&out, &screen, at, |screen| screen.stopped(at));
         }
         drop(out);
@@ -135,6 +142,31 @@ async fn obey(
             Ok(Some(Order::Help)) => tell(out, screen, at, |screen| screen.help(at)),
             Err(why) => tell(out, screen, at, |screen| screen.wrong(at, &why)),
         }
+    }
+}
+
+/// Tells how many more lines there would have been, also when nothing else is to be told.
+async fn tell_more(
+    limiter: &RefCell<Limiter>,
+    screen: &RefCell<OperatorScreen>,
+    out: &Out,
+    clock: &impl Clock,
+) -> Infallible {
+    loop {
+        tokio::time::sleep(limit::WINDOW).await;
+        let now = clock.now();
+        tell_left_out(out, screen, now.wall, limiter.borrow_mut().left_out(now.time));
+    }
+}
+
+fn tell_left_out(
+    out: &Out,
+    screen: &RefCell<OperatorScreen>,
+    at: WallTime,
+    left_out: Vec<(Kind, u64)>,
+) {
+    for (kind, lines) in left_out {
+        tell(out, screen, at, |screen| screen.left_out(at, kind, lines));
     }
 }
 

@@ -270,6 +270,7 @@ const fn unsent(reason: UnsentReason) -> &'static str {
         UnsentReason::BehindOthers => "behind_others",
         UnsentReason::Offline => "offline",
         UnsentReason::MailboxFull => "mailbox_full",
+        UnsentReason::ShareFull => "share_full",
         UnsentReason::SenderFull => "sender_full",
         UnsentReason::ServerFull => "server_full",
         UnsentReason::DiskFull => "disk_full",

@@ -4,6 +4,7 @@
 //! the server but its events. The JSON is described in docs/json.md.
 
 mod json;
+pub mod limit;
 
 use std::net::SocketAddr;
 
@@ -15,6 +16,7 @@ use udpchat_core::time::WallTime;
 use super::local::local;
 use super::show::show;
 use json::What;
+use limit::{Kind, grouped};
 
 /// How much an operator wants to read, and in which form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,6 +146,19 @@ impl OperatorScreen {
             Style::Json => self.json(at, &What::Stopped),
             Style::Quiet => Printout::Nothing,
             Style::Lines => self.line(at, "stopped"),
+        }
+    }
+
+    /// So many more lines of a kind would have been told lately.
+    #[must_use]
+    pub fn left_out(&mut self, at: WallTime, kind: Kind, lines: u64) -> Printout {
+        match self.style {
+            Style::Json => self.json(at, &What::More { of: kind.key, lines }),
+            Style::Quiet => Printout::Nothing,
+            Style::Lines => {
+                let text = format!("... and {} more {}", grouped(lines), kind.plural);
+                self.line(at, &text)
+            }
         }
     }
 

@@ -11,7 +11,7 @@ use udpchat_core::protocol::{
     GroupTag, MessageId, Nonce, Packet, PacketKind as Kind, SessionId, StoreId, StreamId,
     TableEntry, TableId, Token, envelope, hello,
 };
-use udpchat_core::server::{Server, ServerConfig, ServerRecord};
+use udpchat_core::server::{Server, ServerConfig, ServerRecord, Shares};
 use udpchat_core::store::{Committed, DiskSpace};
 use udpchat_core::time::{Now, Time};
 
@@ -61,7 +61,7 @@ fn answers(
 }
 
 fn server() -> Server {
-    let config = ServerConfig { original: true, keep: None };
+    let config = ServerConfig { original: true, keep: None, shares: Shares::default() };
     Server::new(config, ServerRecord::new(StoreId(1)), entropy())
 }
 

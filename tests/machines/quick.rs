@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use udpchat_core::load::Gauge;
 use udpchat_core::machine::{Datagram, Entropy, Machine, Output, Socket};
-use udpchat_core::protocol::limits::WAITING_OUTPUTS_MAX;
+use udpchat_core::protocol::limits::{MAILBOX_MAX, WAITING_OUTPUTS_MAX};
 use udpchat_core::protocol::{
     Cookie, Nonce, Packet, PacketKind as Kind, SessionId, StoreId, StreamId, Token, envelope, hello,
 };
-use udpchat_core::server::{Change, Command, Event, Server, ServerConfig, ServerRecord};
+use udpchat_core::server::{Change, Command, Event, Server, ServerConfig, ServerRecord, Shares};
 use udpchat_core::store::{Committed, DiskSpace};
 use udpchat_core::time::{Now, Time, WallTime};
 
@@ -41,7 +41,11 @@ impl Wire {
             draws += 1;
             draws
         });
-        let config = ServerConfig { original: false, keep: Some(Duration::from_secs(3_600)) };
+        let config = ServerConfig {
+            original: false,
+            keep: Some(Duration::from_secs(3_600)),
+            shares: Shares { mailbox_per_sender: MAILBOX_MAX, ..Shares::default() },
+        };
         let server = Server::new(config, ServerRecord::new(StoreId(1)), entropy);
         let from = ([192, 0, 2, 1], 5_000).into();
         let mut wire = Self { server, from, session: SessionId(0) };

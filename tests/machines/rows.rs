@@ -90,9 +90,16 @@ fn server_change(
 ) -> Option<server::Change> {
     let key = StreamKey { from: name(random), stream: stream(random) };
     let progress = record.stream(&key);
-    match random.random_range(0..14) {
+    match random.random_range(0..18) {
         10 => Some(server::Change::Joined { group: group(record, random), member: name(random) }),
         11 => Some(server::Change::Left { group: group(record, random), member: name(random) }),
+        14 => Some(server::Change::Made { group: group(record, random), maker: name(random) }),
+        15 => Some(server::Change::Unmade { group: group(record, random) }),
+        16 => {
+            let uptime = Duration::from_millis(random.random_range(0..1_000));
+            Some(server::Change::Seen { name: name(random), uptime })
+        }
+        17 => Some(server::Change::NameForgotten { name: name(random) }),
         12 => {
             let refused = random.random_bool(0.5).then_some(GroupRefusal::NotMember);
             let answered = Answered { token: Token(random.random()), request: 7, refused };

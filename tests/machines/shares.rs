@@ -7,10 +7,13 @@ use std::time::Duration;
 
 use udpchat_core::machine::{Datagram, Entropy, Machine, Output, Socket};
 use udpchat_core::mutation::{Mutation, Mutations};
+use udpchat_core::protocol::limits::{GROUPS_PER_NAME, MAILBOX_PER_SENDER};
 use udpchat_core::protocol::{
-    Nonce, Packet, PacketKind as Kind, SessionId, StoreId, Token, envelope, hello,
+    GroupAnswer, GroupAsk, Name, Nonce, NotSaved, Packet, PacketKind as Kind, Refusal, SessionId,
+    StoreId, StreamId, Token, envelope, hello,
 };
-use udpchat_core::server::{Server, ServerConfig, ServerRecord};
+use udpchat_core::server::timing::NEW_NAME_EVERY;
+use udpchat_core::server::{Server, ServerConfig, ServerRecord, Shares};
 use udpchat_core::store::{Committed, DiskSpace};
 use udpchat_core::time::{Now, Time, WallTime};
 
@@ -39,7 +42,7 @@ impl Rig {
             draws += 1;
             draws
         });
-        let config = ServerConfig { original: false, keep: None };
+        let config = ServerConfig { original: false, keep: None, shares: Shares::default() };
         let record = ServerRecord::new(StoreId(1));
         let server = Server::with_bugs(config, record, entropy, Without(without));
         Self { server, time: Time::ZERO, sent: Vec::new() }
@@ -134,6 +137,13 @@ impl Rig {
         session
     }
 
+    fn saves(&mut self, from: SocketAddr, session: SessionId, seq: u64) {
+        let (to, stream) = ("bob".parse().expect("a name"), StreamId(from.port().into()));
+        let unreachable = false;
+        let save = Packet::Save { session, to, stream, seq, base: seq, unreachable, group: None };
+        self.hears(from, &envelope::encode(&save, b"hello"));
+    }
+
     fn count(&self, kind: Kind) -> usize {
         self.sent.iter().filter(|(_, packet)| packet.kind() == kind).count()
     }
@@ -182,4 +192,120 @@ fn a_lone_change_of_the_table_is_told_at_once() {
     rig.sent.clear();
     rig.wants(addr(2, 2), "bob");
     assert_eq!(rig.count(Kind::Table), 1);
+}
+
+/// How many of 250 messages to bob alice gets stored, and one of carol's then.
+fn stored(without: Option<Mutation>) -> (usize, usize) {
+    let mut rig = Rig::new(without);
+    let [alice, _, carol] = [1, 2, 3].map(|host| addr(host, host.into()));
+    let sessions = ["alice", "bob", "carol"].map(|name| {
+        let host = name.as_bytes()[0] - b'a' + 1;
+        rig.joins(addr(host, host.into()), name)
+    });
+    rig.asks(addr(2, 2), &Packet::Deregister { session: sessions[1] });
+    for seq in 1..=250 {
+        rig.saves(alice, sessions[0], seq);
+    }
+    let refused = rig.sent.iter().filter(|(to, packet)| {
+        let full = matches!(packet, Packet::NotSaved { reason: NotSaved::ShareFull, .. });
+        full && *to == alice
+    });
+    let stored = 250 - refused.count();
+    rig.saves(carol, sessions[2], 1);
+    (stored, rig.server.stats().letters - stored)
+}
+
+#[test]
+fn one_sender_fills_no_mailbox() {
+    assert_eq!(stored(None), (MAILBOX_PER_SENDER, 1));
+    assert_eq!(stored(Some(Mutation::NoMailShare)), (250, 1));
+}
+
+/// How many of these new names an address gets.
+fn granted(rig: &mut Rig, names: std::ops::Range<u16>) -> usize {
+    let is_granted = |n: &u16| {
+        let answer = rig.wants(addr(9, 1_000 + n), &format!("name-{n}"));
+        matches!(answer, Packet::Registered { .. })
+    };
+    names.filter(is_granted).count()
+}
+
+#[test]
+fn an_address_gets_new_names_now_and_then() {
+    let mut rig = Rig::new(None);
+    assert_eq!(granted(&mut rig, 0..20), 5);
+    let refused = rig.wants(addr(9, 1), "another");
+    let reason = Refusal::TooManyNames { minutes: 12 };
+    assert_eq!(refused, Packet::Refused { registration: 1, nonce: Nonce(1), reason });
+    assert_eq!(granted(&mut rig, 0..5), 5, "those who have one come back");
+    rig.joins(addr(8, 1), "neighbour");
+    rig.passes(NEW_NAME_EVERY, false);
+    assert_eq!(granted(&mut rig, 20..40), 1);
+    assert_eq!(granted(&mut Rig::new(Some(Mutation::NoNameShare)), 0..20), 20);
+}
+
+#[test]
+fn this_machine_gets_as_many_names_as_it_wants() {
+    let mut rig = Rig::new(None);
+    for n in 0..20 {
+        rig.joins(SocketAddr::from(([127, 0, 0, 1], 1_000 + n)), &format!("name-{n}"));
+    }
+}
+
+/// How many groups alice makes of so many, with bob in each and herself in none.
+fn made(without: Option<Mutation>, wanted: u64) -> usize {
+    let mut rig = Rig::new(without);
+    let [alice, bob] = ["alice", "bob"].map(|name| {
+        let at = addr(name.as_bytes()[0], 1);
+        (at, rig.joins(at, name))
+    });
+    let mut request = 0;
+    let mut asks = |rig: &mut Rig, (at, session): (SocketAddr, SessionId), ask: GroupAsk| {
+        request += 1;
+        let answers = rig.asks(at, &Packet::GroupAsk { session, request, ask });
+        answers.iter().any(|it| matches!(it, Packet::GroupAnswer { answer: GroupAnswer::Done, .. }))
+    };
+    let mut makes = |n: &u64| {
+        let group: Name = format!("group-{n}").parse().expect("a name");
+        let is_made = asks(&mut rig, alice, GroupAsk::Create(group.clone()));
+        asks(&mut rig, bob, GroupAsk::Join(group.clone()));
+        asks(&mut rig, alice, GroupAsk::Leave(group));
+        is_made
+    };
+    let made = (0..wanted).filter(|n| makes(n)).count();
+    assert!(!asks(&mut rig, bob, GroupAsk::Create("group-0".parse().expect("a name"))));
+    asks(&mut rig, bob, GroupAsk::Leave("group-0".parse().expect("a name")));
+    assert!(asks(&mut rig, alice, GroupAsk::Create("another".parse().expect("a name"))));
+    made
+}
+
+#[test]
+fn one_name_does_not_make_all_groups() {
+    assert_eq!(made(None, 20), GROUPS_PER_NAME);
+    assert_eq!(made(Some(Mutation::NoGroupShare), 20), 20);
+}
+
+/// Who is still known after 91 days in which dave came once, and a message waited for bob.
+fn known_later(without: Option<Mutation>) -> Vec<bool> {
+    let mut rig = Rig::new(without);
+    let names = ["alice", "bob", "carol", "dave"];
+    let at = |name: &str| addr(name.as_bytes()[0], 1);
+    let sessions = names.map(|name| rig.joins(at(name), name));
+    rig.asks(at("bob"), &Packet::Deregister { session: sessions[1] });
+    rig.saves(at("carol"), sessions[2], 1);
+    rig.passes(Duration::from_secs(45 * 24 * 3_600), false);
+    assert_eq!(rig.server.stats().known, 4);
+    rig.comes(at("dave"), "dave", 2);
+    rig.passes(Duration::from_secs(46 * 24 * 3_600), false);
+    let comes_back = |name| match rig.comes(at(name), name, 3) {
+        Packet::Registered { back, .. } => back,
+        other => panic!("{other:?}"),
+    };
+    names.map(comes_back).into()
+}
+
+#[test]
+fn a_name_that_nobody_comes_back_for_is_free_again() {
+    assert_eq!(known_later(None), [false, true, true, true]);
+    assert_eq!(known_later(Some(Mutation::KeepsNames)), [true; 4]);
 }

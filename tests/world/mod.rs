@@ -6,6 +6,7 @@
 mod feed;
 mod foreign;
 pub(crate) mod sight;
+mod wide;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -15,7 +16,7 @@ use udpchat_core::client::{Client, ClientConfig, ClientRecord, Command, Event};
 use udpchat_core::command::{self, UserRequest};
 use udpchat_core::machine::{Datagram, Entropy, Machine, Output, Socket, Transmit};
 use udpchat_core::protocol::{Name, PacketKind, StoreId, Token};
-use udpchat_core::server::{self, Server, ServerConfig, ServerRecord, Snapshot};
+use udpchat_core::server::{self, Server, ServerConfig, ServerRecord, Shares, Snapshot};
 use udpchat_core::store::{Committed, DiskSpace, Record};
 use udpchat_core::time::{Now, Time, WallTime};
 
@@ -83,6 +84,8 @@ pub(crate) struct World {
     pub(crate) server_record: ServerRecord,
     /// How long the server keeps messages, from its next start on.
     pub(crate) keep: Duration,
+    /// What one may have, from then on too: all that there is, unless a test says otherwise.
+    pub(crate) shares: Shares,
     /// How much room the server's disk has, and the clients whose disks have little.
     pub(crate) server_room: DiskSpace,
     pub(crate) low: Vec<&'static str>,
@@ -120,6 +123,7 @@ impl World {
             known_at: vec![server_addr()],
             server_record: ServerRecord::new(StoreId(1)),
             keep: server::timing::KEEP,
+            shares: wide::shares(),
             server_room: DiskSpace::Plenty,
             low: Vec::new(),
             have_stores: true,
@@ -232,7 +236,7 @@ impl World {
     }
 
     pub(crate) fn start_server(&mut self) {
-        let config = ServerConfig { original: true, keep: Some(self.keep) };
+        let config = ServerConfig { original: true, keep: Some(self.keep), shares: self.shares };
         self.server = Some(Server::new(config, self.server_record.clone(), self.entropy()));
     }
 

@@ -89,6 +89,14 @@ pub enum Bug {
     CastsAgain,
     /// Server: each change of the table is told to everybody at once.
     TellsEachChange,
+    /// Server: one sender may fill a mailbox.
+    NoMailShare,
+    /// Server: an address may register new names without end.
+    NoNameShare,
+    /// Server: one name may make all groups.
+    NoGroupShare,
+    /// Server: a name is kept for whoever does not come back.
+    KeepsNames,
     /// Client: who leaves gives up what is said to be kept.
     LeavingGivesUp,
 }
@@ -117,6 +125,10 @@ impl Bug {
             Mutation::KeepsLeavers => Self::KeepsLeavers,
             Mutation::ReceiptAtHandOver => Self::ReceiptAtHandOver,
             Mutation::TellsEachChange => Self::TellsEachChange,
+            Mutation::NoMailShare => Self::NoMailShare,
+            Mutation::NoNameShare => Self::NoNameShare,
+            Mutation::NoGroupShare => Self::NoGroupShare,
+            Mutation::KeepsNames => Self::KeepsNames,
             Mutation::LeavingGivesUp => Self::LeavingGivesUp,
             Mutation::AnswersWithoutNonce => return None,
         })

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use super::history::HistoryEntry;
 use super::session::Tried;
 use crate::protocol::limits::{
-    GROUP_REQUESTS_MAX, GROUPS_MAX, MEMBERS_MAX, OUTBOX_MAX, WAITING_COMMANDS_MAX,
+    GROUP_REQUESTS_MAX, GROUPS_MAX, GROUPS_PER_NAME, MEMBERS_MAX, OUTBOX_MAX, WAITING_COMMANDS_MAX,
 };
 use crate::protocol::{GroupTag, MessageId, Name};
 use crate::time::WallTime;
@@ -272,6 +272,12 @@ pub enum UnsentReason {
     /// The recipient's mailbox has no room. Kept.
     #[error("mailbox full; it is kept and goes out when there is room")]
     MailboxFull,
+    /// The recipient's mailbox has too many messages of this sender. Kept.
+    #[error(
+        "too many of your messages wait for this recipient; it is kept and goes out when they are \
+         read"
+    )]
+    ShareFull,
     /// The server keeps too many messages of this sender. Kept.
     #[error(
         "too many of your messages wait at the server; it is kept and goes out when there is room"
@@ -383,6 +389,12 @@ pub enum Problem {
          or ask who runs it"
     )]
     ServerFull,
+    /// Too many new names came from the user's address.
+    #[error(
+        "Too many new names from your address; try again in {0} minutes, or take a name that the \
+         server knows"
+    )]
+    TooManyNames(u32),
     /// The server answers, and has not granted the name for too long.
     #[error("The server answers, but has not registered you; try again later")]
     NotRegistered,
@@ -413,6 +425,9 @@ pub enum Problem {
     /// The server keeps no more groups.
     #[error("Group {0} not created: there are {GROUPS_MAX} groups already")]
     TooManyGroups(Name),
+    /// As many groups exist as the user may have made.
+    #[error("Group {0} not created: there are {GROUPS_PER_NAME} groups already that you have made")]
+    TooManyMade(Name),
     /// The group has no room.
     #[error("Group {0} is full: it has {MEMBERS_MAX} members")]
     GroupFull(Name),

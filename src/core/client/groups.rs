@@ -395,6 +395,7 @@ fn refused(refusal: GroupRefusal, wants: &Wants) -> Problem {
         GroupRefusal::NoSuchGroup => Problem::NoSuchGroup(group),
         GroupRefusal::NotMember => Problem::NotMember(group),
         GroupRefusal::TooManyGroups => Problem::TooManyGroups(group),
+        GroupRefusal::TooManyMade => Problem::TooManyMade(group),
         GroupRefusal::GroupFull => Problem::GroupFull(group),
         GroupRefusal::DiskFull => Problem::ServerDiskFullForGroup(group),
     }

@@ -97,6 +97,8 @@ pub enum GroupRefusal {
     NotMember,
     /// There are [`super::limits::GROUPS_MAX`] groups.
     TooManyGroups,
+    /// There are [`super::limits::GROUPS_PER_NAME`] groups that the name has made.
+    TooManyMade,
     /// The group has [`super::limits::MEMBERS_MAX`] members.
     GroupFull,
     /// The server's disk has no room for more. Later it may have.

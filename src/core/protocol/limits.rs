@@ -57,6 +57,10 @@ pub const WAITING_OUTPUTS_MAX: usize = 16_384;
 /// Messages that the server keeps for one reader.
 pub const MAILBOX_MAX: usize = 1_000;
 
+/// Messages of one sender among those: five have to agree to fill somebody's mailbox. More than
+/// anybody types for somebody who is away.
+pub const MAILBOX_PER_SENDER: usize = 200;
+
 /// Messages of one sender that the server keeps, for all readers: nobody fills the store alone.
 /// Somewhat less than [`OUTBOX_MAX`], so that the sender still sees why.
 pub const SENDER_STORED_MAX: usize = 4_000;
@@ -79,6 +83,17 @@ pub const TELLS_AT_ONCE: usize = 64;
 
 /// Names that a server knows: the largest table it keeps in step everywhere.
 pub const NAMES_MAX: usize = 10_000;
+
+/// New names that an address may register at once after a quiet time: a household, or a person with
+/// a few programs.
+pub const NEW_NAMES_AT_ONCE: u32 = 5;
+
+/// Places in which a server counts what addresses have taken: half a million bytes or so, whoever
+/// asks. Addresses that share one share what it may have.
+pub const ADDRESS_SLOTS: usize = 65_536;
+
+/// Groups that exist of those that one name has made: nobody takes all of them.
+pub const GROUPS_PER_NAME: usize = 10;
 
 /// Groups that a server keeps: few enough to be listed, each with at most [`MEMBERS_MAX`] names.
 pub const GROUPS_MAX: usize = 1_000;

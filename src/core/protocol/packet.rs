@@ -450,10 +450,15 @@ impl Packet {
 pub enum Refusal {
     /// Its holder is there and answers.
     NameInUse,
-    /// The server knows [`super::limits::NAMES_MAX`] names, and forgets none.
+    /// The server knows [`super::limits::NAMES_MAX`] names.
     ServerFull,
     /// The server's disk has no room for another name.
     DiskFull,
+    /// Too many new names came from the address lately.
+    TooManyNames {
+        /// In so many minutes there may be another one.
+        minutes: u32,
+    },
 }
 
 /// Why a message was not stored.
@@ -464,6 +469,8 @@ pub enum NotSaved {
     UnknownName,
     /// The recipient's mailbox holds [`super::limits::MAILBOX_MAX`] messages.
     MailboxFull,
+    /// The recipient's mailbox holds [`super::limits::MAILBOX_PER_SENDER`] messages of this sender.
+    ShareFull,
     /// The server keeps [`super::limits::SENDER_STORED_MAX`] messages of this sender.
     SenderFull,
     /// The server keeps [`super::limits::STORED_MAX`] messages, or knows

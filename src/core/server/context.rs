@@ -31,6 +31,8 @@ pub(super) enum Timer {
     Round,
     /// Messages that are too old.
     Expiry,
+    /// Names that nobody comes back for.
+    Names,
     /// Room in the store.
     DiskSpace,
 }
@@ -328,6 +330,7 @@ impl<M: Mutations> Context<M> {
         let waits_for_room = self.is_timer_set(&Timer::DiskSpace);
         assert!(!waits_for_room || self.is_low(), "room is waited for while there is enough");
         let expiry = keeps.then_some(Timer::Expiry);
-        expiry.into_iter().chain(waits_for_room.then_some(Timer::DiskSpace)).collect()
+        let others = expiry.into_iter().chain(waits_for_room.then_some(Timer::DiskSpace));
+        others.chain([Timer::Names]).collect()
     }
 }

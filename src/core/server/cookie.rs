@@ -41,6 +41,17 @@ impl CookieJar {
             .any(|slot| self.cookie(slot, addr, nonce) == cookie)
     }
 
+    /// A key for something else, which tells nothing of this one.
+    pub(super) fn other_key(&self) -> (u64, u64) {
+        let half = |which: u8| {
+            // No cookie is of so little.
+            let mut hasher = SipHasher24::new_with_keys(self.key.0, self.key.1);
+            which.hash(&mut hasher);
+            hasher.finish()
+        };
+        (half(0), half(1))
+    }
+
     fn cookie(&self, slot: u64, addr: SocketAddr, nonce: Nonce) -> Cookie {
         let mut hasher = SipHasher24::new_with_keys(self.key.0, self.key.1);
         slot.hash(&mut hasher);

@@ -7,7 +7,7 @@ use super::contender::Contender;
 use super::mail::{self, Request, Save};
 use super::next::Next;
 use super::presence::Granted;
-use super::{GoneReason, Server, expiry};
+use super::{Change, GoneReason, Server, expiry, names};
 use crate::mutation::{Mutation, Mutations};
 use crate::protocol::{MessageId, Name, Packet, StreamKey};
 
@@ -34,6 +34,7 @@ impl<M: Mutations> Server<M> {
         let name = contender.name.clone();
         mail::wipe(&mut self.cx, &name);
         let Granted { before, knows_session } = self.presence.grant(&mut self.cx, &contender);
+        names::see(&mut self.cx, &name);
         if before.is_some() {
             self.mail.left(&mut self.cx, &name);
         }
@@ -149,6 +150,18 @@ impl<M: Mutations> Server<M> {
             self.tell(&key);
         }
         expiry::go_on(&mut self.cx, old.more);
+    }
+
+    /// Notes who is here, and lets go of names that nobody comes back for.
+    pub(super) fn look_at_names(&mut self) {
+        for name in self.presence.here() {
+            names::see(&mut self.cx, name);
+        }
+        for name in names::look(&mut self.cx, |name| self.presence.remote_of(name).is_some()) {
+            self.groups.forget(&mut self.cx, &name);
+            self.presence.forget(&name);
+            self.cx.change(Change::NameForgotten { name });
+        }
     }
 
     /// Tells a sender that is here what became of a stream.

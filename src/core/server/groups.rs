@@ -85,6 +85,15 @@ impl Groups {
 }
 
 impl Groups {
+    /// A name is to be known no more: it leaves all groups.
+    pub(super) fn forget<M: Mutations>(&mut self, cx: &mut Context<M>, name: &Name) {
+        self.refused.remove(name);
+        let groups: Vec<Name> = cx.record().membership.groups_of(name).cloned().collect();
+        for group in groups {
+            change_membership(cx, name, &group, GroupChange::Left);
+        }
+    }
+
     /// Refusals without a row are refusals, of those who have an account.
     pub(super) fn check_invariants<M: Mutations>(&self, cx: &Context<M>) {
         for (name, answered) in &self.refused {
@@ -105,8 +114,13 @@ fn create<M: Mutations>(
     if cx.record().membership.count() >= GROUPS_MAX {
         return Err(GroupRefusal::TooManyGroups);
     }
+    let has_share = cx.record().membership.made_by(name) >= cx.config().shares.groups_per_name;
+    if has_share && !cx.has(Mutation::NoGroupShare) {
+        return Err(GroupRefusal::TooManyMade);
+    }
     needs_room(cx)?;
     change_membership(cx, name, group, GroupChange::Created);
+    cx.change(Change::Made { group: group.clone(), maker: name.clone() });
     Ok(())
 }
 
@@ -153,6 +167,9 @@ fn change_membership<M: Mutations>(
         GroupChange::Left => Change::Left { group: group.clone(), member: member.clone() },
     };
     cx.change(change);
+    if cx.record().membership.members(&group).is_none() {
+        cx.change(Change::Unmade { group: group.clone() });
+    }
     cx.report(Event::Group { group, member, what });
 }
 

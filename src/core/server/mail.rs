@@ -375,6 +375,11 @@ pub(super) fn objection<M: Mutations>(
     if record.letters_for(&save.to) >= MAILBOX_MAX {
         return Some(NotSaved::MailboxFull);
     }
+    let share = cx.config().shares.mailbox_per_sender;
+    if record.letters_between(&key.from, &save.to, share) >= share && !cx.has(Mutation::NoMailShare)
+    {
+        return Some(NotSaved::ShareFull);
+    }
     let untold = stream.map_or(0, |progress: &Progress| progress.standing.untold.len());
     if record.letters_of(&key.from) >= SENDER_STORED_MAX || untold >= UNTOLD_MAX {
         return Some(NotSaved::SenderFull);

@@ -11,6 +11,8 @@ use crate::protocol::{GroupRefusal, Name, Token};
 pub struct Membership {
     /// The members of each group. None is empty: the last member takes it along.
     groups: BTreeMap<Name, BTreeSet<Name>>,
+    /// Who has made each group, whether in it or not.
+    makers: BTreeMap<Name, Name>,
     /// Each client's last request that changed anything, or was to.
     answered: BTreeMap<Name, Answered>,
 }
@@ -50,6 +52,19 @@ impl Membership {
         self.groups.get(group)
     }
 
+    /// How many groups there are that a name has made.
+    #[must_use]
+    pub fn made_by(&self, name: &Name) -> usize {
+        let made = self.makers.iter().filter(|(_, maker)| *maker == name);
+        made.filter(|(group, _)| self.groups.contains_key(*group)).count()
+    }
+
+    /// The groups that a name is in.
+    pub fn groups_of<'a>(&'a self, name: &'a Name) -> impl Iterator<Item = &'a Name> {
+        let own = self.groups.iter().filter(|(_, members)| members.contains(name));
+        own.map(|(group, _)| group)
+    }
+
     /// A client's last answered request.
     #[must_use]
     pub fn answered(&self, name: &Name) -> Option<&Answered> {
@@ -66,6 +81,20 @@ impl Membership {
         if members.is_empty() {
             self.groups.remove(group);
         }
+    }
+
+    pub(super) fn made(&mut self, group: &Name, maker: &Name) {
+        self.makers.insert(group.clone(), maker.clone());
+    }
+
+    /// Nobody is in a group any more: it is nobody's.
+    pub(super) fn unmade(&mut self, group: &Name) {
+        self.makers.remove(group);
+    }
+
+    /// Nothing that a name asked for is remembered.
+    pub(super) fn forget(&mut self, name: &Name) {
+        self.answered.remove(name);
     }
 
     pub(super) fn answer(&mut self, name: &Name, answered: Answered) {

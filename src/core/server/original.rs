@@ -134,6 +134,7 @@ impl<M: Mutations> Server<M> {
             }
             Some(NotSaved::UnknownName) => format!("[Not saved: {to} is not known]\n"),
             Some(NotSaved::MailboxFull) => format!("[Not saved: the mailbox of {to} is full]\n"),
+            Some(NotSaved::ShareFull) => format!("[Not saved: too many of yours wait for {to}]\n"),
             Some(NotSaved::SenderFull) => "[Not saved: too many of yours are kept]\n".to_owned(),
             Some(NotSaved::ServerFull) => "[Not saved: the server keeps too many]\n".to_owned(),
             Some(NotSaved::DiskFull) => "[Not saved: the server's disk is full]\n".to_owned(),

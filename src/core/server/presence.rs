@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use super::contender::Contender;
 use super::context::{Context, Timer};
 use super::cookie::CookieJar;
+use super::new_names::NewNames;
 use super::next::Next;
 use super::receipts::Ear;
 use super::record::CHECKED_MAX;
@@ -21,14 +22,12 @@ use crate::load::Gauge;
 use crate::machine::Path;
 use crate::mutation::{Mutation, Mutations};
 use crate::protocol::envelope::Stamps;
-use crate::protocol::limits::NAMES_MAX;
-use crate::protocol::{
-    Cookie, Name, Nonce, Packet, Refusal, SessionId, StreamKey, TableEntry, TableId,
-};
+use crate::protocol::{Cookie, Name, Nonce, Packet, SessionId, StreamKey, TableEntry, TableId};
 
 #[derive(Debug)]
 pub(super) struct Presence {
     cookies: CookieJar,
+    new_names: NewNames,
     sessions: BTreeMap<Name, Session>,
     by_session: BTreeMap<SessionId, Name>,
     /// Who is at which address, of those who speak the original's dialect.
@@ -56,8 +55,10 @@ impl Presence {
             table.set(name, None, false);
         }
         table.tell();
+        let cookies = CookieJar::new((cx.draw(), cx.draw()));
         Self {
-            cookies: CookieJar::new((cx.draw(), cx.draw())),
+            new_names: NewNames::new(cookies.other_key()),
+            cookies,
             sessions: BTreeMap::new(),
             by_session: BTreeMap::new(),
             guests: BTreeMap::new(),
@@ -100,15 +101,13 @@ impl Presence {
                 Some(Next::Grant(contender))
             }
             Some(_) => self.probe(cx, &contender.name.clone(), Some(contender)),
-            None if cx.record().accounts.len() >= NAMES_MAX => {
-                contender.refuse(cx, Refusal::ServerFull);
-                None
-            }
-            None if cx.is_low() => {
-                contender.refuse(cx, Refusal::DiskFull);
-                None
-            }
-            None => Some(Next::Grant(contender)),
+            None => match self.new_names.admit(cx, contender.path.remote.ip()) {
+                Ok(()) => Some(Next::Grant(contender)),
+                Err(refusal) => {
+                    contender.refuse(cx, refusal);
+                    None
+                }
+            },
         }
     }
 
@@ -268,6 +267,16 @@ impl Presence {
 
     pub(super) fn guest_mut(&mut self, name: &Name) -> Option<&mut Guest> {
         self.sessions.get_mut(name)?.guest_mut()
+    }
+
+    /// Who is here.
+    pub(super) fn here(&self) -> impl Iterator<Item = &Name> {
+        self.sessions.keys()
+    }
+
+    /// A name of somebody who is away is known no more. Whoever has it in a table keeps it there.
+    pub(super) fn forget(&mut self, name: &Name) {
+        self.table.remove(name);
     }
 
     /// Clients that are here.

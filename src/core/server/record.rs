@@ -2,12 +2,16 @@
 //!
 //! How it is written row by row is in [`super::rows`].
 
+mod invariants;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+pub(super) use invariants::CHECKED_MAX;
 
 use super::membership::{Answered, Membership};
 use crate::protocol::{GroupTag, MessageId, Name, StoreId, StreamId, StreamKey, Token};
@@ -34,6 +38,9 @@ pub struct ServerRecord {
     /// How long this server had run, all its lives together, when that was written down last. The
     /// age of messages counts by this, so that no set clock makes them old.
     pub uptime: Duration,
+    /// How long the server had run when a name's holder was known to be here last; from the start
+    /// on if nothing is said.
+    seen: BTreeMap<Name, Duration>,
     /// Who belongs to which group.
     pub membership: Membership,
 }
@@ -197,6 +204,30 @@ pub enum Change {
         /// Who.
         member: Name,
     },
+    /// A group that is new counts for who has made it.
+    Made {
+        /// Which group.
+        group: Name,
+        /// Who.
+        maker: Name,
+    },
+    /// A group is gone, and counts for nobody.
+    Unmade {
+        /// Which group.
+        group: Name,
+    },
+    /// A name's holder was here lately.
+    Seen {
+        /// Whose.
+        name: Name,
+        /// How long the server had run then, all its lives together.
+        uptime: Duration,
+    },
+    /// A name is known no more. It is in no group, and nothing is kept for it.
+    NameForgotten {
+        /// Which.
+        name: Name,
+    },
     /// A client's request about groups is answered.
     GroupAnswered {
         /// Whose.
@@ -236,6 +267,14 @@ impl ServerRecord {
         self.mailbox(reader).map_or(0, VecDeque::len)
     }
 
+    /// How many messages of one sender are kept for one reader, if that may be as many as `least`;
+    /// no mailbox is searched that is too small for that.
+    #[must_use]
+    pub fn letters_between(&self, sender: &Name, reader: &Name, least: usize) -> usize {
+        let mailbox = self.mailbox(reader).filter(|letters| letters.len() >= least);
+        mailbox.into_iter().flatten().filter(|letter| letter.from == *sender).count()
+    }
+
     /// How many messages of one sender are kept.
     #[must_use]
     pub fn letters_of(&self, sender: &Name) -> usize {
@@ -248,6 +287,12 @@ impl ServerRecord {
         let last = self.mailboxes.values().filter_map(|letters| letters.back());
         let last = last.map(|letter| Duration::from_millis(letter.stored_after_ms));
         last.fold(self.uptime, Duration::max)
+    }
+
+    /// How long the server had run when a name's holder was known to be here last.
+    #[must_use]
+    pub fn seen(&self, name: &Name) -> Duration {
+        self.seen.get(name).copied().unwrap_or_default()
     }
 
     /// How far a stream has come that went over the server.
@@ -342,12 +387,24 @@ impl Record for ServerRecord {
             Change::Ran { uptime } => self.uptime = *uptime,
             Change::Joined { group, member } => self.membership.join(group, member),
             Change::Left { group, member } => self.membership.leave(group, member),
+            Change::Made { group, maker } => self.membership.made(group, maker),
+            Change::Unmade { group } => self.membership.unmade(group),
+            Change::Seen { name, uptime } => self.see(name, *uptime),
+            Change::NameForgotten { name } => {
+                self.accounts.remove(name);
+                self.seen.remove(name);
+                self.membership.forget(name);
+            }
             Change::GroupAnswered { name, answered } => self.membership.answer(name, *answered),
         }
     }
 }
 
 impl ServerRecord {
+    pub(super) fn see(&mut self, name: &Name, uptime: Duration) {
+        self.seen.insert(name.clone(), uptime);
+    }
+
     pub(super) fn keep(&mut self, to: &Name, letter: StoredMessage) {
         let (key, seq) = (letter.key(), letter.id.seq);
         let progress = self.streams.entry(key.clone()).or_insert_with(|| {
@@ -411,42 +468,6 @@ impl ServerRecord {
         for untold in [false, true] {
             self.idle.remove(&(untold, key.clone()));
         }
-    }
-}
-
-/// So much at most is looked through for what must hold: with more that would take longer than what
-/// is done.
-pub(super) const CHECKED_MAX: usize = 2_000;
-
-impl ServerRecord {
-    /// Counts are those of what is there, and indexes agree with it.
-    pub(super) fn check_invariants(&self) {
-        if self.letters + self.streams.len() > CHECKED_MAX {
-            return;
-        }
-        let mut by_sender: BTreeMap<&Name, usize> = BTreeMap::new();
-        let mut waiting: BTreeMap<StreamKey, u32> = BTreeMap::new();
-        for (reader, letters) in &self.mailboxes {
-            assert!(!letters.is_empty(), "the mailbox of {reader} is empty");
-            assert!(letters.iter().is_sorted_by_key(|letter| letter.number), "letters of {reader}");
-            for letter in letters {
-                *by_sender.entry(&letter.from).or_default() += 1;
-                *waiting.entry(letter.key()).or_default() += 1;
-                let to = self.streams.get(&letter.key()).map(|progress| &progress.standing.to);
-                assert_eq!(to, Some(reader), "whose letters a stream holds");
-            }
-        }
-        assert_eq!(self.letters, by_sender.values().sum::<usize>(), "letters in all");
-        assert!(by_sender.into_iter().eq(self.by_sender.iter().map(|(name, n)| (name, *n))));
-        let mut idle = BTreeSet::new();
-        for (key, Progress { standing, next, waiting: count }) in &self.streams {
-            assert_eq!(*count, waiting.get(key).copied().unwrap_or(0), "letters of a stream");
-            assert!(standing.told <= standing.settled && standing.settled < *next, "{standing:?}");
-            if *count == 0 {
-                idle.insert((standing.told < standing.settled, key.clone()));
-            }
-        }
-        assert_eq!(self.idle, idle, "streams of which nothing is stored");
     }
 }
 

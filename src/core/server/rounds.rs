@@ -1,34 +1,29 @@
 //! When everybody is told how the table has changed: at once after a quiet time, and together with
 //! other changes while there are many.
 //!
-//! docs/protocol.md, "The table". A leaky bucket of time (GCRA): a round costs the time in which the
-//! next may not follow, and a few may be owed. So what strangers cause has a bound in the long run,
-//! however often they come and go. Knows neither table nor clients.
+//! docs/protocol.md, "The table". What strangers cause has a bound in the long run, however often
+//! they come and go. Knows neither table nor clients.
 
 use std::time::Duration;
 
+use super::bucket::Bucket;
 use super::timing::{TABLE_CLIENTS_PER_SECOND, TABLE_ROUND, TABLE_ROUNDS_AT_ONCE};
 use crate::time::Time;
 
 #[derive(Debug, Default)]
-pub(super) struct Rounds {
-    /// Until when the rounds so far are paid for by the time that passes.
-    paid_at: Time,
-}
+pub(super) struct Rounds(Bucket);
 
 impl Rounds {
     /// When there may be another round; `None` if now.
     pub(super) fn next(&self, now: Time) -> Option<Time> {
-        let owed_max = TABLE_ROUND * (TABLE_ROUNDS_AT_ONCE - 1);
-        let owed = self.paid_at.since_start().saturating_sub(owed_max);
-        Some(Time::ZERO + owed).filter(|due| *due > now)
+        self.0.next(now, TABLE_ROUND * (TABLE_ROUNDS_AT_ONCE - 1))
     }
 
     /// A round to so many clients.
     pub(super) fn begun(&mut self, now: Time, clients: usize) {
         let clients = u32::try_from(clients).unwrap_or(u32::MAX);
         let all = Duration::from_secs(1).saturating_mul(clients) / TABLE_CLIENTS_PER_SECOND;
-        self.paid_at = self.paid_at.max(now) + all.max(TABLE_ROUND);
+        self.0.pay(now, all.max(TABLE_ROUND));
     }
 }
 

@@ -20,6 +20,8 @@ const STREAMS: &str = "streams";
 const LETTERS: &str = "letters";
 const MEMBERS: &str = "members";
 const ANSWERED: &str = "answered";
+const MAKERS: &str = "makers";
+const SEEN: &str = "seen";
 
 /// The key of the only row of the table `server` whose value is the store's id.
 const STORE: &[u8] = b"store";
@@ -67,6 +69,20 @@ struct LetterRow<'a> {
 struct MemberRow<'a> {
     group: &'a str,
     member: &'a str,
+}
+
+/// Keyed by the group's name.
+#[derive(Serialize, Deserialize)]
+struct MakerRow<'a> {
+    group: &'a str,
+    maker: &'a str,
+}
+
+/// Keyed by the name.
+#[derive(Serialize, Deserialize)]
+struct SeenRow<'a> {
+    name: &'a str,
+    uptime_ms: u64,
 }
 
 /// Keyed by the name of who asked.
@@ -120,6 +136,14 @@ enum ToldRow<'a> {
         request: u64,
         refused: Option<GroupRefusal>,
     },
+    Maker {
+        group: &'a str,
+        maker: &'a str,
+    },
+    Seen {
+        name: &'a str,
+        uptime_ms: u64,
+    },
 }
 
 impl Rows for ServerRecord {
@@ -128,7 +152,7 @@ impl Rows for ServerRecord {
     const FORMAT: u32 = 1;
 
     const TABLES: &'static [&'static str] =
-        &[SERVER, ACCOUNTS, STREAMS, LETTERS, MEMBERS, ANSWERED];
+        &[SERVER, ACCOUNTS, STREAMS, LETTERS, MEMBERS, ANSWERED, MAKERS, SEEN];
 
     fn first_rows(&self) -> Vec<RowChange> {
         vec![row::put(SERVER, STORE.to_vec(), &self.store.0)]
@@ -169,6 +193,18 @@ impl Rows for ServerRecord {
             }
             Change::Left { group, member } => {
                 vec![row::remove(MEMBERS, row::pair_key(group, member))]
+            }
+            Change::Made { group, maker } => {
+                let row = MakerRow { group: group.as_str(), maker: maker.as_str() };
+                vec![row::put(MAKERS, group.key(), &row)]
+            }
+            Change::Unmade { group } => vec![row::remove(MAKERS, group.key())],
+            Change::Seen { name, uptime } => {
+                let row = SeenRow { name: name.as_str(), uptime_ms: whole_ms(*uptime) };
+                vec![row::put(SEEN, name.key(), &row)]
+            }
+            Change::NameForgotten { name } => {
+                [ACCOUNTS, SEEN, ANSWERED].map(|table| row::remove(table, name.key())).into()
             }
             Change::GroupAnswered { name, answered } => {
                 let Answered { token, request, refused } = *answered;
@@ -220,6 +256,14 @@ fn told_row<'a>(table: &str, key: &[u8], value: &'a [u8]) -> Result<ToldRow<'a>,
             let AnsweredRow { name, token: _, request, refused } = row::get(value)?;
             ToldRow::Answered { name, request, refused }
         }
+        MAKERS => {
+            let MakerRow { group, maker } = row::get(value)?;
+            ToldRow::Maker { group, maker }
+        }
+        SEEN => {
+            let SeenRow { name, uptime_ms } = row::get(value)?;
+            ToldRow::Seen { name, uptime_ms }
+        }
         _ => return Err("no such row".to_owned()),
     })
 }
@@ -248,6 +292,14 @@ impl ServerRecord {
             LETTERS => self.take_letter(key, value)?,
             MEMBERS => self.take_member(value)?,
             ANSWERED => self.take_answered(value)?,
+            MAKERS => {
+                let MakerRow { group, maker } = row::get(value)?;
+                self.membership.made(&row::name(group)?, &self.shared_name(maker)?);
+            }
+            SEEN => {
+                let SeenRow { name, uptime_ms } = row::get(value)?;
+                self.see(&row::name(name)?, Duration::from_millis(uptime_ms));
+            }
             _ => return Err("no such row".to_owned()),
         }
         Ok(())

@@ -1,7 +1,8 @@
 //! The table of who is where, and how its changes are cut into parts.
 //!
 //! Every change takes the next version number, so that "what changed after version n" is the
-//! entries whose last change is later: nothing else is kept. Names are never taken out.
+//! entries whose last change is later: nothing else is kept. A name that is taken out was away for
+//! long.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -61,6 +62,13 @@ impl Table {
         self.rows.insert(name.clone(), Row { version: self.latest, entry, bytes });
     }
 
+    /// Takes out somebody who is away. Nobody is told: in a table that has them they stay so.
+    pub(super) fn remove(&mut self, name: &Name) {
+        if let Some(row) = self.rows.remove(name) {
+            self.by_version.remove(&row.version);
+        }
+    }
+
     /// Everyone, sorted by name.
     pub(super) fn entries(&self) -> impl Iterator<Item = &TableEntry> {
         self.rows.values().map(|row| &row.entry)
@@ -71,15 +79,18 @@ impl Table {
     pub(super) fn part(&self, session: SessionId, from: u64, room: usize) -> (Packet, u64) {
         let mut entries = Vec::new();
         let mut bytes = 0;
-        let mut to = from;
+        // What was changed last may have been taken out.
+        let mut to = self.latest;
+        let mut before = from;
         for (version, name) in self.by_version.range(from + 1..) {
             let Some(row) = self.rows.get(name) else { continue };
             bytes += row.bytes;
             if bytes > room && !entries.is_empty() {
+                to = before;
                 break;
             }
             entries.push(row.entry.clone());
-            to = *version;
+            before = *version;
         }
         let latest = self.latest;
         (Packet::Table { session, table: self.id, from, to, latest, entries }, to)
@@ -128,6 +139,20 @@ mod tests {
         }
         assert_eq!(seen, 200);
         assert!(parts < 25, "{parts} parts");
+    }
+
+    #[test]
+    fn whoever_lacks_only_what_was_taken_out_is_brought_to_the_latest_version() {
+        let mut table = Table::new(TableId(1));
+        let (alice, bob) = ("alice".parse().unwrap(), "bob".parse().unwrap());
+        table.set(&alice, addr(1), false);
+        table.set(&bob, None, false);
+        table.remove(&bob);
+        let (Packet::Table { entries, .. }, to) = table.part(SessionId(1), 1, 900) else {
+            unreachable!()
+        };
+        assert_eq!((entries.len(), to), (0, 2));
+        assert_eq!(table.part(SessionId(1), 0, 900).1, 2);
     }
 
     #[test]

@@ -63,6 +63,20 @@ pub const TABLE_ROUNDS_AT_ONCE: u32 = 4;
 /// end takes less than a tenth of a processor by that, however many are here.
 pub const TABLE_CLIENTS_PER_SECOND: u32 = 2_000;
 
+/// An address that has registered [`NEW_NAMES_AT_ONCE`](crate::protocol::limits::NEW_NAMES_AT_ONCE)
+/// new names may register another one so often: alone it would take 83 days to fill a server.
+pub const NEW_NAME_EVERY: Duration = Duration::from_secs(720);
+
+/// A name whose holder was not here for so long while the server ran, and for whom nothing is kept,
+/// is free again.
+pub const NAME_KEEP: Duration = Duration::from_secs(90 * 24 * 3_600);
+
+/// That somebody is here is written down once in such a time: the precision of [`NAME_KEEP`].
+pub const SEEN_EVERY: Duration = Duration::from_secs(24 * 3_600);
+
+/// Between two looks for such names, and two notes of how long the server has run.
+pub const NAMES_LOOK: Duration = Duration::from_secs(3_600);
+
 /// How long a cookie is good for, at least; at most twice that. Long enough for a slow path,
 /// short enough that a collected cookie is soon worthless.
 pub const COOKIE_LIFE: Duration = Duration::from_secs(30);

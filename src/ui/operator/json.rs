@@ -85,6 +85,10 @@ pub(super) enum What<'a> {
         duplicates: u64,
         dropped: DroppedKeys,
     },
+    More {
+        of: &'static str,
+        lines: u64,
+    },
     Lost {
         lines: u64,
     },

@@ -124,6 +124,7 @@ impl<'a> Model<'a> {
                 | Problem::NoSuchGroup(_)
                 | Problem::NotMember(_)
                 | Problem::TooManyGroups(_)
+                | Problem::TooManyMade(_)
                 | Problem::GroupFull(_)
                 | Problem::ServerDiskFullForGroup(_)),
             ) if self.unanswered.remove(user) => {

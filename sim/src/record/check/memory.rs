@@ -95,8 +95,9 @@ impl Size {
     /// When everybody is here and everything has been shown.
     fn most_when_settled(&self, gauge: Gauge) -> usize {
         match gauge {
-            // Everybody's lease, or one's own next keep-alive.
-            Gauge::Timers => self.users,
+            // Everybody's lease, or one's own next keep-alive; and the next look for names that
+            // nobody comes back for.
+            Gauge::Timers => self.users + 1,
             Gauge::Streams | Gauge::Names | Gauge::Recipients | Gauge::Sessions => self.most(gauge),
             Gauge::Outputs | Gauge::Commands | Gauge::Requests => 0,
             _ if self.attacked => self.most(gauge),

@@ -262,6 +262,7 @@ fn why_not_saved(refusal: NotSaved, was_listed: bool) -> UnsentReason {
         NotSaved::UnknownName => UnsentReason::UnknownName,
         NotSaved::BadText => UnsentReason::BadText,
         NotSaved::MailboxFull => UnsentReason::MailboxFull,
+        NotSaved::ShareFull => UnsentReason::ShareFull,
         NotSaved::SenderFull => UnsentReason::SenderFull,
         NotSaved::ServerFull => UnsentReason::ServerFull,
         NotSaved::DiskFull => UnsentReason::DiskFull,

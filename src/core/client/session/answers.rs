@@ -140,6 +140,7 @@ impl Session {
             context.problem(match reason {
                 Refusal::NameInUse => Problem::NameInUse(name),
                 Refusal::ServerFull => Problem::ServerFull,
+                Refusal::TooManyNames { minutes } => Problem::TooManyNames(minutes),
                 Refusal::DiskFull => Problem::ServerDiskFull,
             });
         }

@@ -371,6 +371,9 @@ pub(super) fn refusal(name: &Name, reason: Refusal) -> String {
     match reason {
         Refusal::NameInUse => format!("[Username {name} already in use.]\n"),
         Refusal::ServerFull => "[The server takes no new names.]\n".to_owned(),
+        Refusal::TooManyNames { minutes } => {
+            format!("[Too many new names from your address; try again in {minutes} minutes.]\n")
+        }
         Refusal::DiskFull => "[The server's disk is full.]\n".to_owned(),
     }
 }
