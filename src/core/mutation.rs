@@ -68,4 +68,9 @@ pub enum Mutation {
     LeavingGivesUp,
     /// Client: an answer to a registration counts whatever hello it belongs to.
     AnswersWithoutNonce,
+    /// Client: whoever acknowledges a hello is taken for a server of the original's dialect, asked
+    /// for or not.
+    AckDecidesDialect,
+    /// Client: a challenge ends the original's dialect whatever its nonce.
+    ChallengeDecidesDialect,
 }

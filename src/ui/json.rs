@@ -103,6 +103,10 @@ enum EventObject<'a> {
         host: &'a str,
         at: Option<&'a SocketAddr>,
     },
+    OriginalServer {
+        host: &'a str,
+        at: Option<&'a SocketAddr>,
+    },
     Error {
         text: &'a str,
     },
@@ -219,6 +223,9 @@ fn line(event: &Event) -> Option<EventObject<'_>> {
             EventObject::ServerNotResponding { host, tried: addrs }
         }
         Event::NoServer(Tried { host, addrs }) => EventObject::NoServer { host, at: addrs.first() },
+        Event::OriginalServer(Tried { host, addrs }) => {
+            EventObject::OriginalServer { host, at: addrs.first() }
+        }
         Event::Error(_) | Event::LookUp | Event::Copy { .. } => return None,
         Event::Left { complete } => EventObject::Left { complete: *complete },
     };

@@ -7,6 +7,7 @@ use std::time::Duration;
 use udpchat_core::client::{Client, ClientConfig, ClientRecord, Event, Problem};
 use udpchat_core::machine::{Datagram, Entropy, Machine, Output, Socket};
 use udpchat_core::mutation::{Mutation, Mutations};
+use udpchat_core::original;
 use udpchat_core::protocol::{
     Cookie, Nonce, Packet, Refusal, SessionId, StoreId, Token, envelope, hello,
 };
@@ -156,5 +157,53 @@ fn an_answer_without_the_nonce_of_the_hello_registers_and_refuses_nobody() {
         let refused = |event: &Event| matches!(event, Event::Error(Problem::NameInUse(_)));
         bench.is_granted((nonce, registration), 1);
         bench.count(refused) == 0 && bench.is_registered()
+    });
+}
+
+/// Whether it has said anything in the original's dialect, beside hellos.
+fn speaks_the_originals(bench: &Bench) -> bool {
+    let mut of_original = bench.sent.iter().filter(|(_, bytes)| bytes[0] == original::MARK);
+    of_original.any(|(_, bytes)| hello::decode(bytes).is_none())
+}
+
+#[test]
+fn whoever_acknowledges_a_hello_decides_no_dialect() {
+    holds_only_with_its_fence(Mutation::AckDecidesDialect, |without| {
+        let mut bench = Bench::new(without);
+        bench.hears_bytes(server(), &original::ack());
+        bench.passes(300);
+        if speaks_the_originals(&bench) {
+            return false;
+        }
+        let invited = bench.joins();
+        bench.is_granted(invited, 1);
+        bench.is_registered()
+    });
+}
+
+#[test]
+fn a_user_is_told_once_that_an_original_server_seems_to_answer() {
+    let mut bench = Bench::new(None);
+    for _ in 0..40 {
+        bench.hears_bytes(server(), &original::ack());
+        bench.passes(100);
+    }
+    let told = |event: &Event| matches!(event, Event::OriginalServer(_));
+    assert_eq!(bench.count(told), 1);
+    assert!(!speaks_the_originals(&bench));
+}
+
+#[test]
+fn a_challenge_with_another_nonce_sends_an_original_server_nothing_that_kills_it() {
+    holds_only_with_its_fence(Mutation::ChallengeDecidesDialect, |without| {
+        let record = ClientRecord::new("alice".parse().expect("a name"), Token(7));
+        let config = ClientConfig { original: true, ..config() };
+        let mut bench = Bench::with(config, record, without);
+        bench.hears_bytes(server(), &original::ack());
+        let nonce = Nonce(bench.nonce().0 + 1);
+        bench.hears(&Packet::Challenge { nonce, cookie: Cookie(1) });
+        bench.passes(2_000);
+        assert!(speaks_the_originals(&bench));
+        bench.sent.iter().all(|(_, bytes)| bytes[0] == original::MARK)
     });
 }

@@ -115,7 +115,9 @@ impl Bug {
             Mutation::KeepsLeavers => Self::KeepsLeavers,
             Mutation::ReceiptAtHandOver => Self::ReceiptAtHandOver,
             Mutation::LeavingGivesUp => Self::LeavingGivesUp,
-            Mutation::AnswersWithoutNonce => return None,
+            Mutation::AnswersWithoutNonce
+            | Mutation::AckDecidesDialect
+            | Mutation::ChallengeDecidesDialect => return None,
         })
     }
 }

@@ -9,10 +9,10 @@ use super::directory::Part;
 use super::inbox::Incoming;
 use super::original::{AskedPeer, Fetched, Progress};
 use super::outbox::End;
-use super::session::Dialect;
+use super::session::{Dialect, Foreign};
 use super::wire::Dispatch;
 use crate::machine::Path;
-use crate::mutation::Mutations;
+use crate::mutation::{Mutation, Mutations};
 use crate::original::{self, Word};
 use crate::protocol::envelope::Stamps;
 use crate::protocol::{Cookie, GroupTag, MessageId, Name, Nonce, Packet, SessionId};
@@ -30,7 +30,9 @@ impl<M: Mutations> Client<M> {
         let from = path.remote;
         if let Packet::Challenge { nonce, cookie } = packet {
             if from == self.session.server() {
-                self.originals.forget_server();
+                if self.context.has(Mutation::ChallengeDecidesDialect) {
+                    self.originals.forget_server();
+                }
                 self.outbox.size_passes(nonce);
             }
             if self.session.is_challenge(self.context.time(), from, nonce) {
@@ -93,7 +95,7 @@ impl<M: Mutations> Client<M> {
             // Our own word: whoever is there says everything again.
             Packet::Ping { .. } => {
                 let server = self.session.server();
-                self.session.heard_nonsense(&mut self.context, server);
+                self.session.heard_nonsense(&mut self.context, server, Foreign::Stranger);
             }
             // Handled whoever says it.
             Packet::Challenge { .. } => {}
@@ -290,7 +292,7 @@ impl<M: Mutations> Client<M> {
         let from = path.remote;
         let Some(word) = original::decode(bytes) else {
             self.wire.is_invalid();
-            return self.session.heard_nonsense(&mut self.context, from);
+            return self.session.heard_nonsense(&mut self.context, from, Foreign::Stranger);
         };
         let is_asked = self.session.hellos_to(from) > 0;
         if is_asked || from == self.session.server() {
@@ -298,7 +300,7 @@ impl<M: Mutations> Client<M> {
                 Word::Ack if is_asked => self.original_hello_acked(from),
                 // Our hello, most likely: whoever is there says everything again.
                 Word::Text(_) if self.originals.dialect() == Dialect::Own => {
-                    self.session.heard_nonsense(&mut self.context, from);
+                    self.session.heard_nonsense(&mut self.context, from, Foreign::Stranger);
                 }
                 _ if from != self.session.server() => {}
                 Word::Ack => self.originals.server_acked(&self.context),
@@ -324,6 +326,11 @@ impl<M: Mutations> Client<M> {
     }
 
     fn original_hello_acked(&mut self, from: SocketAddr) {
+        // Its ACK carries nothing of the hello: anybody can say it, whoever the server is.
+        let is_allowed = self.context.config().original;
+        if !is_allowed && !self.context.has(Mutation::AckDecidesDialect) {
+            return self.session.heard_nonsense(&mut self.context, from, Foreign::Original);
+        }
         let hellos = self.session.hellos_to(from);
         if from != self.session.server() {
             self.originals.forget_server();

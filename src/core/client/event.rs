@@ -201,6 +201,9 @@ pub enum Event {
     ServerNotResponding(Tried),
     /// Something answers there that is no server; the client goes on trying.
     NoServer(Tried),
+    /// A server of the original's dialect seems to answer there, which is not asked for; the client
+    /// goes on trying.
+    OriginalServer(Tried),
     /// Not for the user: the server may have moved, and its name is to be looked up.
     LookUp,
     /// Something that the user asked for is not done.
