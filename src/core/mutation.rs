@@ -73,4 +73,10 @@ pub enum Mutation {
     AckDecidesDialect,
     /// Client: a challenge ends the original's dialect whatever its nonce.
     ChallengeDecidesDialect,
+    /// Server: whoever registers with a number that is too low hears nothing of that.
+    LowRegistrationUnanswered,
+    /// Server: a registration with the last number counts as its repetition, whatever its nonce.
+    RepeatsWithoutNonce,
+    /// Client: what it remembers is an older copy, and it goes on with the numbers of that.
+    KeepsStreamsOfOldCopy,
 }

@@ -166,6 +166,7 @@ impl<M: Mutations> Server<M> {
             | Packet::Registered { .. }
             | Packet::Wait { .. }
             | Packet::Refused { .. }
+            | Packet::Behind { .. }
             | Packet::Pong { .. }
             | Packet::Unknown { .. }
             | Packet::Probe { .. }

@@ -284,6 +284,7 @@ const fn unsent(reason: UnsentReason) -> &'static str {
         UnsentReason::UnknownName => "unknown_name",
         UnsentReason::BadText => "bad_text",
         UnsentReason::TooLarge { .. } => "too_large",
+        UnsentReason::OldCopy => "old_copy",
         UnsentReason::Left | UnsentReason::LeftForGood => "left",
     }
 }

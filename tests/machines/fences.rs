@@ -4,15 +4,17 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use udpchat_core::client::{Client, ClientConfig, ClientRecord, Event, Problem};
+use udpchat_core::client::{Change, Client, ClientConfig, ClientRecord, Event, Problem};
 use udpchat_core::machine::{Datagram, Entropy, Machine, Output, Socket};
 use udpchat_core::mutation::{Mutation, Mutations};
 use udpchat_core::original;
+use udpchat_core::protocol::limits::{FORGOTTEN_MAX, SEQ_MAX};
 use udpchat_core::protocol::{
-    Cookie, Nonce, Packet, Refusal, SessionId, StoreId, Token, envelope, hello,
+    Cookie, MessageId, Nonce, Packet, Refusal, SessionId, StoreId, StreamId, Token, envelope, hello,
 };
+use udpchat_core::server::{Server, ServerConfig, ServerRecord};
 use udpchat_core::store::{Committed, DiskSpace, Record as _};
-use udpchat_core::time::Now;
+use udpchat_core::time::{Now, WallTime};
 
 /// One mutation, or none.
 struct Planted(Option<Mutation>);
@@ -206,4 +208,94 @@ fn a_challenge_with_another_nonce_sends_an_original_server_nothing_that_kills_it
         assert!(speaks_the_originals(&bench));
         bench.sent.iter().all(|(_, bytes)| bytes[0] == original::MARK)
     });
+}
+
+/// Alice's folder as it was when she had written to bob once, later lives having gone on from there.
+fn older_copy() -> ClientRecord {
+    let mut record = ClientRecord::new("alice".parse().expect("a name"), Token(7));
+    record.registrations = 1;
+    let (to, text) = ("bob".parse().expect("a name"), "first".to_owned());
+    let (id, typed_at) = (MessageId { stream: StreamId(9), seq: 1 }, WallTime::default());
+    record.apply(&Change::Typed { to, id, text, typed_at, group: None });
+    record
+}
+
+#[test]
+fn an_older_copy_uses_no_id_that_was_used() {
+    holds_only_with_its_fence(Mutation::KeepsStreamsOfOldCopy, |without| {
+        let mut bench = Bench::with(config(), older_copy(), without);
+        let (nonce, registration) = bench.joins();
+        let (known, request) = (registration + 4, 0);
+        bench.hears(&Packet::Behind { registration, nonce, known, request });
+        let invited = bench.joins();
+        assert_eq!(invited.1, known + 1);
+        bench.is_granted(invited, 1);
+        let old_copy = |event: &Event| matches!(event, Event::Error(Problem::OldCopy));
+        assert_eq!((bench.count(old_copy), bench.is_registered()), (1, true));
+        bench.record.outgoing.values().all(|outgoing| outgoing.stream != StreamId(9))
+    });
+}
+
+#[test]
+fn a_server_that_lies_about_registrations_locks_nobody_out() {
+    for known in [FORGOTTEN_MAX, FORGOTTEN_MAX + 1, SEQ_MAX - 1] {
+        let mut bench = Bench::with(config(), older_copy(), None);
+        let (nonce, registration) = bench.joins();
+        bench.hears(&Packet::Behind { registration, nonce, known, request: known });
+        bench.passes(5_000);
+        let (_, next) = bench.joins();
+        assert!(next <= FORGOTTEN_MAX + 1 && next > registration, "{next}");
+    }
+}
+
+/// What a server answers to a registration with this number after this hello.
+fn answer_of(server: &mut Server<Planted>, (registration, nonce): (u64, Nonce)) -> Option<Packet> {
+    let from = ([192, 0, 2, 2], 5_000).into();
+    let mut hears = |bytes: &[u8]| {
+        let datagram = Datagram { socket: Socket::Main, local: None, from, bytes };
+        server.handle_datagram(Now::default(), datagram);
+        let mut answer = None;
+        loop {
+            let at_once = server.poll_at_once().map(Output::Transmit);
+            match at_once.or_else(|| server.poll_output()) {
+                Some(Output::Transmit(sent)) => answer = Some(sent.bytes),
+                Some(Output::Event(_)) => {}
+                Some(Output::Commit(_)) => {
+                    let committed = Committed { commits: 1, room: DiskSpace::Plenty };
+                    server.handle_committed(Now::default(), committed);
+                }
+                None => break Some(envelope::decode(&answer?).ok()?.0),
+            }
+        }
+    };
+    let Some(Packet::Challenge { cookie, .. }) = hears(&hello::encode(nonce)) else {
+        panic!("no challenge");
+    };
+    let (name, token) = ("alice".parse().expect("a name"), Token(7));
+    let register = Packet::Register { name, token, registration, nonce, cookie };
+    hears(&envelope::encode(&register, b""))
+}
+
+#[test]
+fn a_server_tells_whoever_is_behind_and_only_them() {
+    let asks = |without: Option<Mutation>, again: (u64, Nonce)| {
+        let (mut draws, config) = (0, ServerConfig { original: false, keep: None });
+        let entropy = Entropy::new(move || {
+            draws += 1;
+            draws
+        });
+        let record = ServerRecord::new(StoreId(1));
+        let mut server = Server::with_bugs(config, record, entropy, Planted(without));
+        let first = answer_of(&mut server, (5, Nonce(1)));
+        assert!(matches!(first, Some(Packet::Registered { registration: 5, .. })), "{first:?}");
+        let second = answer_of(&mut server, again);
+        matches!(second, Some(Packet::Behind { known: 5, .. }))
+    };
+    assert!(!asks(None, (5, Nonce(1))), "that is a repetition");
+    for (fence, again) in [
+        (Mutation::LowRegistrationUnanswered, (4, Nonce(2))),
+        (Mutation::RepeatsWithoutNonce, (5, Nonce(2))),
+    ] {
+        holds_only_with_its_fence(fence, |without| asks(without, again));
+    }
 }

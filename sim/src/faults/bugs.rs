@@ -117,7 +117,10 @@ impl Bug {
             Mutation::LeavingGivesUp => Self::LeavingGivesUp,
             Mutation::AnswersWithoutNonce
             | Mutation::AckDecidesDialect
-            | Mutation::ChallengeDecidesDialect => return None,
+            | Mutation::ChallengeDecidesDialect
+            | Mutation::LowRegistrationUnanswered
+            | Mutation::RepeatsWithoutNonce
+            | Mutation::KeepsStreamsOfOldCopy => return None,
         })
     }
 }

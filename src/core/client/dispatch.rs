@@ -60,6 +60,7 @@ impl<M: Mutations> Client<M> {
             Packet::Wait { .. } => self.session.told_to_wait(self.context.time()),
             Packet::Registered { session, store, back, .. } => self.granted(session, store, back),
             Packet::Refused { reason, .. } => self.refused(reason),
+            Packet::Behind { known, request, .. } => self.is_behind(known, request),
             Packet::Pong { .. } => self.ping_answered(),
             Packet::Unknown { session } => self.session_unknown(session),
             Packet::Deregistered { session } => {
@@ -120,7 +121,8 @@ impl<M: Mutations> Client<M> {
         match packet {
             Packet::Wait { nonce, .. }
             | Packet::Registered { nonce, .. }
-            | Packet::Refused { nonce, .. } => self.session.is_invited_by(&self.context, *nonce),
+            | Packet::Refused { nonce, .. }
+            | Packet::Behind { nonce, .. } => self.session.is_invited_by(&self.context, *nonce),
             _ => true,
         }
     }
@@ -131,7 +133,8 @@ impl<M: Mutations> Client<M> {
         match packet {
             Packet::Wait { registration, .. }
             | Packet::Registered { registration, .. }
-            | Packet::Refused { registration, .. } => {
+            | Packet::Refused { registration, .. }
+            | Packet::Behind { registration, .. } => {
                 *registration == self.context.record().registrations
             }
             Packet::Pong { session }
@@ -173,6 +176,7 @@ impl<M: Mutations> Client<M> {
             | Packet::Registered { .. }
             | Packet::Wait { .. }
             | Packet::Refused { .. }
+            | Packet::Behind { .. }
             | Packet::Ping { .. }
             | Packet::Pong { .. }
             | Packet::Unknown { .. }

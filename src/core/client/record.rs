@@ -170,6 +170,20 @@ pub enum Change {
         /// What.
         wish: Wish,
     },
+    /// Numbers of wishes below this one have been used.
+    WishesAbove {
+        /// The number of the next wish.
+        next: u64,
+    },
+    /// Messages to somebody go under new ids from now on, those that wait among them.
+    NewStream {
+        /// The recipient.
+        to: Name,
+        /// The new stream.
+        stream: StreamId,
+        /// The place of the next message, as before.
+        next_seq: u64,
+    },
     /// A wish needs no further care.
     WishEnded {
         /// Its number.
@@ -282,6 +296,12 @@ impl Record for ClientRecord {
             Change::Wished { number, wish } => {
                 self.wishes.insert(*number, wish.clone());
                 self.next_wish = number + 1;
+            }
+            Change::WishesAbove { next } => self.next_wish = *next,
+            Change::NewStream { to, stream, next_seq } => {
+                if let Some(outgoing) = self.outgoing.get_mut(to) {
+                    (outgoing.stream, outgoing.next_seq) = (*stream, *next_seq);
+                }
             }
             Change::WishEnded { number } => {
                 self.wishes.remove(number);

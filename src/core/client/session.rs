@@ -47,6 +47,8 @@ pub(super) struct Session {
     asked: Option<(Invitation, Time)>,
     /// The hello of the registration that was begun last.
     invited_by: Option<Nonce>,
+    /// What it remembers is known to be an older copy.
+    is_old_copy: bool,
     /// The server has answered anything.
     heard: bool,
     /// The user knows that they are offline, or never was anything else.
@@ -123,6 +125,7 @@ impl Session {
             pongs: 0,
             asked: None,
             invited_by: None,
+            is_old_copy: false,
             heard: false,
             offline_told: true,
         }
