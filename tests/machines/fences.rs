@@ -8,9 +8,10 @@ use udpchat_core::client::{Change, Client, ClientConfig, ClientRecord, Event, Pr
 use udpchat_core::machine::{Datagram, Entropy, Machine, Output, Socket};
 use udpchat_core::mutation::{Mutation, Mutations};
 use udpchat_core::original;
-use udpchat_core::protocol::limits::{FORGOTTEN_MAX, SEQ_MAX};
+use udpchat_core::protocol::limits::{FORGOTTEN_MAX, SEQ_MAX, STREAMS_MAX};
 use udpchat_core::protocol::{
-    Cookie, MessageId, Nonce, Packet, Refusal, SessionId, StoreId, StreamId, Token, envelope, hello,
+    Cookie, MessageId, Nonce, Packet, Refusal, SessionId, StoreId, StreamId, TableEntry, TableId,
+    Token, envelope, hello,
 };
 use udpchat_core::server::{Server, ServerConfig, ServerRecord};
 use udpchat_core::store::{Committed, DiskSpace, Record as _};
@@ -298,4 +299,35 @@ fn a_server_tells_whoever_is_behind_and_only_them() {
     ] {
         holds_only_with_its_fence(fence, |without| asks(without, again));
     }
+}
+
+#[test]
+fn a_sender_of_many_streams_makes_nobody_forget_what_another_one_sent() {
+    holds_only_with_its_fence(Mutation::StreamsWithoutShares, |without| {
+        let mut bench = Bench::new(without);
+        let invited = bench.joins();
+        bench.is_granted(invited, 1);
+        let addr = |host| SocketAddr::from(([192, 0, 2, host], 5_000));
+        let entries = [("bob", 2), ("mallory", 3)].map(|(name, host)| TableEntry {
+            name: name.parse().expect("a name"),
+            addr: Some(addr(host)),
+            original: false,
+        });
+        let (session, table, entries) = (SessionId(5), TableId(1), entries.to_vec());
+        bench.hears(&Packet::Table { session, table, from: 0, to: 2, latest: 2, entries });
+        let message = |name: &str, stream| {
+            let (from, to) = (name.parse().expect("a name"), "alice".parse().expect("a name"));
+            let stream = StreamId(stream);
+            let packet = Packet::Message { from, to, stream, seq: 1, base: 1, group: None };
+            envelope::encode(&packet, b"text")
+        };
+        bench.hears_bytes(addr(2), &message("bob", 1));
+        for stream in 0..=STREAMS_MAX as u64 {
+            bench.hears_bytes(addr(3), &message("mallory", stream));
+        }
+        let before = bench.count(|event| matches!(event, Event::Message { .. }));
+        // A copy that somebody has kept.
+        bench.hears_bytes(addr(2), &message("bob", 1));
+        bench.count(|event| matches!(event, Event::Message { .. })) == before
+    });
 }

@@ -120,7 +120,8 @@ impl Bug {
             | Mutation::ChallengeDecidesDialect
             | Mutation::LowRegistrationUnanswered
             | Mutation::RepeatsWithoutNonce
-            | Mutation::KeepsStreamsOfOldCopy => return None,
+            | Mutation::KeepsStreamsOfOldCopy
+            | Mutation::StreamsWithoutShares => return None,
         })
     }
 }

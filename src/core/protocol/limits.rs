@@ -35,8 +35,8 @@ pub const HELD_MAX: usize = 64;
 /// its mailbox: enough for a burst of typing over a slow path, few enough for socket buffers.
 pub const WINDOW: usize = 16;
 
-/// Streams that a recipient remembers. One is a pair of people; the one longest unused is
-/// forgotten first.
+/// Streams that a recipient remembers. One is a pair of people; of the sender who has most the one
+/// longest unused is forgotten first.
 pub const STREAMS_MAX: usize = 16_384;
 
 /// Messages that a client keeps until they are settled.
