@@ -121,6 +121,7 @@ fn node(arguments: Arguments) -> Result<Task, NoTask> {
         },
         color: color(arguments.color),
         history: !arguments.no_history,
+        original: arguments.original == Some(Switch::On),
         data,
     }))
 }
@@ -221,6 +222,7 @@ mod tests {
             style: None,
             color: ColorChoice::Auto,
             history: true,
+            original: false,
             data: Data::Usual,
         };
         assert_eq!(parsed("-c alice ::1 9000 0"), Ok(Task::Client(client.clone())));
@@ -230,6 +232,9 @@ mod tests {
         let plain = ClientOptions { style: None, color, history: false, ..client.clone() };
         let line = "-c alice ::1 9000 65535 --color never --no-history";
         assert_eq!(parsed(line), Ok(Task::Client(plain)));
+        let original = ClientOptions { original: true, ..client.clone() };
+        let line = "-c alice ::1 9000 65535 --json --original on";
+        assert_eq!(parsed(line), Ok(Task::Client(original)));
         let client = ClientOptions { data: Data::Nowhere, ..client };
         assert_eq!(parsed("--no-store --json -c alice ::1 9000 65535"), Ok(Task::Client(client)));
     }
@@ -264,7 +269,6 @@ mod tests {
             ("-c alice ::1 9000 80", "1024 to 65535, or 0"),
             ("-c alice ::1 9000 0 -s 9000", "cannot be used with"),
             ("-c alice ::1 9000 0 --bind ::1", "cannot be used with"),
-            ("-c alice ::1 9000 0 --original on", "cannot be used with"),
             ("-c alice ::1 9000 0 --plain --json", "cannot be used with"),
             ("-s 9000 --plain", "cannot be used with"),
             ("-s 9000 --json --quiet", "cannot be used with"),

@@ -80,8 +80,9 @@ pub(super) struct Arguments {
     /// Server: listen on this address of this machine only [default: all interfaces]
     #[arg(long, value_name = "IP", conflicts_with = "client")]
     pub(super) bind: Option<IpAddr>,
-    /// Server: serve clients of the original program as well [default: on]
-    #[arg(long, value_name = "ON|OFF", hide_possible_values = true, conflicts_with = "client")]
+    /// Server: serve clients of the original program as well [default: on]; client: talk to a
+    /// server of the original program, which proves nothing [default: off]
+    #[arg(long, value_name = "ON|OFF", hide_possible_values = true)]
     pub(super) original: Option<Switch>,
     /// Server: print no events, only answers and what goes wrong
     #[arg(short, long, conflicts_with_all = ["client", "json"])]

@@ -73,6 +73,8 @@ pub struct ClientOptions {
     pub color: ColorChoice,
     /// Whether lines typed at a terminal are remembered from run to run.
     pub history: bool,
+    /// Whether a server of the original's dialect is spoken to.
+    pub original: bool,
     /// Where it keeps what outlives it.
     pub data: Data,
 }

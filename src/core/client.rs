@@ -48,7 +48,7 @@ use inbox::Inbox;
 use original::Originals;
 use outbox::Outbox;
 use readiness::Readiness;
-use session::Session;
+use session::{Foreign, Session};
 use wire::Wire;
 
 /// Who the client is and where its server is.
@@ -70,14 +70,18 @@ pub struct ClientConfig {
     /// Whether who types can wait, as a pipe can and a person at a terminal cannot: then what
     /// there is no room for waits until there is, where it would be refused else.
     pub patient: bool,
+    /// Whether a server of the original's dialect is spoken to: nothing that it says can be told
+    /// from what somebody else says in its name.
+    pub original: bool,
 }
 
 impl ClientConfig {
-    /// With a server at one address, without a store, and for a person at a terminal.
+    /// With a server of our dialect at one address, without a store, and for a person at a
+    /// terminal.
     #[must_use]
     pub fn new(name: Name, server: SocketAddr, port: u16) -> Self {
         let (host, others) = (server.ip().to_string(), Vec::new());
-        Self { name, host, server, others, port, has_store: false, patient: false }
+        Self { name, host, server, others, port, has_store: false, patient: false, original: false }
     }
 }
 
@@ -221,7 +225,7 @@ impl<M: Mutations> Machine for Client<M> {
             self.wire.is_invalid();
             // What begins as ours does may be a server's, and damaged; nothing is no word.
             if bytes.first().is_some_and(|first| *first != envelope::MARK) {
-                self.session.heard_nonsense(&mut self.context, from);
+                self.session.heard_nonsense(&mut self.context, from, Foreign::Stranger);
             }
         }
         // What has an outcome may have made room.

@@ -88,4 +88,17 @@ pub enum Mutation {
     LeavingGivesUp,
     /// Client: an answer to a registration counts whatever hello it belongs to.
     AnswersWithoutNonce,
+    /// Client: whoever acknowledges a hello is taken for a server of the original's dialect, asked
+    /// for or not.
+    AckDecidesDialect,
+    /// Client: a challenge ends the original's dialect whatever its nonce.
+    ChallengeDecidesDialect,
+    /// Server: whoever registers with a number that is too low hears nothing of that.
+    LowRegistrationUnanswered,
+    /// Server: a registration with the last number counts as its repetition, whatever its nonce.
+    RepeatsWithoutNonce,
+    /// Client: what it remembers is an older copy, and it goes on with the numbers of that.
+    KeepsStreamsOfOldCopy,
+    /// Client: of the streams that it remembers the one longest unused is forgotten, whoever's it is.
+    StreamsWithoutShares,
 }

@@ -61,7 +61,9 @@ pub(crate) fn run(options: ClientOptions) -> anyhow::Result<bool> {
         let verdict = Verdict::new(mode);
         let (has_store, patient) = (options.data != Data::Nowhere, !verdict.for_people);
         let name = options.name;
-        let config = ClientConfig { name, host, server, others, port, has_store, patient };
+        let original = options.original;
+        let config =
+            ClientConfig { name, host, server, others, port, has_store, patient, original };
         let (front, input) = front::open(wishes).context("cannot use the terminal")?;
         let finder = find::Finder::new(options.host, options.server_port);
         let on_event = |now: Now, mut event: client::Event, _: &Client| {

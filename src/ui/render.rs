@@ -115,6 +115,9 @@ pub(super) fn notice(event: &Event) -> Option<String> {
         Event::Offline => "You are Offline. Bye.".to_owned(),
         Event::ServerNotResponding(tried) => format!("Server not responding: tried {tried}"),
         Event::NoServer(at) => format!("Something answers at {at}, but it is no udpchat server"),
+        Event::OriginalServer(at) => {
+            format!("An original server seems to answer at {at}; --original on lets me talk to it")
+        }
         Event::Error(problem) => problem.to_string(),
         Event::Left { complete: false } => "Exiting".to_owned(),
     };

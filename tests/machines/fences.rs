@@ -4,14 +4,18 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use udpchat_core::client::{Client, ClientConfig, ClientRecord, Event, Problem};
+use udpchat_core::client::{Change, Client, ClientConfig, ClientRecord, Event, Problem};
 use udpchat_core::machine::{Datagram, Entropy, Machine, Output, Socket};
 use udpchat_core::mutation::{Mutation, Mutations};
+use udpchat_core::original;
+use udpchat_core::protocol::limits::{FORGOTTEN_MAX, SEQ_MAX, STREAMS_MAX};
 use udpchat_core::protocol::{
-    Cookie, Nonce, Packet, Refusal, SessionId, StoreId, Token, envelope, hello,
+    Cookie, MessageId, Nonce, Packet, Refusal, SessionId, StoreId, StreamId, TableEntry, TableId,
+    Token, envelope, hello,
 };
+use udpchat_core::server::{Server, ServerConfig, ServerRecord, Shares};
 use udpchat_core::store::{Committed, DiskSpace, Record as _};
-use udpchat_core::time::Now;
+use udpchat_core::time::{Now, WallTime};
 
 /// One mutation, or none.
 struct Planted(Option<Mutation>);
@@ -156,5 +160,175 @@ fn an_answer_without_the_nonce_of_the_hello_registers_and_refuses_nobody() {
         let refused = |event: &Event| matches!(event, Event::Error(Problem::NameInUse(_)));
         bench.is_granted((nonce, registration), 1);
         bench.count(refused) == 0 && bench.is_registered()
+    });
+}
+
+/// Whether it has said anything in the original's dialect, beside hellos.
+fn speaks_the_originals(bench: &Bench) -> bool {
+    let mut of_original = bench.sent.iter().filter(|(_, bytes)| bytes[0] == original::MARK);
+    of_original.any(|(_, bytes)| hello::decode(bytes).is_none())
+}
+
+#[test]
+fn whoever_acknowledges_a_hello_decides_no_dialect() {
+    holds_only_with_its_fence(Mutation::AckDecidesDialect, |without| {
+        let mut bench = Bench::new(without);
+        bench.hears_bytes(server(), &original::ack());
+        bench.passes(300);
+        if speaks_the_originals(&bench) {
+            return false;
+        }
+        let invited = bench.joins();
+        bench.is_granted(invited, 1);
+        bench.is_registered()
+    });
+}
+
+#[test]
+fn a_user_is_told_once_that_an_original_server_seems_to_answer() {
+    let mut bench = Bench::new(None);
+    for _ in 0..40 {
+        bench.hears_bytes(server(), &original::ack());
+        bench.passes(100);
+    }
+    let told = |event: &Event| matches!(event, Event::OriginalServer(_));
+    assert_eq!(bench.count(told), 1);
+    assert!(!speaks_the_originals(&bench));
+}
+
+#[test]
+fn a_challenge_with_another_nonce_sends_an_original_server_nothing_that_kills_it() {
+    holds_only_with_its_fence(Mutation::ChallengeDecidesDialect, |without| {
+        let record = ClientRecord::new("alice".parse().expect("a name"), Token(7));
+        let config = ClientConfig { original: true, ..config() };
+        let mut bench = Bench::with(config, record, without);
+        bench.hears_bytes(server(), &original::ack());
+        let nonce = Nonce(bench.nonce().0 + 1);
+        bench.hears(&Packet::Challenge { nonce, cookie: Cookie(1) });
+        bench.passes(2_000);
+        assert!(speaks_the_originals(&bench));
+        bench.sent.iter().all(|(_, bytes)| bytes[0] == original::MARK)
+    });
+}
+
+/// Alice's folder as it was when she had written to bob once, later lives having gone on from there.
+fn older_copy() -> ClientRecord {
+    let mut record = ClientRecord::new("alice".parse().expect("a name"), Token(7));
+    record.registrations = 1;
+    let (to, text) = ("bob".parse().expect("a name"), "first".to_owned());
+    let (id, typed_at) = (MessageId { stream: StreamId(9), seq: 1 }, WallTime::default());
+    record.apply(&Change::Typed { to, id, text, typed_at, group: None });
+    record
+}
+
+#[test]
+fn an_older_copy_uses_no_id_that_was_used() {
+    holds_only_with_its_fence(Mutation::KeepsStreamsOfOldCopy, |without| {
+        let mut bench = Bench::with(config(), older_copy(), without);
+        let (nonce, registration) = bench.joins();
+        let (known, request) = (registration + 4, 0);
+        bench.hears(&Packet::Behind { registration, nonce, known, request });
+        let invited = bench.joins();
+        assert_eq!(invited.1, known + 1);
+        bench.is_granted(invited, 1);
+        let old_copy = |event: &Event| matches!(event, Event::Error(Problem::OldCopy));
+        assert_eq!((bench.count(old_copy), bench.is_registered()), (1, true));
+        bench.record.outgoing.values().all(|outgoing| outgoing.stream != StreamId(9))
+    });
+}
+
+#[test]
+fn a_server_that_lies_about_registrations_locks_nobody_out() {
+    for known in [FORGOTTEN_MAX, FORGOTTEN_MAX + 1, SEQ_MAX - 1] {
+        let mut bench = Bench::with(config(), older_copy(), None);
+        let (nonce, registration) = bench.joins();
+        bench.hears(&Packet::Behind { registration, nonce, known, request: known });
+        bench.passes(5_000);
+        let (_, next) = bench.joins();
+        assert!(next <= FORGOTTEN_MAX + 1 && next > registration, "{next}");
+    }
+}
+
+/// What a server answers to a registration with this number after this hello.
+fn answer_of(server: &mut Server<Planted>, (registration, nonce): (u64, Nonce)) -> Option<Packet> {
+    let from = ([192, 0, 2, 2], 5_000).into();
+    let mut hears = |bytes: &[u8]| {
+        let datagram = Datagram { socket: Socket::Main, local: None, from, bytes };
+        server.handle_datagram(Now::default(), datagram);
+        let mut answer = None;
+        loop {
+            let at_once = server.poll_at_once().map(Output::Transmit);
+            match at_once.or_else(|| server.poll_output()) {
+                Some(Output::Transmit(sent)) => answer = Some(sent.bytes),
+                Some(Output::Event(_)) => {}
+                Some(Output::Commit(_)) => {
+                    let committed = Committed { commits: 1, room: DiskSpace::Plenty };
+                    server.handle_committed(Now::default(), committed);
+                }
+                None => break Some(envelope::decode(&answer?).ok()?.0),
+            }
+        }
+    };
+    let Some(Packet::Challenge { cookie, .. }) = hears(&hello::encode(nonce)) else {
+        panic!("no challenge");
+    };
+    let (name, token) = ("alice".parse().expect("a name"), Token(7));
+    let register = Packet::Register { name, token, registration, nonce, cookie };
+    hears(&envelope::encode(&register, b""))
+}
+
+#[test]
+fn a_server_tells_whoever_is_behind_and_only_them() {
+    let asks = |without: Option<Mutation>, again: (u64, Nonce)| {
+        let (mut draws, config) =
+            (0, ServerConfig { original: false, keep: None, shares: Shares::default() });
+        let entropy = Entropy::new(move || {
+            draws += 1;
+            draws
+        });
+        let record = ServerRecord::new(StoreId(1));
+        let mut server = Server::with_bugs(config, record, entropy, Planted(without));
+        let first = answer_of(&mut server, (5, Nonce(1)));
+        assert!(matches!(first, Some(Packet::Registered { registration: 5, .. })), "{first:?}");
+        let second = answer_of(&mut server, again);
+        matches!(second, Some(Packet::Behind { known: 5, .. }))
+    };
+    assert!(!asks(None, (5, Nonce(1))), "that is a repetition");
+    for (fence, again) in [
+        (Mutation::LowRegistrationUnanswered, (4, Nonce(2))),
+        (Mutation::RepeatsWithoutNonce, (5, Nonce(2))),
+    ] {
+        holds_only_with_its_fence(fence, |without| asks(without, again));
+    }
+}
+
+#[test]
+fn a_sender_of_many_streams_makes_nobody_forget_what_another_one_sent() {
+    holds_only_with_its_fence(Mutation::StreamsWithoutShares, |without| {
+        let mut bench = Bench::new(without);
+        let invited = bench.joins();
+        bench.is_granted(invited, 1);
+        let addr = |host| SocketAddr::from(([192, 0, 2, host], 5_000));
+        let entries = [("bob", 2), ("mallory", 3)].map(|(name, host)| TableEntry {
+            name: name.parse().expect("a name"),
+            addr: Some(addr(host)),
+            original: false,
+        });
+        let (session, table, entries) = (SessionId(5), TableId(1), entries.to_vec());
+        bench.hears(&Packet::Table { session, table, from: 0, to: 2, latest: 2, entries });
+        let message = |name: &str, stream| {
+            let (from, to) = (name.parse().expect("a name"), "alice".parse().expect("a name"));
+            let stream = StreamId(stream);
+            let packet = Packet::Message { from, to, stream, seq: 1, base: 1, group: None };
+            envelope::encode(&packet, b"text")
+        };
+        bench.hears_bytes(addr(2), &message("bob", 1));
+        for stream in 0..=STREAMS_MAX as u64 {
+            bench.hears_bytes(addr(3), &message("mallory", stream));
+        }
+        let before = bench.count(|event| matches!(event, Event::Message { .. }));
+        // A copy that somebody has kept.
+        bench.hears_bytes(addr(2), &message("bob", 1));
+        bench.count(|event| matches!(event, Event::Message { .. })) == before
     });
 }

@@ -2,12 +2,14 @@
 
 mod addresses;
 mod again;
+mod extremes;
 mod fences;
 mod groups;
 mod home;
 mod hostile;
 mod leaving;
 mod limits;
+mod old_copy;
 mod pipe;
 mod presence;
 mod quick;

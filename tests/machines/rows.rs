@@ -154,7 +154,12 @@ fn a_server_comes_back_from_its_rows_as_it_was() {
 fn client_change(record: &ClientRecord, random: &mut StdRng) -> Option<client::Change> {
     let to = name(random);
     let outgoing = record.outgoing.get(&to);
-    match random.random_range(0..17) {
+    match random.random_range(0..19) {
+        18 => Some(client::Change::WishesAbove { next: record.next_wish + 1 }),
+        17 => {
+            let next_seq = outgoing?.next_seq;
+            Some(client::Change::NewStream { to, stream: stream(random), next_seq })
+        }
         16 => {
             let server = ([192, 0, 2, 1], random.random()).into();
             let home = Home { server, store: StoreId(random.random()) };

@@ -33,6 +33,7 @@ impl Stage {
     /// At the original's server.
     pub(crate) fn at_the_original() -> Self {
         let mut stage = Self { world: World::without_server(), ..Self::at_ours() };
+        stage.world.original = true;
         stage.start_original_server(BTreeMap::new());
         stage
     }

@@ -267,12 +267,26 @@ impl OriginalServer {
     }
 }
 
+/// One of our clients that may speak the original's dialect.
+fn client_of_an_original(name: &str, port: u16) -> Process {
+    let port = port.to_string();
+    let client = ["-c", name, "127.0.0.1", &port, "0", "--json", "--original", "on"];
+    Process::start(&client)
+}
+
+#[test]
+fn a_client_says_that_an_original_server_answers_and_speaks_to_it_only_if_allowed() {
+    let port = OriginalServer::start();
+    let mut alice = client("alice", port);
+    let told = alice.event("original_server");
+    assert_eq!(told["at"], format!("127.0.0.1:{port}"));
+}
+
 #[test]
 fn our_clients_are_at_home_at_an_original_server() {
     let port = OriginalServer::start();
-    let mut alice = client("alice", port);
+    let [mut alice, mut bob] = ["alice", "bob"].map(|name| client_of_an_original(name, port));
     alice.event("registered");
-    let mut bob = client("bob", port);
     bob.event("registered");
     let mut olga = Original::start("olga", port);
     olga.request("REG] olga");

@@ -92,6 +92,8 @@ pub(crate) struct World {
     /// Whether clients that are started have a store, and type what can wait.
     pub(crate) have_stores: bool,
     pub(crate) patient: bool,
+    /// Whether clients that are started speak the original's dialect to its servers.
+    pub(crate) original: bool,
     pub(crate) server_events: Vec<server::Event>,
     clients: BTreeMap<String, ClientNode>,
     /// What those left that died at a [`Moment`].
@@ -128,6 +130,7 @@ impl World {
             low: Vec::new(),
             have_stores: true,
             patient: false,
+            original: false,
             server_events: Vec::new(),
             clients: BTreeMap::new(),
             dead: BTreeMap::new(),
@@ -202,6 +205,7 @@ impl World {
         let mut config = ClientConfig::new(label(name), self.known_at[0], addr.port());
         config.others.extend(&self.known_at[1..]);
         (config.has_store, config.patient) = (self.have_stores, self.patient);
+        config.original = self.original;
         let machine = Client::new(config, record.clone(), self.entropy());
         let (events, dies) = (Vec::new(), None);
         self.clients.insert(name.to_owned(), ClientNode { machine, record, addr, events, dies });

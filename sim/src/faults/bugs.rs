@@ -130,7 +130,13 @@ impl Bug {
             Mutation::NoGroupShare => Self::NoGroupShare,
             Mutation::KeepsNames => Self::KeepsNames,
             Mutation::LeavingGivesUp => Self::LeavingGivesUp,
-            Mutation::AnswersWithoutNonce => return None,
+            Mutation::AnswersWithoutNonce
+            | Mutation::AckDecidesDialect
+            | Mutation::ChallengeDecidesDialect
+            | Mutation::LowRegistrationUnanswered
+            | Mutation::RepeatsWithoutNonce
+            | Mutation::KeepsStreamsOfOldCopy
+            | Mutation::StreamsWithoutShares => return None,
         })
     }
 }

@@ -278,6 +278,7 @@ impl Log {
             Event::Offline => "* offline".to_owned(),
             Event::ServerNotResponding(_) => "* server not responding".to_owned(),
             Event::NoServer(_) => "* no server, but something else".to_owned(),
+            Event::OriginalServer(_) => "* no server, but an original one".to_owned(),
             Event::LookUp => "* looks for the server".to_owned(),
             Event::Error(problem) => format!("* error: {problem}"),
             Event::Left { complete } => {

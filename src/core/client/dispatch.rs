@@ -9,10 +9,10 @@ use super::directory::Part;
 use super::inbox::Incoming;
 use super::original::{AskedPeer, Fetched, Progress};
 use super::outbox::End;
-use super::session::Dialect;
+use super::session::{Dialect, Foreign};
 use super::wire::Dispatch;
 use crate::machine::Path;
-use crate::mutation::Mutations;
+use crate::mutation::{Mutation, Mutations};
 use crate::original::{self, Word};
 use crate::protocol::envelope::Stamps;
 use crate::protocol::{
@@ -46,7 +46,7 @@ impl<M: Mutations> Client<M> {
             }
             // Our own word: whoever is there says everything again.
             Audience::Server(ToServer::Ping { .. }) if is_from_server => {
-                self.session.heard_nonsense(&mut self.context, from);
+                self.session.heard_nonsense(&mut self.context, from, Foreign::Stranger);
             }
             Audience::Peer(packet) if !is_from_server => {
                 self.handle_peer_packet(path, packet, body);
@@ -57,7 +57,9 @@ impl<M: Mutations> Client<M> {
 
     fn challenged(&mut self, from: SocketAddr, nonce: Nonce, cookie: Cookie) {
         if from == self.session.server() {
-            self.originals.forget_server();
+            if self.context.has(Mutation::ChallengeDecidesDialect) {
+                self.originals.forget_server();
+            }
             self.outbox.size_passes(nonce);
         }
         if self.session.is_challenge(self.context.time(), from, nonce) {
@@ -75,6 +77,7 @@ impl<M: Mutations> Client<M> {
             ToClient::Wait { .. } => self.session.told_to_wait(self.context.time()),
             ToClient::Registered { session, store, back, .. } => self.granted(session, store, back),
             ToClient::Refused { reason, .. } => self.refused(reason),
+            ToClient::Behind { known, request, .. } => self.is_behind(known, request),
             ToClient::Pong { .. } => self.ping_answered(),
             ToClient::Unknown { session } => self.session_unknown(session),
             ToClient::Deregistered { session } => {
@@ -117,7 +120,8 @@ impl<M: Mutations> Client<M> {
         match packet {
             ToClient::Wait { nonce, .. }
             | ToClient::Registered { nonce, .. }
-            | ToClient::Refused { nonce, .. } => self.session.is_invited_by(&self.context, *nonce),
+            | ToClient::Refused { nonce, .. }
+            | ToClient::Behind { nonce, .. } => self.session.is_invited_by(&self.context, *nonce),
             _ => true,
         }
     }
@@ -128,7 +132,8 @@ impl<M: Mutations> Client<M> {
         match packet {
             ToClient::Wait { registration, .. }
             | ToClient::Registered { registration, .. }
-            | ToClient::Refused { registration, .. } => {
+            | ToClient::Refused { registration, .. }
+            | ToClient::Behind { registration, .. } => {
                 *registration == self.context.record().registrations
             }
             ToClient::Pong { session }
@@ -270,7 +275,7 @@ impl<M: Mutations> Client<M> {
         let from = path.remote;
         let Some(word) = original::decode(bytes) else {
             self.wire.is_invalid();
-            return self.session.heard_nonsense(&mut self.context, from);
+            return self.session.heard_nonsense(&mut self.context, from, Foreign::Stranger);
         };
         let is_asked = self.session.hellos_to(from) > 0;
         if is_asked || from == self.session.server() {
@@ -278,7 +283,7 @@ impl<M: Mutations> Client<M> {
                 Word::Ack if is_asked => self.original_hello_acked(from),
                 // Our hello, most likely: whoever is there says everything again.
                 Word::Text(_) if self.originals.dialect() == Dialect::Own => {
-                    self.session.heard_nonsense(&mut self.context, from);
+                    self.session.heard_nonsense(&mut self.context, from, Foreign::Stranger);
                 }
                 _ if from != self.session.server() => {}
                 Word::Ack => self.originals.server_acked(&self.context),
@@ -304,6 +309,11 @@ impl<M: Mutations> Client<M> {
     }
 
     fn original_hello_acked(&mut self, from: SocketAddr) {
+        // Its ACK carries nothing of the hello: anybody can say it, whoever the server is.
+        let is_allowed = self.context.config().original;
+        if !is_allowed && !self.context.has(Mutation::AckDecidesDialect) {
+            return self.session.heard_nonsense(&mut self.context, from, Foreign::Original);
+        }
         let hellos = self.session.hellos_to(from);
         if from != self.session.server() {
             self.originals.forget_server();

@@ -201,6 +201,9 @@ pub enum Event {
     ServerNotResponding(Tried),
     /// Something answers there that is no server; the client goes on trying.
     NoServer(Tried),
+    /// A server of the original's dialect seems to answer there, which is not asked for; the client
+    /// goes on trying.
+    OriginalServer(Tried),
     /// Not for the user: the server may have moved, and its name is to be looked up.
     LookUp,
     /// Something that the user asked for is not done.
@@ -307,6 +310,9 @@ pub enum UnsentReason {
         /// How long the text is.
         bytes: usize,
     },
+    /// What the client remembers is an older copy, and the id was used since. Kept, under another.
+    #[error("this folder is an older copy; it is kept and goes out as another message")]
+    OldCopy,
     /// The user left before anything was known of it. Kept.
     #[error("you left before its outcome was known; it is kept and goes out when you are back")]
     Left,
@@ -380,6 +386,12 @@ pub enum Problem {
          another folder with --data"
     )]
     KeptForAnother(SocketAddr),
+    /// The server knows of a later life of this client.
+    #[error(
+        "This folder is an older copy: what was done since it was made is not known here. What it \
+         had still to send goes out anew, and may be shown twice"
+    )]
+    OldCopy,
     /// The server's name stands for nothing.
     #[error("Cannot find the host {0} now; where it was before is tried on")]
     ServerNotFound(String),

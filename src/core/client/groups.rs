@@ -13,7 +13,7 @@ use super::timing::{OUTBOX_AGAIN, UNSENT_AFTER};
 use super::wire::Dispatch;
 use super::{Change, Delay, Event, GroupDone, Problem, Timer};
 use crate::mutation::Mutations;
-use crate::protocol::limits::GROUP_REQUESTS_MAX;
+use crate::protocol::limits::{FORGOTTEN_MAX, GROUP_REQUESTS_MAX};
 use crate::protocol::{GroupAnswer, GroupAsk, GroupRefusal, GroupTag, Name, Packet};
 use crate::retransmission::Tries;
 use crate::time::Time;
@@ -142,6 +142,25 @@ impl Requests {
         let number = self.next_number;
         self.next_number += 1;
         Some(number)
+    }
+
+    /// Numbers up to this one have been used: what waits gets others.
+    pub(super) fn go_above<M: Mutations>(&mut self, context: &mut Context<M>, used: u64) {
+        if used < self.next_number || used > FORGOTTEN_MAX {
+            return;
+        }
+        (self.asked, self.next_number) = (None, used + 1);
+        self.names.clear();
+        context.change(Change::WishesAbove { next: self.next_number });
+        for request in &mut self.queue {
+            let before = std::mem::replace(&mut request.number, self.next_number);
+            self.next_number += 1;
+            if let Wants::Wish(wish) = &request.wants {
+                let (number, wish) = (request.number, wish.clone());
+                context.change(Change::WishEnded { number: before });
+                context.change(Change::Wished { number, wish });
+            }
+        }
     }
 
     fn want<M: Mutations>(&mut self, context: &Context<M>, number: u64, wants: Wants) {

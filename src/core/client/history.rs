@@ -103,12 +103,17 @@ impl History {
     }
 
     pub(super) fn add(&mut self, number: u64, line: HistoryEntry) {
-        if let Course::Out(state) = line.course
-            && state.may_change()
-        {
-            self.pending.insert(line.id, number);
+        let pending = match line.course {
+            Course::Out(state) if state.may_change() => Some(line.id),
+            _ => None,
+        };
+        // In place of itself, if its message has got another id.
+        if let Some(before) = self.lines.insert(number, line) {
+            self.pending.remove(&before.id);
         }
-        self.lines.insert(number, line);
+        if let Some(id) = pending {
+            self.pending.insert(id, number);
+        }
     }
 
     pub(super) fn set_state(&mut self, number: u64, state: SentState) {
@@ -158,6 +163,14 @@ impl<M: Mutations> Context<M> {
         let number = self.record().history.next_number();
         self.change(Change::HistoryEntry { number, line });
         number
+    }
+
+    /// A message that waits gets another id.
+    pub(super) fn rename_line(&mut self, before: MessageId, id: MessageId) {
+        let history = &self.record().history;
+        let Some(number) = history.pending(before) else { return };
+        let Some(line) = history.lines.get(&number).cloned() else { return };
+        self.change(Change::HistoryEntry { number, line: HistoryEntry { id, ..line } });
     }
 
     /// Keeps what has become of a message, with the next commit.

@@ -99,7 +99,12 @@ fn show<M: Mutations>(context: &mut Context<M>, key: &StreamKey, seq: u64, incom
     let course = Course::In { stored_at };
     let line = HistoryEntry { with, at, id, text: text.clone(), group: group.clone(), course };
     let number = context.keep_line(line);
-    if let Some(key) = context.record().shown.in_the_way_of(key).cloned() {
+    let shown = &context.record().shown;
+    let in_the_way = match shown.in_the_way_of(key) {
+        Some(_) if context.has(Mutation::StreamsWithoutShares) => shown.longest_unused(key),
+        in_the_way => in_the_way,
+    };
+    if let Some(key) = in_the_way.cloned() {
         context.change(Change::Forgotten { key });
     }
     let used = context.record().shown.next_use();

@@ -17,7 +17,7 @@ use super::context::Context;
 use super::history::{Course, HistoryEntry, SentState};
 use super::session::Standing;
 use super::wire::{Destination, Dispatch};
-use super::{Change, DetourReason, Event, Timer};
+use super::{Change, DetourReason, Event, Timer, UnsentReason};
 use crate::mutation::{Mutation, Mutations};
 use crate::protocol::limits::{OUTBOX_MAX, WINDOW};
 use crate::protocol::{GroupTag, MessageId, Name, Nonce, Packet, StreamId};
@@ -95,13 +95,38 @@ impl Outbox {
                 }
                 let entry = match message.saved {
                     true => Entry::saved_before(group),
-                    false => Entry::new(Time::ZERO, group),
+                    false => Entry::new(context.time(), group),
                 };
                 entries.insert(*seq, entry);
             }
             outbox.queues.insert(to.clone(), SendQueue::restored(entries));
         }
         outbox
+    }
+
+    /// Gives other ids to whatever waits: those that come next have been used by a later life, of
+    /// which this one remembers nothing. What was said to be saved is left to the server, which
+    /// hands it over whoever asks.
+    pub(super) fn begin_new_streams<M: Mutations>(&mut self, context: &mut Context<M>) {
+        for (to, outgoing) in context.record().outgoing.clone() {
+            let (stream, next_seq) = (StreamId(context.draw()), outgoing.next_seq);
+            context.change(Change::NewStream { to: to.clone(), stream, next_seq });
+            for (seq, message) in outgoing.unsettled {
+                if message.saved {
+                    context.change(Change::Settled { to: to.clone(), seq });
+                    continue;
+                }
+                let before = MessageId { stream: outgoing.stream, seq };
+                let id = MessageId { stream, seq };
+                context.rename_line(before, id);
+                if message.group.is_none() {
+                    let reason = UnsentReason::OldCopy;
+                    context.tell(Event::Unsent { id: before, to: to.clone(), reason });
+                    context.tell(Event::Sending { id, to: to.clone() });
+                }
+            }
+        }
+        *self = Self::restored(context);
     }
 
     /// How many messages are not settled.

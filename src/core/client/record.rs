@@ -1,6 +1,7 @@
 //! What a client keeps over a crash: who it is, what it still has to send, what it has shown.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use super::history::{History, HistoryEntry, SentState};
@@ -78,6 +79,11 @@ pub struct Unsettled {
 pub struct ShownStreams {
     streams: BTreeMap<StreamKey, Reading>,
     by_use: BTreeMap<u64, StreamKey>,
+    /// When each stream of a sender was used last.
+    uses: BTreeMap<Name, BTreeSet<u64>>,
+    /// How many streams a sender has, and when the one longest unused was used last: the last one
+    /// is the first to lose a stream.
+    by_count: BTreeSet<(usize, Reverse<u64>, Name)>,
 }
 
 /// How far one stream was shown.
@@ -170,6 +176,20 @@ pub enum Change {
         /// What.
         wish: Wish,
     },
+    /// Numbers of wishes below this one have been used.
+    WishesAbove {
+        /// The number of the next wish.
+        next: u64,
+    },
+    /// Messages to somebody go under new ids from now on, those that wait among them.
+    NewStream {
+        /// The recipient.
+        to: Name,
+        /// The new stream.
+        stream: StreamId,
+        /// The place of the next message, as before.
+        next_seq: u64,
+    },
     /// A wish needs no further care.
     WishEnded {
         /// Its number.
@@ -227,25 +247,59 @@ impl ShownStreams {
         self.by_use.last_key_value().map_or(0, |(used, _)| used + 1)
     }
 
-    /// The stream to forget before this one can be remembered, if any: the one longest unused.
+    /// The stream to forget before this one can be remembered, if any: of the sender who has most,
+    /// so that nobody makes a reader forget what others sent, the one longest unused.
     #[must_use]
     pub fn in_the_way_of(&self, key: &StreamKey) -> Option<&StreamKey> {
-        let full = self.streams.len() >= STREAMS_MAX && !self.streams.contains_key(key);
-        self.by_use.values().next().filter(|_| full)
+        let (_, Reverse(used), _) = self.by_count.last().filter(|_| self.is_full_for(key))?;
+        self.by_use.get(used)
+    }
+
+    /// The same, whoever's it is.
+    pub(super) fn longest_unused(&self, key: &StreamKey) -> Option<&StreamKey> {
+        self.by_use.values().next().filter(|_| self.is_full_for(key))
+    }
+
+    fn is_full_for(&self, key: &StreamKey) -> bool {
+        self.streams.len() >= STREAMS_MAX && !self.streams.contains_key(key)
     }
 
     pub(super) fn set(&mut self, key: StreamKey, next: u64, used: u64) {
-        if let Some(before) = self.streams.insert(key.clone(), Reading { next, used }) {
+        let before = self.streams.insert(key.clone(), Reading { next, used });
+        if let Some(before) = before {
             self.by_use.remove(&before.used);
         }
+        self.count(&key.from, before.map(|before| before.used), Some(used));
         self.by_use.insert(used, key);
     }
 
     fn forget(&mut self, key: &StreamKey) {
         if let Some(reading) = self.streams.remove(key) {
             self.by_use.remove(&reading.used);
+            self.count(&key.from, Some(reading.used), None);
         }
     }
+
+    /// A stream of a sender was used then, and is used now.
+    fn count(&mut self, from: &Name, before: Option<u64>, now: Option<u64>) {
+        let mut uses = self.uses.remove(from).unwrap_or_default();
+        if let Some(rank) = rank(from, &uses) {
+            self.by_count.remove(&rank);
+        }
+        before.iter().for_each(|used| {
+            uses.remove(used);
+        });
+        uses.extend(now);
+        if let Some(rank) = rank(from, &uses) {
+            self.by_count.insert(rank);
+            self.uses.insert(from.clone(), uses);
+        }
+    }
+}
+
+/// Where a sender with such uses of streams stands among those who lose one.
+fn rank(from: &Name, uses: &BTreeSet<u64>) -> Option<(usize, Reverse<u64>, Name)> {
+    Some((uses.len(), Reverse(*uses.first()?), from.clone()))
 }
 
 impl Record for ClientRecord {
@@ -283,6 +337,12 @@ impl Record for ClientRecord {
                 self.wishes.insert(*number, wish.clone());
                 self.next_wish = number + 1;
             }
+            Change::WishesAbove { next } => self.next_wish = *next,
+            Change::NewStream { to, stream, next_seq } => {
+                if let Some(outgoing) = self.outgoing.get_mut(to) {
+                    (outgoing.stream, outgoing.next_seq) = (*stream, *next_seq);
+                }
+            }
             Change::WishEnded { number } => {
                 self.wishes.remove(number);
             }
@@ -299,7 +359,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_stream_longest_unused_is_forgotten_first() {
+    fn the_sender_with_most_loses_the_stream_longest_unused_first() {
         let key = |from: &str, stream| StreamKey {
             from: from.parse().unwrap(),
             stream: StreamId(stream),
@@ -312,7 +372,8 @@ mod tests {
             let used = shown.next_use();
             shown.set(key, next, used);
         };
-        for n in 0..STREAMS_MAX as u64 {
+        set(&mut shown, key("bob", 0), 2);
+        for n in 0..STREAMS_MAX as u64 - 1 {
             set(&mut shown, key("alice", n), 2);
         }
         set(&mut shown, key("alice", 0), 3);
@@ -320,6 +381,9 @@ mod tests {
         assert_eq!(shown.next(&key("alice", 0)), Some(3));
         assert_eq!(shown.next(&key("mallory", 0)), None);
         assert_eq!(shown.next(&key("alice", 1)), None);
+        assert_eq!(shown.next(&key("bob", 0)), Some(2));
+        assert_eq!(shown.uses.values().map(BTreeSet::len).sum::<usize>(), STREAMS_MAX);
+        assert_eq!(shown.by_count.len(), 2);
         assert_eq!((shown.streams.len(), shown.by_use.len()), (STREAMS_MAX, STREAMS_MAX));
     }
 }

@@ -205,6 +205,12 @@ impl Rows for ClientRecord {
                 let next = row::put(CLIENT, NEXT_WISH.to_vec(), &(number + 1));
                 vec![row::put(WISHES, row::number_key(*number), &wish_row(wish)), next]
             }
+            Change::WishesAbove { next } => vec![row::put(CLIENT, NEXT_WISH.to_vec(), next)],
+            Change::NewStream { to, stream, next_seq } => {
+                let (stream, next_seq) = (stream.0, *next_seq);
+                let row = OutgoingRow { to: to.as_str(), stream, next_seq };
+                vec![row::put(OUTGOING, to.key(), &row)]
+            }
             Change::WishEnded { number } => {
                 vec![row::remove(WISHES, row::number_key(*number))]
             }

@@ -20,6 +20,7 @@ use crate::retransmission::{RTO_MAX, RoundTrip, RoundTrips, pause};
 use crate::time::Time;
 
 pub(super) use answers::Grant;
+pub(super) use whereabouts::Foreign;
 pub use whereabouts::Tried;
 use whereabouts::Whereabouts;
 
@@ -46,6 +47,8 @@ pub(super) struct Session {
     asked: Option<(Invitation, Time)>,
     /// The hello of the registration that was begun last.
     invited_by: Option<Nonce>,
+    /// What it remembers is known to be an older copy.
+    is_old_copy: bool,
     /// The server has answered anything.
     heard: bool,
     /// The user knows that they are offline, or never was anything else.
@@ -122,6 +125,7 @@ impl Session {
             pongs: 0,
             asked: None,
             invited_by: None,
+            is_old_copy: false,
             heard: false,
             offline_told: true,
         }
@@ -420,10 +424,13 @@ impl Session {
 
     /// Tells the user that something else is where the server should be. Whether there is.
     pub(super) fn tell_foreign<M: Mutations>(&mut self, context: &mut Context<M>) -> bool {
-        let Some(at) = self.whereabouts.tell_foreign() else { return false };
+        let Some((at, foreign)) = self.whereabouts.tell_foreign() else { return false };
         self.silence_told = true;
-        let host = context.config().host.clone();
-        context.tell(Event::NoServer(Tried { host, addrs: vec![at] }));
+        let tried = Tried { host: context.config().host.clone(), addrs: vec![at] };
+        context.tell(match foreign {
+            Foreign::Stranger => Event::NoServer(tried),
+            Foreign::Original => Event::OriginalServer(tried),
+        });
         true
     }
 
@@ -462,6 +469,7 @@ impl Session {
         &mut self,
         context: &mut Context<M>,
         from: SocketAddr,
+        foreign: Foreign,
     ) {
         let Some(asking_since) = self.asking_since else { return };
         let is_asked = match self.phase {
@@ -471,7 +479,7 @@ impl Session {
         if !is_asked {
             return;
         }
-        let told = self.whereabouts.hears_foreign(from);
+        let told = self.whereabouts.hears_foreign(from, foreign);
         // Before that a server may yet be heard of.
         if context.time() - asking_since >= SERVER_SILENT && !told {
             self.tell_foreign(context);

@@ -9,7 +9,7 @@ use super::session::{Dialect, Grant, Standing};
 use super::wire::{Destination, Dispatch};
 use super::{Client, Command, Event, Problem, UnsentReason, Wish};
 use crate::machine::{Identity, Path, Socket, Transmit};
-use crate::mutation::Mutations;
+use crate::mutation::{Mutation, Mutations};
 use crate::protocol::limits::OUTBOX_MAX;
 use crate::protocol::{
     CastId, Cookie, GroupAnswer, GroupTag, Name, Packet, PacketKind, Refusal, SessionId, StoreId,
@@ -180,6 +180,21 @@ impl<M: Mutations> Client<M> {
                 self.resume();
             }
         }
+    }
+
+    /// What the client remembers is an older copy: the numbers that come next have been used.
+    pub(super) fn is_behind(&mut self, known: u64, request: u64) {
+        if !self.session.is_behind(&mut self.context, known) {
+            return; // It signs in anew when its patience ends.
+        }
+        self.context.problem(Problem::OldCopy);
+        if !self.context.has(Mutation::KeepsStreamsOfOldCopy) {
+            self.outbox.begin_new_streams(&mut self.context);
+            self.requests.go_above(&mut self.context, request);
+        }
+        self.poll_queues(self.outbox.recipients());
+        self.poll_requests();
+        self.sign_in();
     }
 
     pub(super) fn refused(&mut self, reason: Refusal) {

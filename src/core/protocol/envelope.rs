@@ -184,6 +184,9 @@ fn in_range(packet: &Packet) -> bool {
         | Packet::TableAck { version: number, .. }
         | Packet::GroupAsk { request: number, .. }
         | Packet::GroupAnswer { request: number, .. } => return *number < SEQ_MAX,
+        Packet::Behind { registration, known, request, .. } => {
+            return *registration <= *known && [*known, *request].iter().all(|it| *it < SEQ_MAX);
+        }
         Packet::Table { from, to, latest, .. } => {
             return from <= to && to <= latest && *latest < SEQ_MAX;
         }

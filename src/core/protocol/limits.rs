@@ -23,6 +23,10 @@ pub const AMPLIFICATION_MAX: usize = 3;
 /// up to here in every language (2^53 - 1).
 pub const SEQ_MAX: u64 = (1 << 53) - 1;
 
+/// A server's word for a number that was forgotten here is believed up to so much. A lie thus leaves
+/// as many numbers again: nobody is locked out by one.
+pub const FORGOTTEN_MAX: u64 = 1 << 52;
+
 /// Messages of one stream that a receiver keeps while an earlier one is missing. More than any
 /// sender's window ([`WINDOW`]), so that an honest sender never overruns it.
 pub const HELD_MAX: usize = 64;
@@ -31,8 +35,8 @@ pub const HELD_MAX: usize = 64;
 /// its mailbox: enough for a burst of typing over a slow path, few enough for socket buffers.
 pub const WINDOW: usize = 16;
 
-/// Streams that a recipient remembers. One is a pair of people; the one longest unused is
-/// forgotten first.
+/// Streams that a recipient remembers. One is a pair of people; of the sender who has most the one
+/// longest unused is forgotten first.
 pub const STREAMS_MAX: usize = 16_384;
 
 /// Messages that a client keeps until they are settled.

@@ -158,6 +158,18 @@ packets! {
         /// Why.
         reason: Refusal,
     }
+    /// Server to client: this token has registered with a number that is as high, from elsewhere or
+    /// after another hello. So whoever asks has forgotten that: what it remembers is an older copy.
+    client Behind "behind" {
+        /// Which registration is behind.
+        registration: u64,
+        /// As in `registered`.
+        nonce: Nonce,
+        /// The highest registration of this token.
+        known: u64,
+        /// The highest request about groups of this token, 0 if there was none.
+        request: u64,
+    }
     /// Client to server: renews the lease.
     server Ping "ping" {
         /// Whose lease.

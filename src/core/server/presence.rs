@@ -124,11 +124,17 @@ impl Presence {
         if registration > last || is_late && cx.has(Mutation::OldRegistrationCounts) {
             return Some(Next::Grant(contender));
         }
-        // Else it is an old one that was late: its sender has moved on.
+        // Else it is an old one that was late, and its sender has moved on; or its sender has forgotten
+        // what it did since.
         let same = holder.filter(|holder| holder.remote() == contender.path.remote);
-        if let Some(holder) = same.filter(|_| registration == last) {
+        let repeated = |holder: &&Session| {
+            holder.is_granted_to(contender.nonce) || cx.has(Mutation::RepeatsWithoutNonce)
+        };
+        if let Some(holder) = same.filter(|_| registration == last).filter(repeated) {
             cx.counters.duplicates += 1;
             holder.answer_registered(cx, &contender, true);
+        } else if !cx.has(Mutation::LowRegistrationUnanswered) {
+            contender.tell_known(cx, last);
         }
         None
     }
@@ -148,7 +154,7 @@ impl Presence {
         cx.change(Change::Registered { name: name.clone(), account });
         let original = account.is_original();
         cx.report(Event::Registered { name: name.clone(), addr, back, original });
-        let session = self.open(cx, name, path, Dialect::of(&account));
+        let session = self.open(cx, name, path, (contender.nonce, Dialect::of(&account)));
         session.answer_registered(cx, contender, back);
         Granted { before, knows_session: session.needs_no_proof() }
     }
@@ -170,7 +176,8 @@ impl Presence {
 
     /// Takes up a guest that an earlier life of this server knew.
     pub(super) fn restore<M: Mutations>(&mut self, cx: &mut Context<M>, name: &Name, path: Path) {
-        self.open(cx, name.clone(), path, Dialect::of_guest_before());
+        let dialect = Dialect::of_guest_before();
+        self.open(cx, name.clone(), path, (Nonce::default(), dialect));
         self.table.tell(); // Each is sent all of it beside this.
     }
 
@@ -197,10 +204,10 @@ impl Presence {
         cx: &mut Context<M>,
         name: Name,
         path: Path,
-        dialect: Dialect,
+        (nonce, dialect): (Nonce, Dialect),
     ) -> &Session {
         let id = SessionId(cx.draw());
-        let session = Session::new(name.clone(), id, path, cx.now(), dialect);
+        let session = Session::new(name.clone(), (id, nonce), path, cx.now(), dialect);
         cx.set_timer(Timer::Lease(name.clone()), cx.now() + session.first_look());
         self.table.set(&name, Some(path.remote), session.is_original());
         if let Some(addr) = session.known_by() {

@@ -30,6 +30,8 @@ use probe::Probe;
 #[derive(Debug)]
 pub(super) struct Session {
     client: Client,
+    /// The hello that it began with.
+    invited_by: Nonce,
     /// It has shown that it knows its session: now it may be sent more than it sends.
     confirmed: bool,
     /// When it was last heard of.
@@ -51,9 +53,16 @@ struct Client {
 }
 
 impl Session {
-    pub(super) fn new(name: Name, id: SessionId, path: Path, now: Time, dialect: Dialect) -> Self {
+    pub(super) fn new(
+        name: Name,
+        (id, invited_by): (SessionId, Nonce),
+        path: Path,
+        now: Time,
+        dialect: Dialect,
+    ) -> Self {
         Self {
             client: Client { name, id, path },
+            invited_by,
             confirmed: false,
             heard: now,
             probe: None,
@@ -72,6 +81,11 @@ impl Session {
 
     pub(super) const fn remote(&self) -> SocketAddr {
         self.client.path.remote
+    }
+
+    /// Whether it is what a registration after this hello was granted.
+    pub(super) fn is_granted_to(&self, nonce: Nonce) -> bool {
+        self.invited_by == nonce
     }
 
     pub(super) const fn is_confirmed(&self) -> bool {

@@ -9,6 +9,7 @@ use crate::client::timing::PING;
 use crate::client::wire::Dispatch;
 use crate::client::{Change, Event, Problem, Timer};
 use crate::mutation::{Mutation, Mutations};
+use crate::protocol::limits::{FORGOTTEN_MAX, SEQ_MAX};
 use crate::protocol::{Cookie, Nonce, Refusal, SessionId, StoreId, Trip};
 use crate::time::Time;
 
@@ -62,7 +63,7 @@ impl Session {
     ) -> Option<Dispatch> {
         self.whereabouts.settle_on(from);
         self.is_heard();
-        let registration = context.record().registrations + 1;
+        let registration = (context.record().registrations + 1).min(SEQ_MAX - 1);
         context.change(Change::Registering { registration });
         let nonce = match self.phase {
             Phase::Hello { nonce, .. } => nonce,
@@ -148,6 +149,21 @@ impl Session {
             self.signed_out(context);
         }
         is_awaited
+    }
+
+    /// The server knows a higher registration of this client than this client does, which remembers
+    /// each before it uses it: what it remembers is an older copy. It goes on above that. Whether
+    /// this is news.
+    pub(in crate::client) fn is_behind<M: Mutations>(
+        &mut self,
+        context: &mut Context<M>,
+        known: u64,
+    ) -> bool {
+        if !matches!(self.phase, Phase::Joining { .. }) || known > FORGOTTEN_MAX {
+            return false;
+        }
+        context.change(Change::Registering { registration: known });
+        !std::mem::replace(&mut self.is_old_copy, true)
     }
 
     /// A ping was answered. Whether the user had been told that the server is silent.

@@ -28,13 +28,22 @@ pub(super) struct Whereabouts {
     looked_up: Option<Time>,
     /// The user knows that the name is not found.
     lost_told: bool,
-    foreign: Foreign,
+    heard: Heard,
+}
+
+/// What answers in the server's place that is no server of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::client) enum Foreign {
+    /// Nobody knows what.
+    Stranger,
+    /// It speaks as a server of the original's dialect does, which is not asked for.
+    Original,
 }
 
 /// What else answers in the server's place, since the server was last heard of.
 #[derive(Debug, Default)]
-struct Foreign {
-    at: Option<SocketAddr>,
+struct Heard {
+    last: Option<(SocketAddr, Foreign)>,
     answers: u32,
     told: bool,
 }
@@ -66,7 +75,7 @@ impl Whereabouts {
         to_the_front(&mut addrs, home);
         let server = addrs.first().copied().unwrap_or(config.server);
         let (turn, looked_up, lost_told) = (0, None, false);
-        Self { addrs, server, turn, looked_up, lost_told, foreign: Foreign::default() }
+        Self { addrs, server, turn, looked_up, lost_told, heard: Heard::default() }
     }
 
     /// The server: whoever answered a hello last.
@@ -134,7 +143,7 @@ impl Whereabouts {
 
     /// The server has been heard of.
     pub(super) fn is_heard(&mut self) {
-        self.foreign = Foreign::default();
+        self.heard = Heard::default();
         self.lost_told = false;
     }
 
@@ -161,17 +170,17 @@ impl Whereabouts {
 
     /// Something has come from where the server should be that no server says. Whether the user
     /// was told of that before.
-    pub(super) const fn hears_foreign(&mut self, from: SocketAddr) -> bool {
-        self.foreign.answers = self.foreign.answers.saturating_add(1);
-        self.foreign.at = Some(from);
-        self.foreign.told
+    pub(super) const fn hears_foreign(&mut self, from: SocketAddr, foreign: Foreign) -> bool {
+        self.heard.answers = self.heard.answers.saturating_add(1);
+        self.heard.last = Some((from, foreign));
+        self.heard.told
     }
 
-    /// Where something else is in the server's place, if there is, for the user to be told.
-    pub(super) fn tell_foreign(&mut self) -> Option<SocketAddr> {
-        let at = self.foreign.at.filter(|_| self.foreign.answers >= FOREIGN_ANSWERS)?;
-        self.foreign.told = true;
-        Some(at)
+    /// Where something else is in the server's place, and what, for the user to be told.
+    pub(super) fn tell_foreign(&mut self) -> Option<(SocketAddr, Foreign)> {
+        let last = self.heard.last.filter(|_| self.heard.answers >= FOREIGN_ANSWERS)?;
+        self.heard.told = true;
+        Some(last)
     }
 }
 

@@ -313,6 +313,18 @@ impl Contender {
         }
     }
 
+    /// It has registered before with a number as high as this one, and does not know that.
+    pub(in crate::server) fn tell_known<M: Mutations>(&self, cx: &mut Context<M>, known: u64) {
+        if self.account.is_original() {
+            return;
+        }
+        let (registration, nonce, token) =
+            (self.account.registration, self.nonce, self.account.token);
+        let answered = cx.record().membership.answered(&self.name);
+        let request = answered.filter(|last| last.token == token).map_or(0, |last| last.request);
+        cx.send(self.path, &Packet::Behind { registration, nonce, known, request }, 1);
+    }
+
     pub(in crate::server) fn refuse<M: Mutations>(&self, cx: &mut Context<M>, reason: Refusal) {
         cx.counters.dropped.refused += 1;
         if self.account.is_original() {
