@@ -80,9 +80,10 @@ pub(super) struct Arguments {
     /// Server: listen on this address of this machine only [default: all interfaces]
     #[arg(long, value_name = "IP", conflicts_with = "client")]
     pub(super) bind: Option<IpAddr>,
-    /// Server: serve clients of the original program as well [default: on]
-    #[arg(long, value_name = "ON|OFF", hide_possible_values = true, conflicts_with = "client")]
-    pub(super) original: Option<Switch>,
+    /// Server: serve clients of the original program as well: none (off), those on this machine
+    /// (loopback), or all (on), who have no keys and can be forged [default: loopback]
+    #[arg(long, value_name = "WHOM", hide_possible_values = true, conflicts_with = "client")]
+    pub(super) original: Option<Originals>,
     /// Server: print no events, only answers and what goes wrong
     #[arg(short, long, conflicts_with_all = ["client", "json"])]
     pub(super) quiet: bool,
@@ -105,9 +106,10 @@ pub(super) enum When {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Switch {
-    On,
+pub(super) enum Originals {
     Off,
+    Loopback,
+    On,
 }
 
 #[derive(Subcommand)]

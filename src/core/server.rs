@@ -28,7 +28,9 @@ mod session;
 mod snapshot;
 mod table;
 pub mod timing;
+mod unproven;
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 pub use counters::{Counters, Dropped, Stats};
@@ -40,6 +42,7 @@ pub use snapshot::Snapshot;
 use crate::load::{Gauge, Load};
 use crate::machine::{Datagram, Entropy, Machine, Output, Path, Transmit};
 use crate::mutation::{Mutations, NoMutations};
+use crate::original::Owed;
 use crate::protocol::{
     Audience, Cookie, MessageId, Name, Packet, SessionId, StreamKey, ToServer, envelope, hello,
 };
@@ -52,12 +55,38 @@ use mail::{Mail, Request, Save};
 use next::Next;
 use presence::Presence;
 use timing::ROOM_AGAIN;
+use unproven::Unproven;
+
+/// Which clients of the original's dialect are served. They have no keys: anybody who can send from
+/// an address, or pretends to, can speak for the one there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Guests {
+    /// None.
+    Off,
+    /// Those on this machine.
+    #[default]
+    Loopback,
+    /// All.
+    On,
+}
+
+impl Guests {
+    /// Whether one at this address is.
+    #[must_use]
+    pub const fn include(self, addr: SocketAddr) -> bool {
+        match self {
+            Self::Off => false,
+            Self::Loopback => addr.ip().to_canonical().is_loopback(),
+            Self::On => true,
+        }
+    }
+}
 
 /// What the operator chose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServerConfig {
-    /// Whether clients of the original's dialect are served.
-    pub original: bool,
+    /// Which clients of the original's dialect are served.
+    pub original: Guests,
     /// How long messages are kept for readers who do not come; for ever if nothing is said.
     pub keep: Option<Duration>,
 }
@@ -69,6 +98,7 @@ pub struct Server<M = NoMutations> {
     presence: Presence,
     mail: Mail,
     groups: Groups,
+    unproven: Unproven,
     /// Whether a commit may wait for room.
     waits_for_room: bool,
     stopped: bool,
@@ -96,6 +126,7 @@ impl<M: Mutations> Server<M> {
             presence: Presence::new(&mut cx),
             mail: Mail::new(&mut cx),
             groups: Groups::default(),
+            unproven: Unproven::default(),
             waits_for_room: false,
             stopped: false,
             cx,
@@ -120,7 +151,8 @@ impl<M: Mutations> Server<M> {
         match packet {
             ToServer::Register { name, token, registration, cookie } => {
                 let account = Account { token, registration, original: None };
-                self.register(Contender { name, path: from, account }, cookie);
+                let owed = Owed::default();
+                self.register(Contender { name, path: from, account, owed }, cookie);
             }
             ToServer::Ping { session } => {
                 if let Some(name) = self.heard_of(session, from) {
@@ -342,6 +374,7 @@ impl<M: Mutations> Machine for Server<M> {
         let first_undurable = self.mail.first_undurable();
         let is_here = |name: &Name| self.presence.is_confirmed(name);
         self.groups.check_invariants(&self.cx);
+        self.unproven.check_invariants();
         let mut waits_for = self.cx.check_invariants();
         waits_for.extend(self.presence.check_invariants(&self.cx, first_undurable));
         waits_for.extend(self.mail.check_invariants(&self.cx, is_here));

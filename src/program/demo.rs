@@ -17,7 +17,7 @@ use anyhow::Context;
 use tokio::sync::mpsc::{self, Sender};
 use udpchat_core::client::{Client, ClientConfig, ClientRecord, Command, Event};
 use udpchat_core::protocol::{Name, StoreId, Token};
-use udpchat_core::server::{Server, ServerConfig, ServerRecord};
+use udpchat_core::server::{Guests, Server, ServerConfig, ServerRecord};
 use udpchat_core::time::Now;
 use udpchat_node::drive::{Environment, drive};
 use udpchat_node::fault::{Faulty, HoldBack};
@@ -158,7 +158,7 @@ async fn run_server(
     let mut entropy = entropy();
     let record = ServerRecord::new(StoreId(entropy.draw()));
     let mut store = Nowhere::new();
-    let server = Server::new(ServerConfig { original: false, keep: None }, record, entropy);
+    let server = Server::new(ServerConfig { original: Guests::Off, keep: None }, record, entropy);
     let interrupts = &mut mpsc::channel(1).1;
     let environment = Environment { transport, store: &mut store, clock, commands, interrupts };
     drive(server, environment, |_, _, _: &Server| Ok(())).await.map(|_| ())

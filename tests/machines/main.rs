@@ -3,6 +3,7 @@
 mod addresses;
 mod again;
 mod groups;
+mod guests;
 mod home;
 mod hostile;
 mod leaving;

@@ -10,7 +10,7 @@ use udpchat_core::protocol::limits::WAITING_OUTPUTS_MAX;
 use udpchat_core::protocol::{
     Cookie, Nonce, Packet, PacketKind as Kind, SessionId, StoreId, StreamId, Token, envelope, hello,
 };
-use udpchat_core::server::{Change, Command, Event, Server, ServerConfig, ServerRecord};
+use udpchat_core::server::{Change, Command, Event, Guests, Server, ServerConfig, ServerRecord};
 use udpchat_core::store::{Committed, DiskSpace};
 use udpchat_core::time::{Now, Time, WallTime};
 
@@ -40,7 +40,7 @@ impl Wire {
             draws += 1;
             draws
         });
-        let config = ServerConfig { original: false, keep: Some(Duration::from_secs(3_600)) };
+        let config = ServerConfig { original: Guests::Off, keep: Some(Duration::from_secs(3_600)) };
         let server = Server::new(config, ServerRecord::new(StoreId(1)), entropy);
         let from = ([192, 0, 2, 1], 5_000).into();
         let mut wire = Self { server, from, session: SessionId(0) };

@@ -10,7 +10,7 @@ use udpchat_core::mutation::{Mutation, Mutations};
 use udpchat_core::protocol::{
     Nonce, Packet, PacketKind as Kind, SessionId, StoreId, Token, envelope, hello,
 };
-use udpchat_core::server::{Server, ServerConfig, ServerRecord};
+use udpchat_core::server::{Guests, Server, ServerConfig, ServerRecord};
 use udpchat_core::store::{Committed, DiskSpace};
 use udpchat_core::time::{Now, Time, WallTime};
 
@@ -39,7 +39,7 @@ impl Rig {
             draws += 1;
             draws
         });
-        let config = ServerConfig { original: false, keep: None };
+        let config = ServerConfig { original: Guests::Off, keep: None };
         let record = ServerRecord::new(StoreId(1));
         let server = Server::with_bugs(config, record, entropy, Without(without));
         Self { server, time: Time::ZERO, sent: Vec::new() }

@@ -15,7 +15,7 @@ use udpchat_core::client::{Client, ClientConfig, ClientRecord, Command, Event};
 use udpchat_core::command::{self, UserRequest};
 use udpchat_core::machine::{Datagram, Entropy, Machine, Output, Socket, Transmit};
 use udpchat_core::protocol::{Name, PacketKind, StoreId, Token};
-use udpchat_core::server::{self, Server, ServerConfig, ServerRecord, Snapshot};
+use udpchat_core::server::{self, Guests, Server, ServerConfig, ServerRecord, Snapshot};
 use udpchat_core::store::{Committed, DiskSpace, Record};
 use udpchat_core::time::{Now, Time, WallTime};
 
@@ -232,7 +232,7 @@ impl World {
     }
 
     pub(crate) fn start_server(&mut self) {
-        let config = ServerConfig { original: true, keep: Some(self.keep) };
+        let config = ServerConfig { original: Guests::On, keep: Some(self.keep) };
         self.server = Some(Server::new(config, self.server_record.clone(), self.entropy()));
     }
 

@@ -80,6 +80,10 @@ pub const TELLS_AT_ONCE: usize = 64;
 /// Names that a server knows: the largest table it keeps in step everywhere.
 pub const NAMES_MAX: usize = 10_000;
 
+/// Clients of the original's dialect who want a name and have not shown yet that they are where they
+/// say, that a server remembers: of 1,000 forged ones a second none displaces who answers in 4 s.
+pub const UNPROVEN_MAX: usize = 4_096;
+
 /// Groups that a server keeps: few enough to be listed, each with at most [`MEMBERS_MAX`] names.
 pub const GROUPS_MAX: usize = 1_000;
 

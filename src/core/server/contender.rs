@@ -2,6 +2,7 @@
 
 use super::Account;
 use crate::machine::Path;
+use crate::original::Owed;
 use crate::protocol::Name;
 
 /// Who wants a name.
@@ -10,4 +11,6 @@ pub(super) struct Contender {
     pub(super) name: Name,
     pub(super) path: Path,
     pub(super) account: Account,
+    /// What its next `ACK` may be for, if it speaks the original's dialect.
+    pub(super) owed: Owed,
 }

@@ -116,7 +116,7 @@ impl Program {
     ) -> Self {
         let (sender, commands) = channel(TYPED_MAX);
         let commands = (commands, channel(1).1);
-        let config = server::ServerConfig { original: true, keep: setting.keep };
+        let config = server::ServerConfig { original: server::Guests::On, keep: setting.keep };
         let bugs = setting.bugs.clone();
         let machine = server::Server::with_bugs(config, record, setting.entropy, setting.bugs);
         let machine = ServerMutant::new(machine, bugs);
