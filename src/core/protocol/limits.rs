@@ -80,8 +80,8 @@ pub const TELLS_AT_ONCE: usize = 64;
 /// Names that a server knows: the largest table it keeps in step everywhere.
 pub const NAMES_MAX: usize = 10_000;
 
-/// Clients of the original's dialect who want a name and have not shown yet that they are where they
-/// say, that a server remembers: of 1,000 forged ones a second none displaces who answers in 4 s.
+/// Clients of the original's dialect who want a name and have not proved their address yet, that a
+/// server remembers: 1,000 forged ones a second displace nobody who answers within 2.5 s.
 pub const UNPROVEN_MAX: usize = 4_096;
 
 /// Groups that a server keeps: few enough to be listed, each with at most [`MEMBERS_MAX`] names.
