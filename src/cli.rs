@@ -11,9 +11,10 @@ use std::ffi::OsString;
 use anstream::ColorChoice;
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser as _};
+use udpchat_core::server::Guests;
 use udpchat_core::server::timing::KEEP;
 
-use arguments::{Arguments, Command, Demo, Switch, When};
+use arguments::{Arguments, Command, Demo, Originals, When};
 pub use task::{
     ClientOptions, Data, DemoOptions, PORT_MIN, Rates, ServerOptions, ServerStyle, StoreOptions,
     StoreWork, Style, Task,
@@ -95,7 +96,11 @@ fn node(arguments: Arguments) -> Result<Task, NoTask> {
             port,
             keep: arguments.keep.map_or(Some(KEEP), |keep| keep.0),
             bind: arguments.bind,
-            original: arguments.original != Some(Switch::Off),
+            original: match arguments.original {
+                Some(Originals::Off) => Guests::Off,
+                Some(Originals::Loopback) | None => Guests::Loopback,
+                Some(Originals::On) => Guests::On,
+            },
             style: match (arguments.quiet, arguments.json) {
                 (_, true) => ServerStyle::Json,
                 (true, false) => ServerStyle::Quiet,
@@ -121,7 +126,16 @@ fn node(arguments: Arguments) -> Result<Task, NoTask> {
         },
         color: color(arguments.color),
         history: !arguments.no_history,
-        original: arguments.original == Some(Switch::On),
+        original: match arguments.original {
+            Some(Originals::Off) | None => false,
+            Some(Originals::On) => true,
+            Some(Originals::Loopback) => {
+                return Err(NoTask::Wrong(
+                    "--original of a client is on or off: whether its server may be the original"
+                        .to_owned(),
+                ));
+            }
+        },
         data,
     }))
 }
@@ -200,14 +214,14 @@ mod tests {
             port: 9000,
             keep: Some(KEEP),
             bind: None,
-            original: true,
+            original: Guests::Loopback,
             style: ServerStyle::Lines,
             data: Data::Usual,
         };
         assert_eq!(parsed("-s 9000"), Ok(Task::Server(server.clone())));
         let bind = Some("::1".parse().unwrap());
         let server =
-            ServerOptions { bind, original: false, data: Data::Folder("d".into()), ..server };
+            ServerOptions { bind, original: Guests::Off, data: Data::Folder("d".into()), ..server };
         for (word, style) in [("--json", ServerStyle::Json), ("-q", ServerStyle::Quiet)] {
             let server = ServerOptions { style, ..server.clone() };
             let line = format!("{word} --data d --bind ::1 -s 9000 --original off");
@@ -282,7 +296,8 @@ mod tests {
             ("completions klingon", "bash"),
             ("man mend", "there is no command \"mend\""),
             ("-c alice ::1 9000 0 --color red", "auto, always, never"),
-            ("-s 9000 --original maybe", "on, off"),
+            ("-s 9000 --original maybe", "off, loopback, on"),
+            ("-c alice ::1 9000 0 --original loopback", "is on or off"),
             ("-s 9000 --bind nowhere", "invalid IP address"),
             ("-s 9000 --data d --no-store", "cannot be used with"),
             ("store", "check, stats, compact, export"),

@@ -10,7 +10,7 @@ use sim::engine::world;
 use sim::faults::bugs::Planted;
 use sim::planning::adversary::Classes;
 use sim::planning::moves::{Claim, Datagram, Move, Place, Trick};
-use sim::planning::plan::{CLIENT_PORT, SERVER, SERVER_PORT};
+use sim::planning::plan::{CLIENT_PORT, SERVER, SERVER_PORT, SERVER_SECOND_PORT};
 use sim::planning::workload::{self, Profile, Size};
 use sim::record::log::Detail;
 use sim::search::chaos::Setting;
@@ -51,9 +51,9 @@ fn the_length_of_a_tick_changes_nothing() {
 #[test]
 fn the_length_of_a_tick_changes_nothing_for_an_adversary() {
     let ms = Duration::from_millis;
-    let forge = |claim, words: &str| Trick::Forge {
+    let forge = |claim, port, words: &str| Trick::Forge {
         claim,
-        to: Place { host: SERVER.into(), port: SERVER_PORT },
+        to: Place { host: SERVER.into(), port },
         datagram: Datagram::Original(words.to_owned()),
     };
     let alice = Claim::Of(Place { host: "alice".into(), port: CLIENT_PORT });
@@ -63,8 +63,9 @@ fn the_length_of_a_tick_changes_nothing_for_an_adversary() {
     let often = |at, times, every, trick| Move { at: ms(at), times, every: ms(every), trick };
     plan.moves = vec![
         often(1_003, 15, 1_000, Trick::SignIn { name, port: CLIENT_PORT }),
-        often(2_007, 3, 1_500, forge(alice, "[REQUEST:DEREG] alice")),
-        often(9_001, 20, 7, forge(nobody, "[REQUEST:REG] guest$i")),
+        often(2_007, 3, 1_500, forge(alice, SERVER_PORT, "[REQUEST:DEREG] alice")),
+        often(9_001, 20, 7, forge(nobody.clone(), SERVER_PORT, "[REQUEST:REG] guest$i")),
+        often(9_501, 20, 7, forge(nobody, SERVER_SECOND_PORT, "ACK")),
     ];
     let log = |tick_ms| {
         let outcome = world::run_in_ticks(&plan, ms(tick_ms), &Planted::default());

@@ -80,10 +80,11 @@ pub(super) struct Arguments {
     /// Server: listen on this address of this machine only [default: all interfaces]
     #[arg(long, value_name = "IP", conflicts_with = "client")]
     pub(super) bind: Option<IpAddr>,
-    /// Server: serve clients of the original program as well [default: on]; client: talk to a
-    /// server of the original program, which proves nothing [default: off]
-    #[arg(long, value_name = "ON|OFF", hide_possible_values = true)]
-    pub(super) original: Option<Switch>,
+    /// Server: serve clients of the original program as well: none (off), those on this machine
+    /// (loopback), or all (on), who have no keys and can be forged [default: loopback]; client:
+    /// talk to a server of the original program (on), which proves nothing [default: off]
+    #[arg(long, value_name = "WHOM", hide_possible_values = true)]
+    pub(super) original: Option<Originals>,
     /// Server: print no events, only answers and what goes wrong
     #[arg(short, long, conflicts_with_all = ["client", "json"])]
     pub(super) quiet: bool,
@@ -106,9 +107,10 @@ pub(super) enum When {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Switch {
-    On,
+pub(super) enum Originals {
     Off,
+    Loopback,
+    On,
 }
 
 #[derive(Subcommand)]

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anstream::ColorChoice;
 use udpchat_core::protocol::Name;
+use udpchat_core::server::Guests;
 
 pub use crate::ui::operator::Style as ServerStyle;
 
@@ -48,8 +49,8 @@ pub struct ServerOptions {
     pub keep: Option<Duration>,
     /// Its address, none for all interfaces.
     pub bind: Option<IpAddr>,
-    /// Whether clients of the original's dialect are served.
-    pub original: bool,
+    /// Which clients of the original's dialect are served.
+    pub original: Guests,
     /// What its operator reads.
     pub style: ServerStyle,
     /// Where it keeps what outlives it.

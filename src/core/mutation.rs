@@ -84,6 +84,18 @@ pub enum Mutation {
     NoGroupShare,
     /// Server: a name is kept for whoever does not come back.
     KeepsNames,
+    /// Server: a guest's word ends a session of ours at the same address.
+    GuestEndsOurs,
+    /// Server: a guest gets a name of ours whose holder is away, and the mail.
+    GuestTakesOurs,
+    /// Server: a guest's message asks a client of ours whether it is there.
+    GuestQuestionsOurs,
+    /// Server: a guest is taken in before it has shown that it is where it says.
+    TakesGuestsUnproven,
+    /// Server: a guest of an earlier life of the server is taken to be where it was.
+    TrustsGuestsBefore,
+    /// Server: guests from anywhere are served, where only those on this machine are to be.
+    ServesGuestsAnywhere,
     /// Client: who leaves gives up what is said to be kept.
     LeavingGivesUp,
     /// Client: an answer to a registration counts whatever hello it belongs to.

@@ -264,7 +264,7 @@ impl Repeats {
 
 /// Counts what has not been acknowledged yet at one address: a late `ACK` of one thing must not
 /// pass for that of the next.
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Owed {
     count: u32,
     sent_at: crate::time::Time,
@@ -278,6 +278,12 @@ impl Owed {
     pub(crate) const fn sent(&mut self, now: crate::time::Time) {
         self.count += 1;
         self.sent_at = now;
+    }
+
+    /// The same once something more was sent.
+    pub(crate) const fn after_one_more(mut self, now: crate::time::Time) -> Self {
+        self.sent(now);
+        self
     }
 
     /// An `ACK` has come.

@@ -32,7 +32,9 @@ mod shares;
 mod snapshot;
 mod table;
 pub mod timing;
+mod unproven;
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 pub use counters::{Counters, Dropped, Stats};
@@ -45,6 +47,7 @@ pub use snapshot::Snapshot;
 use crate::load::{Gauge, Load};
 use crate::machine::{Datagram, Entropy, Machine, Output, Path, Transmit};
 use crate::mutation::{Mutations, NoMutations};
+use crate::original::Owed;
 use crate::protocol::{
     Audience, Cookie, MessageId, Name, Packet, SessionId, StreamKey, ToServer, envelope, hello,
 };
@@ -57,12 +60,38 @@ use mail::{Mail, Request, Save};
 use next::Next;
 use presence::Presence;
 use timing::ROOM_AGAIN;
+use unproven::Unproven;
+
+/// Which clients of the original's dialect are served. They have no keys: anybody who can send from
+/// an address, or pretends to, can speak for the one there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Guests {
+    /// None.
+    Off,
+    /// Those on this machine.
+    #[default]
+    Loopback,
+    /// All.
+    On,
+}
+
+impl Guests {
+    /// Whether one at this address is.
+    #[must_use]
+    pub const fn include(self, addr: SocketAddr) -> bool {
+        match self {
+            Self::Off => false,
+            Self::Loopback => addr.ip().to_canonical().is_loopback(),
+            Self::On => true,
+        }
+    }
+}
 
 /// What the operator chose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServerConfig {
-    /// Whether clients of the original's dialect are served.
-    pub original: bool,
+    /// Which clients of the original's dialect are served.
+    pub original: Guests,
     /// How long messages are kept for readers who do not come; for ever if nothing is said.
     pub keep: Option<Duration>,
     /// How much one name, or one address, may have.
@@ -76,6 +105,7 @@ pub struct Server<M = NoMutations> {
     presence: Presence,
     mail: Mail,
     groups: Groups,
+    unproven: Unproven,
     /// Whether a commit may wait for room.
     waits_for_room: bool,
     stopped: bool,
@@ -103,6 +133,7 @@ impl<M: Mutations> Server<M> {
             presence: Presence::new(&mut cx),
             mail: Mail::new(&mut cx),
             groups: Groups::default(),
+            unproven: Unproven::default(),
             waits_for_room: false,
             stopped: false,
             cx,
@@ -128,7 +159,8 @@ impl<M: Mutations> Server<M> {
         match packet {
             ToServer::Register { name, token, registration, nonce, cookie } => {
                 let account = Account { token, registration, original: None };
-                self.register(Contender { name, path: from, account, nonce }, cookie);
+                let owed = Owed::default();
+                self.register(Contender { name, path: from, account, nonce, owed }, cookie);
             }
             ToServer::Ping { session } => {
                 if let Some(name) = self.heard_of(session, from) {
@@ -354,6 +386,7 @@ impl<M: Mutations> Machine for Server<M> {
         let first_undurable = self.mail.first_undurable();
         let is_here = |name: &Name| self.presence.is_confirmed(name);
         self.groups.check_invariants(&self.cx);
+        self.unproven.check_invariants();
         let mut waits_for = self.cx.check_invariants();
         waits_for.extend(self.presence.check_invariants(&self.cx, first_undurable));
         waits_for.extend(self.mail.check_invariants(&self.cx, is_here));

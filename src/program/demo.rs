@@ -17,7 +17,7 @@ use anyhow::Context;
 use tokio::sync::mpsc::{self, Sender};
 use udpchat_core::client::{Client, ClientConfig, ClientRecord, Command, Event};
 use udpchat_core::protocol::{Name, StoreId, Token};
-use udpchat_core::server::{Server, ServerConfig, ServerRecord, Shares};
+use udpchat_core::server::{Guests, Server, ServerConfig, ServerRecord, Shares};
 use udpchat_core::time::Now;
 use udpchat_node::drive::{Environment, drive};
 use udpchat_node::fault::{Faulty, HoldBack};
@@ -159,7 +159,7 @@ async fn run_server(
     let record = ServerRecord::new(StoreId(entropy.draw()));
     let mut store = Nowhere::new();
     let server = Server::new(
-        ServerConfig { original: false, keep: None, shares: Shares::default() },
+        ServerConfig { original: Guests::Off, keep: None, shares: Shares::default() },
         record,
         entropy,
     );

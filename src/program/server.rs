@@ -11,7 +11,7 @@ use anyhow::{Context, anyhow};
 use jiff::tz::TimeZone;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use udpchat_core::protocol::StoreId;
-use udpchat_core::server::{Command, Event, Server, ServerConfig, ServerRecord, Shares};
+use udpchat_core::server::{Command, Event, Guests, Server, ServerConfig, ServerRecord, Shares};
 use udpchat_core::time::{Now, WallTime};
 use udpchat_node::drive::{Clock, Environment, drive, give};
 use udpchat_node::real::{SystemClock, entropy};
@@ -28,6 +28,10 @@ use crate::ui::operator::{self, OperatorScreen, Order, Printout};
 use crate::ui::say;
 use out::Out;
 
+/// What `--original on` means.
+const FORGEABLE: &str = "--original on: clients of the original program have no keys; whoever can \
+    forge an address can speak for them, and have their names and their stored messages";
+
 /// Runs a server until it is asked to end.
 ///
 /// # Errors
@@ -37,7 +41,7 @@ use out::Out;
 pub(crate) fn run(options: &ServerOptions) -> anyhow::Result<()> {
     runtime()?.block_on(async {
         let mut transport = bind(options.bind, options.port)?;
-        if options.original {
+        if options.original != Guests::Off {
             transport = transport.with_second(options.bind).map_err(|error| {
                 let without = "do without it, and without them, by --original off";
                 let remedy = shortage::remedy(&error).unwrap_or(without);
@@ -54,6 +58,9 @@ pub(crate) fn run(options: &ServerOptions) -> anyhow::Result<()> {
         let fresh = ServerRecord::new(StoreId(entropy.draw()));
         if options.data == Data::Nowhere {
             say("--no-store: when this server ends, its names and stored messages are gone");
+        }
+        if options.original == Guests::On {
+            say(FORGEABLE);
         }
         let usual = format!("server-{}", options.port);
         let (mut store, record) =

@@ -11,7 +11,7 @@ use udpchat_core::protocol::{
     GroupTag, MessageId, Nonce, Packet, PacketKind as Kind, SessionId, StoreId, StreamId,
     TableEntry, TableId, Token, envelope, hello,
 };
-use udpchat_core::server::{Server, ServerConfig, ServerRecord, Shares};
+use udpchat_core::server::{Guests, Server, ServerConfig, ServerRecord, Shares};
 use udpchat_core::store::{Committed, DiskSpace};
 use udpchat_core::time::{Now, Time};
 
@@ -61,7 +61,7 @@ fn answers(
 }
 
 fn server() -> Server {
-    let config = ServerConfig { original: true, keep: None, shares: Shares::default() };
+    let config = ServerConfig { original: Guests::On, keep: None, shares: Shares::default() };
     Server::new(config, ServerRecord::new(StoreId(1)), entropy())
 }
 
@@ -105,6 +105,8 @@ fn a_guest_is_spoken_to_from_the_address_that_it_asked_on_both_sockets() {
     let mut server = server();
     let request = original::text("[REQUEST:REG] gus");
     let mut sent = answers(&mut server, (Socket::Main, addr(1), local(2)), &request);
+    let second = (Socket::Second, addr(1), local(2));
+    sent.extend(answers(&mut server, second, &original::ack()));
     server.handle_timeout(at(1));
     sent.extend(sends(&mut server, at(1)));
     for socket in [Socket::Main, Socket::Second] {

@@ -12,7 +12,7 @@ use udpchat_core::protocol::{
     Cookie, GroupAnswer, GroupAsk, MessageId, Name, Nonce, NotSaved, Packet, Refusal, SessionId,
     StoreId, StreamId, TableEntry, TableId, Token, envelope, hello,
 };
-use udpchat_core::server::{Server, ServerConfig, ServerRecord, Shares};
+use udpchat_core::server::{Guests, Server, ServerConfig, ServerRecord, Shares};
 use udpchat_core::store::{Committed, DiskSpace};
 use udpchat_core::time::{Now, WallTime};
 
@@ -288,7 +288,7 @@ fn clients_that_lie_are_survived_by_a_server() {
     for seed in 0..40 {
         let mut dice = Dice(seed);
         let config = ServerConfig {
-            original: true,
+            original: Guests::On,
             keep: Some(Duration::from_secs(60)),
             shares: Shares::default(),
         };

@@ -13,7 +13,7 @@ use udpchat_core::protocol::{
     Cookie, MessageId, Nonce, Packet, Refusal, SessionId, StoreId, StreamId, TableEntry, TableId,
     Token, envelope, hello,
 };
-use udpchat_core::server::{Server, ServerConfig, ServerRecord, Shares};
+use udpchat_core::server::{Guests, Server, ServerConfig, ServerRecord, Shares};
 use udpchat_core::store::{Committed, DiskSpace, Record as _};
 use udpchat_core::time::{Now, WallTime};
 
@@ -281,7 +281,7 @@ fn answer_of(server: &mut Server<Planted>, (registration, nonce): (u64, Nonce)) 
 fn a_server_tells_whoever_is_behind_and_only_them() {
     let asks = |without: Option<Mutation>, again: (u64, Nonce)| {
         let (mut draws, config) =
-            (0, ServerConfig { original: false, keep: None, shares: Shares::default() });
+            (0, ServerConfig { original: Guests::Off, keep: None, shares: Shares::default() });
         let entropy = Entropy::new(move || {
             draws += 1;
             draws

@@ -1,15 +1,12 @@
 //! Forged, damaged and misplaced datagrams change nothing. docs/protocol.md, "The promises", 8.
 
-use std::hash::{Hash as _, Hasher as _};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use siphasher::sip::SipHasher24;
-
+use crate::guests;
 use crate::world::{self, World};
-use udpchat_core::protocol::{
-    Nonce, Packet, PacketKind, SessionId, StreamId, Token, envelope, hello,
-};
+use udpchat_core::protocol::{Nonce, Packet, PacketKind, SessionId, StreamId, envelope, hello};
+use udpchat_core::server::Account;
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -112,22 +109,15 @@ fn whoever_takes_over_an_address_reads_nothing_of_who_had_it() {
     }
 }
 
-/// Somebody registers under a name with the token that the server makes for a guest at an address.
-fn registers_with_token_of(
-    world: &mut World,
-    from: SocketAddr,
-    (name, guest): (&str, SocketAddr),
-    registration: u64,
-) {
+/// Somebody registers under a name with the token that accounts of guests have.
+fn registers_as_guests(world: &mut World, from: SocketAddr, name: &str, registration: u64) {
     world.inject(from, world::server_addr(), hello::encode(Nonce(1)));
     world.run(Duration::from_millis(100));
     let cookie = overheard(world, "server", |packet| match packet {
         Packet::Challenge { cookie, .. } => Some(cookie),
         _ => None,
     });
-    let mut token = SipHasher24::new();
-    guest.hash(&mut token);
-    let (name, token) = (name.parse().expect("a name"), Token(token.finish()));
+    let (name, token) = (name.parse().expect("a name"), Account::GUEST);
     let register = Packet::Register { name, token, registration, nonce: Nonce(1), cookie };
     world.inject(from, world::server_addr(), envelope::encode(&register, b""));
     world.run(Duration::from_millis(100));
@@ -137,8 +127,9 @@ fn registers_with_token_of(
 fn no_number_is_too_high_to_be_counted_on() {
     let mut world = World::with(&["alice"]);
     let mallory = "203.0.113.9:4000".parse().unwrap();
-    // As a guest it is the same user then, one registration later.
-    registers_with_token_of(&mut world, mallory, ("mallory", mallory), u64::MAX);
+    guests::is_there(&mut world, mallory);
+    // A guest may have that name.
+    registers_as_guests(&mut world, mallory, "mallory", u64::MAX);
     let as_guest = br#"{"message": "[REQUEST:REG] mallory"}"#.to_vec();
     world.inject(mallory, world::server_addr(), as_guest);
     world.run(seconds(1));
@@ -151,11 +142,12 @@ fn no_number_is_too_high_to_be_counted_on() {
 fn a_guest_keeps_its_name_from_who_knows_its_address() {
     let mut world = World::with(&["alice"]);
     let guest: SocketAddr = "203.0.113.8:4000".parse().unwrap();
+    guests::is_there(&mut world, guest);
     let as_guest = br#"{"message": "[REQUEST:REG] gus"}"#.to_vec();
     world.inject(guest, world::server_addr(), as_guest);
     world.run(Duration::from_millis(100));
     let mallory = "203.0.113.9:4000".parse().unwrap();
-    registers_with_token_of(&mut world, mallory, ("gus", guest), 7);
+    registers_as_guests(&mut world, mallory, "gus", 7);
     let here = guest.to_string();
     let clients = world.snapshot().clients;
     assert!(clients.iter().any(|line| line.contains(&here)), "{clients:?}");

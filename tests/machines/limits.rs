@@ -12,6 +12,7 @@ use udpchat_core::server::{self, Account, Change, End, Standing, StoredMessage, 
 use udpchat_core::store::{Committed, DiskSpace, Record as _};
 use udpchat_core::time::WallTime;
 
+use crate::guests;
 use crate::world::{self, Verdict, World};
 use crate::{is_saved, lose_first, seconds};
 
@@ -385,6 +386,7 @@ fn what_whoever_has_most_was_to_be_told_of_a_stream_is_forgotten_with_the_stream
 fn a_guest_whose_stream_was_forgotten_is_read_all_the_same() {
     let mut world = with_streams(MAIL_STREAMS_MAX - 1, true);
     let guest = "203.0.113.8:4000".parse().expect("an address");
+    guests::is_there(&mut world, guest);
     let says = |world: &mut World, request: &str| {
         let bytes = format!(r#"{{"message": "[REQUEST:{request}"}}"#).into_bytes();
         world.inject(guest, world::server_addr(), bytes);

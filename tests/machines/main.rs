@@ -5,6 +5,7 @@ mod again;
 mod extremes;
 mod fences;
 mod groups;
+mod guests;
 mod home;
 mod hostile;
 mod leaving;

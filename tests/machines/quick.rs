@@ -10,7 +10,9 @@ use udpchat_core::protocol::limits::{MAILBOX_MAX, WAITING_OUTPUTS_MAX};
 use udpchat_core::protocol::{
     Cookie, Nonce, Packet, PacketKind as Kind, SessionId, StoreId, StreamId, Token, envelope, hello,
 };
-use udpchat_core::server::{Change, Command, Event, Server, ServerConfig, ServerRecord, Shares};
+use udpchat_core::server::{
+    Change, Command, Event, Guests, Server, ServerConfig, ServerRecord, Shares,
+};
 use udpchat_core::store::{Committed, DiskSpace};
 use udpchat_core::time::{Now, Time, WallTime};
 
@@ -42,7 +44,7 @@ impl Wire {
             draws
         });
         let config = ServerConfig {
-            original: false,
+            original: Guests::Off,
             keep: Some(Duration::from_secs(3_600)),
             shares: Shares { mailbox_per_sender: MAILBOX_MAX, ..Shares::default() },
         };

@@ -10,6 +10,7 @@ use udpchat_core::protocol::{Name, PacketKind as Kind, StreamId, StreamKey};
 use udpchat_core::server::{self, Change, End, GoneReason, Standing, Turn};
 use udpchat_core::store::Record as _;
 
+use crate::guests;
 use crate::seconds;
 use crate::world::{self, Verdict, World};
 
@@ -18,7 +19,7 @@ fn is_read_later(event: &Event) -> bool {
 }
 
 #[test]
-fn a_sender_whose_name_an_original_had_meanwhile_is_told_what_was_read() {
+fn a_sender_whose_name_an_original_wanted_meanwhile_is_told_what_was_read() {
     let mut world = World::with(&["alice", "bob"]);
     world.types("bob", "dereg bob");
     world.run(seconds(1));
@@ -30,16 +31,29 @@ fn a_sender_whose_name_an_original_had_meanwhile_is_told_what_was_read() {
     world.run(seconds(1));
     assert_eq!(world.texts("bob"), ["one"]);
     let guest = "203.0.113.8:4000".parse().expect("an address");
+    guests::is_there(&mut world, guest);
     for request in ["REG] alice", "SAVE] alice bob two"] {
         let bytes = format!(r#"{{"message": "[REQUEST:{request}"}}"#).into_bytes();
         world.inject(guest, world::server_addr(), bytes);
         world.run(seconds(1));
     }
-    assert_eq!(world.texts("bob"), ["one", "two"]);
-    assert_eq!(world.count("alice", is_read_later), 0);
+    assert_eq!(world.texts("bob"), ["one"]);
     world.types("alice", "reg alice");
     world.run(seconds(5));
     assert_eq!(world.count("alice", is_read_later), 1);
+}
+
+#[test]
+fn nobody_waits_for_a_word_of_what_a_guest_sent() {
+    let mut world = World::with(&["bob"]);
+    let guest = "203.0.113.8:4000".parse().expect("an address");
+    guests::is_there(&mut world, guest);
+    for request in ["REG] gus", "SAVE] gus bob hello", "DEREG] gus"] {
+        let bytes = format!(r#"{{"message": "[REQUEST:{request}"}}"#).into_bytes();
+        world.inject(guest, world::server_addr(), bytes);
+        world.run(seconds(1));
+    }
+    assert_eq!(world.texts("bob"), ["hello"]);
     let untold = world.server.as_ref().expect("a server").load()[&Gauge::Untold];
     assert_eq!(untold, 0, "of what the original sent nobody waits for a word");
 }

@@ -13,7 +13,7 @@ use udpchat_core::protocol::{
     StoreId, StreamId, Token, envelope, hello,
 };
 use udpchat_core::server::timing::NEW_NAME_EVERY;
-use udpchat_core::server::{Server, ServerConfig, ServerRecord, Shares};
+use udpchat_core::server::{Guests, Server, ServerConfig, ServerRecord, Shares};
 use udpchat_core::store::{Committed, DiskSpace};
 use udpchat_core::time::{Now, Time, WallTime};
 
@@ -42,7 +42,7 @@ impl Rig {
             draws += 1;
             draws
         });
-        let config = ServerConfig { original: false, keep: None, shares: Shares::default() };
+        let config = ServerConfig { original: Guests::Off, keep: None, shares: Shares::default() };
         let record = ServerRecord::new(StoreId(1));
         let server = Server::with_bugs(config, record, entropy, Without(without));
         Self { server, time: Time::ZERO, sent: Vec::new() }

@@ -82,19 +82,18 @@ fn one_original_cannot_act_for_another() {
 }
 
 #[test]
-fn a_request_from_an_address_that_never_answers_earns_one_table() {
+fn a_request_from_an_address_that_never_answers_earns_no_table() {
     let mut stage = crowd();
     stage.inject(mallory(), server_addr(), word("[REQUEST:REG] mallory"));
     stage.run_ms(1_000);
     let at_once = earned(&stage);
-    assert!(at_once <= 4_096 + 200, "{at_once} bytes");
+    assert!(at_once <= 3 * word("[REQUEST:REG] mallory").len(), "{at_once} bytes");
     for n in 0..60 {
         // The table changes all the time.
         stage.says("bob", if n % 2 == 0 { "dereg bob" } else { "reg bob" });
         stage.run_ms(1_000);
     }
-    let later = earned(&stage) - at_once;
-    assert!(later <= 60 * 500, "{later} bytes in a minute");
+    assert_eq!(earned(&stage), at_once, "for nothing that it said");
 }
 
 #[test]
@@ -106,11 +105,11 @@ fn many_requests_earn_no_more_tables() {
     }
     let requests = 100 * word("[REQUEST:REG] mallory99").len();
     let earned = earned(&stage);
-    assert!(earned <= 4 * 4_096 + 3 * requests, "{earned} bytes for {requests}");
+    assert!(earned <= 3 * requests, "{earned} bytes for {requests}");
 }
 
 #[test]
-fn many_forged_addresses_earn_a_bounded_number_of_tables() {
+fn many_forged_addresses_earn_no_tables() {
     let mut stage = crowd();
     let start = stage.wire.len();
     for n in 0..1_000_u16 {
@@ -120,7 +119,7 @@ fn many_forged_addresses_earn_a_bounded_number_of_tables() {
     stage.run_ms(1_000);
     let sent = stage.wire[start..].iter().filter(|wire| wire.to.starts_with("203.0.113.10:"));
     let tables = sent.filter(|wire| wire.bytes.len() > 1_000).count();
-    assert!(tables <= 100, "{tables} tables");
+    assert_eq!(tables, 0);
     // Whoever is really there is served none the less.
     stage.original("dave");
     stage.run_ms(1_000);

@@ -16,7 +16,7 @@ use udpchat_core::client::{Client, ClientConfig, ClientRecord, Command, Event};
 use udpchat_core::command::{self, UserRequest};
 use udpchat_core::machine::{Datagram, Entropy, Machine, Output, Socket, Transmit};
 use udpchat_core::protocol::{Name, PacketKind, StoreId, Token};
-use udpchat_core::server::{self, Server, ServerConfig, ServerRecord, Shares, Snapshot};
+use udpchat_core::server::{self, Guests, Server, ServerConfig, ServerRecord, Shares, Snapshot};
 use udpchat_core::store::{Committed, DiskSpace, Record};
 use udpchat_core::time::{Now, Time, WallTime};
 
@@ -240,7 +240,8 @@ impl World {
     }
 
     pub(crate) fn start_server(&mut self) {
-        let config = ServerConfig { original: true, keep: Some(self.keep), shares: self.shares };
+        let config =
+            ServerConfig { original: Guests::On, keep: Some(self.keep), shares: self.shares };
         self.server = Some(Server::new(config, self.server_record.clone(), self.entropy()));
     }
 

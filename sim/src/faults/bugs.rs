@@ -136,7 +136,13 @@ impl Bug {
             | Mutation::LowRegistrationUnanswered
             | Mutation::RepeatsWithoutNonce
             | Mutation::KeepsStreamsOfOldCopy
-            | Mutation::StreamsWithoutShares => return None,
+            | Mutation::StreamsWithoutShares
+            | Mutation::GuestEndsOurs
+            | Mutation::GuestTakesOurs
+            | Mutation::GuestQuestionsOurs
+            | Mutation::TakesGuestsUnproven
+            | Mutation::TrustsGuestsBefore
+            | Mutation::ServesGuestsAnywhere => return None,
         })
     }
 }

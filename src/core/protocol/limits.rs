@@ -98,6 +98,9 @@ pub const ADDRESS_SLOTS: usize = 65_536;
 
 /// Groups that exist of those that one name has made: nobody takes all of them.
 pub const GROUPS_PER_NAME: usize = 10;
+/// Clients of the original's dialect who want a name and have not proved their address yet, that a
+/// server remembers: 1,000 forged ones a second displace nobody who answers within 2.5 s.
+pub const UNPROVEN_MAX: usize = 4_096;
 
 /// Groups that a server keeps: few enough to be listed, each with at most [`MEMBERS_MAX`] names.
 pub const GROUPS_MAX: usize = 1_000;

@@ -2,6 +2,7 @@
 
 use super::Account;
 use crate::machine::Path;
+use crate::original::Owed;
 use crate::protocol::{Name, Nonce};
 
 /// Who wants a name.
@@ -12,4 +13,6 @@ pub(super) struct Contender {
     pub(super) account: Account,
     /// What its answers echo.
     pub(super) nonce: Nonce,
+    /// What its next `ACK` may be for, if it speaks the original's dialect.
+    pub(super) owed: Owed,
 }

@@ -5,18 +5,19 @@
 
 use super::contender::Contender;
 use super::mail::{self, Save};
-use super::session::guest::{self, Saving};
-use super::{Account, Event, GoneReason, Server};
+use super::session::guest::{self, Guest, Saving};
+use super::{Account, Event, GoneReason, Guests, Server};
 use crate::machine::{Path, Socket};
-use crate::mutation::Mutations;
-use crate::original::{self, Request, Word, hash};
+use crate::mutation::{Mutation, Mutations};
+use crate::original::{self, Owed, Request, Word};
 use crate::protocol::limits::TEXT_MAX;
-use crate::protocol::{MessageId, Name, Nonce, NotSaved, PacketKind, TableEntry, Token};
+use crate::protocol::{MessageId, Name, Nonce, NotSaved, PacketKind, TableEntry};
 
 impl<M: Mutations> Server<M> {
     pub(super) fn handle_original(&mut self, socket: Socket, from: Path, bytes: &[u8]) {
         match (socket, original::decode(bytes)) {
-            _ if !self.cx.config().original => self.cx.counters.dropped.unwanted += 1,
+            // Counted and no more: whoever is shut out fills no log.
+            _ if !self.is_served(from) => self.cx.counters.dropped.unwanted += 1,
             (_, None) => self.cx.counters.dropped.damaged += 1,
             (Socket::Second, Some(Word::Ack)) => self.guest_acked(from),
             (Socket::Main, Some(Word::Text(text))) => match original::request(&text) {
@@ -38,9 +39,17 @@ impl<M: Mutations> Server<M> {
         }
     }
 
-    /// The registered guest at an address, which has just been heard of.
+    fn is_served(&self, from: Path) -> bool {
+        let served = self.cx.config().original;
+        served.include(from.remote)
+            || served == Guests::Loopback && self.cx.has(Mutation::ServesGuestsAnywhere)
+    }
+
+    /// The registered guest at an address, which has just been heard of. One that has not shown
+    /// that it is there is as good as a stranger.
     fn guest_at(&mut self, from: Path) -> Option<Name> {
         let name = self.presence.guest_at(from.remote)?.clone();
+        self.presence.guest(&name).filter(|guest| guest.is_proven())?;
         self.presence.renew(&self.cx, &name, from);
         Some(name)
     }
@@ -55,22 +64,36 @@ impl<M: Mutations> Server<M> {
             self.presence.sync_table(&mut self.cx, &name);
             return self.hand_over(&name);
         }
-        if let Some(other) = self.presence.guest_at(from.remote).cloned() {
-            self.end_session(&other, GoneReason::Replaced);
+        let there = self.presence.guest_at(from.remote);
+        let there = there.and_then(|there| self.presence.guest(there));
+        let is_proven = there.is_some_and(Guest::is_proven);
+        let owed = there.map(Guest::owed).unwrap_or_default();
+        if is_proven || self.cx.has(Mutation::TakesGuestsUnproven) {
+            return self.take_in(name, from, owed);
         }
-        let token = Token(hash(&from.remote));
-        let known = self.cx.record().accounts.get(&name).filter(|known| known.token == token);
-        let registration = known.map_or(0, |known| known.registration) + 1;
-        let account = Account { token, registration, original: Some(from.remote) };
-        let contender = Contender { name, path: from, account, nonce: Nonce::default() };
+        match self.unproven.wants(self.cx.now(), from, &name, owed) {
+            Some(wish) => self.take_in(wish.name, wish.path, wish.owed),
+            None => guest::ask(&mut self.cx, from),
+        }
+    }
+
+    /// Somebody wants a name who is where they say.
+    fn take_in(&mut self, name: Name, path: Path, owed: Owed) {
+        let account = Account::of_guest_at(path.remote);
+        let contender = Contender { name, path, account, nonce: Nonce::default(), owed };
         let next = self.presence.register(&mut self.cx, contender);
         self.follow(next);
+        if self.presence.guest_at(path.remote).is_some() {
+            self.unproven.take(path.remote);
+        }
     }
 
     fn guest_leaves(&mut self, from: Path, word: &str) {
         let Ok(name) = word.parse::<Name>() else { return };
+        let is_own = self.guest_at(from).is_some_and(|present| present == name);
         let holder = self.presence.remote_of(&name);
-        if holder.is_some_and(|addr| addr != from.remote) {
+        let ends_ours = || holder == Some(from.remote) && self.cx.has(Mutation::GuestEndsOurs);
+        if holder.is_some() && !is_own && !ends_ours() {
             return; // Not this guest's name to give up.
         }
         // Whoever is away already is told so again: the answer was lost. The own row is all that
@@ -129,8 +152,13 @@ impl<M: Mutations> Server<M> {
             None => {
                 self.store(&sender, MessageId { stream: key.stream, seq }, save);
                 guest::acknowledge(&mut self.cx, from, PacketKind::Saved);
-                let next = self.presence.probe(&mut self.cx, &to, None);
-                return self.follow(next);
+                // Whether one of ours is there is asked for nobody who has no keys.
+                let is_guest = self.presence.guest(&to).is_some();
+                if is_guest || self.cx.has(Mutation::GuestQuestionsOurs) {
+                    let next = self.presence.probe(&mut self.cx, &to, None);
+                    self.follow(next);
+                }
+                return;
             }
             Some(NotSaved::UnknownName) => format!("[Not saved: {to} is not known]\n"),
             Some(NotSaved::MailboxFull) => format!("[Not saved: the mailbox of {to} is full]\n"),
@@ -153,19 +181,22 @@ impl<M: Mutations> Server<M> {
 
     /// Whatever was sent last from the second socket has arrived.
     fn guest_acked(&mut self, from: Path) {
-        let Some(name) = self.guest_at(from) else { return };
+        if let Some(wish) = self.unproven.acked(self.cx.now(), from.remote) {
+            return self.take_in(wish.name, wish.path, wish.owed);
+        }
+        let Some(name) = self.presence.guest_at(from.remote).cloned() else { return };
+        self.presence.renew(&self.cx, &name, from);
         let next = self.presence.guest_acked(&mut self.cx, &name);
         self.follow(next);
     }
 
     /// The guests that an earlier life of this server knew: they will not register again.
     pub(super) fn restore_guests(&mut self) {
-        if !self.cx.config().original {
-            return;
-        }
+        let served = self.cx.config().original;
         let accounts = self.cx.record().accounts.iter();
         let guests: Vec<_> = accounts
-            .filter_map(|(name, account)| account.original.map(|addr| (name.clone(), addr)))
+            .filter_map(|(name, account)| Some((name.clone(), account.original?)))
+            .filter(|(_, addr)| served.include(*addr))
             .collect();
         for (name, addr) in guests {
             // Which address of this machine it knows is told again when it speaks.

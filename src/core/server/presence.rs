@@ -22,7 +22,9 @@ use crate::load::Gauge;
 use crate::machine::Path;
 use crate::mutation::{Mutation, Mutations};
 use crate::protocol::envelope::Stamps;
-use crate::protocol::{Cookie, Name, Nonce, Packet, SessionId, StreamKey, TableEntry, TableId};
+use crate::protocol::{
+    Cookie, Name, Nonce, Packet, Refusal, SessionId, StreamKey, TableEntry, TableId,
+};
 
 #[derive(Debug)]
 pub(super) struct Presence {
@@ -93,6 +95,15 @@ impl Presence {
     ) -> Option<Next> {
         let holder = self.sessions.get(&contender.name);
         match cx.record().accounts.get(&contender.name).copied() {
+            // Who shows no token takes no name from whoever has one, here or away.
+            Some(known)
+                if contender.account.is_original()
+                    && !known.is_guests()
+                    && !cx.has(Mutation::GuestTakesOurs) =>
+            {
+                contender.refuse(cx, Refusal::NameInUse);
+                None
+            }
             Some(known) if known.is_held_by(&contender.account) => {
                 self.register_again(cx, contender, known.registration)
             }
@@ -146,6 +157,7 @@ impl Presence {
         cx: &mut Context<M>,
         contender: &Contender,
     ) -> Granted {
+        let dialect = Dialect::of(contender);
         let Contender { name, path, account, .. } = contender.clone();
         let addr = path.remote;
         let back = cx.record().accounts.contains_key(&name);
@@ -154,7 +166,7 @@ impl Presence {
         cx.change(Change::Registered { name: name.clone(), account });
         let original = account.is_original();
         cx.report(Event::Registered { name: name.clone(), addr, back, original });
-        let session = self.open(cx, name, path, (contender.nonce, Dialect::of(&account)));
+        let session = self.open(cx, name, path, (contender.nonce, dialect));
         session.answer_registered(cx, contender, back);
         Granted { before, knows_session: session.needs_no_proof() }
     }
@@ -176,7 +188,7 @@ impl Presence {
 
     /// Takes up a guest that an earlier life of this server knew.
     pub(super) fn restore<M: Mutations>(&mut self, cx: &mut Context<M>, name: &Name, path: Path) {
-        let dialect = Dialect::of_guest_before();
+        let dialect = Dialect::of_guest_before(cx);
         self.open(cx, name.clone(), path, (Nonce::default(), dialect));
         self.table.tell(); // Each is sent all of it beside this.
     }
@@ -270,6 +282,10 @@ impl Presence {
     /// How a sender is told what became of its messages, if it is here and knows that.
     pub(super) fn ear(&self, name: &Name) -> Option<Ear> {
         self.sessions.get(name)?.ear()
+    }
+
+    pub(super) fn guest(&self, name: &Name) -> Option<&Guest> {
+        self.sessions.get(name)?.guest()
     }
 
     pub(super) fn guest_mut(&mut self, name: &Name) -> Option<&mut Guest> {

@@ -48,7 +48,7 @@ pub struct ServerRecord {
 /// A name and whose it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Account {
-    /// Whoever shows it is the holder.
+    /// Whoever shows it is the holder; [`Account::GUEST`] if nobody has one to show.
     pub token: Token,
     /// The holder's last registration.
     pub registration: u64,

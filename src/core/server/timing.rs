@@ -21,6 +21,10 @@ pub const PROBES: u32 = 9;
 /// twice in a million times.
 pub const GUEST_PROBES: u32 = 20;
 
+/// How long ago a client of the original's dialect may have asked for a name to be taken in when it
+/// acknowledges what it was asked: it repeats that for 2 s.
+pub const PROOF_LIFE: Duration = Duration::from_millis(2_500);
+
 /// While the disk is full, between two empty commits that ask for room.
 pub const ROOM_AGAIN: Duration = Duration::from_secs(1);
 

@@ -117,7 +117,7 @@ impl Program {
         let (sender, commands) = channel(TYPED_MAX);
         let commands = (commands, channel(1).1);
         let config = server::ServerConfig {
-            original: true,
+            original: server::Guests::On,
             keep: setting.keep,
             shares: server::Shares::default(),
         };

@@ -17,8 +17,9 @@ use super::deliveries::Deliveries;
 use super::guest::{self, Guest, GuestTables};
 use super::probe::Probe;
 use super::table_sync::TableSync;
-use crate::mutation::Mutations;
-use crate::protocol::{Nonce, Packet, PacketKind, Refusal, StreamKey, TableId, Trip};
+use crate::mutation::{Mutation, Mutations};
+use crate::original::Owed;
+use crate::protocol::{Nonce, Packet, PacketKind, Refusal, StreamKey, TableId, Token, Trip};
 
 /// What there is to know of a client by its dialect.
 #[derive(Debug)]
@@ -36,16 +37,20 @@ pub(in crate::server) struct Ours {
 
 impl Dialect {
     /// That of whoever has just registered.
-    pub(in crate::server) fn of(account: &Account) -> Self {
-        match account.original {
+    pub(in crate::server) fn of(contender: &Contender) -> Self {
+        match contender.account.original {
             None => Self::Ours(Ours::default()),
-            Some(_) => Self::Original(Guest::default()),
+            Some(_) => Self::Original(Guest::proven(contender.owed)),
         }
     }
 
     /// That of a guest whom an earlier life of this server knew.
-    pub(in crate::server) fn of_guest_before() -> Self {
-        Self::Original(Guest::from_before())
+    pub(in crate::server) fn of_guest_before<M: Mutations>(cx: &Context<M>) -> Self {
+        Self::Original(if cx.has(Mutation::TrustsGuestsBefore) {
+            Guest::proven(Owed::default())
+        } else {
+            Guest::default()
+        })
     }
 }
 
@@ -55,10 +60,24 @@ impl Account {
         self.original.is_some()
     }
 
-    /// Whether whoever shows the other account holds this one's name. A guest's token says where it
-    /// is, which is no secret: none of ours has one like it.
+    /// The token of accounts whose holders have none to show. Whoever of ours shows it holds no
+    /// account by it.
+    pub const GUEST: Token = Token(0);
+
+    /// That of a guest at an address.
+    pub(in crate::server) const fn of_guest_at(addr: SocketAddr) -> Self {
+        Self { token: Self::GUEST, registration: 1, original: Some(addr) }
+    }
+
+    /// Whether no client of ours has held its name: a guest may.
+    pub(in crate::server) fn is_guests(&self) -> bool {
+        self.is_original() || self.token == Self::GUEST
+    }
+
+    /// Whether whoever shows the other account holds this one's name. Guests show nothing but where
+    /// they are, which is no secret.
     pub(in crate::server) fn is_held_by(&self, other: &Self) -> bool {
-        self.token == other.token && (!self.is_original() || other.is_original())
+        self.token == other.token && !self.is_guests() && !other.is_guests()
     }
 
     /// What is left of it when its holder is gone, if that is less: a guest is not where it was.
@@ -77,6 +96,13 @@ impl Session {
         match &self.dialect {
             Dialect::Ours(_) => None,
             Dialect::Original(_) => Some(self.client.path.remote),
+        }
+    }
+
+    pub(in crate::server) const fn guest(&self) -> Option<&Guest> {
+        match &self.dialect {
+            Dialect::Ours(_) => None,
+            Dialect::Original(guest) => Some(guest),
         }
     }
 
@@ -114,7 +140,7 @@ impl Session {
     pub(in crate::server) const fn first_look(&self) -> Duration {
         match &self.dialect {
             Dialect::Ours(_) => LEASE,
-            Dialect::Original(_) => Duration::ZERO,
+            Dialect::Original(guest) => guest.first_look(),
         }
     }
 
@@ -122,11 +148,7 @@ impl Session {
         &mut self,
         cx: &mut Context<M>,
     ) -> Option<Next> {
-        let lease = match &self.dialect {
-            Dialect::Ours(_) => LEASE,
-            Dialect::Original(guest) => guest.lease(),
-        };
-        let (end, name) = (self.heard + lease, self.client.name.clone());
+        let (end, name) = (self.heard + LEASE, self.client.name.clone());
         if end <= cx.now() {
             return Some(Next::End { name, reason: GoneReason::LeaseExpired });
         }
@@ -242,9 +264,7 @@ impl Session {
             Dialect::Ours(ours) => {
                 ours.deliveries.hand_over(cx, &self.client, timeout, first_undurable)
             }
-            Dialect::Original(guest) => {
-                guest.hand_over(cx, &self.client, self.heard, first_undurable)
-            }
+            Dialect::Original(guest) => guest.hand_over(cx, &self.client, first_undurable),
         }
     }
 

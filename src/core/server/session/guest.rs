@@ -12,7 +12,7 @@ use super::super::context::{Context, Timer};
 use super::super::guest_stream::{GUEST_STREAM_DRAWN, streams};
 use super::super::next::Next;
 use super::super::table::Table;
-use super::super::timing::{GUEST_RETRY, LEASE};
+use super::super::timing::GUEST_RETRY;
 use super::super::{GoneReason, StoredMessage};
 use super::Client;
 use crate::machine::{Identity, Path, Socket, Transmit};
@@ -30,10 +30,6 @@ const GUEST_PING: Duration = Duration::from_secs(5);
 /// all of them less than once in a million times.
 const GUEST_PING_RETRY: Duration = Duration::from_millis(500);
 
-/// A guest that never answered on the second socket, perhaps because of a NAT, is away when it has
-/// not said anything for so long.
-const UNHEARD_LEASE: Duration = Duration::from_secs(600);
-
 /// Before a guest's table is sent again: nobody acknowledges tables.
 const TABLE_REPEAT: Duration = Duration::from_secs(1);
 
@@ -44,35 +40,16 @@ const TABLE_COPIES: u32 = 3;
 /// asked.
 const TABLE_PAUSE: Duration = Duration::from_millis(250);
 
-/// The same as long as the address has not answered on the second socket: it may be forged, and a
-/// forged request earns one table at once and then at most 400 bytes a second.
-const UNPROVEN_TABLE_PAUSE: Duration = Duration::from_secs(10);
-
-/// Tables to addresses that have not answered yet, all of them together: whatever is forged earns
-/// at most 200 kB a second. Whoever is really there is served as soon as it has answered.
-const UNPROVEN_TABLES_PER_SECOND: u32 = 50;
-
 /// Transmissions of a stored message from the second socket before giving up. At 30 % loss both
 /// ways a live guest misses all of them twice in a million times.
 const SECOND_ATTEMPTS: u32 = 20;
 
-/// Questions to a guest with stored messages that never answered on the second socket, before the
-/// main one is tried.
-const UNHEARD_PINGS: u32 = 4;
-
-/// Transmissions from the main socket to a guest that the second one never reached. They are not
-/// acknowledged, so all of them are shown.
-const MAIN_ATTEMPTS: u32 = 3;
-
-/// How long ago a guest must have spoken for the main socket to be worth anything.
-const LATELY: Duration = Duration::from_secs(10);
-
 /// What the server knows of a guest.
 #[derive(Debug, Default)]
 pub(in crate::server) struct Guest {
-    /// Whether it ever acknowledged anything on the second socket: it is there, and its address
-    /// is its own.
-    hears_second: bool,
+    /// Whether it has acknowledged anything on the second socket in this life of the server: it is
+    /// there, and its address is its own. Until then it gets questions, and nothing else.
+    is_proven: bool,
     /// What its next `ACK` on the second socket may be for.
     owed: Owed,
     /// The message on its way to it: one, for an acknowledgement names none.
@@ -98,8 +75,6 @@ struct OnItsWay {
     seq: u64,
     attempts: u32,
     next_at: Time,
-    /// Whether it was sent where it is acknowledged.
-    on_second: bool,
 }
 
 /// What a guest's request to store a message is.
@@ -112,38 +87,29 @@ pub(in crate::server) enum Saving {
     RefusedAgain,
 }
 
-/// The tables that were sent to guests: what limits them must outlive the guests, who come and go
-/// as they please.
+/// When tables were sent to guests: what limits them must outlive the guests, who come and go as
+/// they please.
 #[derive(Debug, Default)]
 pub(in crate::server) struct GuestTables {
-    /// When each address was last sent one.
     sent_at: BTreeMap<SocketAddr, Time>,
-    /// The second that is being counted, and the tables to unproven addresses in it.
-    second: u64,
-    unproven: u32,
 }
 
 impl GuestTables {
     /// Until when no other one may be sent there.
-    fn quiet_until(&self, to: SocketAddr, pause: Duration) -> Option<Time> {
-        self.sent_at.get(&to).map(|at| *at + pause)
+    fn quiet_until(&self, to: SocketAddr) -> Option<Time> {
+        self.sent_at.get(&to).map(|at| *at + TABLE_PAUSE)
     }
 
-    fn sent(&mut self, to: SocketAddr, now: Time) {
-        self.sent_at.insert(to, now);
-    }
-
-    /// Whether another one may be sent now.
-    fn admits(&mut self, now: Time, proven: bool) -> bool {
+    /// Whether another one may be sent there now: then it is.
+    fn admits(&mut self, to: SocketAddr, now: Time) -> bool {
         if self.sent_at.len() >= NAMES_MAX {
-            self.sent_at.retain(|_, at| now < *at + UNPROVEN_TABLE_PAUSE);
+            self.sent_at.retain(|_, at| now < *at + TABLE_PAUSE);
         }
-        let second = now.since_start().as_secs();
-        if self.second != second {
-            (self.second, self.unproven) = (second, 0);
+        let admits = self.sent_at.len() < NAMES_MAX;
+        if admits {
+            self.sent_at.insert(to, now);
         }
-        self.unproven += u32::from(!proven);
-        (proven || self.unproven <= UNPROVEN_TABLES_PER_SECOND) && self.sent_at.len() < NAMES_MAX
+        admits
     }
 }
 
@@ -163,25 +129,34 @@ impl Copies {
 }
 
 impl Guest {
-    /// One that an earlier life of this server knew. That it answers is taken for granted: if it
-    /// has gone meanwhile, this is how it is noticed.
-    pub(super) fn from_before() -> Self {
-        Self { hears_second: true, ..Self::default() }
+    /// One that has shown that it is where it says. What it was asked for that may be acknowledged
+    /// once more.
+    pub(super) fn proven(owed: Owed) -> Self {
+        Self { is_proven: true, owed, ..Self::default() }
+    }
+
+    pub(in crate::server) const fn is_proven(&self) -> bool {
+        self.is_proven
+    }
+
+    /// What its next `ACK` may be for.
+    pub(in crate::server) const fn owed(&self) -> Owed {
+        self.owed
     }
 
     /// Whether a message is on its way that it will acknowledge.
-    fn is_asked(&self) -> bool {
-        self.letter.as_ref().is_some_and(|letter| letter.on_second)
+    const fn is_asked(&self) -> bool {
+        self.letter.is_some()
     }
 
-    /// Whether a question would tell anything: behind a NAT it never hears one, and a message on
-    /// its way is one already.
-    pub(super) fn can_be_asked(&self) -> bool {
-        self.hears_second && !self.is_asked()
+    /// Whether a question would tell anything: a message on its way is one already.
+    pub(super) const fn can_be_asked(&self) -> bool {
+        self.is_proven && !self.is_asked()
     }
 
-    pub(super) const fn lease(&self) -> Duration {
-        if self.hears_second { LEASE } else { UNHEARD_LEASE }
+    /// Until its lease is looked at first.
+    pub(super) const fn first_look(&self) -> Duration {
+        if self.is_proven { GUEST_PING } else { Duration::ZERO }
     }
 
     /// Renews its lease by asking. When to look again.
@@ -191,11 +166,11 @@ impl Guest {
         client: &Client,
         heard: Time,
     ) -> Time {
-        // Often while the address is new or an answer is missing.
-        let spoke_lately = cx.now() < heard + GUEST_PING;
-        let pause = if spoke_lately == self.hears_second { GUEST_PING } else { GUEST_PING_RETRY };
+        // Often while an answer is missing.
+        let answers = self.is_proven && cx.now() < heard + GUEST_PING;
+        let pause = if answers { GUEST_PING } else { GUEST_PING_RETRY };
         // Stored messages wait until every question is answered, and are questions themselves.
-        if self.letter.is_none() && cx.record().mailbox(&client.name).is_none() {
+        if !self.is_proven || !self.is_asked() && cx.record().mailbox(&client.name).is_none() {
             self.ping(cx, client);
         }
         cx.now() + pause
@@ -208,8 +183,7 @@ impl Guest {
             return;
         }
         self.owed.sent(cx.now());
-        let bytes = original::text(original::UNSEEN);
-        send(cx, Socket::Second, client.path, PacketKind::Probe, bytes);
+        ask(cx, client.path);
     }
 
     /// Sends it the whole table, or as much of it as it can receive, a few times.
@@ -220,21 +194,22 @@ impl Guest {
         limits: &mut GuestTables,
         client: &Client,
     ) {
+        if !self.is_proven {
+            return;
+        }
         let (now, to) = (cx.now(), client.path.remote);
         let timer = Timer::Table(client.name.clone());
-        let pause = if self.hears_second { TABLE_PAUSE } else { UNPROVEN_TABLE_PAUSE };
-        if let Some(quiet_until) = limits.quiet_until(to, pause).filter(|until| now < *until) {
+        if let Some(quiet_until) = limits.quiet_until(to).filter(|until| now < *until) {
             // If it was sent this one, its repetition is due already.
             if !self.table.are_of(table.latest()) {
                 cx.set_timer(timer, quiet_until);
             }
             return;
         }
-        if !limits.admits(now, self.hears_second) {
+        if !limits.admits(to, now) {
             return cx.set_timer(timer, now + TABLE_REPEAT);
         }
-        limits.sent(to, now);
-        if self.table.next(table.latest()) < TABLE_COPIES && self.hears_second {
+        if self.table.next(table.latest()) < TABLE_COPIES {
             cx.set_timer(timer, now + TABLE_REPEAT);
         }
         let bytes = original::table(&client.name, table.entries());
@@ -250,17 +225,12 @@ impl Guest {
         client: &Client,
     ) -> Option<(StreamKey, u64)> {
         self.owed.acked();
-        let proven_now = !std::mem::replace(&mut self.hears_second, true);
-        let letter = self.letter.take().filter(|letter| letter.on_second);
+        let is_news = !std::mem::replace(&mut self.is_proven, true);
+        let letter = self.letter.take();
         self.had_mail |= letter.is_some();
-        if proven_now {
+        if is_news {
             cx.set_timer(Timer::Lease(client.name.clone()), cx.now() + GUEST_PING);
-            // Its address is its own: now it gets the copies that it did not get before.
-            if self.table.are_of(table.latest()) {
-                cx.set_timer(Timer::Table(client.name.clone()), cx.now() + TABLE_REPEAT);
-            } else {
-                self.sync_table(cx, table, limits, client);
-            }
+            self.sync_table(cx, table, limits, client);
         }
         letter.map(|letter| (letter.key, letter.seq))
     }
@@ -271,9 +241,11 @@ impl Guest {
         &mut self,
         cx: &mut Context<M>,
         client: &Client,
-        heard: Time,
         first_undurable: u64,
     ) -> Option<Next> {
+        if !self.is_proven {
+            return None;
+        }
         let now = cx.now();
         let letter = cx.record().mailbox(&client.name)?.front()?;
         if letter.number >= first_undurable {
@@ -284,12 +256,14 @@ impl Guest {
         let stamp = letter.stored_at.to_string().replace('T', " ").replace('Z', "");
         let line = original::printable(&format!("{}: <{stamp}> {text}", letter.from));
         let timer = Timer::Mail(client.name.clone());
-        if self.letter.is_none() && self.hears_second && now < self.owed.quiet_at() {
+        if self.letter.is_none() && now < self.owed.quiet_at() {
             cx.set_timer(timer, self.owed.quiet_at());
             return None;
         }
-        let start =
-            OnItsWay { key: key.clone(), seq: id.seq, attempts: 0, next_at: now, on_second: false };
+        if self.letter.is_none() {
+            self.owed.start();
+        }
+        let start = OnItsWay { key: key.clone(), seq: id.seq, attempts: 0, next_at: now };
         let way = self.letter.get_or_insert(start);
         if way.next_at > now {
             return None;
@@ -298,24 +272,12 @@ impl Guest {
         way.next_at = now + GUEST_RETRY;
         cx.set_timer(timer, way.next_at);
         let attempt = way.attempts;
-        let (socket, bytes) = if self.hears_second && attempt <= SECOND_ATTEMPTS {
-            if !std::mem::replace(&mut way.on_second, true) {
-                self.owed.start();
-            }
-            self.owed.sent(now);
-            (Socket::Second, original::text(&line))
-        } else if !self.hears_second && attempt <= UNHEARD_PINGS {
-            self.ping(cx, client);
-            return None;
-        } else if self.hears_second || now >= heard + LATELY {
+        if attempt > SECOND_ATTEMPTS {
             let (name, reason) = (client.name.clone(), GoneReason::Silent);
             return Some(Next::End { name, reason });
-        } else if attempt <= UNHEARD_PINGS + MAIN_ATTEMPTS {
-            (Socket::Main, original::text(&format!("[You have messages]\n>>> {line}\n")))
-        } else {
-            self.letter = None;
-            return Some(Next::Shown { reader: client.name.clone(), key, seq: id.seq });
-        };
+        }
+        self.owed.sent(now);
+        let (socket, bytes) = (Socket::Second, original::text(&line));
         let Path { remote: to, local: source } = client.path;
         let identity = Identity { kind: PacketKind::Deliver, message: Some(id), attempt };
         // At once, for the letter is durable.
@@ -376,6 +338,12 @@ pub(super) fn refusal(name: &Name, reason: Refusal) -> String {
         }
         Refusal::DiskFull => "[The server's disk is full.]\n".to_owned(),
     }
+}
+
+/// Asks whoever is there to say so, with what an original client acknowledges and does not show.
+pub(in crate::server) fn ask<M: Mutations>(cx: &mut Context<M>, to: Path) {
+    let bytes = original::text(original::UNSEEN);
+    send(cx, Socket::Second, to, PacketKind::Probe, bytes);
 }
 
 /// Sends a datagram once everything recorded so far is durable.

@@ -29,8 +29,10 @@ impl Probe {
 
     /// The first contender is served; a later registration of the same one replaces it.
     pub(super) fn contend(&mut self, contender: Option<Contender>) {
-        let token = |contender: &Option<Contender>| contender.as_ref().map(|it| it.account.token);
-        if self.contender.is_none() || token(&self.contender) == token(&contender) {
+        let who = |contender: &Option<Contender>| {
+            contender.as_ref().map(|it| (it.account.token, it.account.original))
+        };
+        if self.contender.is_none() || who(&self.contender) == who(&contender) {
             self.contender = contender;
         }
     }
