@@ -312,7 +312,7 @@ impl<M: Mutations> Machine for Server<M> {
                     None
                 }
                 Timer::Round => {
-                    self.presence.tell_round(&mut self.cx);
+                    self.presence.go_on_telling(&mut self.cx);
                     None
                 }
                 Timer::Mail(reader) => Some(Next::HandOver(reader)),

@@ -12,7 +12,7 @@ use udpchat_core::protocol::{
     GroupAnswer, GroupAsk, Name, Nonce, NotSaved, Packet, PacketKind as Kind, Refusal, SessionId,
     StoreId, StreamId, Token, envelope, hello,
 };
-use udpchat_core::server::timing::NEW_NAME_EVERY;
+use udpchat_core::server::timing::{NEW_NAME_EVERY, TABLE_CLIENTS_AT_ONCE, TABLE_CLIENTS_PAUSE};
 use udpchat_core::server::{Guests, Server, ServerConfig, ServerRecord, Shares};
 use udpchat_core::store::{Committed, DiskSpace};
 use udpchat_core::time::{Now, Time, WallTime};
@@ -192,6 +192,26 @@ fn a_lone_change_of_the_table_is_told_at_once() {
     rig.sent.clear();
     rig.wants(addr(2, 2), "bob");
     assert_eq!(rig.count(Kind::Table), 1);
+}
+
+#[test]
+fn of_many_clients_a_few_are_told_at_a_time() {
+    let mut rig = Rig::new(Some(Mutation::NoNameShare));
+    let clients = 3 * TABLE_CLIENTS_AT_ONCE;
+    for client in 0..clients {
+        let port = u16::try_from(client + 1).expect("few");
+        rig.joins(addr(1, port), &format!("client-{client}"));
+    }
+    rig.passes(Duration::from_secs(5), true);
+    for n in 0..3 {
+        rig.sent.clear();
+        rig.comes(addr(250, 1), "mallory", n);
+        assert_eq!(rig.count(Kind::Table), TABLE_CLIENTS_AT_ONCE);
+        rig.acknowledge(0);
+        rig.passes(2 * TABLE_CLIENTS_PAUSE, true);
+        assert_eq!(rig.count(Kind::Table), clients, "mallory has not shown a session");
+        rig.passes(Duration::from_secs(5), true);
+    }
 }
 
 /// How many of 250 messages to bob alice gets stored, and one of carol's then.

@@ -3,8 +3,11 @@
 //! docs/protocol.md, "Registration" and "The table". Only [`Presence::open`] and
 //! [`Presence::drop`] touch the indexes. Knows nothing of mail or groups.
 
+mod invariants;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::ops::Bound;
 
 use super::contender::Contender;
 use super::context::{Context, Timer};
@@ -12,11 +15,11 @@ use super::cookie::CookieJar;
 use super::new_names::NewNames;
 use super::next::Next;
 use super::receipts::Ear;
-use super::record::CHECKED_MAX;
 use super::rounds::Rounds;
 use super::session::guest::Guest;
 use super::session::{Dialect, GuestTables, Session};
 use super::table::Table;
+use super::timing::{TABLE_CLIENTS_AT_ONCE, TABLE_CLIENTS_PAUSE};
 use super::{Account, Change, Event, GoneReason};
 use crate::load::Gauge;
 use crate::machine::Path;
@@ -36,6 +39,8 @@ pub(super) struct Presence {
     guests: BTreeMap<SocketAddr, Name>,
     table: Table,
     rounds: Rounds,
+    /// The last client that was told in a round that is not over.
+    told_up_to: Option<Name>,
     guest_tables: GuestTables,
 }
 
@@ -66,6 +71,7 @@ impl Presence {
             guests: BTreeMap::new(),
             table,
             rounds: Rounds::default(),
+            told_up_to: None,
             guest_tables: GuestTables::default(),
         }
     }
@@ -455,60 +461,46 @@ impl Presence {
 
     /// The table has changed: everybody is told, now or in the next round.
     pub(super) fn tell_everyone<M: Mutations>(&mut self, cx: &mut Context<M>) {
+        if self.told_up_to.is_some() {
+            return; // Whoever is not told of it in this round is in the next one.
+        }
         match self.rounds.next(cx.now()) {
             Some(due) if !cx.has(Mutation::TellsEachChange) => cx.set_timer(Timer::Round, due),
-            _ => self.tell_round(cx),
+            _ => self.begin_round(cx),
         }
     }
 
-    /// A round: everybody is told of all that has changed since the last one.
-    pub(super) fn tell_round<M: Mutations>(&mut self, cx: &mut Context<M>) {
+    /// It is time for a round, or for the rest of one.
+    pub(super) fn go_on_telling<M: Mutations>(&mut self, cx: &mut Context<M>) {
+        match self.told_up_to.take() {
+            None => self.begin_round(cx),
+            Some(last) => self.tell_next(cx, (Bound::Excluded(last), Bound::Unbounded)),
+        }
+    }
+
+    /// Everybody is told of all that has changed since the last round.
+    fn begin_round<M: Mutations>(&mut self, cx: &mut Context<M>) {
         cx.clear_timer(&Timer::Round);
         self.rounds.begun(cx.now(), self.sessions.len());
         self.table.tell();
-        for session in self.sessions.values_mut().filter(|session| session.hears_of_changes()) {
-            session.sync_table(cx, &self.table, &mut self.guest_tables);
-        }
+        self.tell_next(cx, (Bound::Unbounded, Bound::Unbounded));
     }
-}
 
-/// What must hold between two inputs.
-impl Presence {
-    /// The timers that it waits for.
-    pub(super) fn check_invariants<M: Mutations>(
-        &self,
-        cx: &Context<M>,
-        first_undurable: u64,
-    ) -> Vec<Timer> {
-        assert_eq!(self.by_session.len(), self.sessions.len(), "one id for each session");
-        let known_by_address = self.sessions.values().filter_map(Session::known_by);
-        assert_eq!(self.guests.len(), known_by_address.count(), "one guest at each address");
-        for (name, session) in &self.sessions {
-            assert_eq!(self.by_session.get(&session.id()), Some(name), "whose session it is");
-            if let Some(addr) = session.known_by() {
-                assert_eq!(self.guests.get(&addr), Some(name), "which guest is there");
+    /// Tells the next of these clients; the others a little later, so that nobody else waits.
+    fn tell_next<M: Mutations>(&mut self, cx: &mut Context<M>, names: (Bound<Name>, Bound<Name>)) {
+        let mut sessions = self.sessions.range_mut(names);
+        for (_, session) in sessions.by_ref().take(TABLE_CLIENTS_AT_ONCE) {
+            if session.hears_of_changes() {
+                session.sync_table(cx, &self.table, &mut self.guest_tables);
             }
+            self.told_up_to = Some(session.name().clone());
         }
-        if self.everyone().count() <= CHECKED_MAX {
-            self.check_table(cx);
+        if sessions.next().is_some() {
+            return cx.set_timer(Timer::Round, cx.now() + TABLE_CLIENTS_PAUSE);
         }
-        let round = (self.table.told() < self.table.latest()).then_some(Timer::Round);
-        let sessions = self.sessions.iter();
-        sessions
-            .flat_map(|(name, it)| it.check_invariants(cx, name, &self.table, first_undurable))
-            .chain(round)
-            .collect()
-    }
-
-    /// The table says of everyone who ever registered where they are.
-    fn check_table<M: Mutations>(&self, cx: &Context<M>) {
-        self.table.check_invariants();
-        let names = self.everyone().map(|entry| &entry.name);
-        assert!(names.eq(cx.record().accounts.keys()), "a row for each account");
-        for TableEntry { name, addr, original } in self.everyone() {
-            let session = self.sessions.get(name);
-            assert_eq!(*addr, session.map(Session::remote), "where {name} is");
-            assert_eq!(*original, session.is_some_and(Session::is_original), "what {name} speaks");
+        self.told_up_to = None;
+        if self.table.told() < self.table.latest() {
+            self.tell_everyone(cx);
         }
     }
 }

@@ -71,6 +71,10 @@ impl Session {
         }
     }
 
+    pub(super) const fn name(&self) -> &Name {
+        &self.client.name
+    }
+
     pub(super) const fn id(&self) -> SessionId {
         self.client.id
     }
@@ -158,7 +162,7 @@ impl Session {
         &self,
         cx: &Context<M>,
         name: &Name,
-        table: &Table,
+        table: (&Table, u64),
         first_undurable: u64,
     ) -> Vec<Timer> {
         assert_eq!(self.client.name, *name, "whose session it is");

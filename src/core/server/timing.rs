@@ -65,7 +65,13 @@ pub const TABLE_ROUNDS_AT_ONCE: u32 = 4;
 
 /// Clients that are told in rounds in a second, in the long run: whoever changes the table without
 /// end takes less than a tenth of a processor by that, however many are here.
-pub const TABLE_CLIENTS_PER_SECOND: u32 = 2_000;
+pub const TABLE_CLIENTS_PER_SECOND: u32 = 1_000;
+
+/// Clients that are told together: they take less than a millisecond, in which others wait.
+pub const TABLE_CLIENTS_AT_ONCE: usize = 50;
+
+/// Until the next of them are told.
+pub const TABLE_CLIENTS_PAUSE: Duration = Duration::from_millis(2);
 
 /// An address that has registered [`NEW_NAMES_AT_ONCE`](crate::protocol::limits::NEW_NAMES_AT_ONCE)
 /// new names may register another one so often: alone it would take 83 days to fill a server.

@@ -304,7 +304,7 @@ impl Session {
     pub(super) fn check_dialect<M: Mutations>(
         &self,
         cx: &Context<M>,
-        table: &Table,
+        table: (&Table, u64),
         first_undurable: u64,
     ) -> Vec<Timer> {
         match &self.dialect {

@@ -95,11 +95,15 @@ impl TableSync {
 }
 
 impl TableSync {
-    /// What is on its way follows what the client has, and whoever has all is sent nothing. The
-    /// timer that it waits for.
-    pub(super) fn check_invariants(&self, table: &Table, client: &Client) -> Option<Timer> {
+    /// What is on its way follows what the client has, and whoever is sent nothing has all that it
+    /// was `told` of. The timer that it waits for.
+    pub(super) fn check_invariants(
+        &self,
+        (table, told): (&Table, u64),
+        client: &Client,
+    ) -> Option<Timer> {
         if self.is_idle() {
-            let has_all = (table.told()..=table.latest()).contains(&self.at);
+            let has_all = (told..=table.latest()).contains(&self.at);
             assert!(has_all, "{} has {} of {table:?}", client.name, self.at);
             return None;
         }
