@@ -56,6 +56,7 @@ pub struct Screen<W> {
     out: W,
     mode: Mode,
     renderer: Renderer,
+    tables: json::Tables,
     /// Whether the cursor stands behind a prompt.
     prompting: bool,
 }
@@ -63,7 +64,8 @@ pub struct Screen<W> {
 impl<W: Write> Screen<W> {
     /// A screen that writes to `out`.
     pub fn new(mode: Mode, out: W) -> Self {
-        Self { out, mode, renderer: Renderer::default(), prompting: false }
+        let (renderer, tables) = (Renderer::default(), json::Tables::default());
+        Self { out, mode, renderer, tables, prompting: false }
     }
 
     /// Shows an event.
@@ -73,7 +75,7 @@ impl<W: Write> Screen<W> {
     /// The event may not have been shown. So for all the others.
     pub fn event(&mut self, event: &Event) -> io::Result<()> {
         match self.mode {
-            Mode::Json => match json::event(event) {
+            Mode::Json => match self.tables.event(event) {
                 said if said.is_empty() => Ok(()),
                 said => self.print(&[said]),
             },

@@ -2,6 +2,8 @@
 //!
 //! Pure. Texts are raw: JSON escapes line ends, and whoever prints a text must escape the rest.
 
+mod table;
+
 use std::net::SocketAddr;
 
 use serde::Serialize;
@@ -9,6 +11,8 @@ use udpchat_core::client::{
     self, Course, DetourReason, Event, GroupDone, Listing, Tried, UnsentReason,
 };
 use udpchat_core::protocol::{GroupTag, Name};
+
+pub(super) use table::Tables;
 
 /// One line. The names and the order of the keys are promised.
 #[derive(Serialize)]
@@ -21,6 +25,12 @@ enum EventObject<'a> {
     Table {
         online: &'a [Name],
         offline: &'a [Name],
+    },
+    TableChanges {
+        online: Vec<&'a Name>,
+        offline: Vec<&'a Name>,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        gone: Vec<&'a Name>,
     },
     Sending {
         id: String,
@@ -162,8 +172,8 @@ enum Direction {
     },
 }
 
-/// An event's object.
-pub(super) fn event(event: &Event) -> String {
+/// An event's object; a table is whole.
+fn event(event: &Event) -> String {
     match event {
         Event::Error(problem) => error(&problem.to_string()),
         Event::Copy { group, event } => line(event)

@@ -3,6 +3,7 @@
 //! Each process has a data folder of its own, unless a test says which: none reads or writes what
 //! belongs to the user.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
@@ -64,6 +65,40 @@ impl Drop for Scratch {
     }
 }
 
+/// A table put together of the events that tell its changes, so that a test may ask for all of it.
+#[derive(Default)]
+struct WholeTable {
+    online: BTreeSet<String>,
+    offline: BTreeSet<String>,
+}
+
+impl WholeTable {
+    /// The line, or the whole table if it tells what has changed.
+    fn in_place_of_changes(&mut self, line: String) -> String {
+        if !line.starts_with(r#"{"event":"table"#) {
+            return line;
+        }
+        let told = json(&line);
+        let names = |key: &str| -> BTreeSet<String> {
+            let names = told[key].as_array().into_iter().flatten();
+            names.map(|name| name.as_str().expect("a name").to_owned()).collect()
+        };
+        let (online, offline) = (names("online"), names("offline"));
+        if told["event"] == "table" {
+            (self.online, self.offline) = (online, offline);
+            return line;
+        }
+        let gone = names("gone");
+        self.online.retain(|name| !offline.contains(name) && !gone.contains(name));
+        self.offline.retain(|name| !online.contains(name) && !gone.contains(name));
+        self.online.extend(online);
+        self.offline.extend(offline);
+        let list = |names: &BTreeSet<String>| Value::from_iter(names.iter().cloned());
+        let (online, offline) = (list(&self.online), list(&self.offline));
+        format!(r#"{{"event":"table","online":{online},"offline":{offline}}}"#)
+    }
+}
+
 /// How a process has ended.
 #[derive(Debug)]
 pub(crate) struct Ended {
@@ -88,9 +123,10 @@ impl Process {
         let mut stderr = child.stderr.take().unwrap();
         let (sender, lines) = mpsc::channel();
         thread::spawn(move || {
+            let mut table = WholeTable::default();
             for line in stdout.into_iter().flat_map(|stdout| BufReader::new(stdout).lines()) {
                 let Ok(line) = line else { break };
-                if sender.send(line).is_err() {
+                if sender.send(table.in_place_of_changes(line)).is_err() {
                     break;
                 }
             }
