@@ -113,6 +113,7 @@ impl<M: Mutations> Server<M> {
         own.into_iter().chain(self.presence.load()).chain(self.mail.load()).collect()
     }
 
+    /// What is for a client, from its server or from another one, is not wanted.
     fn handle_packet(&mut self, from: Path, packet: Packet, body: &[u8]) {
         match packet {
             Packet::Register { name, token, registration, nonce, cookie } => {
@@ -161,7 +162,6 @@ impl<M: Mutations> Server<M> {
                     self.groups.asked(&mut self.cx, (&name, from), (session, request), ask);
                 }
             }
-            // For a client, from its server or from another one.
             Packet::Challenge { .. }
             | Packet::Registered { .. }
             | Packet::Wait { .. }
