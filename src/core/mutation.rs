@@ -111,6 +111,7 @@ pub enum Mutation {
     RepeatsWithoutNonce,
     /// Client: what it remembers is an older copy, and it goes on with the numbers of that.
     KeepsStreamsOfOldCopy,
-    /// Client: of the streams that it remembers the one longest unused is forgotten, whoever's it is.
+    /// Client: of the streams that it remembers the one longest unused is forgotten, whoever's it
+    /// is.
     StreamsWithoutShares,
 }

@@ -57,11 +57,9 @@ pub(crate) fn run(options: ClientOptions) -> anyhow::Result<bool> {
         let (mut store, record) =
             Keeper::open(&options.data, (&usual, SMALL_RESERVE_BYTES), fresh, is_own)?;
         let port = transport.local_addr().port();
-        let host = options.host.clone();
-        let verdict = Verdict::new(mode);
+        let (host, verdict) = (options.host.clone(), Verdict::new(mode));
         let (has_store, patient) = (options.data != Data::Nowhere, !verdict.for_people);
-        let name = options.name;
-        let original = options.original;
+        let (name, original) = (options.name, options.original);
         let config =
             ClientConfig { name, host, server, others, port, has_store, patient, original };
         let (front, input) = front::open(wishes).context("cannot use the terminal")?;

@@ -211,7 +211,7 @@ fn a_challenge_with_another_nonce_sends_an_original_server_nothing_that_kills_it
     });
 }
 
-/// Alice's folder as it was when she had written to bob once, later lives having gone on from there.
+/// Alice's folder as it was when she had written to bob once; later lives have gone on from there.
 fn older_copy() -> ClientRecord {
     let mut record = ClientRecord::new("alice".parse().expect("a name"), Token(7));
     record.registrations = 1;

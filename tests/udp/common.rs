@@ -93,11 +93,9 @@ impl WholeTable {
         self.offline.retain(|name| !online.contains(name) && !gone.contains(name));
         self.online.extend(online);
         self.offline.extend(offline);
-        let whole = (
-            Value::from_iter(self.online.iter().cloned()),
-            Value::from_iter(self.offline.iter().cloned()),
-        );
-        format!(r#"{{"event":"table","online":{},"offline":{}}}"#, whole.0, whole.1)
+        let list = |names: &BTreeSet<String>| Value::from_iter(names.iter().cloned());
+        let (online, offline) = (list(&self.online), list(&self.offline));
+        format!(r#"{{"event":"table","online":{online},"offline":{offline}}}"#)
     }
 }
 

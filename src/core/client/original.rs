@@ -331,15 +331,10 @@ impl Originals {
                 server.fruitless = 0;
                 if is_joining {
                     server.fetch_due = true;
-                    let registration = context.record().registrations;
+                    let (registration, nonce) = (context.record().registrations, NONCE);
                     let (session, store, back) = (SESSION, STORE, ever_registered);
-                    self.loopback.push_back(ToClient::Registered {
-                        registration,
-                        nonce: NONCE,
-                        session,
-                        store,
-                        back,
-                    });
+                    let packet = ToClient::Registered { registration, nonce, session, store, back };
+                    self.loopback.push_back(packet);
                 } else if server.asked.is_some_and(|(asked, _)| asked == Asked::Register) {
                     self.loopback.push_back(ToClient::Pong { session: SESSION });
                 }

@@ -23,8 +23,8 @@ pub const AMPLIFICATION_MAX: usize = 3;
 /// up to here in every language (2^53 - 1).
 pub const SEQ_MAX: u64 = (1 << 53) - 1;
 
-/// A server's word for a number that was forgotten here is believed up to so much. A lie thus leaves
-/// as many numbers again: nobody is locked out by one.
+/// A server's word for a number that was forgotten here is believed up to so much. A lie thus
+/// leaves as many numbers again: nobody is locked out by one.
 pub const FORGOTTEN_MAX: u64 = 1 << 52;
 
 /// Messages of one stream that a receiver keeps while an earlier one is missing. More than any

@@ -1,8 +1,8 @@
 //! Cookies: proof that an address receives what is sent to it, without remembering anybody.
 //!
-//! A cookie is a keyed hash (`SipHash`) of the address, the hello's nonce and a time slot, as in RFC
-//! 9293's SYN cookies and QUIC's Retry tokens. The key is drawn at start, so that one life's cookies
-//! mean nothing to the next; the nonce ties a cookie to the sign-in that it was baked for.
+//! A cookie is a keyed hash (`SipHash`) of the address, the hello's nonce and a time slot, as in
+//! RFC 9293's SYN cookies and QUIC's Retry tokens. The key is drawn at start, so that one life's
+//! cookies mean nothing to the next; the nonce ties a cookie to the sign-in it was baked for.
 
 use std::hash::{Hash, Hasher};
 use std::net::SocketAddr;

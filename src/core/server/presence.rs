@@ -141,8 +141,8 @@ impl Presence {
         if registration > last || is_late && cx.has(Mutation::OldRegistrationCounts) {
             return Some(Next::Grant(contender));
         }
-        // Else it is an old one that was late, and its sender has moved on; or its sender has forgotten
-        // what it did since.
+        // Else it is an old one that was late, and its sender has moved on; or its sender has
+        // forgotten what it did since.
         let same = holder.filter(|holder| holder.remote() == contender.path.remote);
         let repeated = |holder: &&Session| {
             holder.is_granted_to(contender.nonce) || cx.has(Mutation::RepeatsWithoutNonce)
