@@ -115,7 +115,13 @@ impl Client {
 
     fn ask_for(&self, name: &str, registration: u64) {
         let (name, cookie): (Name, _) = (name.parse().unwrap(), self.cookie);
-        self.send(&Packet::Register { name, token: Token(7), registration, cookie });
+        self.send(&Packet::Register {
+            name,
+            token: Token(7),
+            registration,
+            nonce: Nonce(1),
+            cookie,
+        });
     }
 
     /// The next packet, after what keeps a client here is answered. None if there is none for a

@@ -10,12 +10,12 @@ mod id;
 pub mod limits;
 mod name;
 mod packet;
+mod refusal;
 
 pub use group::{GroupAnswer, GroupAsk, GroupRefusal, GroupTag};
 pub use id::{
     CastId, Cookie, MessageId, Nonce, SessionId, StoreId, StreamId, StreamKey, TableId, Token,
 };
 pub use name::{BadName, NAME_MAX, Name};
-pub use packet::{
-    Audience, NotSaved, Packet, PacketKind, Refusal, TableEntry, ToClient, ToPeer, ToServer, Trip,
-};
+pub use packet::{Audience, Packet, PacketKind, TableEntry, ToClient, ToPeer, ToServer, Trip};
+pub use refusal::{NotSaved, Refusal};

@@ -99,9 +99,7 @@ pub(crate) fn run(options: &ServerOptions) -> anyhow::Result<()> {
             Err(error) = written.failed() => Err(error),
         };
         if ended.is_ok() {
-            let at = clock.now().wall;
-            tell_left_out(&out, &screen, at, limiter.borrow_mut().end());
-            tell(&out, &screen, at, |screen| screen.stopped(at));
+            tell_end(&out, &screen, clock.now().wall, &limiter);
         }
         drop(out);
         written.end().await?;
@@ -164,6 +162,12 @@ async fn tell_more(
         let now = clock.now();
         tell_left_out(out, screen, now.wall, limiter.borrow_mut().left_out(now.time));
     }
+}
+
+/// Tells that it has ended, and how much it did not tell.
+fn tell_end(out: &Out, screen: &RefCell<OperatorScreen>, at: WallTime, limiter: &RefCell<Limiter>) {
+    tell_left_out(out, screen, at, limiter.borrow_mut().end());
+    tell(out, screen, at, |screen| screen.stopped(at));
 }
 
 fn tell_left_out(

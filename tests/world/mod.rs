@@ -6,6 +6,7 @@
 mod feed;
 mod foreign;
 pub(crate) mod sight;
+mod tallies;
 mod wide;
 
 use std::collections::BTreeMap;
@@ -477,21 +478,6 @@ impl World {
             _ => None,
         });
         shown.collect()
-    }
-
-    /// The texts that a client was shown.
-    pub(crate) fn texts(&self, name: &str) -> Vec<String> {
-        self.shown(name).into_iter().map(|(_, text)| text).collect()
-    }
-
-    /// How many of a client's events a filter likes.
-    pub(crate) fn count(&self, name: &str, filter: impl Fn(&Event) -> bool) -> usize {
-        self.events(name).iter().filter(|event| filter(event)).count()
-    }
-
-    /// How often such a packet was sent on such a way.
-    pub(crate) fn sent(&self, from: &str, kind: PacketKind, to: &str) -> usize {
-        self.log.iter().filter(|(_, sight)| sight.is(from, kind, to)).count()
     }
 }
 

@@ -4,10 +4,10 @@
 //! [`Presence::drop`] touch the indexes. Knows nothing of mail or groups.
 
 mod invariants;
+mod telling;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::ops::Bound;
 
 use super::contender::Contender;
 use super::context::{Context, Timer};
@@ -19,7 +19,6 @@ use super::rounds::Rounds;
 use super::session::guest::Guest;
 use super::session::{Dialect, GuestTables, Session};
 use super::table::Table;
-use super::timing::{TABLE_CLIENTS_AT_ONCE, TABLE_CLIENTS_PAUSE};
 use super::{Account, Change, Event, GoneReason};
 use crate::load::Gauge;
 use crate::machine::Path;
@@ -434,73 +433,6 @@ impl Presence {
     ) {
         if let Some(session) = self.sessions.get_mut(reader) {
             session.settled(cx, key, seq);
-        }
-    }
-}
-
-/// The table.
-impl Presence {
-    /// Sends a client what it lacks.
-    pub(super) fn sync_table<M: Mutations>(&mut self, cx: &mut Context<M>, name: &Name) {
-        if let Some(session) = self.sessions.get_mut(name) {
-            session.sync_table(cx, &self.table, &mut self.guest_tables);
-        }
-    }
-
-    /// A client says which version it has.
-    pub(super) fn table_acked<M: Mutations>(
-        &mut self,
-        cx: &mut Context<M>,
-        name: &Name,
-        version: (TableId, u64),
-    ) {
-        if let Some(session) = self.sessions.get_mut(name) {
-            session.table_acked(cx, &self.table, &mut self.guest_tables, version);
-        }
-    }
-
-    /// The table has changed: everybody is told, now or in the next round.
-    pub(super) fn tell_everyone<M: Mutations>(&mut self, cx: &mut Context<M>) {
-        if self.told_up_to.is_some() {
-            return; // Whoever is not told of it in this round is in the next one.
-        }
-        match self.rounds.next(cx.now()) {
-            Some(due) if !cx.has(Mutation::TellsEachChange) => cx.set_timer(Timer::Round, due),
-            _ => self.begin_round(cx),
-        }
-    }
-
-    /// It is time for a round, or for the rest of one.
-    pub(super) fn go_on_telling<M: Mutations>(&mut self, cx: &mut Context<M>) {
-        match self.told_up_to.take() {
-            None => self.begin_round(cx),
-            Some(last) => self.tell_next(cx, (Bound::Excluded(last), Bound::Unbounded)),
-        }
-    }
-
-    /// Everybody is told of all that has changed since the last round.
-    fn begin_round<M: Mutations>(&mut self, cx: &mut Context<M>) {
-        cx.clear_timer(&Timer::Round);
-        self.rounds.begun(cx.now(), self.sessions.len());
-        self.table.tell();
-        self.tell_next(cx, (Bound::Unbounded, Bound::Unbounded));
-    }
-
-    /// Tells the next of these clients; the others a little later, so that nobody else waits.
-    fn tell_next<M: Mutations>(&mut self, cx: &mut Context<M>, names: (Bound<Name>, Bound<Name>)) {
-        let mut sessions = self.sessions.range_mut(names);
-        for (_, session) in sessions.by_ref().take(TABLE_CLIENTS_AT_ONCE) {
-            if session.hears_of_changes() {
-                session.sync_table(cx, &self.table, &mut self.guest_tables);
-            }
-            self.told_up_to = Some(session.name().clone());
-        }
-        if sessions.next().is_some() {
-            return cx.set_timer(Timer::Round, cx.now() + TABLE_CLIENTS_PAUSE);
-        }
-        self.told_up_to = None;
-        if self.table.told() < self.table.latest() {
-            self.tell_everyone(cx);
         }
     }
 }
