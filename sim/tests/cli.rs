@@ -35,7 +35,7 @@ fn an_adversary_is_drawn_like_any_fault() {
     let wrong = sim("--adversary of-path");
     assert_eq!(wrong.status.code(), Some(2));
     let told = String::from_utf8(wrong.stderr).unwrap();
-    assert!(told.contains("[possible values: off-path, on-path, insider]"), "{told}");
+    assert!(told.contains("[possible values: off-path, on-path, insider, server]"), "{told}");
 }
 
 /// The rows that these lines take on a terminal of 80 columns.

@@ -21,10 +21,13 @@ mod panic;
 mod presence;
 mod quiet;
 mod recovery;
+mod service;
+mod sign_in;
 #[cfg(test)]
 mod story;
 mod truth;
 mod words;
+mod work;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -101,7 +104,10 @@ pub struct Violation {
 pub const CHECKERS: &[Checker] = &[
     panic::CHECKER,
     names::CHECKER,
+    sign_in::CHECKER,
     amplification::CHECKER,
+    service::CHECKER,
+    work::CHECKER,
     addresses::CHECKER,
     once::CHECKER,
     order::CHECKER,
