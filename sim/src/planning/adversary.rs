@@ -15,7 +15,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use self::draw::Draw;
-use crate::planning::moves::Move;
+use crate::planning::moves::{Move, Trick};
 use crate::planning::plan::Plan;
 
 /// What an adversary can see and do.
@@ -104,6 +104,9 @@ impl Classes {
         for it in &mut moves {
             while it.times > 1 && it.last() >= within {
                 it.times -= 1;
+            }
+            if let Trick::Answer { lasts, .. } | Trick::Alter { lasts, .. } = &mut it.trick {
+                *lasts = Some(within - it.at);
             }
         }
         moves.sort_by_key(|it| it.at);

@@ -157,7 +157,9 @@ impl Plan {
         let faults = &self.faults;
         let rests = |act: &Act| matches!(act, Act::Start { .. } | Act::Type { .. } | Act::Mark(_));
         let mut acts = self.hosts.iter().flat_map(|host| &host.actions).map(|action| &action.act);
-        faults.rates == Rates::default()
+        // Who sits on a link can cut it.
+        self.moves.iter().all(|it| it.trick.sees().is_none())
+            && faults.rates == Rates::default()
             && faults.rules.is_empty()
             && faults.cuts.is_empty()
             && faults.size_limit.is_none()

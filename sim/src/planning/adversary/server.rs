@@ -27,7 +27,7 @@ fn to_client(victim: &Victim, packet: PacketKind, times: u32) -> Target {
 
 fn alter(of: Target, set: Value) -> Trick {
     let set: Map<String, Value> = set.as_object().cloned().unwrap_or_default();
-    Trick::Alter { of, set, body: None }
+    Trick::Alter { of, lasts: None, set, body: None }
 }
 
 /// The table's versions are any numbers, or its rows are others.
@@ -87,7 +87,7 @@ fn lies_about_outcomes(draw: &mut Draw<'_>) -> Vec<Move> {
     let (from, to, packet_kind) = (victim.place.host, SERVER.into(), PacketKind::Save);
     let which = Which::Counted { first: 1, times: 10 };
     let of = Target { from, to, packet: packet_kind, message: None, which };
-    vec![Move::once(at, Trick::Answer { of, datagram: packet(outcome) })]
+    vec![Move::once(at, Trick::Answer { of, lasts: None, datagram: packet(outcome) })]
 }
 
 /// It answers as if with another store.

@@ -250,7 +250,8 @@ impl Builder {
             Verb::Clock { host, by_ms } => self.act(at, host, Act::StepClock { by_ms: *by_ms }),
             Verb::Drift { host, ppm } => self.act(at, host, Act::Drift { ppm: *ppm }),
             Verb::Fault { target, fault } => {
-                let rule = Rule { since: at, target: target.clone(), fault: *fault };
+                let (since, until) = (at, Duration::MAX);
+                let rule = Rule { since, until, target: target.clone(), fault: *fault };
                 self.faults.rules.push(rule);
             }
             Verb::Link { directions, cut } => {
