@@ -36,6 +36,7 @@ use udpchat_core::protocol::Name;
 use udpchat_core::server::Snapshot;
 
 use crate::naming::label::HostName;
+use crate::planning::moves::Move;
 use crate::planning::plan::{Plan, QUIET};
 use crate::record::ledger::Ledger;
 use crate::record::log::Log;
@@ -152,7 +153,8 @@ pub fn is_settled(
     now: Duration,
 ) -> bool {
     let actions = plan.hosts.iter().flat_map(|host| &host.actions);
-    let last = actions.map(|action| action.at).max().unwrap_or_default();
+    let moves = plan.moves.iter().map(Move::last);
+    let last = actions.map(|action| action.at).chain(moves).max().unwrap_or_default();
     let quiet_since = now.saturating_sub(QUIET);
     plan.healed.is_some_and(|healed| healed < quiet_since)
         && last < quiet_since

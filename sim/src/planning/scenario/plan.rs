@@ -207,10 +207,11 @@ impl Scenario {
         for host in &mut hosts {
             host.two_addresses = self.two_addresses.contains(&host.name);
         }
-        let last = self.steps.last().map(|step| step.at).unwrap_or_default();
+        let moves: Vec<Move> = self.steps.iter().filter_map(Step::as_move).collect();
+        let steps = self.steps.last().map(|step| step.at);
+        let last = steps.into_iter().chain(moves.iter().map(Move::last)).max().unwrap_or_default();
         let healed = self.settles.then_some(last);
         let Self { seed, disk, mail, .. } = *self;
-        let moves = self.steps.iter().filter_map(Step::as_move).collect();
         Plan { seed, hosts, faults, disk, disk_faults, moves, mail, healed, until }
     }
 }
