@@ -252,6 +252,10 @@ fn every_fixture_is_a_test() {
             }
             continue;
         }
+        // Attacks that no fence holds off yet: sim/tests/scenarios.rs reads them all.
+        if path.starts_with("fixtures/adversary/pending/") {
+            continue;
+        }
         let stem = Path::new(&path).file_stem().unwrap().to_string_lossy().into_owned();
         if !mentions(&list, &stem) && !mentions(&list, &stem.replace('-', "_")) {
             broken.push(path);

@@ -171,8 +171,8 @@ pub struct Explore {
     #[arg(long)]
     pub swarm: bool,
     /// Who attacks, and what they can see and do: off-path sees nothing and lies about where it
-    /// is, insider is a user as well, on-path sees and alters what passes. Of several, each seed
-    /// has one.
+    /// is, insider is a user as well, on-path sees and alters what passes, server is the server
+    /// itself, which lies. Of several, each seed has one.
     #[arg(long, value_name = "CLASS", value_delimiter = ',', value_parser = class_names())]
     pub adversary: Vec<String>,
     /// A bug that is planted, to see whether it is caught.

@@ -8,12 +8,14 @@ use std::time::Duration;
 
 use sim::engine::world;
 use sim::faults::bugs::Planted;
+use sim::faults::fate::{Target, Which};
 use sim::planning::adversary::Classes;
 use sim::planning::moves::{Claim, Datagram, Move, Place, Trick};
 use sim::planning::plan::{CLIENT_PORT, SERVER, SERVER_PORT, SERVER_SECOND_PORT};
 use sim::planning::workload::{self, Profile, Size};
 use sim::record::log::Detail;
 use sim::search::chaos::Setting;
+use udpchat_core::protocol::PacketKind;
 
 const SIZE: Size = Size { clients: 4, messages: 40, duration: Duration::from_secs(20) };
 
@@ -59,6 +61,14 @@ fn the_length_of_a_tick_changes_nothing_for_an_adversary() {
     let alice = Claim::Of(Place { host: "alice".into(), port: CLIENT_PORT });
     let nobody = Claim::Nobody { number: 1, apart: true };
     let name = "zoe".parse().unwrap();
+    let seen = |times| Target {
+        from: "bob".into(),
+        to: "carol".into(),
+        packet: PacketKind::Message,
+        message: None,
+        which: Which::Counted { first: 1, times },
+    };
+    let (lasts, set) = (None, serde_json::Map::new());
     let mut plan = workload::plan(1, &SIZE, &Profile::ALL);
     let often = |at, times, every, trick| Move { at: ms(at), times, every: ms(every), trick };
     plan.moves = vec![
@@ -66,6 +76,13 @@ fn the_length_of_a_tick_changes_nothing_for_an_adversary() {
         often(2_007, 3, 1_500, forge(alice, SERVER_PORT, "[REQUEST:DEREG] alice")),
         often(9_001, 20, 7, forge(nobody.clone(), SERVER_PORT, "[REQUEST:REG] guest$i")),
         often(9_501, 20, 7, forge(nobody, SERVER_SECOND_PORT, "ACK")),
+        often(
+            10_003,
+            1,
+            0,
+            Trick::Alter { of: seen(3), lasts, set, body: Some("altered".to_owned()) },
+        ),
+        often(15_001, 3, 777, Trick::Replay { of: seen(2), to: None }),
     ];
     let log = |tick_ms| {
         let outcome = world::run_in_ticks(&plan, ms(tick_ms), &Planted::default());
@@ -74,6 +91,7 @@ fn the_length_of_a_tick_changes_nothing_for_an_adversary() {
     let usual = log(10);
     let is_here = |name: &str| usual.contains(&format!("{name} is here"));
     assert!((0..20).any(|i| is_here(&format!("guest{i}"))) && is_here("zoe"), "nobody got in");
+    assert!(usual.contains("altered"), "nothing was altered");
     assert_same(&usual, &log(5), "10 ms and 5 ms");
     assert_same(&usual, &log(1), "10 ms and 1 ms");
 }

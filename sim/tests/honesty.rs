@@ -40,7 +40,7 @@ fn measured_rates_are_the_asked_ones_on_every_link() {
                     Fault::Duplicate { .. } => link.1[1] += 1,
                     Fault::Corrupt { .. } => link.1[2] += 1,
                     Fault::Truncate { .. } => link.1[3] += 1,
-                    Fault::Burst | Fault::TooLong | Fault::Delay { .. } => {
+                    Fault::Burst | Fault::TooLong | Fault::Taken | Fault::Delay { .. } => {
                         unreachable!("nobody asked for it")
                     }
                 }

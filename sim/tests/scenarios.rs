@@ -116,6 +116,18 @@ fn replay(name: &str) {
     });
 }
 
+/// What is attacked in them holds only when its fence is there: then they move to the others.
+#[test]
+fn attacks_that_no_fence_holds_off_yet_are_scenarios() {
+    let folder = folder().join("../adversary/pending");
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let scenario = Scenario::parse(&std::fs::read_to_string(&path).unwrap());
+        let scenario = scenario.unwrap_or_else(|bad| panic!("{}:{bad}", path.display()));
+        assert!(!scenario.plan().moves.is_empty(), "{}: nobody attacks", path.display());
+    }
+}
+
 #[test]
 fn every_file_is_listed() {
     let files: BTreeSet<String> = std::fs::read_dir(folder())

@@ -74,8 +74,10 @@ pub struct Rates {
 /// A fault for certain datagrams.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
-    /// For datagrams sent at this time or later.
+    /// For datagrams sent at this time or later,
     pub since: Duration,
+    /// and before this one.
+    pub until: Duration,
     /// Which of them.
     pub target: Target,
     /// What happens to them.
@@ -120,6 +122,8 @@ pub enum Fault {
     Burst,
     /// It is lost because it is longer than the network carries.
     TooLong,
+    /// An adversary keeps it.
+    Taken,
     /// It arrives a second time.
     Duplicate {
         /// So long after the first.
@@ -273,7 +277,7 @@ impl Fates {
             faults = self.plan.rates.faults(self.seed, &key, at);
         }
         for (rule, count) in self.plan.rules.iter().zip(&mut self.counted) {
-            if at >= rule.since && rule.target.covers(&key) {
+            if (rule.since..rule.until).contains(&at) && rule.target.covers(&key) {
                 *count += 1;
                 let hit = match rule.target.which {
                     Which::Counted { first, times } => *count >= first && *count - first < times,
@@ -301,7 +305,7 @@ pub fn together(faults: &[Fault]) -> Fate {
     let mut fate = Fate::default();
     for fault in faults {
         match *fault {
-            Fault::Drop | Fault::Burst | Fault::TooLong => fate.lost = true,
+            Fault::Drop | Fault::Burst | Fault::TooLong | Fault::Taken => fate.lost = true,
             Fault::Duplicate { after } => fate.again = Some(after),
             Fault::Delay { by } => fate.delay += by,
             Fault::Corrupt { bit } => fate.damage = Some(Damage::Flip { bit }),
@@ -317,7 +321,7 @@ pub fn together(faults: &[Fault]) -> Fate {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Drop | Self::Burst | Self::TooLong => f.write_str("lost"),
+            Self::Drop | Self::Burst | Self::TooLong | Self::Taken => f.write_str("lost"),
             Self::Duplicate { after } => write!(f, "again {} ms later", after.as_millis()),
             Self::Delay { by } => write!(f, "{} ms late", by.as_millis()),
             Self::Corrupt { bit } => write!(f, "bit {bit} flipped"),
@@ -395,7 +399,12 @@ mod tests {
             message: None,
             which: Which::Counted { first: 2, times: 2 },
         };
-        let rule = Rule { since: Duration::from_secs(1), target, fault: Fault::Drop };
+        let rule = Rule {
+            since: Duration::from_secs(1),
+            until: Duration::MAX,
+            target,
+            fault: Fault::Drop,
+        };
         let plan = FaultPlan { rules: vec![rule], ..FaultPlan::default() };
         let mut fates = Fates::new(1, plan);
         let mut lost = |seconds| {

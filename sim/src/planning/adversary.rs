@@ -8,13 +8,14 @@ mod draw;
 mod insider;
 mod off_path;
 mod on_path;
+mod server;
 
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
 use self::draw::Draw;
-use crate::planning::moves::Move;
+use crate::planning::moves::{Move, Trick};
 use crate::planning::plan::Plan;
 
 /// What an adversary can see and do.
@@ -26,6 +27,8 @@ pub enum Class {
     OnPath,
     /// It sees as little as one that is off-path, with users of its own.
     Insider,
+    /// Whatever the server says and hears is what it likes.
+    Server,
 }
 
 /// Classes.
@@ -40,7 +43,7 @@ const ATTACKS_MAX: u64 = 3;
 
 impl Class {
     /// Every class there is.
-    pub const ALL: [Self; 3] = [Self::OffPath, Self::OnPath, Self::Insider];
+    pub const ALL: [Self; 4] = [Self::OffPath, Self::OnPath, Self::Insider, Self::Server];
 
     /// Its name on the command line.
     #[must_use]
@@ -49,6 +52,7 @@ impl Class {
             Self::OffPath => "off-path",
             Self::OnPath => "on-path",
             Self::Insider => "insider",
+            Self::Server => "server",
         }
     }
 
@@ -57,6 +61,7 @@ impl Class {
             Self::OffPath => off_path::STRATEGIES,
             Self::OnPath => on_path::STRATEGIES,
             Self::Insider => insider::STRATEGIES,
+            Self::Server => server::STRATEGIES,
         }
     }
 }
@@ -99,6 +104,9 @@ impl Classes {
         for it in &mut moves {
             while it.times > 1 && it.last() >= within {
                 it.times -= 1;
+            }
+            if let Trick::Answer { lasts, .. } | Trick::Alter { lasts, .. } = &mut it.trick {
+                *lasts = Some(within - it.at);
             }
         }
         moves.sort_by_key(|it| it.at);
@@ -146,6 +154,8 @@ mod tests {
     fn classes_are_named_as_they_are_read() {
         let classes: Classes = ["insider", "off-path"].iter().flat_map(|it| it.parse()).collect();
         assert_eq!(classes.to_string(), "off-path,insider");
-        assert!("of-path".parse::<Class>().unwrap_err().ends_with("off-path, on-path, insider"));
+        assert!(
+            "of-path".parse::<Class>().unwrap_err().ends_with("off-path, on-path, insider, server")
+        );
     }
 }

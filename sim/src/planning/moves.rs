@@ -59,6 +59,8 @@ pub enum Trick {
     Answer {
         /// Which, of those that are seen from now on.
         of: Target,
+        /// For so long, or to the end.
+        lasts: Option<Duration>,
         /// The answer.
         datagram: Datagram,
     },
@@ -66,6 +68,8 @@ pub enum Trick {
     Alter {
         /// Which, of those that are sent from now on.
         of: Target,
+        /// For so long, or to the end.
+        lasts: Option<Duration>,
         /// What their packets' fields are set to.
         set: Map<String, Value>,
         /// Their text, if that is another.
@@ -305,7 +309,17 @@ impl Move {
     #[must_use]
     pub fn rule(&self) -> Option<Rule> {
         let Trick::Alter { of, .. } = &self.trick else { return None };
-        Some(Rule { since: self.at, target: of.clone(), fault: Fault::Drop })
+        let (since, until) = (self.at, self.until());
+        Some(Rule { since, until, target: of.clone(), fault: Fault::Taken })
+    }
+
+    /// When it waits for datagrams no longer, if it waits for some.
+    #[must_use]
+    pub fn until(&self) -> Duration {
+        let (Trick::Answer { lasts, .. } | Trick::Alter { lasts, .. }) = &self.trick else {
+            return self.at;
+        };
+        lasts.map_or(Duration::MAX, |lasts| self.at.saturating_add(lasts))
     }
 }
 

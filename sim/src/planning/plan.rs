@@ -11,7 +11,7 @@ use udpchat_core::command::{self, UserRequest};
 use udpchat_core::protocol::Name;
 
 use crate::faults::disk::DiskFaults;
-use crate::faults::fate::FaultPlan;
+use crate::faults::fate::{FaultPlan, Rates};
 use crate::naming::label::{Audience, HostName, Label};
 use crate::planning::moves::Move;
 
@@ -149,6 +149,23 @@ impl Plan {
     pub fn has_user(&self, name: &Name) -> bool {
         let is_theirs = |host: &Host| matches!(&host.role, Role::Client { user } if user == name);
         self.hosts.iter().any(is_theirs)
+    }
+
+    /// Whether nothing goes wrong but what an adversary does.
+    #[must_use]
+    pub fn is_calm(&self) -> bool {
+        let faults = &self.faults;
+        let rests = |act: &Act| matches!(act, Act::Start { .. } | Act::Type { .. } | Act::Mark(_));
+        let mut acts = self.hosts.iter().flat_map(|host| &host.actions).map(|action| &action.act);
+        // Who sits on a link can cut it.
+        self.moves.iter().all(|it| it.trick.sees().is_none())
+            && faults.rates == Rates::default()
+            && faults.rules.is_empty()
+            && faults.cuts.is_empty()
+            && faults.size_limit.is_none()
+            && self.disk_faults
+                == DiskFaults { rate_until: self.disk_faults.rate_until, ..DiskFaults::default() }
+            && acts.all(rests)
     }
 
     /// Whether there is an adversary.

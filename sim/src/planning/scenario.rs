@@ -280,7 +280,7 @@ mod tests {
     {"at": "6s", "forge": {"to": "alice", "raw": "{"}},
     {"at": "6s", "replay": {"from": "alice", "to": "eve", "packet": "message", "nth": 2}, "toward": "server", "times": 2, "every": "1s"},
     {"at": "6s", "answer": {"from": "eve", "to": "server", "packet": "save"}, "with": {"saved": {"messages": [], "store": "$store"}}},
-    {"at": "6s", "alter": {"from": "alice", "to": "eve", "packet": "message", "times": 9}, "set": {"from": "zoe"}, "body": "forged"}
+    {"at": "6s", "for": "2s", "alter": {"from": "alice", "to": "eve", "packet": "message", "times": 9}, "set": {"from": "zoe"}, "body": "forged"}
   ],
   "until": "8s"
 }

@@ -21,10 +21,13 @@ mod panic;
 mod presence;
 mod quiet;
 mod recovery;
+mod service;
+mod sign_in;
 #[cfg(test)]
 mod story;
 mod truth;
 mod words;
+mod work;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -33,6 +36,7 @@ use udpchat_core::protocol::Name;
 use udpchat_core::server::Snapshot;
 
 use crate::naming::label::HostName;
+use crate::planning::moves::Move;
 use crate::planning::plan::{Plan, QUIET};
 use crate::record::ledger::Ledger;
 use crate::record::log::Log;
@@ -101,7 +105,10 @@ pub struct Violation {
 pub const CHECKERS: &[Checker] = &[
     panic::CHECKER,
     names::CHECKER,
+    sign_in::CHECKER,
     amplification::CHECKER,
+    service::CHECKER,
+    work::CHECKER,
     addresses::CHECKER,
     once::CHECKER,
     order::CHECKER,
@@ -146,7 +153,8 @@ pub fn is_settled(
     now: Duration,
 ) -> bool {
     let actions = plan.hosts.iter().flat_map(|host| &host.actions);
-    let last = actions.map(|action| action.at).max().unwrap_or_default();
+    let moves = plan.moves.iter().map(Move::last);
+    let last = actions.map(|action| action.at).chain(moves).max().unwrap_or_default();
     let quiet_since = now.saturating_sub(QUIET);
     plan.healed.is_some_and(|healed| healed < quiet_since)
         && last < quiet_since

@@ -129,10 +129,12 @@ pub fn freeze(plan: &Plan, log: &Log) -> Plan {
             message: key.message.clone(),
             which: Which::Attempt(key.attempt),
         };
-        let since = Duration::ZERO;
-        rules.extend(faults.iter().map(|fault| {
+        let (since, until) = (Duration::ZERO, Duration::MAX);
+        // What an adversary takes, its moves say.
+        let faults = faults.iter().filter(|fault| **fault != Fault::Taken);
+        rules.extend(faults.map(|fault| {
             let fault = if *fault == Fault::TooLong { Fault::Drop } else { *fault };
-            Rule { since, target: target.clone(), fault }
+            Rule { since, until, target: target.clone(), fault }
         }));
     }
     let rates = Rates::default();
@@ -360,7 +362,7 @@ pub fn to_scenario(plan: &Plan, log: &Log, about: String) -> Scenario {
             steps.push(Step { at: *at, verb });
         }
     }
-    for Rule { since, target, fault } in &plan.faults.rules {
+    for Rule { since, target, fault, .. } in &plan.faults.rules {
         let message = target.message.clone().map(|old| {
             let number = numbers.get(&old.command()).copied().unwrap_or(old.number);
             Label { number, ..old }

@@ -212,8 +212,8 @@ impl Adversary {
         let sight = Sight::new(&self.network, (from, to), (kind, bytes));
         let sent = elapsed().saturating_sub(LATENCY);
         for (index, it) in self.public.moves.iter().enumerate() {
-            let waits = matches!(it.trick, Trick::Answer { .. } | Trick::Alter { .. });
-            let of = it.trick.sees().filter(|of| waits && it.at <= sent && sight.is_of(of));
+            let waits = (it.at..it.until()).contains(&sent);
+            let of = it.trick.sees().filter(|of| waits && sight.is_of(of));
             let Some(of) = of else { continue };
             let nth = self.met.entry(index).or_insert(0);
             *nth += 1;

@@ -124,7 +124,7 @@ fn altering(
             let packet = draw.pick(kinds)?;
             let of = some(draw, &link, packet);
             let (set, body) = how(draw);
-            Some(Move::once(at, Trick::Alter { of, set, body }))
+            Some(Move::once(at, Trick::Alter { of, lasts: None, set, body }))
         })
         .collect()
 }
@@ -140,7 +140,7 @@ fn swallows(draw: &mut Draw<'_>) -> Vec<Move> {
     let told = json!({"handed_over": {"stream": "$stream", "seq": "$seq"}});
     let datagram = super::draw::packet(told);
     vec![
-        Move::once(at, Trick::Alter { of: of.clone(), set: lost, body: None }),
-        Move::once(at, Trick::Answer { of, datagram }),
+        Move::once(at, Trick::Alter { of: of.clone(), lasts: None, set: lost, body: None }),
+        Move::once(at, Trick::Answer { of, lasts: None, datagram }),
     ]
 }

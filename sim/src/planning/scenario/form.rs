@@ -337,11 +337,13 @@ fn moves(form: &mut StepForm) -> Result<Vec<Verb>, String> {
         let packet = form.with_packet.take().ok_or("`answer` needs `with`, a packet")?;
         let body = form.body.take().unwrap_or_default();
         let datagram = Datagram::Packet { packet, body };
-        tricks.push(Trick::Answer { of: read_target(of)?, datagram });
+        let lasts = form.lasts.take().map(|Text(lasts)| lasts);
+        tricks.push(Trick::Answer { of: read_target(of)?, lasts, datagram });
     }
     if let Some(of) = form.alter.take() {
         let (set, body) = (form.set.take().unwrap_or_default(), form.body.take());
-        tricks.push(Trick::Alter { of: read_target(of)?, set, body });
+        let lasts = form.lasts.take().map(|Text(lasts)| lasts);
+        tricks.push(Trick::Alter { of: read_target(of)?, lasts, set, body });
     }
     if tricks.is_empty() {
         return Ok(Vec::new());
@@ -367,7 +369,7 @@ fn left_over(form: &StepForm) -> Option<String> {
         (form.body.is_some(), "body", "answer and alter"),
         (form.times.is_some(), "times", "spoof, forge, sign_in and replay"),
         (form.every.is_some(), "every", "spoof, forge, sign_in and replay"),
-        (form.lasts.is_some(), "for", "pause"),
+        (form.lasts.is_some(), "for", "pause, answer and alter"),
         (form.ppm.is_some(), "ppm", "drift"),
         (form.after.is_some(), "after", "duplicate"),
         (form.by.is_some(), "by", "delay and clock"),

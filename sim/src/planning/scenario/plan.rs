@@ -207,10 +207,11 @@ impl Scenario {
         for host in &mut hosts {
             host.two_addresses = self.two_addresses.contains(&host.name);
         }
-        let last = self.steps.last().map(|step| step.at).unwrap_or_default();
+        let moves: Vec<Move> = self.steps.iter().filter_map(Step::as_move).collect();
+        let steps = self.steps.last().map(|step| step.at);
+        let last = steps.into_iter().chain(moves.iter().map(Move::last)).max().unwrap_or_default();
         let healed = self.settles.then_some(last);
         let Self { seed, disk, mail, .. } = *self;
-        let moves = self.steps.iter().filter_map(Step::as_move).collect();
         Plan { seed, hosts, faults, disk, disk_faults, moves, mail, healed, until }
     }
 }
@@ -250,7 +251,8 @@ impl Builder {
             Verb::Clock { host, by_ms } => self.act(at, host, Act::StepClock { by_ms: *by_ms }),
             Verb::Drift { host, ppm } => self.act(at, host, Act::Drift { ppm: *ppm }),
             Verb::Fault { target, fault } => {
-                let rule = Rule { since: at, target: target.clone(), fault: *fault };
+                let (since, until) = (at, Duration::MAX);
+                let rule = Rule { since, until, target: target.clone(), fault: *fault };
                 self.faults.rules.push(rule);
             }
             Verb::Link { directions, cut } => {

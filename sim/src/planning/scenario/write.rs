@@ -150,14 +150,16 @@ fn move_form(form: &mut StepForm, trick: &Trick) {
             form.replay = Some(target_form(of));
             form.toward = to.as_ref().map(|to| to.host.to_string());
         }
-        Trick::Answer { of, datagram } => {
+        Trick::Answer { of, lasts, datagram } => {
+            form.lasts = lasts.map(Text);
             form.answer = Some(target_form(of));
             if let Datagram::Packet { packet, body } = datagram {
                 form.with_packet = Some(packet.clone());
                 form.body = (!body.is_empty()).then(|| body.clone());
             }
         }
-        Trick::Alter { of, set, body } => {
+        Trick::Alter { of, lasts, set, body } => {
+            form.lasts = lasts.map(Text);
             form.alter = Some(target_form(of));
             form.set = (!set.is_empty()).then(|| set.clone());
             form.body.clone_from(body);
@@ -168,7 +170,7 @@ fn move_form(form: &mut StepForm, trick: &Trick) {
 fn fault_form(form: &mut StepForm, target: &Target, fault: Fault) {
     let target = Some(target_form(target));
     match fault {
-        Fault::Drop | Fault::Burst | Fault::TooLong => form.drop = target,
+        Fault::Drop | Fault::Burst | Fault::TooLong | Fault::Taken => form.drop = target,
         Fault::Duplicate { after } => {
             form.duplicate = target;
             form.after = (!after.is_zero()).then_some(Text(after));

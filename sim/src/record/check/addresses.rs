@@ -1,6 +1,6 @@
 //! A host with several addresses speaks from the one at which it was asked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::{Checker, Evidence, Violation, When};
@@ -23,16 +23,26 @@ type Asked<'a> = BTreeMap<(&'a HostName, &'a str), IpAddr>;
 fn check(evidence: Evidence<'_>) -> Vec<Violation> {
     let mut asked = Asked::new();
     let mut entries = evidence.log.entries.iter();
+    let mut lied = BTreeSet::new();
     // The first: whoever does so once does so every time.
-    let first = entries.find_map(|entry| Some((entry.at, misled(&mut asked, entry)?)));
+    let first = entries.find_map(|entry| Some((entry.at, misled(&mut asked, &mut lied, entry)?)));
     first.map(|(at, what)| Violation { checker: CHECKER.name, at, what }).into_iter().collect()
 }
 
-fn misled<'a>(asked: &mut Asked<'a>, entry: &'a Entry) -> Option<String> {
+fn misled<'a>(
+    asked: &mut Asked<'a>,
+    lied: &mut BTreeSet<(&'a HostName, IpAddr)>,
+    entry: &'a Entry,
+) -> Option<String> {
     let host = &entry.host;
     match &entry.what {
-        // Who lies about where they are may be answered from anywhere.
+        // Who lies about where they are is answered as whoever they say to be.
+        What::Arrived { from, local: Some(local), .. } if **from == *ADVERSARY => {
+            lied.insert((host, *local));
+            None
+        }
         What::Arrived { from, .. } if **from == *ADVERSARY => None,
+        What::Sent { source: Some(source), .. } if lied.contains(&(host, *source)) => None,
         What::Sent { key, .. } if [&key.from, &key.to].iter().any(|it| ***it == *ADVERSARY) => None,
         What::Arrived { from, local: Some(local), .. } => {
             asked.insert((host, from), *local);
