@@ -6,6 +6,7 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use udpchat_core::client::{self, ClientRecord, Course, HistoryEntry, Home, SentState, Wish};
+use udpchat_core::protocol::limits::SEQ_MAX;
 use udpchat_core::protocol::{
     CastId, GroupRefusal, GroupTag, MessageId, Name, StoreId, StreamId, StreamKey, Token,
 };
@@ -182,7 +183,7 @@ fn client_change(record: &ClientRecord, random: &mut StdRng) -> Option<client::C
         }
         15 => Some(client::Change::WishEnded { number: *record.wishes.keys().next()? }),
         8..12 => history_change(record, to, random),
-        0 => Some(client::Change::Registering { registration: random.random() }),
+        0 => Some(client::Change::Registering { registration: random.random_range(0..SEQ_MAX) }),
         1..4 => {
             let id = match outgoing {
                 Some(known) => MessageId { stream: known.stream, seq: known.next_seq },

@@ -40,6 +40,7 @@ struct HomeRow {
 struct OutgoingRow<'a> {
     to: &'a str,
     stream: u64,
+    #[serde(deserialize_with = "row::counter")]
     next_seq: u64,
 }
 
@@ -47,8 +48,10 @@ struct OutgoingRow<'a> {
 #[derive(Serialize, Deserialize)]
 struct UnsettledRow<'a> {
     to: &'a str,
+    #[serde(deserialize_with = "row::counter")]
     seq: u64,
     text: &'a str,
+    #[serde(deserialize_with = "row::counter")]
     typed_at_ms: u64,
     #[serde(borrow)]
     group: row::TagRow<'a>,
@@ -58,6 +61,7 @@ struct UnsettledRow<'a> {
 #[derive(Serialize, Deserialize)]
 struct SavedRow<'a> {
     to: &'a str,
+    #[serde(deserialize_with = "row::counter")]
     seq: u64,
 }
 
@@ -75,7 +79,9 @@ enum WishRow<'a> {
 struct ReadingRow<'a> {
     from: &'a str,
     stream: u64,
+    #[serde(deserialize_with = "row::counter")]
     next: u64,
+    #[serde(deserialize_with = "row::counter")]
     used: u64,
 }
 
@@ -83,8 +89,10 @@ struct ReadingRow<'a> {
 #[derive(Serialize, Deserialize)]
 struct LineRow<'a> {
     with: &'a str,
+    #[serde(deserialize_with = "row::counter")]
     at_ms: u64,
     stream: u64,
+    #[serde(deserialize_with = "row::counter")]
     seq: u64,
     text: &'a str,
     #[serde(borrow)]
@@ -252,11 +260,11 @@ fn told_row<'a>(table: &str, key: &[u8], value: &'a [u8]) -> Result<ToldRow<'a>,
             ToldRow::Home { server, store: StoreId(store) }
         }
         CLIENT if key == REGISTRATIONS => {
-            ToldRow::Registrations { registrations: row::get(value)? }
+            ToldRow::Registrations { registrations: row::get_counter(value)? }
         }
-        CLIENT if key == NEXT_WISH => ToldRow::NextWish { next_wish: row::get(value)? },
+        CLIENT if key == NEXT_WISH => ToldRow::NextWish { next_wish: row::get_counter(value)? },
         CLIENT if key == DISPLAYED => {
-            ToldRow::Displayed { displayed_before_line: row::get(value)? }
+            ToldRow::Displayed { displayed_before_line: row::get_counter(value)? }
         }
         OUTGOING => {
             let OutgoingRow { to, stream, next_seq } = row::get(value)?;
@@ -335,11 +343,11 @@ impl ClientRecord {
                 self.home = Some(Home { server, store: StoreId(store) });
             }
             CLIENT if key == REGISTRATIONS => {
-                self.registrations = row::get(value)?;
+                self.registrations = row::get_counter(value)?;
             }
-            CLIENT if key == NEXT_WISH => self.next_wish = row::get(value)?,
+            CLIENT if key == NEXT_WISH => self.next_wish = row::get_counter(value)?,
             CLIENT if key == DISPLAYED => {
-                self.history.set_displayed(row::get(value)?);
+                self.history.set_displayed(row::get_counter(value)?);
             }
             OUTGOING => self.take_outgoing(value)?,
             UNSETTLED => self.take_unsettled(value)?,

@@ -34,6 +34,7 @@ const UPTIME: &[u8] = b"uptime";
 struct AccountRow<'a> {
     name: &'a str,
     token: u64,
+    #[serde(deserialize_with = "row::counter")]
     registration: u64,
     original: Option<SocketAddr>,
 }
@@ -44,7 +45,9 @@ struct StreamRow<'a> {
     from: &'a str,
     stream: u64,
     to: &'a str,
+    #[serde(deserialize_with = "row::counter")]
     settled: u64,
+    #[serde(deserialize_with = "row::counter")]
     told: u64,
     untold: Vec<Turn>,
 }
@@ -55,8 +58,11 @@ struct LetterRow<'a> {
     to: &'a str,
     from: &'a str,
     stream: u64,
+    #[serde(deserialize_with = "row::counter")]
     seq: u64,
+    #[serde(deserialize_with = "row::counter")]
     stored_at_ms: u64,
+    #[serde(deserialize_with = "row::counter")]
     stored_after_ms: u64,
     #[serde(borrow)]
     group: row::TagRow<'a>,
@@ -82,6 +88,7 @@ struct MakerRow<'a> {
 #[derive(Serialize, Deserialize)]
 struct SeenRow<'a> {
     name: &'a str,
+    #[serde(deserialize_with = "row::counter")]
     uptime_ms: u64,
 }
 
@@ -90,6 +97,7 @@ struct SeenRow<'a> {
 struct AnsweredRow<'a> {
     name: &'a str,
     token: u64,
+    #[serde(deserialize_with = "row::counter")]
     request: u64,
     refused: Option<GroupRefusal>,
 }
@@ -226,7 +234,7 @@ impl Rows for ServerRecord {
 fn told_row<'a>(table: &str, key: &[u8], value: &'a [u8]) -> Result<ToldRow<'a>, String> {
     Ok(match table {
         SERVER if key == STORE => ToldRow::Server { store: StoreId(row::get(value)?) },
-        SERVER if key == UPTIME => ToldRow::Uptime { uptime_ms: row::get(value)? },
+        SERVER if key == UPTIME => ToldRow::Uptime { uptime_ms: row::get_counter(value)? },
         ACCOUNTS => {
             let AccountRow { name, token: _, registration, original } = row::get(value)?;
             ToldRow::Account { name, registration, original }
@@ -285,7 +293,7 @@ impl ServerRecord {
         match table {
             SERVER if key == STORE => self.store = StoreId(row::get(value)?),
             SERVER if key == UPTIME => {
-                self.uptime = Duration::from_millis(row::get(value)?);
+                self.uptime = Duration::from_millis(row::get_counter(value)?);
             }
             ACCOUNTS => self.take_account(value)?,
             STREAMS => self.take_stream(value)?,

@@ -2,9 +2,11 @@
 //!
 //! Keys are put together by hand, for they are ordered as bytes; values are written by postcard.
 
-use serde::{Deserialize, Serialize, Serializer};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{BadRow, RowChange};
+use crate::protocol::limits::SEQ_MAX;
 use crate::protocol::{BadName, CastId, GroupTag, Name, StreamKey};
 
 /// Room for most values, in bytes. What is longer is moved while it is written.
@@ -47,7 +49,8 @@ pub(crate) fn number_key(number: u64) -> Vec<u8> {
 ///
 /// It is no number; why.
 pub(crate) fn number(key: &[u8]) -> Result<u64, String> {
-    key.try_into().map(u64::from_be_bytes).map_err(|_| "the key is no number".to_owned())
+    let number = key.try_into().map(u64::from_be_bytes).map_err(|_| "the key is no number")?;
+    if number < SEQ_MAX { Ok(number) } else { Err("the key is no number ever given".to_owned()) }
 }
 
 /// The key of what is numbered for each name: no letter of a name is 0.
@@ -61,6 +64,28 @@ pub(crate) fn name_key(name: &Name, number: u64) -> Vec<u8> {
 /// The key of a stream.
 pub(crate) fn stream_key(key: &StreamKey) -> Vec<u8> {
     name_key(&key.from, key.stream.0)
+}
+
+/// Reads what counts: nothing ever counts up to [`SEQ_MAX`], and whoever goes on from there finds no
+/// next number.
+///
+/// # Errors
+///
+/// Those of the deserializer, and a number that is too high.
+pub(crate) fn counter<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let number = u64::deserialize(deserializer)?;
+    if number < SEQ_MAX { Ok(number) } else { Err(D::Error::custom("a number never given")) }
+}
+
+/// A value that counts.
+///
+/// # Errors
+///
+/// It is none; why.
+pub(crate) fn get_counter(value: &[u8]) -> Result<u64, String> {
+    #[derive(Deserialize)]
+    struct Counter(#[serde(deserialize_with = "counter")] u64);
+    get(value).map(|Counter(number)| number)
 }
 
 /// Writes bytes in one piece: the same row as byte by byte, sooner.
