@@ -41,6 +41,9 @@ type Strategy = fn(&mut Draw<'_>) -> Vec<Move>;
 /// Attacks in one run at most.
 const ATTACKS_MAX: u64 = 3;
 
+/// How often attacks are drawn until there is one.
+const TRIES: u32 = 20;
+
 impl Class {
     /// Every class there is.
     pub const ALL: [Self; 4] = [Self::OffPath, Self::OnPath, Self::Insider, Self::Server];
@@ -95,12 +98,18 @@ impl Classes {
         let mut draw = Draw::new(plan, within);
         let Some(class) = draw.pick(&classes) else { return };
         let mut moves = Vec::new();
-        for _ in 0..=draw.below(ATTACKS_MAX) {
-            if let Some(strategy) = draw.pick(class.strategies()) {
-                moves.extend(strategy(&mut draw));
+        // Some come to nothing, for want of somebody to attack.
+        for _ in 0..TRIES {
+            if !moves.is_empty() {
+                break;
             }
+            for _ in 0..=draw.below(ATTACKS_MAX) {
+                if let Some(strategy) = draw.pick(class.strategies()) {
+                    moves.extend(strategy(&mut draw));
+                }
+            }
+            moves.retain(|it| it.at < within);
         }
-        moves.retain(|it| it.at < within);
         for it in &mut moves {
             while it.times > 1 && it.last() >= within {
                 it.times -= 1;

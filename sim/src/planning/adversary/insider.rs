@@ -8,7 +8,7 @@ use udpchat_core::protocol::Name;
 use super::Strategy;
 use super::draw::{Draw, OWN, Victim, forge, often, packet, server};
 use super::off_path::any_packet;
-use crate::planning::moves::{Claim, Datagram, Move, Trick};
+use crate::planning::moves::{Datagram, Move, Trick};
 use crate::planning::plan::CLIENT_PORT;
 
 pub(super) const STRATEGIES: &[Strategy] = &[
@@ -100,8 +100,7 @@ fn speaks_for_others(draw: &mut Draw<'_>) -> Vec<Move> {
         let other = draw.victim(at)?;
         let text = json!({"message": {"from": other.name, "to": victim.name, "stream": "$random",
             "seq": 1, "base": 1}});
-        let claim = if draw.flip() { OWN } else { Claim::Of(other.place) };
-        Some(forge(claim, victim.place, with_text(text)))
+        Some(forge(OWN, victim.place, with_text(text)))
     })
 }
 

@@ -185,14 +185,15 @@ fn anything(draw: &mut Draw<'_>) -> Vec<Move> {
             let to = draw.victim(at)?;
             let from = draw.victim(at)?;
             let (packet, body) = any_packet(draw, &from.name, &to.name);
-            let datagram = Datagram::Packet { packet, body: body.to_owned() };
             let claim = match draw.below(4) {
                 0 => Claim::Of(server()),
-                1 => Claim::Of(from.place),
+                // From their own address only a secret could tell it apart: see `on_path`.
+                1 if packet.get("message").is_none() => Claim::Of(from.place),
                 2 => OWN,
                 _ => Claim::Nobody { number: draw.number(100), apart: false },
             };
             let to = if draw.flip() { server() } else { to.place };
+            let datagram = Datagram::Packet { packet, body: body.to_owned() };
             Some(Move::once(at, forge(claim, to, datagram)))
         })
         .collect()

@@ -6,13 +6,20 @@ use serde_json::{Map, Value, json};
 use udpchat_core::protocol::PacketKind;
 
 use super::Strategy;
-use super::draw::{Draw, Victim};
+use super::draw::{Draw, Victim, forge};
 use crate::faults::fate::{Target, Which};
 use crate::naming::label::HostName;
-use crate::planning::moves::{Move, SERVER, Trick};
+use crate::planning::moves::{Claim, Datagram, Move, SERVER, Trick};
 
-pub(super) const STRATEGIES: &[Strategy] =
-    &[replays_a_session, replays_much_later, reflects, alters_texts, alters_numbers, swallows];
+pub(super) const STRATEGIES: &[Strategy] = &[
+    replays_a_session,
+    replays_much_later,
+    reflects,
+    alters_texts,
+    alters_numbers,
+    swallows,
+    speaks_from_anothers_address,
+];
 
 /// Datagrams that a move is about, at most.
 const TIMES_MAX: u16 = 5;
@@ -143,4 +150,15 @@ fn swallows(draw: &mut Draw<'_>) -> Vec<Move> {
         Move::once(at, Trick::Alter { of: of.clone(), lasts: None, set: lost, body: None }),
         Move::once(at, Trick::Answer { of, lasts: None, datagram }),
     ]
+}
+
+/// Texts in somebody's name from their own address. Whoever sees nothing can do so as well, for
+/// addresses are no secret; it stands here because only a secret could tell it apart.
+fn speaks_from_anothers_address(draw: &mut Draw<'_>) -> Vec<Move> {
+    let at = draw.time();
+    let (Some(from), Some(to)) = (draw.victim(at), draw.victim(at)) else { return Vec::new() };
+    let packet = json!({"message": {"from": from.name, "to": to.name, "stream": "$random",
+        "seq": 1, "base": 1}});
+    let datagram = Datagram::Packet { packet, body: "forged".to_owned() };
+    vec![Move::once(at, forge(Claim::Of(from.place), to.place, datagram))]
 }

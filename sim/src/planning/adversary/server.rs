@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use udpchat_core::protocol::PacketKind;
 
 use super::Strategy;
-use super::draw::{Draw, Victim, forge, original, packet, server};
+use super::draw::{Draw, Victim, forge, often, original, packet, server};
 use crate::faults::fate::{Target, Which};
 use crate::planning::moves::{Claim, Datagram, Move, SERVER, Trick};
 
@@ -110,19 +110,30 @@ fn withholds(draw: &mut Draw<'_>) -> Vec<Move> {
     vec![Move::once(at, alter(to_client(&victim, kind, 20), session))]
 }
 
-/// After its own dialect it speaks the original's.
+/// After its own dialect it speaks the original's, to a client that must sign in again.
 fn is_an_original(draw: &mut Draw<'_>) -> Vec<Move> {
     let Some((at, victim)) = draw.start() else { return Vec::new() };
-    let lie = alter(to_client(&victim, PacketKind::Table, 50), last_version());
+    let of = to_client(&victim, PacketKind::Table, 99);
     let row = format!(
-        "{{\"message\": {{\"{}\": {{\"IP\": \"203.0.0.1\", \"port\": 9, \"status\": true}}}}}}",
-        victim.name
+        "{{\"message\": {{\"{}\": {{\"IP\": \"203.0.0.1\", \"port\": {}, \"status\": true}}}}}}",
+        victim.name, victim.place.port
     );
     let later = at + draw.pause(5_000);
-    let says = |datagram| forge(Claim::Of(server()), victim.place.clone(), datagram);
+    let wrong = alter(to_client(&victim, PacketKind::Challenge, 99), json!({"nonce": draw.id()}));
+    let (from, to, packet_kind) = (victim.place.host.clone(), SERVER.into(), PacketKind::Ping);
+    let which = Which::Counted { first: 1, times: 3 };
+    let asked = Target { from, to, packet: packet_kind, message: None, which };
+    let datagram = packet(json!({"unknown": {"session": "$session"}}));
+    let every = draw.pause(20);
+    let says = |datagram| {
+        let trick = forge(Claim::Of(server()), victim.place.clone(), datagram);
+        often(later, 400, every, trick)
+    };
     vec![
-        Move::once(at, lie),
-        Move::once(later, says(original("ACK"))),
-        Move::once(later, says(Datagram::Text(row))),
+        Move::once(at, alter(of, last_version())),
+        Move::once(later, wrong),
+        Move::once(later, Trick::Answer { of: asked, lasts: None, datagram }),
+        says(original("ACK")),
+        says(Datagram::Text(row)),
     ]
 }
