@@ -92,8 +92,8 @@ fn blind_sign_in(draw: &mut Draw<'_>) -> Vec<Move> {
     let Some((at, victim)) = draw.start() else { return Vec::new() };
     let (session, store, table) = (draw.id(), draw.id(), draw.id());
     let granted = |number: u64| {
-        json!({"registered": {"registration": number, "session": session, "store": store,
-            "back": false}})
+        json!({"registered": {"registration": number, "nonce": "$random", "session": session,
+            "store": store, "back": false}})
     };
     let other = draw.victim(at).map_or_else(|| "zoe".to_owned(), |other| other.name);
     let lies = json!({"table": {"session": session, "table": table, "from": 0, "to": 1,
@@ -113,7 +113,7 @@ fn blind_sign_in(draw: &mut Draw<'_>) -> Vec<Move> {
 fn blind_refusal(draw: &mut Draw<'_>) -> Vec<Move> {
     let Some((at, victim)) = draw.start() else { return Vec::new() };
     let reason = if draw.flip() { "name_in_use" } else { "server_full" };
-    let refused = |number: u64| json!({"refused": {"registration": number, "reason": reason}});
+    let refused = |number: u64| json!({"refused": {"registration": number, "nonce": "$random", "reason": reason}});
     let refused = (1..=REGISTRATIONS).map(|number| packet(refused(number)));
     refused.map(|datagram| every_ms(at, datagram, &victim)).collect()
 }
@@ -205,10 +205,13 @@ pub(super) fn any_packet(draw: &mut Draw<'_>, from: &str, to: &str) -> (Value, &
     let (n, other) = (draw.count(), draw.count());
     let packets = [
         json!({"challenge": {"nonce": id, "cookie": stream}}),
-        json!({"register": {"name": to, "token": id, "registration": n, "cookie": stream}}),
-        json!({"registered": {"registration": n, "session": id, "store": stream, "back": true}}),
-        json!({"wait": {"registration": n}}),
-        json!({"refused": {"registration": n, "reason": "disk_full"}}),
+        json!({"register": {"name": to, "token": id, "registration": n, "nonce": id,
+            "cookie": stream}}),
+        json!({"registered": {"registration": n, "nonce": id, "session": id, "store": stream,
+            "back": true}}),
+        json!({"wait": {"registration": n, "nonce": id}}),
+        json!({"refused": {"registration": n, "nonce": id, "reason": "disk_full"}}),
+        json!({"behind": {"registration": n, "nonce": id, "known": other, "request": base}}),
         json!({"ping": {"session": id}}),
         json!({"pong": {"session": id}}),
         json!({"unknown": {"session": id}}),
