@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::Strategy;
-use super::draw::{Draw, OWN, Victim, forge, often, original, packet, second, server};
+use super::draw::{Draw, OWN, Victim, forge, often, original, packet, server};
 use crate::planning::moves::{Claim, Datagram, Move, Trick};
 use crate::planning::plan::CLIENT_PORT;
 
@@ -58,17 +58,15 @@ fn guest_in_ones_place(draw: &mut Draw<'_>) -> Vec<Move> {
     asks.map(|trick| Move::once(at, trick)).collect()
 }
 
-/// A guest where nobody is takes somebody's name while they are away, and acknowledges blindly.
+/// A guest where nobody is takes somebody's name while they are away. The number of the second port
+/// is none that everybody knows: who does acknowledges whatever a guest is asked (docs/protocol.md).
 fn eat_mail(draw: &mut Draw<'_>) -> Vec<Move> {
     let at = draw.time();
     let Some(victim) = draw.victim(at) else { return Vec::new() };
     let claim = Claim::Nobody { number: draw.number(100), apart: false };
     let register = original(&format!("[REQUEST:REG] {}", victim.name));
-    let (asks, eats) = (2 + draw.number(6), draw.pause(2_000));
-    vec![
-        often(at, asks.into(), draw.pause(4_000), forge(claim.clone(), server(), register)),
-        often(at + eats, 30, eats, forge(claim, second(), original("ACK"))),
-    ]
+    let asks = 2 + draw.number(6);
+    vec![often(at, asks.into(), draw.pause(4_000), forge(claim, server(), register))]
 }
 
 /// Guests, each with an address and a name of its own.

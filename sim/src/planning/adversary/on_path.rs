@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use udpchat_core::protocol::PacketKind;
 
 use super::Strategy;
-use super::draw::{Draw, Victim, forge};
+use super::draw::{Draw, Victim, forge, often, original, second, server};
 use crate::faults::fate::{Target, Which};
 use crate::naming::label::HostName;
 use crate::planning::moves::{Claim, Datagram, Move, SERVER, Trick};
@@ -19,6 +19,7 @@ pub(super) const STRATEGIES: &[Strategy] = &[
     alters_numbers,
     swallows,
     speaks_from_anothers_address,
+    poses_as_a_guest,
 ];
 
 /// Datagrams that a move is about, at most.
@@ -41,6 +42,20 @@ fn some(draw: &mut Draw<'_>, link: &(HostName, HostName), packet: PacketKind) ->
     let times = u32::from(1 + draw.number(TIMES_MAX));
     let which = Which::Counted { first: 1 + u32::from(draw.number(TIMES_MAX)), times };
     Target { from, to, packet, message: None, which }
+}
+
+/// A guest where nobody is takes somebody's name and acknowledges whatever it is asked, without
+/// seeing it: the second port was seen before.
+fn poses_as_a_guest(draw: &mut Draw<'_>) -> Vec<Move> {
+    let at = draw.time();
+    let Some(victim) = draw.victim(at) else { return Vec::new() };
+    let claim = Claim::Nobody { number: draw.number(100), apart: false };
+    let register = original(&format!("[REQUEST:REG] {}", victim.name));
+    let (asks, acknowledges) = (2 + draw.number(6), draw.pause(2_000));
+    vec![
+        often(at, asks.into(), draw.pause(4_000), forge(claim.clone(), server(), register)),
+        often(at + acknowledges, 30, acknowledges, forge(claim, second(), original("ACK"))),
+    ]
 }
 
 /// What a client and its server said when it signed in, in order.

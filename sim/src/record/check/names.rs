@@ -8,6 +8,7 @@ use udpchat_core::server::timing::{PROBE_INTERVAL, PROBES};
 use udpchat_core::server::{Event, GoneReason};
 
 use super::{Checker, Evidence, Violation, When};
+use crate::faults::fate::together;
 use crate::naming::label::HostName;
 use crate::planning::plan::SERVER;
 use crate::record::log::{Entry, What};
@@ -23,6 +24,9 @@ pub(super) const CHECKER: Checker = Checker {
 
 /// How long somebody is asked whether they are there.
 const ASKED_FOR: Duration = PROBE_INTERVAL.saturating_mul(PROBES);
+
+/// What arrives says nothing of its damage; what was damaged arrives so soon, a late copy included.
+const DAMAGED_COMES_WITHIN: Duration = Duration::from_secs(4);
 
 fn check(evidence: Evidence<'_>) -> Vec<Violation> {
     let mut names = Names::default();
@@ -47,6 +51,8 @@ struct Names<'a> {
     holders: BTreeMap<&'a Name, Holder<'a>>,
     /// When each host last asked to leave.
     leaves: BTreeMap<&'a HostName, Duration>,
+    /// When each host last said so in a datagram that was damaged on its way.
+    damaged: BTreeMap<&'a HostName, Duration>,
     /// When the server last heard from each host that it is there.
     alive: BTreeMap<&'a HostName, Duration>,
     violations: Vec<Violation>,
@@ -58,8 +64,16 @@ impl<'a> Names<'a> {
             What::Sent { key, .. } if key.packet == PacketKind::Deregister => {
                 self.leaves.insert(&entry.host, entry.at);
             }
+            What::Sent { key, faults, .. } if key.packet == PacketKind::Alive => {
+                if together(faults).damage.is_some() {
+                    self.damaged.insert(&entry.host, entry.at);
+                }
+            }
             What::Arrived { from, packet: PacketKind::Alive, .. } if *entry.host == *SERVER => {
-                self.alive.insert(from, entry.at);
+                let damaged = self.damaged.get(from).copied();
+                if damaged.is_none_or(|at| at + DAMAGED_COMES_WITHIN < entry.at) {
+                    self.alive.insert(from, entry.at);
+                }
             }
             // A server's next life knows nobody's session; and a program that is no more answers
             // nothing.
