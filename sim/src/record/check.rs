@@ -60,12 +60,8 @@ pub struct Evidence<'a> {
 }
 
 impl Evidence<'_> {
-    /// Whether anything is promised of a name: an adversary's users say what they like and are told
-    /// what they like, also under a name that they got while its user was away, of which the
-    /// checker `names` judges. Only a secret could tell them apart.
     fn is_owed(&self, name: &Name) -> bool {
-        let is_theirs = || self.plan.has_user(name) && !self.ledger.taken.contains(name);
-        !self.plan.is_attacked() || is_theirs()
+        self.ledger.is_owed(self.plan, name)
     }
 }
 

@@ -12,7 +12,7 @@ use udpchat_core::server;
 use crate::faults::fate::Key;
 use crate::naming::label::{Audience, HostName, Label};
 use crate::planning::moves::ADVERSARY;
-use crate::planning::plan;
+use crate::planning::plan::{self, Plan};
 use crate::record::log::{Durable, Entry, Log, What};
 
 /// All messages of a run.
@@ -161,6 +161,14 @@ impl Message {
 }
 
 impl Ledger {
+    /// Whether anything is promised of a name: an adversary's users say what they like and are told
+    /// what they like, also under a name that they got while its user was away, of which the
+    /// checker `names` judges. Only a secret could tell them apart.
+    #[must_use]
+    pub fn is_owed(&self, plan: &Plan, name: &Name) -> bool {
+        !plan.is_attacked() || plan.has_user(name) && !self.taken.contains(name)
+    }
+
     /// Retells a log.
     #[must_use]
     pub fn new(log: &Log) -> Self {

@@ -225,7 +225,7 @@ pub fn judge(seed: u64, plan: &Plan, outcome: &Outcome) -> Trial {
     let datagrams = Tally::of(log, plan.faults.rates_until);
     let counts = Counts {
         datagrams,
-        messages: messages(&ledger),
+        messages: messages(plan, &ledger),
         attempts: Attempts::of(log, &ledger, plan.faults.rates_until),
         mishaps: mishaps(plan, outcome),
         simulated: *end,
@@ -265,7 +265,7 @@ fn mishaps(plan: &Plan, outcome: &Outcome) -> Mishaps {
     mishaps
 }
 
-fn messages(ledger: &Ledger) -> Messages {
+fn messages(plan: &Plan, ledger: &Ledger) -> Messages {
     let sent = ledger.count(|message| message.accepted.is_some());
     let received = ledger.count(|message| message.was_told(SenderTold::Received));
     let saved = |message: &crate::record::ledger::Message| {
@@ -283,7 +283,8 @@ fn messages(ledger: &Ledger) -> Messages {
         lost: ledger.count(|message| {
             let given_up =
                 message.was_told(SenderTold::GivenUp) || message.was_told(SenderTold::Expired);
-            message.accepted.is_some() && message.shown.is_empty() && !given_up
+            let is_owed = ledger.is_owed(plan, &message.to);
+            message.accepted.is_some() && message.shown.is_empty() && !given_up && is_owed
         }),
     }
 }

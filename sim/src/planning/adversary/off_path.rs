@@ -58,8 +58,8 @@ fn guest_in_ones_place(draw: &mut Draw<'_>) -> Vec<Move> {
     asks.map(|trick| Move::once(at, trick)).collect()
 }
 
-/// A guest where nobody is takes somebody's name while they are away. The number of the second port
-/// is none that everybody knows: who does acknowledges whatever a guest is asked (docs/protocol.md).
+/// A guest where nobody is takes somebody's name while they are away. The number of the second
+/// port is none that everybody knows: who does acknowledges whatever a guest is asked.
 fn eat_mail(draw: &mut Draw<'_>) -> Vec<Move> {
     let at = draw.time();
     let Some(victim) = draw.victim(at) else { return Vec::new() };
