@@ -64,10 +64,10 @@ impl<'a> Names<'a> {
             What::Sent { key, .. } if key.packet == PacketKind::Deregister => {
                 self.leaves.insert(&entry.host, entry.at);
             }
-            What::Sent { key, faults, .. } if key.packet == PacketKind::Alive => {
-                if together(faults).damage.is_some() {
-                    self.damaged.insert(&entry.host, entry.at);
-                }
+            What::Sent { key, faults, .. }
+                if key.packet == PacketKind::Alive && together(faults).damage.is_some() =>
+            {
+                self.damaged.insert(&entry.host, entry.at);
             }
             What::Arrived { from, packet: PacketKind::Alive, .. } if *entry.host == *SERVER => {
                 let damaged = self.damaged.get(from).copied();
