@@ -81,6 +81,9 @@ impl FromStr for Class {
 }
 
 impl Classes {
+    /// Those against whom every promise holds without a secret: swarm runs have them now and then.
+    pub const HELD_OFF: Self = Self(1 << Class::OffPath as u8 | 1 << Class::Insider as u8);
+
     /// Whether there is none.
     #[must_use]
     pub const fn is_empty(self) -> bool {

@@ -34,11 +34,15 @@ pub struct Setting {
     /// Whether each seed has only some of it, up to so much: other combinations find other bugs,
     /// and a fault that hides a bug is now and then absent.
     pub swarm: bool,
-    /// Who attacks, if anybody does.
+    /// Who attacks. If nobody is named, swarm runs have those that hold in one seed of
+    /// [`ATTACKED_ONE_IN`].
     pub adversary: Classes,
     /// A bug that is planted in every machine, for this run to find.
     pub bug: Option<Bug>,
 }
+
+/// One of so many swarm runs is attacked: most bugs need no adversary, and attacks hide some.
+pub const ATTACKED_ONE_IN: u64 = 4;
 
 impl Setting {
     /// What goes wrong in this seed's run.
@@ -51,8 +55,13 @@ impl Setting {
     #[must_use]
     pub fn plan(&self, seed: u64) -> Plan {
         let mut plan = workload::plan(seed, &self.size, &self.profile_of(seed));
-        self.adversary.join(&mut plan, self.size.duration);
+        self.adversary_of(seed).join(&mut plan, self.size.duration);
         plan
+    }
+
+    const fn adversary_of(&self, seed: u64) -> Classes {
+        let is_attacked = self.swarm && seed.is_multiple_of(ATTACKED_ONE_IN);
+        if is_attacked && self.adversary.is_empty() { Classes::HELD_OFF } else { self.adversary }
     }
 }
 
