@@ -16,7 +16,7 @@ use crate::traffic::{Client, Server};
 use crate::{MEASURED, ROUNDS, Spread, TEXT, name, now, per_second};
 
 /// The requirement of the big store.
-const MANY_LETTERS: u64 = 1_000_000;
+const MANY_MESSAGES: u64 = 1_000_000;
 const MANY_READERS: u64 = 100_000;
 
 pub(crate) fn open(path: &Path) -> (Database<ServerRecord, Folder>, ServerRecord) {
@@ -31,11 +31,11 @@ pub(crate) fn reader(number: u64) -> Change {
     Change::Registered { name: name(number), account }
 }
 
-fn letter(number: u64, reader: u64, seq: u64) -> Change {
+fn message(number: u64, reader: u64, seq: u64) -> Change {
     let id = MessageId { stream: StreamId(reader), seq };
     let from = name(0);
     let stored_at = WallTime::from_unix_ms(1_767_361_541_000);
-    let letter = StoredMessage {
+    let message = StoredMessage {
         number,
         id,
         from,
@@ -44,7 +44,7 @@ fn letter(number: u64, reader: u64, seq: u64) -> Change {
         group: None,
         body: TEXT.as_slice().into(),
     };
-    Change::Stored { to: name(reader), letter }
+    Change::Stored { to: name(reader), message }
 }
 
 /// The database alone: commits of a batch each.
@@ -69,7 +69,7 @@ fn engine_rate(path: &Path, batch: usize) -> f64 {
     while begin.elapsed() < MEASURED {
         let numbers = count as u64..(count + batch) as u64;
         let changes: Vec<Change> =
-            numbers.map(|number| letter(number, number % MANY_READERS, 1)).collect();
+            numbers.map(|number| message(number, number % MANY_READERS, 1)).collect();
         database.commit(&changes).unwrap();
         count += batch;
     }
@@ -85,10 +85,10 @@ pub(crate) fn big_store(folder: &Path) {
     let (mut database, mut record) = open(&path);
     let readers: Vec<Change> = (0..MANY_READERS).map(reader).collect();
     database.commit(&readers).unwrap();
-    for first in (0..MANY_LETTERS).step_by(10_000) {
+    for first in (0..MANY_MESSAGES).step_by(10_000) {
         let numbers = first..first + 10_000;
         let changes: Vec<Change> = numbers
-            .map(|number| letter(number, number % MANY_READERS, number / MANY_READERS + 1))
+            .map(|number| message(number, number % MANY_READERS, number / MANY_READERS + 1))
             .collect();
         database.commit(&changes).unwrap();
         changes.iter().for_each(|change| record.apply(change));
@@ -107,9 +107,9 @@ pub(crate) fn big_store(folder: &Path) {
         let begin = now();
         let (database, record) = open(&path);
         let opening = begin.elapsed();
-        assert_eq!(record.letters() as u64, MANY_LETTERS);
+        assert_eq!(record.messages() as u64, MANY_MESSAGES);
         println!(
-            "\n{MANY_LETTERS} messages for {MANY_READERS} after {end}: {} MB read in {reading:.1?}, \
+            "\n{MANY_MESSAGES} messages for {MANY_READERS} after {end}: {} MB read in {reading:.1?}, \
             opened in {opening:.1?}, ratio {:.1}",
             bytes >> 20,
             opening.as_secs_f64() / reading.as_secs_f64(),
@@ -131,6 +131,6 @@ fn memory(big: &Path, empty: &Path) {
         line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() << 10
     };
     let bytes = resident(big) - resident(empty);
-    let beside = bytes / MANY_LETTERS - TEXT.len() as u64;
+    let beside = bytes / MANY_MESSAGES - TEXT.len() as u64;
     println!("\nmemory: {} MB, {beside} bytes a message beyond its text", bytes >> 20);
 }

@@ -150,7 +150,7 @@ impl<M: Mutations> Server<M> {
             (Gauge::Outputs, self.cx.outputs() + self.mail.waiting()),
             (Gauge::Timers, self.cx.timers()),
             (Gauge::Streams, self.cx.record().streams().len()),
-            (Gauge::StoredMessages, self.cx.record().letters()),
+            (Gauge::StoredMessages, self.cx.record().messages()),
         ];
         own.into_iter().chain(self.presence.load()).chain(self.mail.load()).collect()
     }

@@ -206,7 +206,7 @@ impl OperatorScreen {
     }
 
     fn stats(&self, stats: &Stats) -> String {
-        let Stats { here, known, letters, counters } = stats;
+        let Stats { here, known, messages, counters } = stats;
         let dropped = &counters.dropped;
         let reasons = [
             (dropped.damaged, "damaged"),
@@ -233,7 +233,7 @@ impl OperatorScreen {
             format!("since {} {}:", since.date, since.time),
             format!("clients: {here} here, {known} known"),
             format!(
-                "messages: {letters} in the store; {} stored, {} handed over, {} expired; \
+                "messages: {messages} in the store; {} stored, {} handed over, {} expired; \
                  {} commits",
                 counters.stored, counters.handed_over, counters.expired, counters.commits
             ),
@@ -334,7 +334,7 @@ mod tests {
             Event::HandedOver { id, to: name("bob"), count: 2 },
             Event::DiskSpace(DiskSpace::Low),
             Event::DiskSpace(DiskSpace::Plenty),
-            Event::Stats(Stats { here: 1, known: 3, letters: 5, counters }),
+            Event::Stats(Stats { here: 1, known: 3, messages: 5, counters }),
         ]
     }
 

@@ -165,7 +165,7 @@ fn with_mail(without: Option<Mutation>) -> Stage {
     let save =
         Packet::Save { session: alice, to, stream, seq: 1, base: 1, unreachable, group: None };
     stage.says(ALICE, &save, b"secret");
-    assert_eq!(stage.record.letters(), 1);
+    assert_eq!(stage.record.messages(), 1);
     stage
 }
 
@@ -226,7 +226,7 @@ fn a_guest_makes_nobody_ask_whether_one_of_ours_is_there() {
         stage.asks(VICTIM, "SAVE] gus alice hello");
         stage.run(4_000);
         assert_eq!(stage.lists("alice: online"), holds, "{without:?}");
-        assert_eq!(stage.record.letters(), 1, "its message is stored");
+        assert_eq!(stage.record.messages(), 1, "its message is stored");
     }
 }
 
@@ -316,7 +316,7 @@ fn a_guest_of_an_earlier_life_has_to_prove_its_address_again() {
         stage.asks(VICTIM, "GETSAVE] gus");
         stage.asks(VICTIM, "SAVE] gus bob forged");
         stage.run(10_000);
-        assert_eq!(stage.record.letters(), if holds { 2 } else { 3 }, "{without:?}");
+        assert_eq!(stage.record.messages(), if holds { 2 } else { 3 }, "{without:?}");
         assert_eq!(stage.has_sent(VICTIM, "for gus"), !holds, "{without:?}");
         assert_eq!(stage.has_sent(VICTIM, r#""IP""#), !holds, "{without:?}");
         if holds {

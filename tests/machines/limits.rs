@@ -166,8 +166,9 @@ fn what_waited_for_an_earlier_message_is_stored_within_the_limits() {
         let id = MessageId { stream: StreamId(1), seq: number + 1 };
         let (stored_at, body) = (WallTime::from_unix_ms(0), b"x"[..].into());
         let (from, group) = (from.clone(), None);
-        let letter = StoredMessage { number, id, from, stored_at, stored_after_ms: 0, group, body };
-        world.server_record.apply(&Change::Stored { to: to.clone(), letter });
+        let message =
+            StoredMessage { number, id, from, stored_at, stored_after_ms: 0, group, body };
+        world.server_record.apply(&Change::Stored { to: to.clone(), message });
     }
     let account = Account { token: Token(1), registration: 1, original: None };
     world.server_record.apply(&Change::Registered { name: to, account });
@@ -358,8 +359,8 @@ fn with_streams(streams: usize, is_told: bool) -> World {
         let (told, end) = (u64::from(is_told), End::Shown);
         let untold = if is_told { Vec::new() } else { vec![Turn { upto: 1, end }] };
         let standing = Standing { to: to.clone(), settled: 1, told, untold };
-        let letters = Vec::new();
-        world.server_record.apply(&Change::Settled { key, standing, letters });
+        let messages = Vec::new();
+        world.server_record.apply(&Change::Settled { key, standing, messages });
     }
     world.start_server();
     world.start("alice", 5_000, 0);

@@ -166,7 +166,7 @@ fn what_had_to_wait_is_stored_as_of_when_it_came() {
     let mut outputs = std::iter::from_fn(|| wire.server.poll_output());
     let stored = outputs.find_map(|output| match output {
         Output::Commit(changes) => changes.into_iter().find_map(|change| match change {
-            Change::Stored { letter, .. } => Some(letter.stored_at),
+            Change::Stored { message, .. } => Some(message.stored_at),
             _ => None,
         }),
         _ => None,

@@ -68,8 +68,8 @@ fn with_news(streams: u64) -> World {
         let key = StreamKey { from: alice.clone(), stream: StreamId(stream) };
         let untold = vec![Turn { upto: 1, end: End::Shown }];
         let standing = Standing { to: to.clone(), settled: 1, told: 0, untold };
-        let letters = Vec::new();
-        world.server_record.apply(&Change::Settled { key, standing, letters });
+        let messages = Vec::new();
+        world.server_record.apply(&Change::Settled { key, standing, messages });
     }
     world.start_server();
     world

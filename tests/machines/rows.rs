@@ -119,7 +119,7 @@ fn server_change(
             *number += random.random_range(1..1_000);
             let seq = progress.map_or(1, |progress| progress.next) + random.random_range(0..3);
             let to = progress.map_or_else(|| name(random), |known| known.standing.to.clone());
-            let letter = StoredMessage {
+            let message = StoredMessage {
                 number: *number,
                 id: MessageId { stream: key.stream, seq },
                 from: key.from,
@@ -128,7 +128,7 @@ fn server_change(
                 group: tag(random).map(Box::new),
                 body: text(random).into_bytes().into(),
             };
-            Some(server::Change::Stored { to, letter })
+            Some(server::Change::Stored { to, message })
         }
         6 | 7 => {
             let end = if random.random_bool(0.5) { End::Shown } else { End::Expired };

@@ -232,7 +232,7 @@ fn stored(without: Option<Mutation>) -> (usize, usize) {
     });
     let stored = 250 - refused.count();
     rig.saves(carol, sessions[2], 1);
-    (stored, rig.server.stats().letters - stored)
+    (stored, rig.server.stats().messages - stored)
 }
 
 #[test]

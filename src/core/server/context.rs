@@ -326,7 +326,7 @@ impl<M: Mutations> Context<M> {
         assert!(self.now == self.input_at, "nothing that came earlier is being handled");
         assert!(self.answers.is_none(), "nothing is being answered");
         self.record.check_invariants();
-        let keeps = self.config.keep.is_some() && self.record.letters() > 0;
+        let keeps = self.config.keep.is_some() && self.record.messages() > 0;
         let waits_for_room = self.is_timer_set(&Timer::DiskSpace);
         assert!(!waits_for_room || self.is_low(), "room is waited for while there is enough");
         let expiry = keeps.then_some(Timer::Expiry);

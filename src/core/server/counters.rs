@@ -53,7 +53,7 @@ pub struct Stats {
     /// Names that were ever registered.
     pub known: usize,
     /// Messages in the store.
-    pub letters: usize,
+    pub messages: usize,
     /// What was counted.
     pub counters: Counters,
 }
@@ -65,7 +65,7 @@ impl<M: Mutations> Server<M> {
         Stats {
             here: self.presence.count(),
             known: self.cx.record().accounts.len(),
-            letters: self.cx.record().letters(),
+            messages: self.cx.record().messages(),
             counters: self.cx.counters,
         }
     }

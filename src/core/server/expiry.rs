@@ -33,7 +33,7 @@ pub(super) struct Old {
 /// Sets the time of the next look for messages that are too old, as long as there are any.
 pub(super) fn wait<M: Mutations>(cx: &mut Context<M>) {
     let Some(keep) = cx.config().keep else { return };
-    if cx.record().letters() == 0 {
+    if cx.record().messages() == 0 {
         cx.clear_timer(&Timer::Expiry);
     } else if !cx.is_timer_set(&Timer::Expiry) {
         let pause = (keep / LOOKS).clamp(EXPIRY_LOOK_MIN, EXPIRY_LOOK_MAX);
@@ -49,7 +49,7 @@ pub(super) fn look<M: Mutations>(
     let keep = cx.config().keep?;
     let uptime = cx.uptime();
     cx.change(Change::Ran { uptime });
-    Some(old_letters(cx.record(), whole_ms(uptime.saturating_sub(keep)), is_here))
+    Some(old_messages(cx.record(), whole_ms(uptime.saturating_sub(keep)), is_here))
 }
 
 /// What was too old is gone.
@@ -61,11 +61,11 @@ pub(super) fn go_on<M: Mutations>(cx: &mut Context<M>, more: bool) {
 }
 
 /// What was stored before the server had run for so long.
-fn old_letters(record: &ServerRecord, line_ms: u64, is_here: impl Fn(&Name) -> bool) -> Old {
+fn old_messages(record: &ServerRecord, line_ms: u64, is_here: impl Fn(&Name) -> bool) -> Old {
     let mailboxes = record.mailboxes().filter(|(to, _)| !is_here(to));
-    let mut old = mailboxes.flat_map(|(to, letters)| {
-        let old = letters.iter().take_while(move |letter| letter.stored_after_ms < line_ms);
-        old.map(move |letter| (letter.key(), (letter.id.seq, to.clone())))
+    let mut old = mailboxes.flat_map(|(to, messages)| {
+        let old = messages.iter().take_while(move |message| message.stored_after_ms < line_ms);
+        old.map(move |message| (message.key(), (message.id.seq, to.clone())))
     });
     let streams = old.by_ref().take(AT_ONCE_MAX).collect();
     Old { streams, more: old.next().is_some() }

@@ -51,11 +51,11 @@ pub(super) struct Mail {
     reorder_buffer: ReorderBuffer<Save>,
     /// Requests to store messages, which wait until nobody waits for a quick answer.
     requests: VecDeque<Request>,
-    /// The number of the next letter.
-    next_letter: u64,
+    /// The number of the next message.
+    next_message: u64,
     /// What is acknowledged when its commit has ended.
     saved: Saved,
-    /// Letters whose commit has not ended, by rising number, and for whom they are: nobody hears of
+    /// Messages whose commit has not ended, by rising number, and for whom they are: nobody hears of
     /// them yet.
     undurable: VecDeque<(Ticket, u64, Name)>,
     receipts: Receipts,
@@ -69,7 +69,7 @@ impl Mail {
         Self {
             reorder_buffer: ReorderBuffer::new(),
             requests: VecDeque::new(),
-            next_letter: cx.record().next_letter(),
+            next_message: cx.record().next_message(),
             saved: Saved::default(),
             undurable: VecDeque::new(),
             receipts: Receipts::new(cx.record()),
@@ -149,14 +149,14 @@ impl Mail {
         save: Save,
     ) {
         let Save { to, body, group } = save;
-        // All copies of a name share its letters.
+        // All copies of a name share its messages.
         let to = cx.record().accounts.get_key_value(&to).map_or(to, |(known, _)| known.clone());
         let key = StreamKey { from: from.clone(), stream: id.stream };
         let next = cx.record().stream(&key).map(|progress| progress.next);
         debug_assert!(next.is_none_or(|next| next <= id.seq), "what is stored is stored once");
         cx.counters.stored += 1;
-        let letter = StoredMessage {
-            number: self.next_letter,
+        let message = StoredMessage {
+            number: self.next_message,
             id,
             from: from.clone(),
             stored_at: cx.wall(),
@@ -164,9 +164,9 @@ impl Mail {
             group: group.map(Box::new),
             body: body.into_boxed_slice(),
         };
-        self.next_letter += 1;
-        let number = letter.number;
-        let ticket = cx.change(Change::Stored { to: to.clone(), letter });
+        self.next_message += 1;
+        let number = message.number;
+        let ticket = cx.change(Change::Stored { to: to.clone(), message });
         self.undurable.push_back((ticket, number, to.clone()));
         expiry::wait(cx);
         cx.report(Event::Stored { id, from: from.clone(), to });
@@ -204,7 +204,7 @@ impl Mail {
         readers
     }
 
-    /// The number of the first letter whose commit has not ended: with it all behind it.
+    /// The number of the first message whose commit has not ended: with it all behind it.
     pub(super) fn first_undurable(&self) -> u64 {
         self.undurable.front().map_or(u64::MAX, |(_, number, _)| *number)
     }
@@ -245,7 +245,7 @@ impl Mail {
         cx.report(Event::Expired { id, from, to: reader, count });
     }
 
-    /// Ends the keeping of everything of a stream up to a place. How many letters that were.
+    /// Ends the keeping of everything of a stream up to a place. How many messages that were.
     fn settle<M: Mutations>(
         &mut self,
         cx: &mut Context<M>,
@@ -254,10 +254,10 @@ impl Mail {
         seq: u64,
         end: End,
     ) -> usize {
-        let before = cx.record().letters_for(reader);
+        let before = cx.record().messages_for(reader);
         cx.change_if_any(cx.record().settling(key, seq, end));
         self.receipts.has_news(key);
-        before - cx.record().letters_for(reader)
+        before - cx.record().messages_for(reader)
     }
 
     /// Tells a sender what has become of its messages, as it hears it.
@@ -332,9 +332,9 @@ impl Mail {
         let is_durable = |(commit, ..): &(Ticket, u64, Name)| cx.is_durable(*commit);
         assert!(!self.undurable.iter().any(is_durable), "what is durable is not released");
         let numbers = self.undurable.iter().map(|(_, number, _)| *number);
-        assert!(numbers.clone().is_sorted(), "undurable letters in their order");
-        let last = numbers.max().max(cx.record().next_letter().checked_sub(1));
-        assert!(last.is_none_or(|last| last < self.next_letter), "two letters of one number");
+        assert!(numbers.clone().is_sorted(), "undurable messages in their order");
+        let last = numbers.max().max(cx.record().next_message().checked_sub(1));
+        assert!(last.is_none_or(|last| last < self.next_message), "two messages of one number");
         let (held, streams) = self.reorder_buffer.len();
         assert!(held <= streams * HELD_MAX, "{held} messages of {streams} streams are held");
         self.receipts.check_invariants(cx, is_here)
@@ -372,22 +372,23 @@ pub(super) fn objection<M: Mutations>(
     if cx.is_low() {
         return Some(NotSaved::DiskFull);
     }
-    if record.letters_for(&save.to) >= MAILBOX_MAX {
+    if record.messages_for(&save.to) >= MAILBOX_MAX {
         return Some(NotSaved::MailboxFull);
     }
     let share = cx.config().shares.mailbox_per_sender;
-    if record.letters_between(&key.from, &save.to, share) >= share && !cx.has(Mutation::NoMailShare)
+    if record.messages_between(&key.from, &save.to, share) >= share
+        && !cx.has(Mutation::NoMailShare)
     {
         return Some(NotSaved::ShareFull);
     }
     let untold = stream.map_or(0, |progress: &Progress| progress.standing.untold.len());
-    if record.letters_of(&key.from) >= SENDER_STORED_MAX || untold >= UNTOLD_MAX {
+    if record.messages_of(&key.from) >= SENDER_STORED_MAX || untold >= UNTOLD_MAX {
         return Some(NotSaved::SenderFull);
     }
     let room_for_stream = stream.is_some()
         || record.streams().len() < MAIL_STREAMS_MAX
         || record.idle_stream().is_some();
-    if record.letters() >= STORED_MAX || !room_for_stream {
+    if record.messages() >= STORED_MAX || !room_for_stream {
         return Some(NotSaved::ServerFull);
     }
     None
@@ -397,7 +398,7 @@ pub(super) fn objection<M: Mutations>(
 pub(super) fn wipe<M: Mutations>(cx: &mut Context<M>, name: &Name) {
     let Some(mailbox) = cx.record().mailbox(name) else { return };
     if cx.has(Mutation::RegistrationWipesMail) {
-        let kept: Vec<_> = mailbox.iter().map(|letter| (letter.key(), letter.id.seq)).collect();
+        let kept: Vec<_> = mailbox.iter().map(|message| (message.key(), message.id.seq)).collect();
         for (key, seq) in kept {
             cx.change_if_any(cx.record().settling(&key, seq, End::Shown));
         }

@@ -38,7 +38,7 @@ pub(super) fn look<M: Mutations>(
     let line = uptime.saturating_sub(NAME_KEEP);
     let record = cx.record();
     let is_old = |name: &&Name| {
-        let kept = record.letters_for(name) + record.letters_of(name);
+        let kept = record.messages_for(name) + record.messages_of(name);
         line > Duration::ZERO && record.seen(name) <= line && kept == 0 && !is_here(name)
     };
     let old: Vec<Name> = record.accounts.keys().filter(is_old).take(AT_ONCE_MAX).cloned().collect();

@@ -32,7 +32,7 @@ pub struct ServerRecord {
     /// The streams of which nothing is stored; first those whose senders know all about them.
     idle: BTreeSet<(bool, StreamKey)>,
     /// How many messages are kept in all.
-    letters: usize,
+    messages: usize,
     /// How many of each sender.
     by_sender: BTreeMap<Name, usize>,
     /// How long this server had run, all its lives together, when that was written down last. The
@@ -59,7 +59,7 @@ pub struct Account {
 /// A stored message. There may be a million of them: every byte counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredMessage {
-    /// Its place among all letters of the store. Numbers rise, so that a store appends.
+    /// Its place among all messages of the store. Numbers rise, so that a store appends.
     pub number: u64,
     /// The message.
     pub id: MessageId,
@@ -161,8 +161,8 @@ pub enum Change {
     Stored {
         /// For whom.
         to: Name,
-        /// What. Its number is higher than that of any letter before.
-        letter: StoredMessage,
+        /// What. Its number is higher than that of any message before.
+        message: StoredMessage,
     },
     /// Messages have been shown to their reader, or have expired.
     Settled {
@@ -170,8 +170,8 @@ pub enum Change {
         key: StreamKey,
         /// How far it has come now.
         standing: Standing,
-        /// The numbers of the letters that are not needed any more.
-        letters: Vec<u64>,
+        /// The numbers of the messages that are not needed any more.
+        messages: Vec<u64>,
     },
     /// The sender knows what has become of messages.
     Told {
@@ -257,35 +257,35 @@ impl ServerRecord {
 
     /// How many messages are kept in all.
     #[must_use]
-    pub const fn letters(&self) -> usize {
-        self.letters
+    pub const fn messages(&self) -> usize {
+        self.messages
     }
 
     /// How many messages are kept for one reader.
     #[must_use]
-    pub fn letters_for(&self, reader: &Name) -> usize {
+    pub fn messages_for(&self, reader: &Name) -> usize {
         self.mailbox(reader).map_or(0, VecDeque::len)
     }
 
     /// How many messages of one sender are kept for one reader, if that may be as many as `least`;
     /// no mailbox is searched that is too small for that.
     #[must_use]
-    pub fn letters_between(&self, sender: &Name, reader: &Name, least: usize) -> usize {
-        let mailbox = self.mailbox(reader).filter(|letters| letters.len() >= least);
-        mailbox.into_iter().flatten().filter(|letter| letter.from == *sender).count()
+    pub fn messages_between(&self, sender: &Name, reader: &Name, least: usize) -> usize {
+        let mailbox = self.mailbox(reader).filter(|messages| messages.len() >= least);
+        mailbox.into_iter().flatten().filter(|message| message.from == *sender).count()
     }
 
     /// How many messages of one sender are kept.
     #[must_use]
-    pub fn letters_of(&self, sender: &Name) -> usize {
+    pub fn messages_of(&self, sender: &Name) -> usize {
         self.by_sender.get(sender).copied().unwrap_or(0)
     }
 
     /// How long this server has run, all its lives together, as far as anything tells.
     #[must_use]
     pub fn last_uptime(&self) -> Duration {
-        let last = self.mailboxes.values().filter_map(|letters| letters.back());
-        let last = last.map(|letter| Duration::from_millis(letter.stored_after_ms));
+        let last = self.mailboxes.values().filter_map(|messages| messages.back());
+        let last = last.map(|message| Duration::from_millis(message.stored_after_ms));
         last.fold(self.uptime, Duration::max)
     }
 
@@ -329,11 +329,11 @@ impl ServerRecord {
         (key.from == *from).then_some(key)
     }
 
-    /// A number that is higher than that of any letter.
+    /// A number that is higher than that of any message.
     #[must_use]
-    pub fn next_letter(&self) -> u64 {
-        let last = self.mailboxes.values().filter_map(|letters| letters.back());
-        last.map(|letter| letter.number + 1).max().unwrap_or(0)
+    pub fn next_message(&self) -> u64 {
+        let last = self.mailboxes.values().filter_map(|messages| messages.back());
+        last.map(|message| message.number + 1).max().unwrap_or(0)
     }
 
     /// The step that ends the keeping of everything of a stream up to `seq`.
@@ -342,8 +342,8 @@ impl ServerRecord {
         let progress = self.streams.get(key)?;
         let mut standing = progress.standing.clone();
         standing.settle(seq, end);
-        let letters = self.letters_up_to(key, progress, seq);
-        Some(Change::Settled { key: key.clone(), standing, letters })
+        let messages = self.messages_up_to(key, progress, seq);
+        Some(Change::Settled { key: key.clone(), standing, messages })
     }
 
     /// The step that takes the sender of a stream for knowing everything up to `seq`.
@@ -354,13 +354,13 @@ impl ServerRecord {
         Some(Change::Told { key: key.clone(), standing })
     }
 
-    /// The numbers of a stream's letters up to a place. They are near the front, for readers are
+    /// The numbers of a stream's messages up to a place. They are near the front, for readers are
     /// handed the front: this looks no further than it must.
-    fn letters_up_to(&self, key: &StreamKey, progress: &Progress, seq: u64) -> Vec<u64> {
+    fn messages_up_to(&self, key: &StreamKey, progress: &Progress, seq: u64) -> Vec<u64> {
         let mailbox = self.mailboxes.get(&progress.standing.to);
-        let own = mailbox.into_iter().flatten().filter(|letter| letter.is_of(key));
+        let own = mailbox.into_iter().flatten().filter(|message| message.is_of(key));
         let stored = own.take(progress.waiting as usize);
-        stored.take_while(|letter| letter.id.seq <= seq).map(|letter| letter.number).collect()
+        stored.take_while(|message| message.id.seq <= seq).map(|message| message.number).collect()
     }
 }
 
@@ -374,10 +374,10 @@ impl Record for ServerRecord {
                 self.accounts.remove(name);
                 self.accounts.insert(name.clone(), *account);
             }
-            Change::Stored { to, letter } => self.keep(to, letter.clone()),
-            Change::Settled { key, standing, letters } => {
-                self.remove(&standing.to, letters);
-                self.set_standing(key.clone(), standing.clone(), letters.len());
+            Change::Stored { to, message } => self.keep(to, message.clone()),
+            Change::Settled { key, standing, messages } => {
+                self.remove(&standing.to, messages);
+                self.set_standing(key.clone(), standing.clone(), messages.len());
             }
             Change::Told { key, standing } => self.set_standing(key.clone(), standing.clone(), 0),
             Change::Forgotten { key } => {
@@ -405,8 +405,8 @@ impl ServerRecord {
         self.seen.insert(name.clone(), uptime);
     }
 
-    pub(super) fn keep(&mut self, to: &Name, letter: StoredMessage) {
-        let (key, seq) = (letter.key(), letter.id.seq);
+    pub(super) fn keep(&mut self, to: &Name, message: StoredMessage) {
+        let (key, seq) = (message.key(), message.id.seq);
         let progress = self.streams.entry(key.clone()).or_insert_with(|| {
             let (settled, untold) = (seq - 1, Vec::new());
             let standing = Standing { to: to.clone(), settled, told: settled, untold };
@@ -418,24 +418,24 @@ impl ServerRecord {
         if was_idle {
             self.is_idle_no_more(&key);
         }
-        self.letters += 1;
-        *self.by_sender.entry(letter.from.clone()).or_default() += 1;
+        self.messages += 1;
+        *self.by_sender.entry(message.from.clone()).or_default() += 1;
         let mailbox = self.mailboxes.entry(to.clone()).or_default();
         if mailbox.len() == mailbox.capacity() {
             // By a quarter: doubled, a third of the room would be for nothing.
             mailbox.reserve_exact((mailbox.len() / 4).max(2));
         }
-        mailbox.push_back(letter);
+        mailbox.push_back(message);
     }
 
     fn remove(&mut self, reader: &Name, numbers: &[u64]) {
         let Some(mailbox) = self.mailboxes.get_mut(reader) else { return };
         for number in numbers {
-            if let Ok(at) = mailbox.binary_search_by_key(number, |letter| letter.number) {
-                let letter = mailbox.remove(at);
-                self.letters -= 1;
-                if let Some(letter) = letter {
-                    forget_one(&mut self.by_sender, &letter.from);
+            if let Ok(at) = mailbox.binary_search_by_key(number, |message| message.number) {
+                let message = mailbox.remove(at);
+                self.messages -= 1;
+                if let Some(message) = message {
+                    forget_one(&mut self.by_sender, &message.from);
                 }
             }
         }
@@ -446,7 +446,7 @@ impl ServerRecord {
         }
     }
 
-    /// A stream stands so now, and so many of its letters are gone.
+    /// A stream stands so now, and so many of its messages are gone.
     pub(super) fn set_standing(&mut self, key: StreamKey, standing: Standing, gone: usize) {
         let untold = standing.told < standing.settled;
         let progress = self.streams.entry(key.clone()).or_insert_with(|| Progress {
@@ -471,7 +471,7 @@ impl ServerRecord {
     }
 }
 
-/// Counts a sender's letter out.
+/// Counts a sender's message out.
 fn forget_one(by_sender: &mut BTreeMap<Name, usize>, sender: &Name) {
     if let Some(count) = by_sender.get_mut(sender) {
         *count -= 1;

@@ -1,7 +1,7 @@
 //! A server's record row by row.
 //!
-//! A letter is one row, keyed by its number: a store of letters only appends. A stream has a row
-//! only once something of it was shown; how far it is stored, its letters tell.
+//! A message is one row, keyed by its number: a store of messages only appends. A stream has a row
+//! only once something of it was shown; how far it is stored, its messages tell.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -52,9 +52,9 @@ struct StreamRow<'a> {
     untold: Vec<Turn>,
 }
 
-/// Keyed by the letter's number.
+/// Keyed by the message's number.
 #[derive(Serialize, Deserialize)]
-struct LetterRow<'a> {
+struct StoredMessageRow<'a> {
     to: &'a str,
     from: &'a str,
     stream: u64,
@@ -174,21 +174,21 @@ impl Rows for ServerRecord {
                     AccountRow { name: name.as_str(), token: token.0, registration, original };
                 vec![row::put(ACCOUNTS, name.key(), &row)]
             }
-            Change::Stored { to, letter } => {
-                let row = LetterRow {
+            Change::Stored { to, message } => {
+                let row = StoredMessageRow {
                     to: to.as_str(),
-                    from: letter.from.as_str(),
-                    stream: letter.id.stream.0,
-                    seq: letter.id.seq,
-                    stored_at_ms: letter.stored_at.unix_ms(),
-                    stored_after_ms: letter.stored_after_ms,
-                    group: row::tag_row(letter.group.as_deref()),
-                    body: &letter.body,
+                    from: message.from.as_str(),
+                    stream: message.id.stream.0,
+                    seq: message.id.seq,
+                    stored_at_ms: message.stored_at.unix_ms(),
+                    stored_after_ms: message.stored_after_ms,
+                    group: row::tag_row(message.group.as_deref()),
+                    body: &message.body,
                 };
-                vec![row::put(LETTERS, row::number_key(letter.number), &row)]
+                vec![row::put(LETTERS, row::number_key(message.number), &row)]
             }
-            Change::Settled { key, standing, letters } => {
-                let gone = letters.iter().map(|letter| row::number_key(*letter));
+            Change::Settled { key, standing, messages } => {
+                let gone = messages.iter().map(|message| row::number_key(*message));
                 let gone = gone.map(|key| row::remove(LETTERS, key));
                 std::iter::once(stream_row(key, standing)).chain(gone).collect()
             }
@@ -244,8 +244,16 @@ fn told_row<'a>(table: &str, key: &[u8], value: &'a [u8]) -> Result<ToldRow<'a>,
             ToldRow::Stream { from, stream: StreamId(stream), to, settled, told, untold }
         }
         LETTERS => {
-            let LetterRow { to, from, stream, seq, stored_at_ms, stored_after_ms: _, group, body } =
-                row::get(value)?;
+            let StoredMessageRow {
+                to,
+                from,
+                stream,
+                seq,
+                stored_at_ms,
+                stored_after_ms: _,
+                group,
+                body,
+            } = row::get(value)?;
             ToldRow::StoredMessage {
                 number: row::number(key)?,
                 id: MessageId { stream: StreamId(stream), seq }.to_string(),
@@ -297,7 +305,7 @@ impl ServerRecord {
             }
             ACCOUNTS => self.take_account(value)?,
             STREAMS => self.take_stream(value)?,
-            LETTERS => self.take_letter(key, value)?,
+            LETTERS => self.take_message(key, value)?,
             MEMBERS => self.take_member(value)?,
             ANSWERED => self.take_answered(value)?,
             MAKERS => {
@@ -328,14 +336,14 @@ impl ServerRecord {
         Ok(())
     }
 
-    fn take_letter(&mut self, key: &[u8], value: &[u8]) -> Result<(), String> {
+    fn take_message(&mut self, key: &[u8], value: &[u8]) -> Result<(), String> {
         let number = row::number(key)?;
-        let LetterRow { to, from, stream, seq, stored_at_ms, stored_after_ms, group, body } =
+        let StoredMessageRow { to, from, stream, seq, stored_at_ms, stored_after_ms, group, body } =
             row::get(value)?;
         if seq == 0 {
             return Err("a message without a place".to_owned());
         }
-        let letter = StoredMessage {
+        let message = StoredMessage {
             number,
             id: MessageId { stream: StreamId(stream), seq },
             from: self.shared_name(from)?,
@@ -345,7 +353,7 @@ impl ServerRecord {
             body: body.into(),
         };
         let to = self.shared_name(to)?;
-        self.keep(&to, letter);
+        self.keep(&to, message);
         Ok(())
     }
 
@@ -363,7 +371,7 @@ impl ServerRecord {
         Ok(())
     }
 
-    /// The name of an account, so that a million letters share the names of their senders.
+    /// The name of an account, so that a million messages share the names of their senders.
     fn shared_name(&self, text: &str) -> Result<Name, String> {
         let name = row::name(text)?;
         match self.accounts.get_key_value(&name) {

@@ -32,11 +32,11 @@ impl<M: Mutations> Server<M> {
                 None => format!("{name}: offline{dialect}"),
             }
         });
-        let mail = self.cx.record().mailboxes().flat_map(|(to, letters)| {
-            letters.iter().map(move |letter| {
-                let (from, seq, stored_at) = (&letter.from, letter.id.seq, letter.stored_at);
-                let group = letter.group.as_ref().map(|tag| format!(" in {tag}"));
-                let (group, bytes) = (group.unwrap_or_default(), letter.body.len());
+        let mail = self.cx.record().mailboxes().flat_map(|(to, messages)| {
+            messages.iter().map(move |message| {
+                let (from, seq, stored_at) = (&message.from, message.id.seq, message.stored_at);
+                let group = message.group.as_ref().map(|tag| format!(" in {tag}"));
+                let (group, bytes) = (group.unwrap_or_default(), message.body.len());
                 format!("{from} to {to}{group} #{seq}: {bytes} bytes, {stored_at}")
             })
         });

@@ -150,13 +150,13 @@ impl<'a> What<'a> {
     }
 
     fn stats(stats: &Stats, since: WallTime) -> Self {
-        let Stats { here, known, letters, counters } = *stats;
+        let Stats { here, known, messages, counters } = *stats;
         let dropped = counters.dropped;
         Self::Stats {
             since: since.to_string(),
             here,
             known,
-            in_store: letters,
+            in_store: messages,
             stored: counters.stored,
             handed_over: counters.handed_over,
             expired: counters.expired,

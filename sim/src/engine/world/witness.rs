@@ -21,8 +21,8 @@ use crate::record::log::{Durable, Found, What};
 pub(super) struct OnServer {
     network: Rc<Network>,
     host: HostName,
-    /// The messages that it was asked to keep, by the numbers of their letters.
-    letters: RefCell<BTreeMap<u64, MessageId>>,
+    /// The messages that it was asked to keep, by the numbers of their messages.
+    messages: RefCell<BTreeMap<u64, MessageId>>,
     /// Every message that it ever had, and from whom.
     taken: RefCell<BTreeMap<MessageId, Name>>,
 }
@@ -41,7 +41,7 @@ pub(super) struct OnClient {
 
 impl OnServer {
     pub(super) fn new(network: Rc<Network>, host: HostName) -> Self {
-        Self { network, host, letters: RefCell::default(), taken: RefCell::default() }
+        Self { network, host, messages: RefCell::default(), taken: RefCell::default() }
     }
 }
 
@@ -56,12 +56,12 @@ impl Witness<ServerRecord> for OnServer {
     fn writes(&self, changes: &[server::Change]) {
         for change in changes {
             match change {
-                server::Change::Stored { letter, .. } => {
-                    self.letters.borrow_mut().insert(letter.number, letter.id);
+                server::Change::Stored { message, .. } => {
+                    self.messages.borrow_mut().insert(message.number, message.id);
                 }
-                server::Change::Settled { standing, letters, .. } => {
+                server::Change::Settled { standing, messages, .. } => {
                     let expired = |durable: &Durable| matches!(durable, Durable::Expired(_));
-                    for durable in self.ends(standing, letters).into_iter().filter(expired) {
+                    for durable in self.ends(standing, messages).into_iter().filter(expired) {
                         self.asks(durable);
                     }
                 }
@@ -73,9 +73,9 @@ impl Witness<ServerRecord> for OnServer {
     fn has(&self, changes: &[server::Change]) {
         for change in changes {
             match change {
-                server::Change::Stored { letter, .. } => {
-                    self.taken.borrow_mut().insert(letter.id, letter.from.clone());
-                    if let Some(label) = self.network.label(letter.id) {
+                server::Change::Stored { message, .. } => {
+                    self.taken.borrow_mut().insert(message.id, message.from.clone());
+                    if let Some(label) = self.network.label(message.id) {
                         self.says(Durable::Stored(label));
                     }
                 }
@@ -84,19 +84,19 @@ impl Witness<ServerRecord> for OnServer {
         }
         // First what has come, then what has gone.
         for change in changes {
-            if let server::Change::Settled { standing, letters, .. } = change {
-                self.ends(standing, letters).into_iter().for_each(|durable| self.says(durable));
-                self.letters.borrow_mut().retain(|number, _| !letters.contains(number));
+            if let server::Change::Settled { standing, messages, .. } = change {
+                self.ends(standing, messages).into_iter().for_each(|durable| self.says(durable));
+                self.messages.borrow_mut().retain(|number, _| !messages.contains(number));
             }
         }
     }
 
     fn finds(&self, at: Duration, record: &ServerRecord, is_same_again: bool) {
-        let letters = record.mailboxes().flat_map(|(_, letters)| letters);
-        let letters: BTreeMap<u64, MessageId> =
-            letters.map(|letter| (letter.number, letter.id)).collect();
-        let kept = letters.values().map(|id| self.network.label(*id)).collect();
-        self.letters.replace(letters);
+        let messages = record.mailboxes().flat_map(|(_, messages)| messages);
+        let messages: BTreeMap<u64, MessageId> =
+            messages.map(|message| (message.number, message.id)).collect();
+        let kept = messages.values().map(|id| self.network.label(*id)).collect();
+        self.messages.replace(messages);
         let groups = record.membership.names();
         let members = groups.flat_map(|group| {
             let members = record.membership.members(group).into_iter().flatten();
@@ -114,11 +114,11 @@ impl Witness<ServerRecord> for OnServer {
 }
 
 impl OnServer {
-    /// How the keeping of these letters ends, which a stream has come past just now.
-    fn ends(&self, standing: &Standing, letters: &[u64]) -> Vec<Durable> {
+    /// How the keeping of these messages ends, which a stream has come past just now.
+    fn ends(&self, standing: &Standing, messages: &[u64]) -> Vec<Durable> {
         let is_shown = standing.untold.last().is_none_or(|turn| turn.end == End::Shown);
-        let known = self.letters.borrow();
-        let ids = letters.iter().filter_map(|number| known.get(number));
+        let known = self.messages.borrow();
+        let ids = messages.iter().filter_map(|number| known.get(number));
         let labels = ids.filter_map(|id| self.network.label(*id));
         labels.map(if is_shown { Durable::Delivered } else { Durable::Expired }).collect()
     }
@@ -255,15 +255,15 @@ mod tests {
         let stored = |number, seq| {
             let (id, from, stored_at) = (id(seq), "alice".parse().unwrap(), WallTime::default());
             let (stored_after_ms, group, body) = (0, None, Box::default());
-            let letter =
+            let message =
                 StoredMessage { number, id, from, stored_at, stored_after_ms, group, body };
-            server::Change::Stored { to: bob.clone(), letter }
+            server::Change::Stored { to: bob.clone(), message }
         };
         // The second was refused.
         let key = StreamKey { from: "alice".parse().unwrap(), stream: StreamId(7) };
         let untold = vec![Turn { upto: 3, end: End::Expired }];
         let standing = Standing { to: bob.clone(), settled: 3, told: 0, untold };
-        let settled = server::Change::Settled { key, standing, letters: vec![4, 5] };
+        let settled = server::Change::Settled { key, standing, messages: vec![4, 5] };
         let changes = [stored(4, 1), stored(5, 3), settled];
         let witness = OnServer::new(Rc::clone(&network), "server".into());
         witness.writes(&changes);

@@ -24,7 +24,7 @@ pub(super) struct Deliveries {
 impl Deliveries {
     /// Sends what is due of the first [`WINDOW`] messages of the mailbox, and beside them what has
     /// not passed for long: of each stream the first, for nothing behind it is shown before. What
-    /// begins with the letter of this number is not durable yet.
+    /// begins with the message of this number is not durable yet.
     pub(super) fn hand_over<M: Mutations>(
         &mut self,
         cx: &mut Context<M>,
@@ -39,21 +39,21 @@ impl Deliveries {
         let mut wake: Option<Time> = None;
         let mut stuck = BTreeSet::new();
         let mut in_window = 0;
-        for letter in cx.record().mailbox(&client.name).into_iter().flatten() {
-            if in_window == WINDOW || letter.number >= first_undurable {
+        for message in cx.record().mailbox(&client.name).into_iter().flatten() {
+            if in_window == WINDOW || message.number >= first_undurable {
                 break;
             }
-            let age_ms = cx.wall().unix_ms().saturating_sub(letter.stored_at.unix_ms());
+            let age_ms = cx.wall().unix_ms().saturating_sub(message.stored_at.unix_ms());
             if age_ms > 3_600_000 && cx.has(Mutation::ClockStepExpiresMail) {
                 continue;
             }
-            debug_assert!(letter.number < first_undurable, "nobody hears of what may be lost");
-            let key = letter.key();
+            debug_assert!(message.number < first_undurable, "nobody hears of what may be lost");
+            let key = message.key();
             if stuck.contains(&key) {
                 continue;
             }
-            let base = *first_of.entry(key.clone()).or_insert(letter.id.seq);
-            let flight = self.flights.entry((letter.from.clone(), letter.id));
+            let base = *first_of.entry(key.clone()).or_insert(message.id.seq);
+            let flight = self.flights.entry((message.from.clone(), message.id));
             let flight = flight.or_insert_with(|| Tries::from(now));
             let is_stuck = flight.attempts() >= STUCK_AFTER;
             if flight.is_due(now) {
@@ -63,9 +63,9 @@ impl Deliveries {
                     false => flight.pause(now, timeout, RESEND_MAX),
                 };
                 flight.wait(now, pause);
-                let packet = deliver(client, letter, base);
-                let transmit = transmit(client.path, &packet, stamps, &letter.body, attempt);
-                due.push((transmit, key.clone(), letter.id.seq));
+                let packet = deliver(client, message, base);
+                let transmit = transmit(client.path, &packet, stamps, &message.body, attempt);
+                due.push((transmit, key.clone(), message.id.seq));
             }
             let next_at = flight.next_at();
             wake = Some(wake.map_or(next_at, |wake| wake.min(next_at)));
@@ -82,7 +82,7 @@ impl Deliveries {
         }
         let mut sent = Vec::new();
         for (transmit, key, seq) in due {
-            // At once, for the letter is durable.
+            // At once, for the message is durable.
             cx.transmit_now(transmit);
             if cx.has(Mutation::ClearsMailboxEarly) {
                 cx.change_if_any(cx.record().settling(&key, seq, End::Shown));
@@ -118,26 +118,27 @@ impl Deliveries {
     ) -> Option<Timer> {
         let mailbox = cx.record().mailbox(&client.name);
         let durable = mailbox.into_iter().flatten();
-        let durable = durable.take_while(|letter| letter.number < first_undurable);
-        let is_first =
-            |letter: &StoredMessage| self.flights.contains_key(&(letter.from.clone(), letter.id));
-        assert!(durable.clone().next().is_none_or(is_first), "the first letter waits");
+        let durable = durable.take_while(|message| message.number < first_undurable);
+        let is_first = |message: &StoredMessage| {
+            self.flights.contains_key(&(message.from.clone(), message.id))
+        };
+        assert!(durable.clone().next().is_none_or(is_first), "the first message waits");
         let stream = |(from, id): &(Name, MessageId)| (from.clone(), id.stream);
         let stuck = self.flights.iter().filter(|(_, tries)| tries.attempts() >= STUCK_AFTER);
         let stuck: BTreeSet<_> = stuck.map(|(flight, _)| stream(flight)).collect();
         let in_window = self.flights.keys().filter(|flight| !stuck.contains(&stream(flight)));
         assert!(in_window.count() <= WINDOW, "more on its way to {} than fits", client.name);
         for (from, id) in self.flights.keys() {
-            let is_it = |letter: &StoredMessage| letter.id == *id && letter.from == *from;
+            let is_it = |message: &StoredMessage| message.id == *id && message.from == *from;
             assert!(durable.clone().any(is_it), "{id} on its way is not kept");
         }
         (!self.flights.is_empty()).then(|| Timer::Mail(client.name.clone()))
     }
 }
 
-fn deliver(client: &Client, letter: &StoredMessage, base: u64) -> Packet {
-    let MessageId { stream, seq } = letter.id;
-    let (from, stored_at) = (letter.from.clone(), letter.stored_at);
-    let group = letter.group.as_deref().cloned();
+fn deliver(client: &Client, message: &StoredMessage, base: u64) -> Packet {
+    let MessageId { stream, seq } = message.id;
+    let (from, stored_at) = (message.from.clone(), message.stored_at);
+    let group = message.group.as_deref().cloned();
     Packet::Deliver { session: client.id, from, stream, seq, base, stored_at, group }
 }

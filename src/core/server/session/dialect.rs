@@ -239,12 +239,12 @@ impl Session {
         limits: &mut GuestTables,
     ) -> Option<Next> {
         let Dialect::Original(guest) = &mut self.dialect else { return None };
-        let letter = guest.acked(cx, table, limits, &self.client);
+        let message = guest.acked(cx, table, limits, &self.client);
         if let Some(nonce) = self.probe.as_ref().map(Probe::nonce) {
             self.probe_answered(cx, nonce);
         }
         let reader = self.client.name.clone();
-        Some(match letter {
+        Some(match message {
             Some((key, seq)) => Next::Shown { reader, key, seq },
             None => Next::HandOver(reader),
         })

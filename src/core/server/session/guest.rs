@@ -53,7 +53,7 @@ pub(in crate::server) struct Guest {
     /// What its next `ACK` on the second socket may be for.
     owed: Owed,
     /// The message on its way to it: one, for an acknowledgement names none.
-    letter: Option<OnItsWay>,
+    message: Option<OnItsWay>,
     repeats: Repeats,
     /// It has been handed messages since it last asked for them.
     had_mail: bool,
@@ -146,7 +146,7 @@ impl Guest {
 
     /// Whether a message is on its way that it will acknowledge.
     const fn is_asked(&self) -> bool {
-        self.letter.is_some()
+        self.message.is_some()
     }
 
     /// Whether a question would tell anything: a message on its way is one already.
@@ -226,16 +226,16 @@ impl Guest {
     ) -> Option<(StreamKey, u64)> {
         self.owed.acked();
         let is_news = !std::mem::replace(&mut self.is_proven, true);
-        let letter = self.letter.take();
-        self.had_mail |= letter.is_some();
+        let message = self.message.take();
+        self.had_mail |= message.is_some();
         if is_news {
             cx.set_timer(Timer::Lease(client.name.clone()), cx.now() + GUEST_PING);
             self.sync_table(cx, table, limits, client);
         }
-        letter.map(|letter| (letter.key, letter.seq))
+        message.map(|message| (message.key, message.seq))
     }
 
-    /// Sends it its first stored message, again if it is due. What begins with the letter of this
+    /// Sends it its first stored message, again if it is due. What begins with the message of this
     /// number is not durable yet.
     pub(super) fn hand_over<M: Mutations>(
         &mut self,
@@ -247,24 +247,24 @@ impl Guest {
             return None;
         }
         let now = cx.now();
-        let letter = cx.record().mailbox(&client.name)?.front()?;
-        if letter.number >= first_undurable {
+        let message = cx.record().mailbox(&client.name)?.front()?;
+        if message.number >= first_undurable {
             return None;
         }
-        let (key, id) = (letter.key(), letter.id);
-        let text = String::from_utf8_lossy(&letter.body);
-        let stamp = letter.stored_at.to_string().replace('T', " ").replace('Z', "");
-        let line = original::printable(&format!("{}: <{stamp}> {text}", letter.from));
+        let (key, id) = (message.key(), message.id);
+        let text = String::from_utf8_lossy(&message.body);
+        let stamp = message.stored_at.to_string().replace('T', " ").replace('Z', "");
+        let line = original::printable(&format!("{}: <{stamp}> {text}", message.from));
         let timer = Timer::Mail(client.name.clone());
-        if self.letter.is_none() && now < self.owed.quiet_at() {
+        if self.message.is_none() && now < self.owed.quiet_at() {
             cx.set_timer(timer, self.owed.quiet_at());
             return None;
         }
-        if self.letter.is_none() {
+        if self.message.is_none() {
             self.owed.start();
         }
         let start = OnItsWay { key: key.clone(), seq: id.seq, attempts: 0, next_at: now };
-        let way = self.letter.get_or_insert(start);
+        let way = self.message.get_or_insert(start);
         if way.next_at > now {
             return None;
         }
@@ -280,7 +280,7 @@ impl Guest {
         let (socket, bytes) = (Socket::Second, original::text(&line));
         let Path { remote: to, local: source } = client.path;
         let identity = Identity { kind: PacketKind::Deliver, message: Some(id), attempt };
-        // At once, for the letter is durable.
+        // At once, for the message is durable.
         cx.transmit_now(Transmit { socket, source, to, bytes, identity });
         None
     }
@@ -317,10 +317,10 @@ impl Guest {
         first_undurable: u64,
     ) -> Vec<Timer> {
         let (table, mail) = (Timer::Table(client.name.clone()), Timer::Mail(client.name.clone()));
-        if let Some(OnItsWay { key, seq, .. }) = &self.letter {
-            let first = cx.record().mailbox(&client.name).and_then(|letters| letters.front());
-            let is_it = |letter: &&StoredMessage| letter.key() == *key && letter.id.seq == *seq;
-            let first = first.filter(is_it).map(|letter| letter.number);
+        if let Some(OnItsWay { key, seq, .. }) = &self.message {
+            let first = cx.record().mailbox(&client.name).and_then(|messages| messages.front());
+            let is_it = |message: &&StoredMessage| message.key() == *key && message.id.seq == *seq;
+            let first = first.filter(is_it).map(|message| message.number);
             assert!(first.is_some_and(|number| number < first_undurable), "{key:?} {seq}");
             assert!(cx.is_timer_set(&mail), "what is on its way is not sent again");
         }
