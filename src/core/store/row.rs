@@ -66,8 +66,8 @@ pub(crate) fn stream_key(key: &StreamKey) -> Vec<u8> {
     name_key(&key.from, key.stream.0)
 }
 
-/// Reads what counts: nothing ever counts up to [`SEQ_MAX`], and whoever goes on from there finds no
-/// next number.
+/// Reads what counts: nothing ever counts up to [`SEQ_MAX`], and whoever goes on from there finds
+/// no next number.
 ///
 /// # Errors
 ///
