@@ -114,4 +114,6 @@ pub enum Mutation {
     /// Client: of the streams that it remembers the one longest unused is forgotten, whoever's it
     /// is.
     StreamsWithoutShares,
+    /// Client: a message is from whom it says, wherever it came from.
+    BelievesSenders,
 }

@@ -302,33 +302,61 @@ fn a_server_tells_whoever_is_behind_and_only_them() {
     }
 }
 
+/// Where somebody else is.
+fn peer(host: u8) -> SocketAddr {
+    ([192, 0, 2, host], 5_000).into()
+}
+
+/// A client that is registered and knows where bob and mallory are.
+fn among_peers(without: Option<Mutation>) -> Bench {
+    let mut bench = Bench::new(without);
+    let invited = bench.joins();
+    bench.is_granted(invited, 1);
+    let entries = [("bob", 2), ("mallory", 3)].map(|(name, host)| TableEntry {
+        name: name.parse().expect("a name"),
+        addr: Some(peer(host)),
+        original: false,
+    });
+    let (session, table, entries) = (SessionId(5), TableId(1), entries.to_vec());
+    bench.hears(&Packet::Table { session, table, from: 0, to: 2, latest: 2, entries });
+    bench
+}
+
+/// The first message of a stream to alice.
+fn message(name: &str, stream: u64) -> Vec<u8> {
+    let (from, to) = (name.parse().expect("a name"), "alice".parse().expect("a name"));
+    let stream = StreamId(stream);
+    let packet = Packet::Message { from, to, stream, seq: 1, base: 1, group: None };
+    envelope::encode(&packet, b"text")
+}
+
+const fn is_message(event: &Event) -> bool {
+    matches!(event, Event::Message { .. })
+}
+
 #[test]
 fn a_sender_of_many_streams_makes_nobody_forget_what_another_one_sent() {
     holds_only_with_its_fence(Mutation::StreamsWithoutShares, |without| {
-        let mut bench = Bench::new(without);
-        let invited = bench.joins();
-        bench.is_granted(invited, 1);
-        let addr = |host| SocketAddr::from(([192, 0, 2, host], 5_000));
-        let entries = [("bob", 2), ("mallory", 3)].map(|(name, host)| TableEntry {
-            name: name.parse().expect("a name"),
-            addr: Some(addr(host)),
-            original: false,
-        });
-        let (session, table, entries) = (SessionId(5), TableId(1), entries.to_vec());
-        bench.hears(&Packet::Table { session, table, from: 0, to: 2, latest: 2, entries });
-        let message = |name: &str, stream| {
-            let (from, to) = (name.parse().expect("a name"), "alice".parse().expect("a name"));
-            let stream = StreamId(stream);
-            let packet = Packet::Message { from, to, stream, seq: 1, base: 1, group: None };
-            envelope::encode(&packet, b"text")
-        };
-        bench.hears_bytes(addr(2), &message("bob", 1));
+        let mut bench = among_peers(without);
+        bench.hears_bytes(peer(2), &message("bob", 1));
         for stream in 0..=STREAMS_MAX as u64 {
-            bench.hears_bytes(addr(3), &message("mallory", stream));
+            bench.hears_bytes(peer(3), &message("mallory", stream));
         }
-        let before = bench.count(|event| matches!(event, Event::Message { .. }));
+        let before = bench.count(is_message);
         // A copy that somebody has kept.
-        bench.hears_bytes(addr(2), &message("bob", 1));
-        bench.count(|event| matches!(event, Event::Message { .. })) == before
+        bench.hears_bytes(peer(2), &message("bob", 1));
+        bench.count(is_message) == before
+    });
+}
+
+#[test]
+fn a_message_counts_only_from_where_its_sender_is() {
+    holds_only_with_its_fence(Mutation::BelievesSenders, |without| {
+        let mut bench = among_peers(without);
+        bench.hears_bytes(peer(3), &message("bob", 1));
+        let shown = bench.count(is_message);
+        bench.hears_bytes(peer(2), &message("bob", 2));
+        assert_eq!(bench.count(is_message), shown + 1, "bob's own");
+        shown == 0
     });
 }

@@ -158,7 +158,8 @@ impl<M: Mutations> Client<M> {
                 if to == self.context.config().name =>
             {
                 // It counts only if the table knows this name at this address.
-                if self.directory.get(&name).is_some_and(|entry| entry.addr == Some(from)) {
+                let is_theirs = self.directory.get(&name).is_some_and(|it| it.addr == Some(from));
+                if is_theirs || self.context.has(Mutation::BelievesSenders) {
                     let id = MessageId { stream, seq };
                     self.receive(Source::Peer(path), &name, (id, base), (body, group));
                 }
