@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
+use udpchat_core::protocol::limits::MAILBOX_PER_SENDER;
 
 use crate::common::{Process, Scratch, client_in, free_port, json, server, server_in, together};
 
@@ -49,7 +50,8 @@ fn ten_thousand_lines_to_who_is_away_each_have_an_outcome() {
     alice.table(&["alice"]);
     alice.feed(sends(LINES));
     let kinds = kinds(&alice.ends_with(1));
-    assert_eq!((kinds["saved"], kinds["unsent mailbox_full"]), (1_000, 3_096));
+    let share = MAILBOX_PER_SENDER;
+    assert_eq!((kinds["saved"], kinds["unsent share_full"]), (share, 4_096 - share));
     assert_eq!(kinds["error Not sent: 4096 messages are waiting already"], LINES - 4_096);
 }
 

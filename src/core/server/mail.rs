@@ -55,8 +55,8 @@ pub(super) struct Mail {
     next_message: u64,
     /// What is acknowledged when its commit has ended.
     saved: Saved,
-    /// Messages whose commit has not ended, by rising number, and for whom they are: nobody hears of
-    /// them yet.
+    /// Messages whose commit has not ended, by rising number, and for whom they are: nobody hears
+    /// of them yet.
     undurable: VecDeque<(Ticket, u64, Name)>,
     receipts: Receipts,
 }
