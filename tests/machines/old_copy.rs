@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use udpchat_core::client::{Event, GroupDone, Problem};
+use udpchat_core::protocol::PacketKind as Kind;
 
-use crate::world::World;
+use crate::world::{Verdict, World};
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -90,5 +91,28 @@ fn a_client_that_comes_and_goes_is_no_older_copy() {
         world.types("alice", "reg alice");
         world.run(seconds(1));
         assert_eq!(world.count("alice", is_old_copy), 0);
+    }
+}
+
+/// Granted, and gone again for whoever asks, before a client has heard of it: what it repeats is
+/// its own registration, and no other life's.
+#[test]
+fn a_registration_that_is_repeated_after_its_session_is_gone_is_no_older_copy() {
+    for after_ms in (2_000..2_800).step_by(100) {
+        let mut world = World::with(&["alice", "carol"]);
+        let until = world.now + seconds(8);
+        world.rule(move |now, sight| {
+            let is_lost = sight.is("server", Kind::Registered, "alice")
+                || sight.is("carol", Kind::Message, "alice");
+            if now < until && is_lost { Verdict::Lose } else { Verdict::Pass }
+        });
+        world.types("carol", "send alice hello");
+        world.run(Duration::from_millis(after_ms));
+        let mut texts = world.texts("alice");
+        world.restart("alice");
+        world.run(seconds(20));
+        texts.extend(world.texts("alice"));
+        assert_eq!(world.count("alice", is_old_copy), 0, "after {after_ms} ms");
+        assert_eq!(texts, ["hello"], "after {after_ms} ms");
     }
 }

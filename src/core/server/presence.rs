@@ -34,6 +34,8 @@ pub(super) struct Presence {
     new_names: NewNames,
     sessions: BTreeMap<Name, Session>,
     by_session: BTreeMap<SessionId, Name>,
+    /// The hellos of sessions that are over: what is repeated of them is of no other life.
+    over: BTreeMap<Name, Nonce>,
     /// Who is at which address, of those who speak the original's dialect.
     guests: BTreeMap<SocketAddr, Name>,
     table: Table,
@@ -67,6 +69,7 @@ impl Presence {
             cookies,
             sessions: BTreeMap::new(),
             by_session: BTreeMap::new(),
+            over: BTreeMap::new(),
             guests: BTreeMap::new(),
             table,
             rounds: Rounds::default(),
@@ -149,6 +152,8 @@ impl Presence {
         if let Some(holder) = same.filter(|_| registration == last).filter(repeated) {
             cx.counters.duplicates += 1;
             holder.answer_registered(cx, &contender, true);
+        } else if self.over.get(&contender.name) == Some(&contender.nonce) {
+            cx.counters.duplicates += 1; // It will say hello anew.
         } else if !cx.has(Mutation::LowRegistrationUnanswered) {
             contender.tell_known(cx, last);
         }
@@ -231,6 +236,7 @@ impl Presence {
             self.guests.insert(addr, name.clone());
         }
         self.by_session.insert(id, name.clone());
+        self.over.remove(&name);
         debug_assert!(!self.sessions.contains_key(&name), "its session before is dropped");
         self.sessions.entry(name).or_insert(session)
     }
@@ -238,6 +244,7 @@ impl Presence {
     fn drop<M: Mutations>(&mut self, cx: &mut Context<M>, name: &Name, reason: GoneReason) -> bool {
         let Some(session) = self.sessions.remove(name) else { return false };
         self.by_session.remove(&session.id());
+        self.over.insert(name.clone(), session.invited_by());
         if let Some(addr) = session.known_by() {
             self.guests.remove(&addr);
         }
@@ -305,6 +312,7 @@ impl Presence {
     /// A name of somebody who is away is known no more. Whoever has it in a table keeps it there.
     pub(super) fn forget(&mut self, name: &Name) {
         self.table.remove(name);
+        self.over.remove(name);
     }
 
     /// Clients that are here.

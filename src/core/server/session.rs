@@ -87,6 +87,11 @@ impl Session {
         self.client.path.remote
     }
 
+    /// The nonce of the hello before it.
+    pub(super) const fn invited_by(&self) -> Nonce {
+        self.invited_by
+    }
+
     /// Whether it is what a registration after this hello was granted.
     pub(super) fn is_granted_to(&self, nonce: Nonce) -> bool {
         self.invited_by == nonce

@@ -23,6 +23,10 @@ impl Presence {
                 assert_eq!(self.guests.get(&addr), Some(name), "which guest is there");
             }
         }
+        for name in self.over.keys() {
+            assert!(!self.sessions.contains_key(name), "{name} is here again");
+            assert!(cx.record().accounts.contains_key(name), "{name} is forgotten");
+        }
         if self.everyone().count() <= CHECKED_MAX {
             self.check_table(cx);
         }
