@@ -55,8 +55,8 @@ fn counters_are_told_when_asked_for_by_word_or_by_signal() {
         // Neither of this protocol nor of the original's.
         let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();
         stranger.send_to(&[0xff; 20], ("127.0.0.1", port)).unwrap();
-        // The stranger's datagram is read after it was sent, but nobody says when; and what alice is
-        // refused, she may have asked for twice.
+        // The stranger's datagram is read after it was sent, but nobody says when; and what alice
+        // is refused, she may have asked for twice.
         loop {
             server.signal("USR1");
             server.find("counters", |line| line.contains("clients: 1 here, 1 known").then_some(()));
