@@ -90,6 +90,9 @@ impl Bound {
         }
         self.trouble.is_over();
         let [meta] = meta;
+        if is_disguised(meta.addr.ip(), meta.dst_ip, self.local.ip()) {
+            return Ok(None);
+        }
         let local = meta.dst_ip.map(|ip| ip.to_canonical()).filter(is_of_one);
         // One, as nobody has asked the system to glue several together.
         let length = meta.len.min(meta.stride);
@@ -202,6 +205,16 @@ fn unmeasure(socket: &UdpSocket, local: SocketAddr) {
     }
 }
 
+/// Whether a datagram of IPv6 claims to come from an address of IPv4, mapped: such ones are for use
+/// within a machine (RFC 4038, 4.2), and a stranger who sends one would be whoever it likes, this
+/// machine itself among them.
+fn is_disguised(from: IpAddr, to: Option<IpAddr>, bound: IpAddr) -> bool {
+    let is_mapped = |ip: IpAddr| ip.is_ipv6() && ip.to_canonical().is_ipv4();
+    let is_of_ipv6 = |ip: IpAddr| ip.to_canonical().is_ipv6();
+    let came_by_ipv6 = to.is_some_and(is_of_ipv6) || is_of_ipv6(bound) && !bound.is_unspecified();
+    is_mapped(from) && came_by_ipv6
+}
+
 /// Whether somebody can answer from there.
 fn is_of_one(ip: &IpAddr) -> bool {
     !ip.is_multicast() && !matches!(ip, IpAddr::V4(v4) if v4.is_broadcast())
@@ -240,6 +253,19 @@ mod tests {
         assert_eq!(for_family(v4, "0.0.0.0:1".parse().unwrap()), v4);
         let link_local = "[fe80::1%3]:9000".parse().unwrap();
         assert_eq!(canonical(link_local), link_local);
+    }
+
+    #[test]
+    fn what_comes_by_ipv6_is_from_no_address_of_ipv4() {
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        let (any, mapped) = (ip("::"), ip("::ffff:127.0.0.1"));
+        assert!(is_disguised(mapped, Some(ip("2001:db8::1")), any));
+        assert!(is_disguised(mapped, None, ip("2001:db8::1")));
+        for to in ["127.0.0.1", "::ffff:127.0.0.1"] {
+            assert!(!is_disguised(mapped, Some(ip(to)), any), "that came by IPv4");
+        }
+        assert!(!is_disguised(ip("2001:db8::2"), Some(ip("2001:db8::1")), any));
+        assert!(!is_disguised(ip("127.0.0.1"), Some(ip("127.0.0.1")), ip("0.0.0.0")));
     }
 
     /// What quinn-udp set for QUIC is set back.
