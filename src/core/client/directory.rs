@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use super::Listing;
+use crate::protocol::limits::NAMES_MAX;
 use crate::protocol::{Name, TableEntry, TableId};
 
 /// Who is where, as far as the server has told, and what of it the user was shown.
@@ -41,6 +42,10 @@ impl Directory {
         self.version = part.to;
         self.latest = part.latest;
         for entry in part.entries {
+            // No server of ours knows more.
+            if self.entries.len() >= NAMES_MAX && !self.entries.contains_key(&entry.name) {
+                continue;
+            }
             // Out and in: the name is shown as it was registered last.
             let old = self.entries.remove(&entry.name).and_then(|old| old.addr);
             if let Some(addr) = old
@@ -160,6 +165,15 @@ mod tests {
         }
         assert_eq!(directory.at(addr).map(|entry| entry.name.as_str()), Some("bob"));
         assert_eq!(directory.listing().offline, ["alice".parse().unwrap()]);
+    }
+
+    #[test]
+    fn it_has_no_more_names_than_a_server_of_ours_knows() {
+        let mut directory = Directory::default();
+        for number in 0..NAMES_MAX as u64 + 10 {
+            assert!(directory.apply(part(1, number, number + 1, &format!("name-{number}"))));
+        }
+        assert_eq!(directory.len(), NAMES_MAX);
     }
 
     #[test]

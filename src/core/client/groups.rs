@@ -13,7 +13,7 @@ use super::timing::{OUTBOX_AGAIN, UNSENT_AFTER};
 use super::wire::Dispatch;
 use super::{Change, Delay, Event, GroupDone, Problem, Timer};
 use crate::mutation::Mutations;
-use crate::protocol::limits::{FORGOTTEN_MAX, GROUP_REQUESTS_MAX};
+use crate::protocol::limits::{FORGOTTEN_MAX, GROUP_REQUESTS_MAX, GROUPS_MAX};
 use crate::protocol::{GroupAnswer, GroupAsk, GroupRefusal, GroupTag, Name, Packet};
 use crate::retransmission::Tries;
 use crate::time::Time;
@@ -244,8 +244,8 @@ impl Requests {
     ) -> Option<GroupText> {
         self.asked.take_if(|asked| asked.number == request)?;
         if let GroupAnswer::Names { names, more } = answer {
-            self.names.extend(names);
-            return if more { None } else { self.listed(context, room) };
+            let goes_on = self.take_names(names);
+            return if more && goes_on { None } else { self.listed(context, room) };
         }
         let GroupRequest { number, wants, .. } = self.take_first()?;
         match answer {
@@ -269,6 +269,18 @@ impl Requests {
             context.change_once_told(Change::WishEnded { number });
         }
         None
+    }
+
+    /// Takes the next names, which rise. Whether there may be more: a server that repeats itself, or
+    /// knows more than there can be, is not asked for ever.
+    fn take_names(&mut self, names: Vec<Name>) -> bool {
+        let before = self.names.len();
+        for name in names {
+            if self.names.len() < GROUPS_MAX && self.names.last().is_none_or(|last| *last < name) {
+                self.names.push(name);
+            }
+        }
+        before < self.names.len() && self.names.len() < GROUPS_MAX
     }
 
     /// All the names that the first request wanted have come.

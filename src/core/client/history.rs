@@ -2,7 +2,8 @@
 //!
 //! docs/protocol.md, "Order": remember, then show, then acknowledge.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +19,8 @@ use crate::time::WallTime;
 pub struct History {
     /// By number: in the order in which they were typed, and came.
     lines: BTreeMap<u64, HistoryEntry>,
+    /// The numbers of the lines with each.
+    by_partner: BTreeMap<Name, BTreeSet<u64>>,
     /// The user's own messages whose outcome may still change.
     pending: BTreeMap<MessageId, u64>,
     /// What came with a lower number than this has been shown.
@@ -93,13 +96,17 @@ impl History {
         last.max(self.displayed)
     }
 
-    /// The line to drop before another one is kept, if any: the oldest that has been shown.
+    /// The line to drop before another one is kept, if any: of those that have been shown the
+    /// oldest with whomever there are most, so that nobody drives out what others wrote.
     #[must_use]
     pub fn in_the_way(&self) -> Option<u64> {
-        let full = self.lines.len() >= HISTORY_MAX;
-        let (oldest, _) = self.lines.first_key_value().filter(|_| full)?;
-        let unshown = self.undisplayed().next().map(|(number, _)| number);
-        unshown.is_none_or(|unshown| *oldest < unshown).then_some(*oldest)
+        if self.lines.len() < HISTORY_MAX {
+            return None;
+        }
+        let unshown = self.undisplayed().next().map_or(u64::MAX, |(number, _)| number);
+        let oldest = self.by_partner.values().filter_map(|own| Some((own.len(), *own.first()?)));
+        let shown = oldest.filter(|(_, oldest)| *oldest < unshown);
+        shown.max_by_key(|(lines, oldest)| (*lines, Reverse(*oldest))).map(|(_, oldest)| oldest)
     }
 
     pub(super) fn add(&mut self, number: u64, line: HistoryEntry) {
@@ -107,6 +114,7 @@ impl History {
             Course::Out(state) if state.may_change() => Some(line.id),
             _ => None,
         };
+        self.by_partner.entry(line.with.clone()).or_default().insert(number);
         // In place of itself, if its message has got another id.
         if let Some(before) = self.lines.insert(number, line) {
             self.pending.remove(&before.id);
@@ -129,8 +137,13 @@ impl History {
     }
 
     pub(super) fn remove(&mut self, number: u64) {
-        if let Some(line) = self.lines.remove(&number) {
-            self.pending.remove(&line.id);
+        let Some(line) = self.lines.remove(&number) else { return };
+        self.pending.remove(&line.id);
+        if let Some(own) = self.by_partner.get_mut(&line.with) {
+            own.remove(&number);
+            if own.is_empty() {
+                self.by_partner.remove(&line.with);
+            }
         }
     }
 }
@@ -234,5 +247,40 @@ impl HistoryEntry {
         let (id, from, text) = (self.id, self.with.clone(), self.text.clone());
         let (group, again) = (self.group.clone(), true);
         Some(Event::Message { id, from, text, stored_at, group, again })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::StreamId;
+
+    fn add(history: &mut History, number: u64, with: &str) {
+        let line = HistoryEntry {
+            with: with.parse().unwrap(),
+            at: WallTime::from_unix_ms(0),
+            id: MessageId { stream: StreamId(1), seq: number + 1 },
+            text: String::new(),
+            group: None,
+            course: Course::In { stored_at: None },
+        };
+        history.add(number, line);
+    }
+
+    #[test]
+    fn who_writes_most_drives_out_nobody_elses_lines() {
+        let mut history = History::default();
+        add(&mut history, 0, "bob");
+        (1..HISTORY_MAX as u64).for_each(|number| add(&mut history, number, "mallory"));
+        assert_eq!(history.in_the_way(), None, "nothing has been shown yet");
+        history.set_displayed(HISTORY_MAX as u64);
+        for number in HISTORY_MAX as u64..3 * HISTORY_MAX as u64 {
+            let dropped = history.in_the_way().unwrap();
+            assert_eq!(dropped, number - HISTORY_MAX as u64 + 1, "mallory's oldest");
+            history.remove(dropped);
+            add(&mut history, number, "mallory");
+            history.set_displayed(number + 1);
+        }
+        assert_eq!(history.with(&"bob".parse().unwrap()).count(), 1);
     }
 }
