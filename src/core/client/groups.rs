@@ -271,8 +271,8 @@ impl Requests {
         None
     }
 
-    /// Takes the next names, which rise. Whether there may be more: a server that repeats itself, or
-    /// knows more than there can be, is not asked for ever.
+    /// Takes the next names, which rise. Whether there may be more: a server that repeats itself,
+    /// or knows more than there can be, is not asked for ever.
     fn take_names(&mut self, names: Vec<Name>) -> bool {
         let before = self.names.len();
         for name in names {
