@@ -41,6 +41,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
 const EXPECTED: &[(&str, &str)] = &[
     ("guest_forged_with_a_blind_acknowledgement_is_taken_in", "amplification"),
     ("message_spoofed_from_anothers_address", "nothing invented"),
+    ("name_of_who_is_away_is_anybodys_who_asks", "model"),
 ];
 
 fn folder(name: &str) -> PathBuf {

@@ -177,7 +177,8 @@ impl Bug {
     }
 }
 
-/// Every bug that has a name.
+/// Every bug that random runs show, and its name. The others are fences against what no random
+/// adversary does: they have a scenario, or a test of the machine alone.
 pub const BUGS: &[(Bug, &str)] = &[
     (Bug::ShowsCopies, "shows-copies"),
     (Bug::HighestOnly, "highest-only"),
@@ -217,6 +218,10 @@ pub const BUGS: &[(Bug, &str)] = &[
     (Bug::StaleMembers, "stale-members"),
     (Bug::CastsAgain, "casts-again"),
     (Bug::LeavingGivesUp, "leaving-gives-up"),
+    (Bug::GuestEndsOurs, "guest-ends-ours"),
+    (Bug::TakesGuestsUnproven, "takes-guests-unproven"),
+    (Bug::AnswersWithoutNonce, "answers-without-nonce"),
+    (Bug::BelievesSenders, "believes-senders"),
 ];
 
 /// The bug of this name.

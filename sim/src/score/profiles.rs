@@ -43,6 +43,10 @@ const HASTE: Profile = profile("haste", "--dup-rate 0.9 --duration 3s --clients 
 /// So bad that whole rounds of tries are lost.
 const DROP_5: Profile = profile("drop .5", "--drop-rate 0.5");
 const ALL: Profile = profile("all", "--faults all");
+/// Somebody who sees nothing and lies about where they are, and no other faults.
+const OFF_PATH: Profile = profile("off-path", "--adversary off-path --drop-rate 0");
+/// Somebody who is a user as well.
+const INSIDER: Profile = profile("insider", "--adversary insider --drop-rate 0");
 /// What `sim` does without options.
 const SWARM: Profile = profile("swarm", "--swarm");
 
@@ -66,6 +70,8 @@ pub const PROFILES: &[Profile] = &[
     HASTE,
     ALL,
     SWARM,
+    OFF_PATH,
+    INSIDER,
 ];
 
 impl Profile {
@@ -133,6 +139,10 @@ pub const CASES: &[Case] = &[
     case(Bug::StaleMembers, DROP_3, 80),
     case(Bug::CastsAgain, CRASH, 40),
     case(Bug::LeavingGivesUp, DROP_5, 40),
+    case(Bug::GuestEndsOurs, OFF_PATH, 20),
+    case(Bug::TakesGuestsUnproven, OFF_PATH, 60),
+    case(Bug::AnswersWithoutNonce, OFF_PATH, 20),
+    case(Bug::BelievesSenders, INSIDER, 20),
 ];
 
 #[cfg(test)]

@@ -6,8 +6,7 @@ use serde_json::{Value, json};
 
 use super::Strategy;
 use super::draw::{Draw, OWN, Victim, forge, often, original, packet, server};
-use crate::planning::moves::{Claim, Datagram, Move, Trick};
-use crate::planning::plan::CLIENT_PORT;
+use crate::planning::moves::{Claim, Datagram, Move};
 
 pub(super) const STRATEGIES: &[Strategy] = &[
     leave_for_another,
@@ -31,18 +30,13 @@ const REGISTRATIONS: u64 = 4;
 /// How long signing in takes on a good network, and somewhat more.
 const SIGNING_IN_MS: u64 = 120;
 
-/// A request to leave in somebody's name, and then their name for oneself.
+/// A request to leave in somebody's name. Their name for oneself would be next. While they
+/// are away it is anybody's who asks, until there are keys: see `on_path`.
 fn leave_for_another(draw: &mut Draw<'_>) -> Vec<Move> {
     let at = draw.time();
     let Some(Victim { name, place }) = draw.victim(at) else { return Vec::new() };
     let leaves = forge(Claim::Of(place), server(), original(&format!("[REQUEST:DEREG] {name}")));
-    let mut moves = vec![Move::once(at, leaves)];
-    if let (true, Ok(name)) = (draw.flip(), name.parse()) {
-        let then = at + draw.pause(50);
-        let signs_in = Trick::SignIn { name, port: CLIENT_PORT };
-        moves.push(often(then, 4, Duration::from_millis(500), signs_in));
-    }
-    moves
+    vec![Move::once(at, leaves)]
 }
 
 /// Somebody here is said to be a guest, or somebody else.
@@ -58,8 +52,8 @@ fn guest_in_ones_place(draw: &mut Draw<'_>) -> Vec<Move> {
     asks.map(|trick| Move::once(at, trick)).collect()
 }
 
-/// A guest where nobody is takes somebody's name while they are away. The number of the second
-/// port is none that everybody knows: who does acknowledges whatever a guest is asked.
+/// A guest where nobody is wants somebody's name while they are away. If it acknowledged blindly,
+/// only a secret could tell it from one who has seen what it was asked: see `on_path`.
 fn eat_mail(draw: &mut Draw<'_>) -> Vec<Move> {
     let at = draw.time();
     let Some(victim) = draw.victim(at) else { return Vec::new() };
@@ -88,9 +82,9 @@ fn flood_of_guests(draw: &mut Draw<'_>) -> Vec<Move> {
 /// While somebody signs in they are told that it is granted, by whoever can count to four.
 fn blind_sign_in(draw: &mut Draw<'_>) -> Vec<Move> {
     let Some((at, victim)) = draw.start() else { return Vec::new() };
-    let (session, store, table) = (draw.id(), draw.id(), draw.id());
+    let (session, store, table, nonce) = (draw.id(), draw.id(), draw.id(), draw.id());
     let granted = |number: u64| {
-        json!({"registered": {"registration": number, "nonce": "$random", "session": session,
+        json!({"registered": {"registration": number, "nonce": nonce, "session": session,
             "store": store, "back": false}})
     };
     let other = draw.victim(at).map_or_else(|| "zoe".to_owned(), |other| other.name);
@@ -111,7 +105,8 @@ fn blind_sign_in(draw: &mut Draw<'_>) -> Vec<Move> {
 fn blind_refusal(draw: &mut Draw<'_>) -> Vec<Move> {
     let Some((at, victim)) = draw.start() else { return Vec::new() };
     let reason = if draw.flip() { "name_in_use" } else { "server_full" };
-    let refused = |number: u64| json!({"refused": {"registration": number, "nonce": "$random", "reason": reason}});
+    let nonce = draw.id();
+    let refused = |number: u64| json!({"refused": {"registration": number, "nonce": nonce, "reason": reason}});
     let refused = (1..=REGISTRATIONS).map(|number| packet(refused(number)));
     refused.map(|datagram| every_ms(at, datagram, &victim)).collect()
 }
@@ -200,16 +195,16 @@ fn anything(draw: &mut Draw<'_>) -> Vec<Move> {
 /// A packet of any kind, well formed but for its numbers.
 pub(super) fn any_packet(draw: &mut Draw<'_>, from: &str, to: &str) -> (Value, &'static str) {
     let (id, stream, seq, base) = (draw.id(), draw.id(), draw.count(), draw.count());
-    let (n, other) = (draw.count(), draw.count());
+    let (n, other, other_id) = (draw.count(), draw.count(), draw.id());
     let packets = [
         json!({"challenge": {"nonce": id, "cookie": stream}}),
-        json!({"register": {"name": to, "token": id, "registration": n, "nonce": id,
+        json!({"register": {"name": to, "token": id, "registration": n, "nonce": other_id,
             "cookie": stream}}),
-        json!({"registered": {"registration": n, "nonce": id, "session": id, "store": stream,
-            "back": true}}),
+        json!({"registered": {"registration": n, "nonce": other_id, "session": id,
+            "store": stream, "back": true}}),
         json!({"wait": {"registration": n, "nonce": id}}),
         json!({"refused": {"registration": n, "nonce": id, "reason": "disk_full"}}),
-        json!({"behind": {"registration": n, "nonce": id, "known": other, "request": base}}),
+        json!({"behind": {"registration": n, "nonce": other_id, "known": other, "request": base}}),
         json!({"ping": {"session": id}}),
         json!({"pong": {"session": id}}),
         json!({"unknown": {"session": id}}),

@@ -10,6 +10,7 @@ use super::draw::{Draw, Victim, forge, often, original, second, server};
 use crate::faults::fate::{Target, Which};
 use crate::naming::label::HostName;
 use crate::planning::moves::{Claim, Datagram, Move, SERVER, Trick};
+use crate::planning::plan::CLIENT_PORT;
 
 pub(super) const STRATEGIES: &[Strategy] = &[
     replays_a_session,
@@ -19,7 +20,8 @@ pub(super) const STRATEGIES: &[Strategy] = &[
     alters_numbers,
     swallows,
     speaks_from_anothers_address,
-    poses_as_a_guest,
+    eat_mail,
+    takes_a_name,
 ];
 
 /// Datagrams that a move is about, at most.
@@ -42,20 +44,6 @@ fn some(draw: &mut Draw<'_>, link: &(HostName, HostName), packet: PacketKind) ->
     let times = u32::from(1 + draw.number(TIMES_MAX));
     let which = Which::Counted { first: 1 + u32::from(draw.number(TIMES_MAX)), times };
     Target { from, to, packet, message: None, which }
-}
-
-/// A guest where nobody is takes somebody's name and acknowledges whatever it is asked, without
-/// seeing it: the second port was seen before.
-fn poses_as_a_guest(draw: &mut Draw<'_>) -> Vec<Move> {
-    let at = draw.time();
-    let Some(victim) = draw.victim(at) else { return Vec::new() };
-    let claim = Claim::Nobody { number: draw.number(100), apart: false };
-    let register = original(&format!("[REQUEST:REG] {}", victim.name));
-    let (asks, acknowledges) = (2 + draw.number(6), draw.pause(2_000));
-    vec![
-        often(at, asks.into(), draw.pause(4_000), forge(claim.clone(), server(), register)),
-        often(at + acknowledges, 30, acknowledges, forge(claim, second(), original("ACK"))),
-    ]
 }
 
 /// What a client and its server said when it signed in, in order.
@@ -176,4 +164,26 @@ fn speaks_from_anothers_address(draw: &mut Draw<'_>) -> Vec<Move> {
         "seq": 1, "base": 1}});
     let datagram = Datagram::Packet { packet, body: "forged".to_owned() };
     vec![Move::once(at, forge(Claim::Of(from.place), to.place, datagram))]
+}
+
+/// Signs in as somebody, who is away perhaps: then only a secret could tell who it is.
+fn takes_a_name(draw: &mut Draw<'_>) -> Vec<Move> {
+    let at = draw.time();
+    let name = draw.victim(at).and_then(|victim| victim.name.parse().ok());
+    let signs_in = |name| Trick::SignIn { name, port: CLIENT_PORT };
+    let takes = name.map(|name| often(at, 4, Duration::from_millis(500), signs_in(name)));
+    takes.into_iter().collect()
+}
+
+/// A guest takes somebody's name while they are away, and acknowledges what it is asked.
+fn eat_mail(draw: &mut Draw<'_>) -> Vec<Move> {
+    let at = draw.time();
+    let Some(victim) = draw.victim(at) else { return Vec::new() };
+    let claim = Claim::Nobody { number: draw.number(100), apart: false };
+    let register = original(&format!("[REQUEST:REG] {}", victim.name));
+    let (asks, eats) = (2 + draw.number(6), draw.pause(2_000));
+    vec![
+        often(at, asks.into(), draw.pause(4_000), forge(claim.clone(), server(), register)),
+        often(at + eats, 30, eats, forge(claim, second(), original("ACK"))),
+    ]
 }
