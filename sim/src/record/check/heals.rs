@@ -34,7 +34,8 @@ fn check(evidence: Evidence<'_>) -> Vec<Violation> {
     for entry in evidence.log.entries.iter().take_while(|entry| entry.at <= at) {
         let is_registered = match &entry.what {
             What::Client(Event::Registered { .. }) => true,
-            What::Client(Event::ServerNotResponding(_) | Event::Offline)
+            // A server that is silent for a while need not have ended anything.
+            What::Client(Event::Offline)
             | What::Started { .. }
             | What::Crashed
             | What::Ended { .. } => false,
