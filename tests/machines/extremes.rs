@@ -13,8 +13,10 @@ use udpchat_core::protocol::{
     StoreId, StreamId, TableEntry, TableId, Token, envelope, hello,
 };
 use udpchat_core::server::{Guests, Server, ServerConfig, ServerRecord, Shares};
-use udpchat_core::store::{Committed, DiskSpace};
+use udpchat_core::store::{Committed, DiskSpace, Rows};
 use udpchat_core::time::{Now, WallTime};
+
+use crate::rows::Kept;
 
 const NUMBERS: [u64; 12] =
     [0, 1, 2, 3, 63, 1 << 52, SEQ_MAX - 2, SEQ_MAX - 1, SEQ_MAX, 1 << 63, u64::MAX - 1, u64::MAX];
@@ -53,6 +55,34 @@ fn peer_addr() -> SocketAddr {
 
 fn own_addr() -> SocketAddr {
     ([192, 0, 2, 2], 5_000).into()
+}
+
+/// What a machine keeps: as it knows it, and as a store does.
+struct Disk<R> {
+    record: R,
+    kept: Kept,
+}
+
+impl<R: Rows + PartialEq + std::fmt::Debug> Disk<R> {
+    fn new(record: R) -> Self {
+        let mut kept = Kept::default();
+        kept.carry_out(record.first_rows());
+        Self { record, kept }
+    }
+
+    fn commits(&mut self, changes: &[R::Change]) {
+        for change in changes {
+            self.record.apply(change);
+            self.kept.carry_out(R::row_changes(change));
+        }
+    }
+
+    /// The record, as the next life reads it.
+    fn comes_back(self, seed: u64) -> R {
+        let record = self.kept.restore::<R>();
+        assert_eq!(record, self.record, "seed {seed}");
+        record
+    }
 }
 
 /// What whoever lies has seen of the machine.
@@ -184,13 +214,21 @@ impl Seen {
 }
 
 /// Takes in whatever a machine says, its commits among it.
-fn drain(machine: &mut impl Machine, now: Now, seen: &mut Seen) {
+fn drain<R>(
+    machine: &mut impl Machine<Change = R::Change>,
+    disk: &mut Disk<R>,
+    now: Now,
+    seen: &mut Seen,
+) where
+    R: Rows + PartialEq + std::fmt::Debug,
+{
     loop {
         let at_once = machine.poll_at_once().map(Output::Transmit);
         match at_once.or_else(|| machine.poll_output()) {
             Some(Output::Transmit(transmit)) => seen.looks(&transmit.bytes),
             Some(Output::Event(_)) => {}
-            Some(Output::Commit(_)) => {
+            Some(Output::Commit(changes)) => {
+                disk.commits(&changes);
                 let committed = Committed { commits: 1, room: DiskSpace::Plenty };
                 machine.handle_committed(now, committed);
             }
@@ -200,19 +238,35 @@ fn drain(machine: &mut impl Machine, now: Now, seen: &mut Seen) {
     machine.check_invariants();
 }
 
-fn hears(machine: &mut impl Machine, now: Now, from: SocketAddr, bytes: &[u8], seen: &mut Seen) {
+fn hears<R>(
+    machine: &mut impl Machine<Change = R::Change>,
+    disk: &mut Disk<R>,
+    now: Now,
+    (from, bytes): (SocketAddr, &[u8]),
+    seen: &mut Seen,
+) where
+    R: Rows + PartialEq + std::fmt::Debug,
+{
     let datagram = Datagram { socket: Socket::Main, local: None, from, bytes };
     machine.handle_datagram(now, datagram);
-    drain(machine, now, seen);
+    drain(machine, disk, now, seen);
 }
 
 /// Now and then time passes.
-fn passes(machine: &mut impl Machine, now: &mut Now, dice: &mut Dice, seen: &mut Seen) {
+fn passes<R>(
+    machine: &mut impl Machine<Change = R::Change>,
+    disk: &mut Disk<R>,
+    now: &mut Now,
+    dice: &mut Dice,
+    seen: &mut Seen,
+) where
+    R: Rows + PartialEq + std::fmt::Debug,
+{
     if dice.below(6) == 0 {
         now.time = now.time + Duration::from_millis([10, 100, 700][dice.below(3)]);
         if machine.next_timeout().is_some_and(|due| due <= now.time) {
             machine.handle_timeout(*now);
-            drain(machine, *now, seen);
+            drain(machine, disk, *now, seen);
         }
     }
 }
@@ -255,11 +309,13 @@ fn a_server_that_lies_is_survived_by_a_client() {
         let name: Name = "alice".parse().expect("a name");
         let mut config = ClientConfig::new(name.clone(), server_addr(), 5_000);
         (config.original, config.has_store) = (seed % 2 == 0, true);
-        let mut client = Client::new(config, ClientRecord::new(name, Token(7)), entropy());
+        let record = ClientRecord::new(name, Token(7));
+        let mut disk = Disk::new(record.clone());
+        let mut client = Client::new(config.clone(), record, entropy());
         let (mut now, mut seen) = (Now::default(), Seen::default());
         seen.session = SessionId(seed % 2 + 1);
         client.handle_timeout(now);
-        drain(&mut client, now, &mut seen);
+        drain(&mut client, &mut disk, now, &mut seen);
         for _ in 0..600 {
             let packet = match dice.below(8) {
                 0 => seen.client_packet(&mut dice),
@@ -270,16 +326,17 @@ fn a_server_that_lies_is_survived_by_a_client() {
                 0 => of_original(&mut dice),
                 _ => envelope::encode(&packet, body(&packet)),
             };
-            hears(&mut client, now, from, &bytes, &mut seen);
+            hears(&mut client, &mut disk, now, (from, &bytes), &mut seen);
             if dice.below(20) == 0 {
                 let (to, text) = (dice.name(), "text".to_owned());
                 let group = dice.name();
                 client.handle_command(now, Command::Send { to, text });
                 client.handle_command(now, Command::CreateGroup(group));
-                drain(&mut client, now, &mut seen);
+                drain(&mut client, &mut disk, now, &mut seen);
             }
-            passes(&mut client, &mut now, &mut dice, &mut seen);
+            passes(&mut client, &mut disk, &mut now, &mut dice, &mut seen);
         }
+        Client::new(config, disk.comes_back(seed), entropy()).check_invariants();
     }
 }
 
@@ -292,18 +349,20 @@ fn clients_that_lie_are_survived_by_a_server() {
             keep: Some(Duration::from_secs(60)),
             shares: Shares::default(),
         };
-        let mut server = Server::new(config, ServerRecord::new(StoreId(1)), entropy());
+        let mut disk = Disk::new(ServerRecord::new(StoreId(1)));
+        let mut server = Server::new(config, disk.record.clone(), entropy());
         let (mut now, mut seen) = (Now::default(), Seen::default());
         seen.nonce = Nonce(1);
-        hears(&mut server, now, own_addr(), &hello::encode(Nonce(1)), &mut seen);
+        hears(&mut server, &mut disk, now, (own_addr(), &hello::encode(Nonce(1))), &mut seen);
         for _ in 0..600 {
             let packet = match dice.below(12) {
                 0 => seen.server_packet(&mut dice),
                 _ => seen.client_packet(&mut dice),
             };
             let bytes = envelope::encode(&packet, body(&packet));
-            hears(&mut server, now, own_addr(), &bytes, &mut seen);
-            passes(&mut server, &mut now, &mut dice, &mut seen);
+            hears(&mut server, &mut disk, now, (own_addr(), &bytes), &mut seen);
+            passes(&mut server, &mut disk, &mut now, &mut dice, &mut seen);
         }
+        Server::new(config, disk.comes_back(seed), entropy()).check_invariants();
     }
 }

@@ -163,6 +163,49 @@ fn an_answer_without_the_nonce_of_the_hello_registers_and_refuses_nobody() {
     });
 }
 
+/// Whether a client that has asked for its name does as if nothing had come, when this comes.
+fn is_nothing(without: Option<Mutation>, answer: impl Fn(u64, Nonce) -> Packet) -> bool {
+    let [undisturbed, disturbed] = [false, true].map(|is_answered| {
+        let mut bench = Bench::with(config(), older_copy(), without);
+        let (nonce, registration) = bench.joins();
+        for _ in 0..20 {
+            bench.passes(100);
+            if is_answered {
+                bench.hears(&answer(registration, Nonce(nonce.0 + 1)));
+            }
+        }
+        (bench.record, format!("{:?}", bench.events), bench.sent)
+    });
+    undisturbed == disturbed
+}
+
+#[test]
+fn no_answer_without_the_nonce_of_the_hello_changes_anything() {
+    holds_only_with_its_fence(Mutation::AnswersWithoutNonce, |without| {
+        is_nothing(without, |registration, nonce| Packet::Wait { registration, nonce })
+    });
+    holds_only_with_its_fence(Mutation::AnswersWithoutNonce, |without| {
+        let (session, store, back) = (SessionId(5), StoreId(1), false);
+        is_nothing(without, |registration, nonce| Packet::Registered {
+            registration,
+            nonce,
+            session,
+            store,
+            back,
+        })
+    });
+    holds_only_with_its_fence(Mutation::AnswersWithoutNonce, |without| {
+        let reason = Refusal::NameInUse;
+        is_nothing(without, |registration, nonce| Packet::Refused { registration, nonce, reason })
+    });
+    holds_only_with_its_fence(Mutation::AnswersWithoutNonce, |without| {
+        is_nothing(without, |registration, nonce| {
+            let (known, request) = (registration + 4, 3);
+            Packet::Behind { registration, nonce, known, request }
+        })
+    });
+}
+
 /// Whether it has said anything in the original's dialect, beside hellos.
 fn speaks_the_originals(bench: &Bench) -> bool {
     let mut of_original = bench.sent.iter().filter(|(_, bytes)| bytes[0] == original::MARK);
@@ -359,4 +402,16 @@ fn a_message_counts_only_from_where_its_sender_is() {
         assert_eq!(bench.count(is_message), shown + 1, "bob's own");
         shown == 0
     });
+}
+
+#[test]
+fn a_knock_is_answered_to_those_in_the_table_only() {
+    let mut bench = among_peers(None);
+    bench.sent.clear();
+    let knock = Packet::Knock { nonce: Nonce(77) };
+    for from in [peer(9), ([192, 0, 2, 2], 5_001).into(), peer(2)] {
+        bench.hears_bytes(from, &envelope::encode(&knock, b""));
+    }
+    let answer = envelope::encode(&Packet::KnockAnswer { nonce: Nonce(77) }, b"");
+    assert_eq!(bench.sent, [(peer(2), answer)]);
 }

@@ -14,7 +14,8 @@ use udpchat_core::mutation::{Mutation, Mutations};
 use udpchat_core::original;
 use udpchat_core::protocol::limits::AMPLIFICATION_MAX;
 use udpchat_core::protocol::{Nonce, Packet, SessionId, StoreId, StreamId, Token, envelope, hello};
-use udpchat_core::server::{Guests, Server, ServerConfig, ServerRecord, Shares};
+use udpchat_core::server::timing::{NAME_KEEP, NAMES_LOOK};
+use udpchat_core::server::{Account, Change, Guests, Server, ServerConfig, ServerRecord, Shares};
 use udpchat_core::store::{Committed, DiskSpace, Record as _};
 use udpchat_core::time::{Now, Time};
 
@@ -36,6 +37,9 @@ struct Stage {
     now: Duration,
     sent: Vec<Transmit>,
 }
+
+/// How long an `ACK` may be late.
+const LINGER_MS: u64 = 1_500;
 
 /// The address of a client of ours, and one where nobody is.
 const ALICE: ([u8; 4], u16) = ([192, 0, 2, 1], 5_000);
@@ -328,6 +332,84 @@ fn a_guest_of_an_earlier_life_has_to_prove_its_address_again() {
     }
 }
 
+/// That gus was at its address in an earlier life.
+fn gus_was_here() -> Change {
+    let (token, registration, original) = (Account::GUEST, 0, Some(VICTIM.into()));
+    let account = Account { token, registration, original };
+    Change::Registered { name: "gus".parse().expect("a name"), account }
+}
+
+/// A server that keeps a message for gus, who is away.
+fn with_mail_for_gus() -> Stage {
+    let mut stage = Stage::new(Guests::On, None);
+    stage.asks(VICTIM, "REG] gus");
+    stage.acks(VICTIM);
+    stage.asks(VICTIM, "DEREG] gus");
+    let (session, stream) = (stage.registers(ALICE, "alice"), StreamId(9));
+    let to = "gus".parse().expect("a name");
+    let save =
+        Packet::Save { session, to, stream, seq: 1, base: 1, unreachable: false, group: None };
+    stage.says(ALICE, &save, b"for gus");
+    stage.run(5_000);
+    assert_eq!(stage.record.messages(), 1);
+    stage
+}
+
+#[test]
+fn an_ack_to_another_question_takes_no_message_away() {
+    for is_lost in [false, true] {
+        let mut stage = with_mail_for_gus();
+        stage.asks(VICTIM, "REG] gus");
+        stage.asks(VICTIM, "REG] gus");
+        // One to each question, the other one late or never; the message waits for it.
+        stage.acks(VICTIM);
+        stage.run(200);
+        assert!(!stage.has_sent(VICTIM, "for gus"));
+        if is_lost {
+            stage.run(LINGER_MS - 300);
+            assert!(!stage.has_sent(VICTIM, "for gus"));
+        } else {
+            stage.acks(VICTIM);
+        }
+        stage.run(300);
+        assert_eq!((stage.has_sent(VICTIM, "for gus"), stage.record.messages()), (true, 1));
+        stage.acks(VICTIM);
+        assert_eq!(stage.record.messages(), 0);
+    }
+}
+
+#[test]
+fn a_guest_of_an_earlier_life_gets_no_other_name_before_it_has_proved_its_address() {
+    let Stage { mut record, .. } = with_mail(None);
+    record.apply(&gus_was_here());
+    let mut stage = Stage::of(Guests::On, None, record);
+    let before = stage.record.accounts.clone();
+    stage.asks(VICTIM, "REG] other");
+    stage.asks(VICTIM, "REG] bob");
+    stage.run(1_000);
+    assert_eq!(stage.record.accounts, before);
+    assert!(stage.lists("gus: online") && !stage.has_sent(VICTIM, r#""IP""#));
+    assert!(!stage.has_sent(VICTIM, "already in use"), "that is no question");
+}
+
+#[test]
+fn a_guest_that_is_here_for_long_is_known_for_long() {
+    let mut record = ServerRecord::new(StoreId(1));
+    let gus = "gus".parse().expect("a name");
+    record.apply(&gus_was_here());
+    record.apply(&Change::Ran { uptime: NAME_KEEP.saturating_sub(NAMES_LOOK / 2) });
+    // It does not register again: all that is known is that it is here.
+    let mut stage = Stage::of(Guests::On, None, record);
+    for _ in 0..2 * NAMES_LOOK.as_secs() / 4 {
+        stage.acks(VICTIM);
+        stage.run(4_000);
+    }
+    assert!(stage.lists("gus: online"));
+    stage.asks(VICTIM, "DEREG] gus");
+    stage.run(2 * 3_600 * 1_000);
+    assert!(!stage.lists("gus: online") && stage.record.accounts.contains_key(&gus));
+}
+
 #[test]
 fn guests_are_served_from_where_the_operator_wants() {
     let served = |guests, without, from: &str| {
@@ -363,7 +445,14 @@ fn a_flood_of_forged_guests_leaves_nothing_and_lets_others_in() {
         );
     }
     assert_eq!((&stage.record, stage.server.snapshot().clients.len()), (&before, 0));
+    stage.run(10);
     stage.asks(VICTIM, "REG] gus");
+    stage.run(10);
+    // Those who asked before are forgotten first.
+    for n in 0..1_000_u16 {
+        let from = ([198, 51, (n >> 8) as u8, n as u8], 4_000);
+        stage.asks(from, &format!("REG] late{n}"));
+    }
     stage.acks(VICTIM);
     assert!(stage.lists("gus: online"));
 }

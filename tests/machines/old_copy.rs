@@ -80,6 +80,28 @@ fn what_an_older_copy_wants_of_groups_is_done() {
 }
 
 #[test]
+fn what_an_older_copy_wants_after_another_restart_is_done_too() {
+    let mut world = World::with(&["alice", "bob"]);
+    let copy = world.client_record("alice").clone();
+    for group in ["one", "two", "three"] {
+        world.types("alice", &format!("create_group {group}"));
+        world.run(seconds(1));
+    }
+    world.restart("alice");
+    world.run(seconds(1));
+    world.restart_with("alice", |record| *record = copy);
+    world.run(seconds(2));
+    assert_eq!(world.count("alice", is_old_copy), 1);
+    // The server will not say again which numbers have been used.
+    world.restart("alice");
+    world.run(seconds(1));
+    world.types("alice", "create_group five");
+    world.run(seconds(2));
+    let made = |it: &Event| matches!(it, Event::Group { what: GroupDone::Created, .. });
+    assert_eq!((world.count("alice", is_old_copy), world.count("alice", made)), (0, 1));
+}
+
+#[test]
 fn a_client_that_comes_and_goes_is_no_older_copy() {
     let mut world = World::with(&["alice", "bob"]);
     for _ in 0..5 {

@@ -20,10 +20,10 @@ const CHANGES: u32 = 150;
 
 /// Rows as a store holds them.
 #[derive(Default)]
-struct Kept(BTreeMap<(&'static str, Vec<u8>), Vec<u8>>);
+pub(crate) struct Kept(BTreeMap<(&'static str, Vec<u8>), Vec<u8>>);
 
 impl Kept {
-    fn carry_out(&mut self, changes: Vec<RowChange>) {
+    pub(crate) fn carry_out(&mut self, changes: Vec<RowChange>) {
         for change in changes {
             match change {
                 RowChange::Put { table, key, value } => self.0.insert((table, key), value),
@@ -32,7 +32,7 @@ impl Kept {
         }
     }
 
-    fn restore<R: Rows>(&self) -> R {
+    pub(crate) fn restore<R: Rows>(&self) -> R {
         let mut record = R::default();
         for table in R::TABLES {
             for ((_, key), value) in self.0.iter().filter(|((other, _), _)| other == table) {

@@ -2,6 +2,7 @@
 //! be the one that holds: without it the same attack gets through.
 //! docs/protocol.md, "The table" and "Shares".
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -31,6 +32,8 @@ impl Mutations for Without {
 struct Rig {
     server: Server<Without>,
     time: Time,
+    /// What its disk has room for.
+    room: DiskSpace,
     /// What it has sent so far.
     sent: Vec<(SocketAddr, Packet)>,
 }
@@ -45,7 +48,7 @@ impl Rig {
         let config = ServerConfig { original: Guests::Off, keep: None, shares: Shares::default() };
         let record = ServerRecord::new(StoreId(1));
         let server = Server::with_bugs(config, record, entropy, Without(without));
-        Self { server, time: Time::ZERO, sent: Vec::new() }
+        Self { server, time: Time::ZERO, room: DiskSpace::Plenty, sent: Vec::new() }
     }
 
     fn now(&self) -> Now {
@@ -61,7 +64,7 @@ impl Rig {
                     self.sent.push((transmit.to, packet));
                 }
                 Output::Commit(_) => {
-                    let committed = Committed { commits: 1, room: DiskSpace::Plenty };
+                    let committed = Committed { commits: 1, room: self.room };
                     self.server.handle_committed(self.now(), committed);
                 }
                 Output::Event(_) => {}
@@ -106,6 +109,23 @@ impl Rig {
                 self.asks(to, &Packet::TableAck { session, table, version });
             }
             from += 1;
+        }
+    }
+
+    /// Everybody says again which version of the table they have.
+    fn acknowledge_again(&mut self) {
+        let last: BTreeMap<SocketAddr, Packet> = self
+            .sent
+            .iter()
+            .filter_map(|(to, packet)| match *packet {
+                Packet::Table { session, table, to: version, .. } => {
+                    Some((*to, Packet::TableAck { session, table, version }))
+                }
+                _ => None,
+            })
+            .collect();
+        for (from, ack) in last {
+            self.asks(from, &ack);
         }
     }
 
@@ -161,7 +181,7 @@ fn parts_of_a_flood(clients: u16, without: Option<Mutation>) -> usize {
         rig.joins(addr(client.to_le_bytes()[0], client), &format!("client-{client}"));
     }
     rig.passes(Duration::from_secs(5), true);
-    rig.sent.clear();
+    let told = rig.count(Kind::Table);
     for n in 1..=300 {
         let before = rig.sent.len();
         let Packet::Registered { session, .. } = rig.comes(addr(250, 1), "mallory", n) else {
@@ -170,8 +190,10 @@ fn parts_of_a_flood(clients: u16, without: Option<Mutation>) -> usize {
         rig.asks(addr(250, 1), &Packet::Deregister { session });
         rig.acknowledge(before);
         rig.passes(Duration::from_millis(10), true);
+        // Who says it twice is told no sooner.
+        rig.acknowledge_again();
     }
-    rig.count(Kind::Table)
+    rig.count(Kind::Table) - told
 }
 
 #[test]
@@ -212,6 +234,26 @@ fn of_many_clients_a_few_are_told_at_a_time() {
         assert_eq!(rig.count(Kind::Table), clients, "mallory has not shown a session");
         rig.passes(Duration::from_secs(5), true);
     }
+}
+
+#[test]
+fn those_who_never_acknowledge_keep_nobody_from_being_told() {
+    let mut rig = Rig::new(Some(Mutation::NoNameShare));
+    for client in 0..2 * TABLE_CLIENTS_AT_ONCE {
+        let at = addr(1, u16::try_from(client + 1).expect("few"));
+        let Packet::Registered { session, .. } = rig.wants(at, &format!("mute-{client}")) else {
+            panic!("it is refused");
+        };
+        rig.asks(at, &Packet::Ping { session });
+    }
+    rig.passes(Duration::from_secs(1), false);
+    rig.joins(addr(2, 1), "zoe");
+    rig.passes(Duration::from_secs(1), false);
+    rig.sent.clear();
+    rig.wants(addr(3, 1), "bob");
+    rig.passes(Duration::from_secs(1), false);
+    let tells_zoe = |(to, packet): &(_, Packet)| *to == addr(2, 1) && packet.kind() == Kind::Table;
+    assert!(rig.sent.iter().any(tells_zoe));
 }
 
 /// How many of 250 messages to bob alice gets stored, and one of carol's then.
@@ -265,6 +307,20 @@ fn an_address_gets_new_names_now_and_then() {
 }
 
 #[test]
+fn what_is_refused_for_want_of_room_takes_nothing_of_the_share() {
+    let mut rig = Rig::new(None);
+    rig.room = DiskSpace::Low;
+    rig.joins(addr(8, 1), "neighbour");
+    for n in 0..10 {
+        let answer = rig.wants(addr(9, 1_000 + n), &format!("name-{n}"));
+        assert!(matches!(answer, Packet::Refused { reason: Refusal::DiskFull, .. }), "{answer:?}");
+    }
+    rig.room = DiskSpace::Plenty;
+    rig.passes(Duration::from_secs(60), false);
+    assert_eq!(granted(&mut rig, 0..10), 5);
+}
+
+#[test]
 fn this_machine_gets_as_many_names_as_it_wants() {
     let mut rig = Rig::new(None);
     for n in 0..20 {
@@ -303,6 +359,34 @@ fn made(without: Option<Mutation>, wanted: u64) -> usize {
 fn one_name_does_not_make_all_groups() {
     assert_eq!(made(None, 20), GROUPS_PER_NAME);
     assert_eq!(made(Some(Mutation::NoGroupShare), 20), 20);
+}
+
+#[test]
+fn whoever_has_a_forgotten_name_next_has_made_none_of_its_groups() {
+    let mut rig = Rig::new(None);
+    let (alice, bob) = (addr(1, 1), addr(2, 1));
+    let sessions = [rig.joins(alice, "alice"), rig.joins(bob, "bob")];
+    let mut request = 0;
+    let mut asks = |rig: &mut Rig, at: SocketAddr, session: SessionId, ask: GroupAsk| {
+        request += 1;
+        let answers = rig.asks(at, &Packet::GroupAsk { session, request, ask });
+        answers.iter().any(|it| matches!(it, Packet::GroupAnswer { answer: GroupAnswer::Done, .. }))
+    };
+    for n in 0..GROUPS_PER_NAME {
+        let group: Name = format!("group-{n}").parse().expect("a name");
+        assert!(asks(&mut rig, alice, sessions[0], GroupAsk::Create(group.clone())));
+        assert!(asks(&mut rig, bob, sessions[1], GroupAsk::Join(group)));
+    }
+    let group: Name = "another".parse().expect("a name");
+    assert!(!asks(&mut rig, alice, sessions[0], GroupAsk::Create(group.clone())));
+    // Bob comes now and then, and stays in them.
+    for n in 2..6 {
+        rig.passes(Duration::from_secs(24 * 24 * 3_600), false);
+        rig.comes(bob, "bob", n);
+    }
+    // Another one, elsewhere: nothing that shows who alice was.
+    let session = rig.joins(addr(3, 2), "alice");
+    assert!(asks(&mut rig, addr(3, 2), session, GroupAsk::Create(group)));
 }
 
 /// Who is still known after 91 days in which dave came once, and a message waited for bob.

@@ -79,7 +79,7 @@ enum WishRow<'a> {
 struct ReadingRow<'a> {
     from: &'a str,
     stream: u64,
-    #[serde(deserialize_with = "row::counter")]
+    #[serde(deserialize_with = "row::place_after")]
     next: u64,
     #[serde(deserialize_with = "row::counter")]
     used: u64,

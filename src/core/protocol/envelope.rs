@@ -267,17 +267,59 @@ mod tests {
         }
     }
 
+    /// Any header and body, with the checksum that belongs to them.
+    fn sealed(header: &str, body: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![MARK, 0, 0, 0, 0];
+        bytes.extend_from_slice(&u16::try_from(header.len()).unwrap().to_be_bytes());
+        bytes.extend_from_slice(header.as_bytes());
+        bytes.extend_from_slice(body);
+        let checksum = crc32fast::hash(&bytes[LENGTH_AT..]);
+        bytes[CHECKSUM_AT..LENGTH_AT].copy_from_slice(&checksum.to_be_bytes());
+        bytes
+    }
+
+    /// Each kind of packet that counts anything, its ids left out. Every number in it counts.
+    const COUNTING: &str = r#"
+        register {"name":"a","token":ID,"registration":1,"nonce":ID,"cookie":ID}
+        registered {"registration":1,"nonce":ID,"session":ID,"store":ID,"back":true}
+        wait {"registration":1,"nonce":ID}
+        refused {"registration":1,"nonce":ID,"reason":"name_in_use"}
+        behind {"registration":1,"nonce":ID,"known":1,"request":1}
+        table {"session":ID,"table":ID,"from":1,"to":1,"latest":1,"entries":[]}
+        table_ack {"session":ID,"table":ID,"version":1}
+        message {"from":"a","to":"b","stream":ID,"seq":1,"base":1}
+        ack {"stream":ID,"seq":1}
+        save {"session":ID,"to":"b","stream":ID,"seq":1,"base":1,"unreachable":false}
+        not_saved {"stream":ID,"seq":1,"reason":"mailbox_full"}
+        deliver {"session":ID,"from":"a","stream":ID,"seq":1,"base":1,"stored_at":1}
+        shown {"session":ID,"from":"a","stream":ID,"seq":1}
+        handed_over {"stream":ID,"seq":1}
+        expired {"stream":ID,"seq":1}
+        handed_over_ack {"session":ID,"stream":ID,"seq":1}
+        group_ask {"session":ID,"request":1,"ask":{"create":"g"}}
+        group_answer {"session":ID,"request":1,"answer":"done"}"#;
+
+    #[test]
+    fn a_number_that_counts_is_bounded_wherever_it_stands() {
+        let header = |kind: &str, fields: &str| {
+            let fields = fields.replace("ID", r#""0000000000000001""#);
+            format!(r#"{{"v":1,"packet":{{"{kind}":{fields}}}}}"#)
+        };
+        for (kind, fields) in COUNTING.trim().lines().map(|it| it.trim().split_once(' ').unwrap()) {
+            assert!(decode(&sealed(&header(kind, fields), b"")).is_ok(), "{kind}");
+            for (at, _) in fields.match_indices(":1") {
+                let (before, after) = (&fields[..at], &fields[at + 2..]);
+                for number in [SEQ_MAX, u64::MAX] {
+                    let fields = format!("{before}:{number}{after}");
+                    let decoded = decode(&sealed(&header(kind, &fields), b"")).map(|_| ());
+                    assert_eq!(decoded, Err(Malformed::Header), "{kind} {fields}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn other_versions_kinds_and_misplaced_bodies_are_refused() {
-        let sealed = |header: &str, body: &[u8]| {
-            let mut bytes = vec![MARK, 0, 0, 0, 0];
-            bytes.extend_from_slice(&u16::try_from(header.len()).unwrap().to_be_bytes());
-            bytes.extend_from_slice(header.as_bytes());
-            bytes.extend_from_slice(body);
-            let checksum = crc32fast::hash(&bytes[LENGTH_AT..]);
-            bytes[CHECKSUM_AT..LENGTH_AT].copy_from_slice(&checksum.to_be_bytes());
-            bytes
-        };
         let ping = r#"{"v":1,"packet":{"ping":{"session":"0000000000000001"}}}"#;
         assert!(decode(&sealed(ping, b"")).is_ok());
         assert_eq!(decode(&sealed(ping, b"x")), Err(Malformed::Body));

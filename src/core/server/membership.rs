@@ -92,6 +92,18 @@ impl Membership {
         self.makers.remove(group);
     }
 
+    /// The groups that a name has made.
+    pub(super) fn groups_made_by<'a>(&'a self, name: &'a Name) -> impl Iterator<Item = &'a Name> {
+        self.makers.iter().filter(move |(_, maker)| *maker == name).map(|(group, _)| group)
+    }
+
+    /// What was made is there.
+    pub(super) fn check_invariants(&self) {
+        for (group, maker) in &self.makers {
+            assert!(self.groups.contains_key(group), "{maker} has made {group}, which is gone");
+        }
+    }
+
     /// Nothing that a name asked for is remembered.
     pub(super) fn forget(&mut self, name: &Name) {
         self.answered.remove(name);

@@ -211,7 +211,7 @@ pub enum Change {
         /// Who.
         maker: Name,
     },
-    /// A group is gone, and counts for nobody.
+    /// A group counts for nobody: it is gone, or who made it is known no more.
     Unmade {
         /// Which group.
         group: Name,

@@ -77,6 +77,17 @@ pub(crate) fn counter<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64,
     if number < SEQ_MAX { Ok(number) } else { Err(D::Error::custom("a number never given")) }
 }
 
+/// Reads the place after one that [`counter`] reads: whoever numbers what comes next is somebody
+/// else, who may have used the last number that there is.
+///
+/// # Errors
+///
+/// Those of the deserializer, and a number that is too high.
+pub(crate) fn place_after<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let number = u64::deserialize(deserializer)?;
+    if number <= SEQ_MAX { Ok(number) } else { Err(D::Error::custom("no number comes before")) }
+}
+
 /// A value that counts.
 ///
 /// # Errors

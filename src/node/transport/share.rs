@@ -273,4 +273,18 @@ mod tests {
         shares.admit((ip(u32::MAX >> 8), 32), false, after(begin, 5_000), || true);
         assert_eq!(shares.addresses.len(), 1);
     }
+
+    #[test]
+    fn no_number_of_others_makes_it_forget_who_is_silent() {
+        let (mut shares, begin) = (Shares::default(), begin());
+        (0..3).for_each(|_| assert!(shares.admit((ip(7), 32), false, begin, || true)));
+        for last in 0..ADDRESSES_MAX as u32 {
+            let other = ip(1_000 + last);
+            assert!(shares.admit((other, 32), false, begin, || true));
+        }
+        let now = after(begin, 2_000);
+        assert!(shares.admit((ip(500), 32), false, now, || true));
+        assert_eq!(shares.addresses.len(), 2, "the others were forgotten");
+        assert!(!shares.admit((ip(7), 32), false, now, || false));
+    }
 }

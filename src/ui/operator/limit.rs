@@ -125,6 +125,16 @@ mod tests {
     }
 
     #[test]
+    fn lines_that_were_all_told_count_for_no_later_time() {
+        let refused =
+            Event::Refused { name: "bob".parse().unwrap(), addr: "[::1]:9".parse().unwrap() };
+        let mut limiter = Limiter::default();
+        assert!((0..8).all(|_| limiter.admits(at(0), &refused)));
+        assert_eq!(limiter.left_out(at(1_000)), []);
+        assert!((0..8).all(|_| limiter.admits(at(2_000), &refused)));
+    }
+
+    #[test]
     fn numbers_are_grouped_for_people() {
         let texts = [7, 123, 1_234, 1_234_567].map(grouped);
         assert_eq!(texts, ["7", "123", "1,234", "1,234,567"]);

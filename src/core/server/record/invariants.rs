@@ -12,6 +12,7 @@ pub(in crate::server) const CHECKED_MAX: usize = 2_000;
 impl ServerRecord {
     /// Counts are those of what is there, and indexes agree with it.
     pub(in crate::server) fn check_invariants(&self) {
+        self.membership.check_invariants();
         if self.messages + self.streams.len() > CHECKED_MAX {
             return;
         }
