@@ -85,8 +85,8 @@ impl Groups {
 }
 
 impl Groups {
-    /// A name is to be known no more: it leaves all groups, and those that it made count for nobody,
-    /// nor for whoever has the name next.
+    /// A name is to be known no more: it leaves all groups, and those that it made count for nobody
+    /// who has the name next.
     pub(super) fn forget<M: Mutations>(&mut self, cx: &mut Context<M>, name: &Name) {
         self.refused.remove(name);
         let groups: Vec<Name> = cx.record().membership.groups_of(name).cloned().collect();
