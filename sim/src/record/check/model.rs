@@ -23,7 +23,7 @@ pub(super) const CHECKER: Checker = Checker {
 };
 
 fn check(evidence: Evidence<'_>) -> Vec<Violation> {
-    let mut model = Model { taken: evidence.ledger.taken.clone(), ..Model::default() };
+    let mut model = Model::default();
     let mut violations = Vec::new();
     for entry in &evidence.log.entries {
         if let Err(what) = model.step(&evidence.log.labels, &entry.host, &entry.what) {
@@ -38,8 +38,6 @@ type Allowed = Result<(), String>;
 
 #[derive(Default)]
 struct Model {
-    /// Names that an adversary got while their users were away: what is for them goes astray.
-    taken: BTreeSet<Name>,
     /// Names that the server has granted at some time.
     known: BTreeSet<Name>,
     /// Hosts whose users have left and have not asked to come back.
@@ -204,9 +202,6 @@ impl Model {
     /// The next one of its queue, or one whose sender was killed before it could be queued.
     fn shown(&mut self, host: &HostName, label: &Label) -> Allowed {
         let Some(message) = self.messages.get(label) else { return Ok(()) };
-        if self.taken.contains(&message.to) {
-            return Ok(());
-        }
         let Some(queue) = self.queues.get_mut(&(label.host.clone(), message.to.clone())) else {
             return Ok(());
         };
