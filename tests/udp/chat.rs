@@ -197,6 +197,8 @@ fn a_person_who_interrupts_leaves_cleanly() {
             ["-c", "alice", "127.0.0.1", &port.to_string(), &own_port.to_string(), "--json"];
         let mut alice = Process::start(&arguments);
         alice.table(&["alice", "bob"]);
+        // Who comes and goes within a round of the table is none of bob's news.
+        bob.table(&["alice", "bob"]);
         assert!(!is_free(own_port));
         alice.signal(signal);
         // Said so, not found out later.
