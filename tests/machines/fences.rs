@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use udpchat_core::client::{Change, Client, ClientConfig, ClientRecord, Event, Problem};
 use udpchat_core::machine::{Datagram, Entropy, Machine, Output, Socket};
-use udpchat_core::mutation::{Mutation, Mutations};
+use udpchat_core::mutation::Mutation;
 use udpchat_core::original;
 use udpchat_core::protocol::limits::{FORGOTTEN_MAX, SEQ_MAX, STREAMS_MAX};
 use udpchat_core::protocol::{
@@ -17,18 +17,11 @@ use udpchat_core::server::{Guests, Server, ServerConfig, ServerRecord, Shares};
 use udpchat_core::store::{Committed, DiskSpace, Record as _};
 use udpchat_core::time::{Now, WallTime};
 
-/// One mutation, or none.
-struct Planted(Option<Mutation>);
-
-impl Mutations for Planted {
-    fn has(&self, mutation: Mutation) -> bool {
-        self.0 == Some(mutation)
-    }
-}
+use crate::without::Without;
 
 /// A client named alice whose server is whoever speaks from [`server`].
 struct Bench {
-    client: Client<Planted>,
+    client: Client<Without>,
     record: ClientRecord,
     now: Now,
     events: Vec<Event>,
@@ -57,7 +50,7 @@ impl Bench {
             draws += 1;
             draws
         });
-        let client = Client::with_bugs(config, record.clone(), entropy, Planted(without));
+        let client = Client::with_bugs(config, record.clone(), entropy, Without(without));
         let (now, events, sent) = (Now::default(), Vec::new(), Vec::new());
         let mut bench = Self { client, record, now, events, sent };
         bench.passes(0);
@@ -293,7 +286,7 @@ fn a_server_that_lies_about_registrations_locks_nobody_out() {
 }
 
 /// What a server answers to a registration with this number after this hello.
-fn answer_of(server: &mut Server<Planted>, (registration, nonce): (u64, Nonce)) -> Option<Packet> {
+fn answer_of(server: &mut Server<Without>, (registration, nonce): (u64, Nonce)) -> Option<Packet> {
     let from = ([192, 0, 2, 2], 5_000).into();
     let mut hears = |bytes: &[u8]| {
         let datagram = Datagram { socket: Socket::Main, local: None, from, bytes };
@@ -330,7 +323,7 @@ fn a_server_tells_whoever_is_behind_and_only_them() {
             draws
         });
         let record = ServerRecord::new(StoreId(1));
-        let mut server = Server::with_bugs(config, record, entropy, Planted(without));
+        let mut server = Server::with_bugs(config, record, entropy, Without(without));
         let first = answer_of(&mut server, (5, Nonce(1)));
         assert!(matches!(first, Some(Packet::Registered { registration: 5, .. })), "{first:?}");
         let second = answer_of(&mut server, again);

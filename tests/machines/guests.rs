@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use udpchat_core::machine::{Datagram, Entropy, Machine, Output, Socket, Transmit};
-use udpchat_core::mutation::{Mutation, Mutations};
+use udpchat_core::mutation::Mutation;
 use udpchat_core::original;
 use udpchat_core::protocol::limits::AMPLIFICATION_MAX;
 use udpchat_core::protocol::{Nonce, Packet, SessionId, StoreId, StreamId, Token, envelope, hello};
@@ -19,16 +19,8 @@ use udpchat_core::server::{Account, Change, Guests, Server, ServerConfig, Server
 use udpchat_core::store::{Committed, DiskSpace, Record as _};
 use udpchat_core::time::{Now, Time};
 
+use crate::without::Without;
 use crate::world::{self, Foreign, World};
-
-/// At most one mutation.
-struct Without(Option<Mutation>);
-
-impl Mutations for Without {
-    fn has(&self, mutation: Mutation) -> bool {
-        self.0 == Some(mutation)
-    }
-}
 
 /// A server, its disk and what it has sent.
 struct Stage {

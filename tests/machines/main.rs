@@ -21,6 +21,7 @@ mod rows;
 mod shares;
 mod size;
 mod truth;
+mod without;
 #[expect(dead_code, reason = "each test file uses its own part of the world")]
 #[path = "../world/mod.rs"]
 mod world;

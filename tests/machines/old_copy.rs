@@ -60,8 +60,8 @@ fn a_folder_that_is_an_older_copy_locks_nobody_out_and_swallows_no_message() {
     }
 }
 
-#[test]
-fn what_an_older_copy_wants_of_groups_is_done() {
+/// Alice has made three groups, and got back what she kept before.
+fn after_three_groups() -> World {
     let mut world = World::with(&["alice", "bob"]);
     let copy = world.client_record("alice").clone();
     for group in ["one", "two", "three"] {
@@ -71,6 +71,12 @@ fn what_an_older_copy_wants_of_groups_is_done() {
     world.restart("alice");
     world.run(seconds(1));
     world.restart_with("alice", |record| *record = copy);
+    world
+}
+
+#[test]
+fn what_an_older_copy_wants_of_groups_is_done() {
+    let mut world = after_three_groups();
     world.types("alice", "create_group four");
     world.run(seconds(2));
     world.types("alice", "create_group five");
@@ -81,15 +87,7 @@ fn what_an_older_copy_wants_of_groups_is_done() {
 
 #[test]
 fn what_an_older_copy_wants_after_another_restart_is_done_too() {
-    let mut world = World::with(&["alice", "bob"]);
-    let copy = world.client_record("alice").clone();
-    for group in ["one", "two", "three"] {
-        world.types("alice", &format!("create_group {group}"));
-        world.run(seconds(1));
-    }
-    world.restart("alice");
-    world.run(seconds(1));
-    world.restart_with("alice", |record| *record = copy);
+    let mut world = after_three_groups();
     world.run(seconds(2));
     assert_eq!(world.count("alice", is_old_copy), 1);
     // The server will not say again which numbers have been used.

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use udpchat_core::machine::{Datagram, Entropy, Machine, Output, Socket};
-use udpchat_core::mutation::{Mutation, Mutations};
+use udpchat_core::mutation::Mutation;
 use udpchat_core::protocol::limits::{GROUPS_PER_NAME, MAILBOX_PER_SENDER};
 use udpchat_core::protocol::{
     GroupAnswer, GroupAsk, Name, Nonce, NotSaved, Packet, PacketKind as Kind, Refusal, SessionId,
@@ -18,15 +18,7 @@ use udpchat_core::server::{Guests, Server, ServerConfig, ServerRecord, Shares};
 use udpchat_core::store::{Committed, DiskSpace};
 use udpchat_core::time::{Now, Time, WallTime};
 
-/// The fence that is taken out, if any.
-#[derive(Clone, Copy, Debug)]
-struct Without(Option<Mutation>);
-
-impl Mutations for Without {
-    fn has(&self, mutation: Mutation) -> bool {
-        self.0 == Some(mutation)
-    }
-}
+use crate::without::Without;
 
 /// A server, and clients that are no more than addresses.
 struct Rig {
