@@ -17,7 +17,6 @@ use udpchat_core::store::{Committed, DiskSpace, Rows, Store};
 use udpchat_node::store::medium::is_full;
 use udpchat_node::store::{Database, ROOM_RETRY};
 
-use super::clock::elapsed;
 use super::panic::words;
 use crate::engine::network::Network;
 use crate::faults::disk::{DiskFault, DiskFaults, Keeps, Mounted, SimDisk};
@@ -98,7 +97,7 @@ impl<R: Rows + PartialEq + 'static> Disk<R> {
     /// Opens the store for a program that starts.
     pub(super) fn open(&self) -> Result<(Opened<R>, R), Unopened> {
         self.restart_after.set(None);
-        self.disk.set_now(elapsed());
+        self.disk.set_now(self.network.now());
         let mounted = self.disk.mount();
         let open = || Database::open(mounted.clone(), || self.fresh.clone());
         let result = catch_unwind(AssertUnwindSafe(open));
@@ -110,7 +109,7 @@ impl<R: Rows + PartialEq + 'static> Disk<R> {
         }
         let result = result.map_err(|panic| Unopened::Panics(words(&*panic)))?;
         let (database, record) = result.map_err(|error| Unopened::Fails(error.to_string()))?;
-        self.finds(elapsed(), &record, &self.disk);
+        self.finds(self.network.now(), &record, &self.disk);
         let is_low = database.room() == DiskSpace::Low;
         let database = Rc::new(RefCell::new(database));
         let (disk, asked, under_way, stuck) = (self.clone(), Vec::new(), None, Rc::default());
@@ -156,8 +155,8 @@ impl<R: Rows + PartialEq + 'static> Disk<R> {
         changes: &[R::Change],
         takes: Duration,
     ) -> io::Result<DiskSpace> {
-        wait(takes / 2).await;
-        self.disk.set_now(elapsed());
+        wait(&self.network, takes / 2).await;
+        self.disk.set_now(self.network.now());
         let result = database.borrow_mut().commit(changes);
         self.tell_events();
         if mounted.is_cut_off() {
@@ -166,7 +165,7 @@ impl<R: Rows + PartialEq + 'static> Disk<R> {
         if result.is_ok() {
             self.witness.has(changes);
         }
-        wait(takes - takes / 2 + self.disk.take_delay()).await;
+        wait(&self.network, takes - takes / 2 + self.disk.take_delay()).await;
         result
     }
 
@@ -176,7 +175,7 @@ impl<R: Rows + PartialEq + 'static> Disk<R> {
             if !matches!(event.fault, DiskFault::Slow { .. }) {
                 self.restart_after.set(event.restart_after);
             }
-            self.network.record(elapsed(), &self.host, What::Disk(event));
+            self.network.record(self.network.now(), &self.host, What::Disk(event));
         }
     }
 }
@@ -215,11 +214,13 @@ impl<R: Rows + PartialEq + 'static> Opened<R> {
         let stuck = Rc::clone(&self.stuck);
         async move {
             if is_again {
-                wait(ROOM_RETRY).await;
+                wait(&disk.network, ROOM_RETRY).await;
             }
             loop {
                 match disk.write(&mounted, &database, &changes, takes).await {
-                    Err(error) if is_full(&error) && is_again => wait(ROOM_RETRY).await,
+                    Err(error) if is_full(&error) && is_again => {
+                        wait(&disk.network, ROOM_RETRY).await;
+                    }
                     Err(error) if is_full(&error) => {
                         *stuck.borrow_mut() = Some((commits, changes));
                         return Ok(Committed::LITTLE_ROOM);
@@ -256,9 +257,9 @@ impl<R: Rows + PartialEq + 'static> Store for Opened<R> {
     }
 }
 
-async fn wait(duration: Duration) {
+async fn wait(network: &Network, duration: Duration) {
     // A disk that takes no time does not even yield.
     if !duration.is_zero() {
-        tokio::time::sleep(duration).await;
+        network.timeline().sleep(duration).await;
     }
 }
