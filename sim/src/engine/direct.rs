@@ -15,7 +15,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use super::runtime::{Cable, Parcel, Timeline, Waiting};
-use super::world::World;
+use super::world::{Storage, World};
 use crate::faults::bugs::Planted;
 use crate::planning::plan::Plan;
 use crate::record::outcome::Outcome;
@@ -23,7 +23,9 @@ use crate::record::outcome::Outcome;
 /// Runs the plan.
 pub(super) fn run(plan: &Plan, bugs: &Planted) -> Outcome {
     let schedule = Rc::new(Schedule::default());
-    let world = World::new(plan, bugs, Rc::new(Scheduled(Rc::clone(&schedule))));
+    let timeline = Rc::new(Scheduled(Rc::clone(&schedule)));
+    let storage = if plan.disk_faults.are_none() { Storage::Memory } else { Storage::Disk };
+    let world = World::new(plan, bugs, timeline, storage);
     let switch = Rc::new(Switch::new(&world, Rc::clone(&schedule)));
     let place = |host| Rc::new(Plugged { switch: Rc::clone(&switch), host }) as Rc<dyn Cable>;
     let mut hosts: Vec<Running> =

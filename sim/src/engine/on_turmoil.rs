@@ -18,7 +18,7 @@ use turmoil::net::UdpSocket;
 use udpchat_core::protocol::limits::RECEIVE_BUFFER;
 
 use super::runtime::{Cable, Parcel, Timeline, Waiting};
-use super::world::World;
+use super::world::{Storage, World};
 use crate::faults::bugs::Planted;
 use crate::faults::fate::whole_ms;
 use crate::planning::plan::{EPOCH_UNIX_MS, LATENCY, Plan};
@@ -44,7 +44,7 @@ pub(super) fn run(plan: &Plan, tick: Duration, bugs: &Planted) -> Outcome {
         .udp_capacity(SOCKET_CAPACITY)
         .rng_seed(plan.seed)
         .build();
-    let world = Rc::new(World::new(plan, bugs, Rc::new(TurmoilTime)));
+    let world = Rc::new(World::new(plan, bugs, Rc::new(TurmoilTime), Storage::Disk));
     for (index, host) in world.hosts().iter().enumerate() {
         assert_eq!(sim.lookup(&*host.name), host.address, "turmoil numbers hosts otherwise");
         let world = Rc::clone(&world);

@@ -8,6 +8,7 @@ mod disk;
 mod host;
 mod panic;
 mod program;
+mod rows;
 mod witness;
 
 use std::cell::Cell;
@@ -26,6 +27,15 @@ use crate::record::check::is_settled;
 use crate::record::log::What;
 use crate::record::outcome::Outcome;
 use address::Addresses;
+
+/// Where a host's rows are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Storage {
+    /// In the database that ships, on a simulated disk.
+    Disk,
+    /// In memory: if nothing goes wrong with any disk.
+    Memory,
+}
 
 /// Everything of a run but time and cables.
 pub(super) struct World {
@@ -47,7 +57,12 @@ pub(super) struct Site {
 
 impl World {
     /// The hosts of a plan, with bugs in every machine.
-    pub(super) fn new(plan: &Plan, bugs: &Planted, timeline: Rc<dyn Timeline>) -> Self {
+    pub(super) fn new(
+        plan: &Plan,
+        bugs: &Planted,
+        timeline: Rc<dyn Timeline>,
+        storage: Storage,
+    ) -> Self {
         let mut names: BTreeMap<IpAddr, HostName> = BTreeMap::new();
         let mut addresses: BTreeMap<HostName, Addresses> = BTreeMap::new();
         let mut sites = Vec::new();
@@ -79,6 +94,7 @@ impl World {
             until: plan.until,
             disk: plan.disk,
             disk_faults: Rc::new(plan.disk_faults.clone()),
+            storage,
             server,
             server_at: Rc::new(Cell::new(SocketAddr::new(server.asked(), SERVER_PORT))),
             tap: adversary.as_ref().map(adversary::Public::tap),

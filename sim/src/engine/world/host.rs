@@ -18,6 +18,7 @@ use udpchat_core::protocol::{Name, StoreId, Token};
 use udpchat_core::server::timing::KEEP;
 use udpchat_core::server::{ServerRecord, Snapshot};
 
+use super::Storage;
 use super::address::Addresses;
 use super::card::{Card, Tap};
 use super::clock::{HostClock, Oscillator};
@@ -48,6 +49,7 @@ pub(super) struct Around {
     pub(super) until: Duration,
     pub(super) disk: DiskSpeed,
     pub(super) disk_faults: Rc<DiskFaults>,
+    pub(super) storage: Storage,
     /// The server's.
     pub(super) server: Addresses,
     /// Where the server is, or was when it ran last: what its name stands for.
@@ -135,7 +137,7 @@ enum Kept {
 impl Kept {
     fn new(role: &Role, name: &HostName, around: &Around) -> Self {
         let (seed, network) = (around.seed, &around.network);
-        let disk = (around.disk, &*around.disk_faults);
+        let disk = (around.disk, &*around.disk_faults, around.storage);
         let kept = match role {
             Role::Server => {
                 let id = StoreId(Stream::new(seed, &["disk", "server"]).draw());
