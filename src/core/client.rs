@@ -165,7 +165,7 @@ impl<M: Mutations> Client<M> {
         let (held, held_streams) = self.inbox.len();
         Load::from([
             (Gauge::Outputs, self.context.outputs()),
-            (Gauge::Timers, self.context.timers()),
+            (Gauge::Timers, self.context.timers.len()),
             (Gauge::Held, held),
             (Gauge::HeldStreams, held_streams),
             (Gauge::Streams, self.context.record().shown.len()),
@@ -248,7 +248,7 @@ impl<M: Mutations> Machine for Client<M> {
     fn handle_timeout(&mut self, now: Now) {
         self.context.set_now(now);
         self.inbox.expire(now.time);
-        while let Some(timer) = self.context.pop_timer() {
+        while let Some(timer) = self.context.timers.pop_due(now.time) {
             match timer {
                 Timer::Start => {
                     self.commands.wait_for_arrival(&mut self.context);
@@ -293,7 +293,7 @@ impl<M: Mutations> Machine for Client<M> {
     }
 
     fn next_timeout(&self) -> Option<Time> {
-        self.context.next_timer()
+        self.context.timers.next()
     }
 
     fn is_finished(&self) -> bool {
@@ -301,7 +301,7 @@ impl<M: Mutations> Machine for Client<M> {
     }
 
     fn check_invariants(&self) {
-        if self.context.is_timer_set(&Timer::Start) {
+        if self.context.timers.is_set(&Timer::Start) {
             return; // Nothing has its timers before it has begun.
         }
         let readiness = Readiness {

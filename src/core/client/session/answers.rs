@@ -174,7 +174,7 @@ impl Session {
         let Phase::Online { attempts, .. } = &mut self.phase else { return false };
         *attempts = 0;
         self.pongs += 1;
-        context.set_timer(Timer::Session, context.time() + PING);
+        context.timers.set(Timer::Session, context.time() + PING);
         self.is_heard()
     }
 
