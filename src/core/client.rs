@@ -185,12 +185,8 @@ impl<M: Mutations> Client<M> {
             while let Some(packet) = self.originals.poll_packet() {
                 self.handle_server_packet(packet, b"");
             }
-            let readiness = Readiness {
-                session: &self.session,
-                directory: &self.directory,
-                outbox: &self.outbox,
-                requests: &self.requests,
-            };
+            let readiness =
+                Readiness::of((&self.session, &self.directory), (&self.outbox, &self.requests));
             match self.commands.next(&mut self.context, &readiness) {
                 Some(Step::Do(command)) => self.do_command(command),
                 Some(Step::SignOut) => self.sign_out(),
@@ -304,12 +300,8 @@ impl<M: Mutations> Machine for Client<M> {
         if self.context.timers.is_set(&Timer::Start) {
             return; // Nothing has its timers before it has begun.
         }
-        let readiness = Readiness {
-            session: &self.session,
-            directory: &self.directory,
-            outbox: &self.outbox,
-            requests: &self.requests,
-        };
+        let readiness =
+            Readiness::of((&self.session, &self.directory), (&self.outbox, &self.requests));
         self.session.check_invariants(&self.context);
         self.directory.check_invariants();
         self.outbox.check_invariants(&self.context, self.session.id().is_some());
