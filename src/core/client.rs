@@ -210,7 +210,7 @@ impl<M: Mutations> Machine for Client<M> {
         let (path, Datagram { from, bytes, .. }) = (datagram.path(), datagram);
         if bytes.first() == Some(&crate::original::MARK) {
             if from == self.session.server() {
-                self.wire.is_reached_at(path.local);
+                self.wire.note_local(path.local);
             }
             self.handle_original(path, bytes);
         } else if let Ok((packet, stamps, body)) = envelope::decode_stamped(bytes) {
@@ -218,7 +218,7 @@ impl<M: Mutations> Machine for Client<M> {
             self.measure(from, &packet, stamps);
             self.handle_packet(path, packet, body);
         } else {
-            self.wire.is_invalid();
+            self.wire.count_invalid();
             // What begins as ours does may be a server's, and damaged; nothing is no word.
             if bytes.first().is_some_and(|first| *first != envelope::MARK) {
                 self.session.heard_nonsense(&mut self.context, from, Foreign::Stranger);
@@ -267,7 +267,7 @@ impl<M: Mutations> Machine for Client<M> {
     fn handle_committed(&mut self, now: Now, committed: Committed) {
         self.context.set_now(now);
         if committed.room == DiskSpace::Plenty {
-            self.inbox.has_room();
+            self.inbox.note_room();
         }
         self.context.committed(committed);
         self.advance();

@@ -74,7 +74,7 @@ impl<M: Mutations> Client<M> {
                 match PartOf::of(&packet) {
                     // For nobody but this client, as nobody but its server knows.
                     PartOf::Session(session) if self.session.id() == Some(session) => {
-                        self.wire.is_reached_at(path.local);
+                        self.wire.note_local(path.local);
                     }
                     // Whoever has not seen its hello cannot answer a registration.
                     PartOf::Registration { nonce, .. }
@@ -107,7 +107,7 @@ impl<M: Mutations> Client<M> {
             }
             self.outbox.size_passes(nonce);
         }
-        if self.session.is_challenge(self.context.time(), from, nonce) {
+        if self.session.accept_challenge(self.context.time(), from, nonce) {
             // Wherever another was, this one speaks ours.
             self.originals.forget_server();
             self.hello_answered(from, cookie);
@@ -122,11 +122,11 @@ impl<M: Mutations> Client<M> {
             ToClient::Wait { .. } => self.session.told_to_wait(self.context.time()),
             ToClient::Registered { session, store, back, .. } => self.granted(session, store, back),
             ToClient::Refused { reason, .. } => self.refused(reason),
-            ToClient::Behind { known, request, .. } => self.is_behind(known, request),
+            ToClient::Behind { known, request, .. } => self.handle_behind(known, request),
             ToClient::Pong { .. } => self.ping_answered(),
             ToClient::Unknown { session } => self.session_unknown(session),
             ToClient::Deregistered { session } => {
-                self.session.is_deregistered(&mut self.context, session);
+                self.session.handle_deregistered(&mut self.context, session);
             }
             ToClient::Probe { nonce } => self.probed(nonce),
             ToClient::Table { table, from, to, latest, entries, .. } => {
@@ -222,7 +222,7 @@ impl<M: Mutations> Client<M> {
 
     fn session_unknown(&mut self, session: SessionId) {
         let dialect = self.originals.dialect();
-        let ask = self.session.is_unknown(&mut self.context, dialect, session);
+        let ask = self.session.handle_unknown(&mut self.context, dialect, session);
         self.send(ask);
     }
 
@@ -286,7 +286,7 @@ impl<M: Mutations> Client<M> {
     pub(super) fn handle_original(&mut self, path: Path, bytes: &[u8]) {
         let from = path.remote;
         let Some(word) = original::decode(bytes) else {
-            self.wire.is_invalid();
+            self.wire.count_invalid();
             return self.session.heard_nonsense(&mut self.context, from, Foreign::Stranger);
         };
         let is_asked = self.session.hellos_to(from) > 0;

@@ -436,7 +436,7 @@ impl Session {
 
     /// Asks where the server is now: it may have moved.
     fn look_up<M: Mutations>(&mut self, context: &mut Context<M>) {
-        if self.takes_part() && self.whereabouts.is_look_due(context.time()) {
+        if self.takes_part() && self.whereabouts.take_due_look(context.time()) {
             context.tell(Event::LookUp);
         }
     }
@@ -449,7 +449,7 @@ impl Session {
         addrs: &[SocketAddr],
     ) -> Option<Dispatch> {
         let changed = !addrs.is_empty() && self.whereabouts.take_on(addrs);
-        if addrs.is_empty() && self.whereabouts.is_lost() {
+        if addrs.is_empty() && self.whereabouts.note_lost() {
             let host = context.config().host.clone();
             context.problem(Problem::ServerNotFound(host));
         }

@@ -52,7 +52,7 @@ impl Receipts {
     }
 
     /// Something of a stream has been shown, or has expired: its sender is to know.
-    pub(super) fn has_news(&mut self, key: &StreamKey) {
+    pub(super) fn add_news(&mut self, key: &StreamKey) {
         self.untold.entry(key.from.clone()).or_default().insert(key.stream);
     }
 

@@ -293,7 +293,7 @@ impl Guest {
 
     /// It asks for a message to be stored.
     pub(in crate::server) fn saves(&mut self, now: Time, bytes: &[u8]) -> Saving {
-        let is_repeat = self.repeats.is_repeat(now, bytes);
+        let is_repeat = self.repeats.note_repeat(now, bytes);
         if is_repeat && self.refused {
             return Saving::RefusedAgain;
         }
