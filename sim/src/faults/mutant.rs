@@ -129,8 +129,8 @@ impl<A: Around> Machine for Mutant<A> {
     }
 }
 
-/// A datagram of ours, read, before a machine has it: with [`Tampering::NoChecksum`] also one that is
-/// damaged. Then, or if this changes its packet, what comes of it.
+/// A datagram of ours, read, before a machine has it: with [`Tampering::NoChecksum`] also one that
+/// is damaged. Then, or if this changes its packet, what comes of it.
 fn before(
     bugs: &Planted,
     bytes: &[u8],
