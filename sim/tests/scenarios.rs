@@ -40,6 +40,7 @@ scenarios! {
     hosts_with_two_addresses_answer_from_the_one_that_was_asked
     keep_alives_lost_stays_registered
     knock_and_answer_lost_direct_way_is_found_again
+    knock_spoofed_puts_no_detour_off
     late_ack_of_an_earlier_message_confirms_nothing_else
     leave_spoofed_name_stays_with_who_answers
     leaving_keeps_what_is_on_its_way_and_sends_it_later

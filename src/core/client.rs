@@ -215,8 +215,7 @@ impl<M: Mutations> Machine for Client<M> {
             self.handle_original(path, bytes);
         } else if let Ok((packet, stamps, body)) = envelope::decode_stamped(bytes) {
             self.wire.begin_answer(from, stamps);
-            self.measure(from, &packet, stamps);
-            self.handle_packet(path, packet, body);
+            self.handle_packet(path, packet, stamps, body);
         } else {
             self.wire.count_invalid();
             // What begins as ours does may be a server's, and damaged; nothing is no word.

@@ -116,4 +116,6 @@ pub enum Mutation {
     StreamsWithoutShares,
     /// Client: a message is from whom it says, wherever it came from.
     BelievesSenders,
+    /// Client: whatever comes from a peer's address says that the peer is there.
+    HearsAnyWord,
 }

@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use udpchat_core::client::{Change, Client, ClientConfig, ClientRecord, Event, Problem};
+use udpchat_core::client::{Change, Client, ClientConfig, ClientRecord, Command, Event, Problem};
 use udpchat_core::machine::{Datagram, Entropy, Machine, Output, Socket};
 use udpchat_core::mutation::Mutation;
 use udpchat_core::original;
@@ -394,6 +394,40 @@ fn a_message_counts_only_from_where_its_sender_is() {
         bench.hears_bytes(peer(2), &message("bob", 2));
         assert_eq!(bench.count(is_message), shown + 1, "bob's own");
         shown == 0
+    });
+}
+
+/// How long a message to bob, who acknowledges nothing, waits before it takes the detour, in ms,
+/// while `word` is said from his address.
+fn detour_after_ms(without: Option<Mutation>, word: &Packet) -> u64 {
+    let mut bench = among_peers(without);
+    let (to, text) = ("bob".parse().expect("a name"), "hello".to_owned());
+    bench.client.handle_command(bench.now, Command::Send { to, text });
+    bench.drain();
+    let mut waited = 0;
+    while bench.count(|event| matches!(event, Event::Detour { .. })) == 0 {
+        bench.hears_bytes(peer(2), &envelope::encode(word, b""));
+        bench.passes(100);
+        waited += 100;
+    }
+    waited
+}
+
+#[test]
+fn a_spoofed_word_of_a_peer_does_not_put_the_detour_off() {
+    let (stream, session) = (StreamId(77), SessionId(77));
+    let words = [
+        Packet::Deregister { session },
+        Packet::Pong { session },
+        Packet::Knock { nonce: Nonce(77) },
+        Packet::KnockAnswer { nonce: Nonce(77) },
+        Packet::Ack { stream, seq: 1 },
+    ];
+    for word in words {
+        assert_eq!(detour_after_ms(None, &word), 2_500, "{word:?}");
+    }
+    holds_only_with_its_fence(Mutation::HearsAnyWord, |without| {
+        detour_after_ms(without, &Packet::Knock { nonce: Nonce(77) }) == 2_500
     });
 }
 

@@ -3,6 +3,7 @@
 //! Knows the packets, and nothing of what the parts do with them.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::Client;
 use super::directory::Part;
@@ -63,9 +64,20 @@ impl PartOf {
 }
 
 impl<M: Mutations> Client<M> {
-    pub(super) fn handle_packet(&mut self, path: Path, packet: Packet, body: &[u8]) {
+    pub(super) fn handle_packet(
+        &mut self,
+        path: Path,
+        packet: Packet,
+        stamps: Stamps,
+        body: &[u8],
+    ) {
         let from = path.remote;
         let is_from_server = from == self.session.server();
+        let took = stamps.round_trip(whole_ms(self.context.time().since_start()));
+        let measured = packet.kind().measures().zip(took);
+        if let Some((trip, took)) = measured.filter(|_| is_from_server) {
+            self.session.measured(trip, took);
+        }
         match packet.into_audience() {
             Audience::Client(ToClient::Challenge { nonce, cookie }) => {
                 self.challenged(from, nonce, cookie);
@@ -94,6 +106,7 @@ impl<M: Mutations> Client<M> {
                 self.session.heard_nonsense(&mut self.context, from, Foreign::Stranger);
             }
             Audience::Peer(packet) if !is_from_server => {
+                self.note_peer(from, &packet, measured.map(|(_, took)| took));
                 self.handle_peer_packet(path, packet, body);
             }
             Audience::Client(_) | Audience::Server(_) | Audience::Peer(_) => {}
@@ -200,17 +213,22 @@ impl<M: Mutations> Client<M> {
         }
     }
 
-    /// Learns from an answer how long the way there and back takes, and that somebody is there.
-    pub(super) fn measure(&mut self, from: SocketAddr, packet: &Packet, stamps: Stamps) {
-        let now = self.context.time();
-        let took = stamps.round_trip(whole_ms(now.since_start()));
-        let measured = packet.kind().measures().zip(took);
-        if from == self.session.server() {
-            if let Some((trip, took)) = measured {
-                self.session.measured(trip, took);
+    /// Learns that a peer is there, and from its acknowledgement how long the way there and back
+    /// takes. Where something comes from tells little, for anybody can claim to be there: an
+    /// acknowledgement names a stream of which nobody else knows who does not read along, and an
+    /// answer to a probe its nonce. A message is believed to be its sender's anyway.
+    fn note_peer(&mut self, from: SocketAddr, packet: &ToPeer, took: Option<Duration>) {
+        let Some(peer) = self.directory.at(from) else { return };
+        let is_theirs = match packet {
+            ToPeer::Message { from, .. } => *from == peer.name,
+            ToPeer::Ack { stream, .. } => {
+                let outgoing = self.context.record().outgoing.get(&peer.name);
+                outgoing.is_some_and(|outgoing| outgoing.stream == *stream)
             }
-        } else if let Some(peer) = self.directory.at(from) {
-            self.outbox.heard(now, &peer.name, measured.map(|(_, took)| took));
+            ToPeer::Knock { .. } | ToPeer::KnockAnswer { .. } => false,
+        };
+        if is_theirs || self.context.has(Mutation::HearsAnyWord) {
+            self.outbox.heard(self.context.time(), &peer.name, took);
         }
     }
 

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-/// Without an acknowledgement for so long, and without a word of any kind from its recipient, a
-/// message goes over the server (the original: 2.0 s).
+/// Without an acknowledgement for so long, and without a message of its recipient or an
+/// acknowledgement of any other, a message goes over the server (the original: 2.0 s).
 pub const DIRECT_PATIENCE: Duration = Duration::from_millis(2_500);
 
-/// The same while other things come from the recipient: it may hear nothing, and be heard. Early
+/// The same while such come from the recipient: it may hear nothing, and be heard. Early
 /// enough for the server's answer before [`UNSENT_AFTER`].
 pub const DIRECT_PATIENCE_MAX: Duration = Duration::from_secs(5);
 
