@@ -1,8 +1,9 @@
 //! The simulator's command: parse, run, print, exit status.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io::{ErrorKind, IsTerminal, Write as _};
+use std::io::{self, ErrorKind, IsTerminal, Read as _, Write as _};
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::process::ExitCode;
@@ -343,8 +344,11 @@ fn is_planted(file: &Path) -> bool {
 /// The file's scenario; what is wrong with it goes to stderr, in a line.
 fn read(file: &Path) -> Option<Scenario> {
     let name = file.display();
-    match std::fs::read_to_string(file) {
+    match read_text(file) {
         Err(error) => match error.kind() {
+            ErrorKind::FileTooLarge => {
+                eprintln!("{name}: is longer than {SCENARIO_MAX} bytes, so it is no scenario");
+            }
             ErrorKind::NotFound => eprintln!("{name}: there is no such file"),
             ErrorKind::IsADirectory => eprintln!("{name}: is a folder; name a file in it"),
             ErrorKind::InvalidData => eprintln!("{name}: is no text, so it is no scenario"),
@@ -360,4 +364,13 @@ fn read(file: &Path) -> Option<Scenario> {
         },
     }
     None
+}
+
+/// The longest file that is read, in bytes: far more steps than a run can be made of.
+const SCENARIO_MAX: u64 = 16 << 20;
+
+fn read_text(file: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    let length = File::open(file)?.take(SCENARIO_MAX + 1).read_to_string(&mut text)? as u64;
+    if length > SCENARIO_MAX { Err(ErrorKind::FileTooLarge.into()) } else { Ok(text) }
 }

@@ -124,6 +124,7 @@ fn a_file_that_cannot_be_run_is_told_in_one_line() {
         ("bug.json", Some(with("\"bug\": \"x\"")), ":2:12: no bug is called \"x\""),
         ("old.json", Some(good.to_owned()), ": names no `bug`"),
         ("seed.snap", Some("---\n".to_owned()), ": is a snapshot"),
+        ("long.json", Some(" ".repeat((16 << 20) + 1)), ": is longer than 16777216 bytes"),
         ("missing.json", None, ": there is no such file"),
         ("", None, ": is a folder"),
     ];
