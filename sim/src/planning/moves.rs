@@ -196,6 +196,32 @@ impl Datagram {
     }
 }
 
+impl Datagram {
+    /// Why it is no datagram of ours, whatever the adversary puts in for the names in it.
+    #[must_use]
+    pub fn objection(&self) -> Option<String> {
+        let Self::Packet { packet, body } = self else { return None };
+        let example = |name: &str| {
+            Some(match name {
+                "$n" => Value::from(0),
+                "$session" | "$store" | "$table" | "$token" | "$random" => {
+                    Value::from("0000000000000001")
+                }
+                _host => Value::from("192.0.2.1:5000"),
+            })
+        };
+        let filled = filled(packet, &|text| text.replace("$i", "0"), &example)?;
+        let length = filled.to_string().len() + body.len() + ENVELOPE_MAX;
+        match serde_json::from_value::<Packet>(filled) {
+            Err(why) => Some(why.to_string()),
+            Ok(_) if length > DATAGRAM_MAX => {
+                Some(format!("{length} bytes are more than the {DATAGRAM_MAX} of a datagram"))
+            }
+            Ok(_) => None,
+        }
+    }
+}
+
 /// The most that an envelope adds to a packet's JSON.
 const ENVELOPE_MAX: usize = 96;
 

@@ -309,6 +309,14 @@ mod tests {
                 r#"{"at": "1s", "forge": {"to": "alice", "packet": {"akc": {}}}}"#,
                 "8:5: no packet is called \"akc\"",
             ),
+            (
+                r#"{"at": "1s", "forge": {"to": "alice", "packet": {"ack": {"stream": "$random"}}}}"#,
+                "8:5: `ack` is no packet: missing field `seq`",
+            ),
+            (
+                r#"{"at": "1s", "forge": {"to": "alice", "packet": {"knock": {"nonce": 7}}}}"#,
+                "8:5: `knock` is no packet: ",
+            ),
             (r#"{"at": "1s", "sign_in": "a b"}"#, "8:5: \"a b\": "),
         ];
         let line = r#"{"at": "1s", "as": "alice", "type": "send bob hello"}"#;

@@ -80,6 +80,9 @@ fn trick(claim: Claim, form: ForgeryForm) -> Result<Trick, String> {
         if !name.is_some_and(is_kind) {
             return Err(format!("no packet is called {:?}", name.cloned().unwrap_or_default()));
         }
+        if let Some(why) = datagram.objection() {
+            return Err(format!("`{}` is no packet: {why}", name.cloned().unwrap_or_default()));
+        }
     }
     Ok(Trick::Forge { claim, to, datagram })
 }
