@@ -18,7 +18,7 @@ use crate::planning::adversary::Classes;
 use crate::planning::plan::Plan;
 use crate::planning::workload;
 use crate::planning::workload::{Profile, Size};
-use crate::record::check::{Violation, check};
+use crate::record::check::{Violation, check_with};
 use crate::record::ledger::{Ledger, SenderTold};
 use crate::record::log::{Detail, Tally, What};
 use crate::record::outcome::Outcome;
@@ -261,7 +261,7 @@ pub fn run_seeds(
 pub fn judge(seed: u64, plan: &Plan, outcome: &Outcome) -> Trial {
     let Outcome { log, end, .. } = outcome;
     let ledger = Ledger::new(log);
-    let violations = check(plan, outcome);
+    let violations = check_with(plan, outcome, &ledger);
     let datagrams = Tally::of(log, plan.faults.rates_until);
     let counts = Counts {
         datagrams,
