@@ -14,6 +14,7 @@ use crate::faults::fate::Rates;
 use crate::planning::adversary::{Class, Classes};
 use crate::planning::workload::{Profile, Size};
 use crate::search::chaos::Setting;
+use crate::search::sweep::Shard;
 
 /// Every promise was kept.
 pub const EXIT_HELD: u8 = 0;
@@ -95,6 +96,16 @@ pub enum Command {
     },
     /// Test the simulator: is every planted bug caught, and nothing else reported?
     Score(Score),
+    /// Put the parts of a sweep together that several processes ran, each with --shard: the report
+    /// is the one that a single process would have given.
+    Merge {
+        /// What each of them printed.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// One JSON object on one line instead of the report.
+        #[arg(long)]
+        json: bool,
+    },
     /// Say whether files are scenarios, and if not, where and why.
     Check {
         /// The files.
@@ -202,6 +213,11 @@ pub struct Explore {
     /// same runs; failures and one in a hundred of the others are run on the other engine too.
     #[arg(long, value_name = "ENGINE", default_value_t)]
     pub engine: Engine,
+    /// Run only every N-th of the seeds, as the I-th of N processes, and print what `sim merge` puts
+    /// together.
+    #[arg(long, value_name = "I/N", value_parser = shard, requires_all = ["seed", "seeds"])]
+    #[arg(conflicts_with_all = ["json", "log", "verbose"])]
+    pub shard: Option<Shard>,
     /// Print the first seed's log, with every datagram.
     #[arg(long, conflicts_with = "json")]
     pub log: bool,
@@ -250,6 +266,15 @@ fn rate(text: &str) -> Result<f64, String> {
         return Ok(rate);
     }
     Err(format!("expected a share from 0 to 1; 30 % is 0.3, not {text}"))
+}
+
+fn shard(text: &str) -> Result<Shard, String> {
+    let number = |text: &str| text.parse::<u64>().ok();
+    let parts = text.split_once('/').and_then(|(i, n)| Some((number(i)?, number(n)?)));
+    match parts {
+        Some((index, of)) if 1 <= index && index <= of => Ok(Shard { index: index - 1, of }),
+        _ => Err("expected such as 2/8, the second of eight".to_owned()),
+    }
 }
 
 fn per_minute(text: &str) -> Result<f64, String> {
@@ -366,6 +391,13 @@ impl Explore {
             options += " --swarm";
         }
         options
+    }
+
+    /// What was asked for by these [`Self::options`]; none if they are none.
+    #[must_use]
+    pub fn parse(options: &str) -> Option<Self> {
+        let words = ["sim"].into_iter().chain(options.split_whitespace());
+        Cli::try_parse_from(words).ok().map(|cli| cli.explore)
     }
 
     /// The command that runs this seed, and those after it, again.

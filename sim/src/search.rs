@@ -7,4 +7,5 @@ pub mod chaos;
 pub mod fixture;
 pub mod replay;
 pub mod shrink;
+pub mod sweep;
 pub mod work;

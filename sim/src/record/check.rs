@@ -124,6 +124,20 @@ pub const CHECKERS: &[Checker] = &[
     heals::CHECKER,
 ];
 
+/// The simulator's own promise, which no log of one run can show.
+pub const ENGINES: Checker = Checker {
+    name: "engines",
+    promise: "both engines give the same run of the same plan",
+    when: When::Always,
+    check: |_| Vec::new(),
+};
+
+/// The checker of this name.
+#[must_use]
+pub fn named(name: &str) -> Option<&'static Checker> {
+    CHECKERS.iter().chain([&ENGINES]).find(|checker| checker.name == name)
+}
+
 /// Every promise that the run broke; if it was healed, also those that hold only then.
 #[must_use]
 pub fn check(plan: &Plan, outcome: &Outcome) -> Vec<Violation> {

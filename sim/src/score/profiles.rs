@@ -1,9 +1,8 @@
 //! What goes wrong while bugs are looked for: profiles, and for each bug those that suit it.
 
 use crate::faults::bugs::Bug;
-use clap::Parser;
 
-use crate::cli::Cli;
+use crate::cli::Explore;
 use crate::search::chaos::Setting;
 
 /// A set of faults with a name, written as a user would ask for it.
@@ -78,8 +77,7 @@ impl Profile {
     /// What every seed is run with.
     #[must_use]
     pub fn setting(&self) -> Setting {
-        let words = ["sim"].into_iter().chain(self.options.split_whitespace());
-        Cli::try_parse_from(words).expect("a test parses every profile").explore.setting()
+        Explore::parse(self.options).expect("a test parses every profile").setting()
     }
 }
 
