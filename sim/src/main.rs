@@ -36,6 +36,9 @@ macro_rules! put {
     };
 }
 
+#[path = "main/statements.rs"]
+mod statements;
+
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
             replay(file, detail, plant.as_deref())
         }
         Some(Command::Shrink { what, into, explore }) => shrink(what, into.as_deref(), explore),
+        Some(Command::Exhaust(asked)) => statements::exhaust(asked),
         Some(Command::Score(asked)) => score(asked),
         Some(Command::Check { files }) => {
             files.iter().map(|file| u8::from(read(file).is_none()) * EXIT_USAGE).max().unwrap_or(0)
