@@ -1,5 +1,7 @@
 //! The command line: what can be asked, and the command that asks for one seed again.
 
+mod statements;
+
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -15,6 +17,7 @@ use crate::planning::adversary::{Class, Classes};
 use crate::planning::workload::{Profile, Size};
 use crate::search::chaos::Setting;
 use crate::search::sweep::Shard;
+pub use statements::Exhaust;
 
 /// Every promise was kept.
 pub const EXIT_HELD: u8 = 0;
@@ -62,6 +65,7 @@ Examples:
   sim                                    anything may go wrong: other faults in every seed
   sim --faults all --seed 7 --seeds 1    everything goes wrong at once, one seed
   sim replay fixtures/scenarios/lost_ack_is_resent_and_shown_once.json
+  sim exhaust FILE --faults 2            every schedule of at most two faults over a scenario
 
 Exit status: 0 every promise was kept, 1 one was broken, 2 wrong use or bad file,
 3 inconclusive (no message got anywhere).";
@@ -94,6 +98,9 @@ pub enum Command {
         #[command(flatten)]
         explore: Box<Explore>,
     },
+    /// Run every schedule of at most so many faults over a scenario: a certificate, or the smallest
+    /// schedule that fails, written down as shrink does.
+    Exhaust(Exhaust),
     /// Test the simulator: is every planted bug caught, and nothing else reported?
     Score(Score),
     /// Put the parts of a sweep together that several processes ran, each with --shard: the report

@@ -37,6 +37,9 @@ macro_rules! put {
     };
 }
 
+#[path = "main/statements.rs"]
+mod statements;
+
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -57,6 +60,7 @@ fn main() -> ExitCode {
             replay(file, detail, plant.as_deref())
         }
         Some(Command::Shrink { what, into, explore }) => shrink(what, into.as_deref(), explore),
+        Some(Command::Exhaust(asked)) => statements::exhaust(asked),
         Some(Command::Score(asked)) => score(asked),
         Some(Command::Merge { files, json }) => merge(files, *json),
         Some(Command::Check { files }) => {

@@ -3,6 +3,7 @@
 //! People read it on a terminal of 80 columns and 24 lines, from its end: the verdict with its
 //! numbers is the last that is printed, and behind it only how to go on.
 
+mod exhausted;
 mod failed;
 mod json;
 mod lines;
@@ -13,6 +14,7 @@ mod table;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+pub use exhausted::Exhausted;
 pub use failed::{Smallest, promise, replayer};
 pub use lines::{COLUMNS, Lines};
 pub use part::Part;

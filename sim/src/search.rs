@@ -4,6 +4,7 @@
 
 pub mod attempts;
 pub mod chaos;
+pub mod exhaust;
 pub mod fixture;
 pub mod replay;
 pub mod shrink;
