@@ -43,6 +43,9 @@ pub const BUDGET: Duration = Duration::from_secs(10);
 /// Seeds for each bug and profile unless told otherwise.
 pub const SCORE_SEEDS: u64 = 30;
 
+/// Seeds of five hosts in a series of `sim bench`: some two minutes in all.
+pub const BENCH_SEEDS: u64 = 40;
+
 /// Tries to break udpchat in a simulated network, and tells whether it kept its promises.
 ///
 /// Runs a random chat while things go wrong, lets everything heal, and checks that each message
@@ -112,6 +115,13 @@ pub enum Command {
         /// One JSON object on one line instead of the report.
         #[arg(long)]
         json: bool,
+    },
+    /// Measure both engines on the same seeds: per second of processor time, and as ratios.
+    Bench {
+        /// Seeds of five hosts for each series; the fewer the more hosts.
+        #[arg(long, default_value_t = BENCH_SEEDS)]
+        #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+        seeds: u64,
     },
     /// Say whether files are scenarios, and if not, where and why.
     Check {
@@ -199,7 +209,7 @@ pub struct Explore {
     pub plant: Option<String>,
     /// Clients.
     #[arg(long, default_value_t = DEFAULT_CLIENTS)]
-    #[arg(value_parser = clap::value_parser!(u32).range(2..=50))]
+    #[arg(value_parser = clap::value_parser!(u32).range(2..=CLIENTS_MAX))]
     pub clients: u32,
     /// Messages that they type while things go wrong; each types one more after healing.
     #[arg(long, default_value_t = DEFAULT_MESSAGES)]
@@ -220,8 +230,8 @@ pub struct Explore {
     /// same runs; failures and one in a hundred of the others are run on the other engine too.
     #[arg(long, value_name = "ENGINE", default_value_t)]
     pub engine: Engine,
-    /// Run only every N-th of the seeds, as the I-th of N processes, and print what `sim merge` puts
-    /// together.
+    /// Run only every N-th of the seeds, as the I-th of N processes, and print what `sim merge`
+    /// puts together.
     #[arg(long, value_name = "I/N", value_parser = shard, requires_all = ["seed", "seeds"])]
     #[arg(conflicts_with_all = ["json", "log", "verbose"])]
     pub shard: Option<Shard>,
@@ -235,6 +245,9 @@ pub struct Explore {
     #[arg(long)]
     pub json: bool,
 }
+
+/// As many as a run of a few minutes can have.
+const CLIENTS_MAX: i64 = 1_000;
 
 const DEFAULT_CLIENTS: u32 = 4;
 const DEFAULT_MESSAGES: u32 = 40;

@@ -20,8 +20,9 @@ use sim::faults::bugs::{self, Planted};
 use sim::planning::plan::Plan;
 use sim::planning::scenario::Scenario;
 use sim::record::log::Detail;
-use sim::report::{Part, Report, Smallest, opening, replayed};
+use sim::report::{Part, Report, Smallest, bench, opening, replayed};
 use sim::score::table::Scored;
+use sim::search::bench::{HOSTS, Kind, series};
 use sim::search::chaos::{Trial, Verdict};
 use sim::search::fixture::{Kept, keep_whole};
 use sim::search::replay::replay as run_again;
@@ -63,6 +64,7 @@ fn main() -> ExitCode {
         Some(Command::Exhaust(asked)) => statements::exhaust(asked),
         Some(Command::Score(asked)) => score(asked),
         Some(Command::Merge { files, json }) => merge(files, *json),
+        Some(Command::Bench { seeds }) => measure(*seeds),
         Some(Command::Check { files }) => {
             files.iter().map(|file| u8::from(read(file).is_none()) * EXIT_USAGE).max().unwrap_or(0)
         }
@@ -183,6 +185,16 @@ fn explore(asked: &Explore) -> u8 {
         put!("{}", report.closing(&smallest));
     }
     report.exit_code()
+}
+
+/// Prints how fast both engines are, as it is measured.
+fn measure(seeds: u64) -> u8 {
+    put!("{}", bench::head());
+    let small = [Kind::Swarm, Kind::LossAndDisks].map(|kind| (kind, HOSTS[0]));
+    for (kind, hosts) in small.into_iter().chain(HOSTS.map(|hosts| (Kind::Loss, hosts))) {
+        put!("{}", bench::rows(&series(kind, hosts, seeds)));
+    }
+    EXIT_HELD
 }
 
 /// Prints what parts of a sweep come to together.

@@ -3,6 +3,7 @@
 //! People read it on a terminal of 80 columns and 24 lines, from its end: the verdict with its
 //! numbers is the last that is printed, and behind it only how to go on.
 
+pub mod bench;
 mod exhausted;
 mod failed;
 mod json;

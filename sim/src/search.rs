@@ -3,6 +3,7 @@
 //! Knows nothing of how it is asked for and shown.
 
 pub mod attempts;
+pub mod bench;
 pub mod chaos;
 pub mod exhaust;
 pub mod fixture;
