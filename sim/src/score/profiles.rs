@@ -1,10 +1,9 @@
 //! What goes wrong while bugs are looked for: profiles, and for each bug those that suit it.
 
-use crate::faults::bugs::{Bug, Tampering};
-use clap::Parser;
 use udpchat_core::mutation::Mutation;
 
-use crate::cli::Cli;
+use crate::cli::Explore;
+use crate::faults::bugs::{Bug, Tampering};
 use crate::search::chaos::Setting;
 
 /// A set of faults with a name, written as a user would ask for it.
@@ -79,8 +78,7 @@ impl Profile {
     /// What every seed is run with.
     #[must_use]
     pub fn setting(&self) -> Setting {
-        let words = ["sim"].into_iter().chain(self.options.split_whitespace());
-        Cli::try_parse_from(words).expect("a test parses every profile").explore.setting()
+        Explore::parse(self.options).expect("a test parses every profile").setting()
     }
 }
 
