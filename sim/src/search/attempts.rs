@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use udpchat_core::client::Event;
 use udpchat_core::client::timing::DIRECT_PATIENCE;
-use udpchat_core::protocol::PacketKind;
+use udpchat_core::client::{Event, Listing};
+use udpchat_core::protocol::{Name, PacketKind};
 use udpchat_core::retransmission::attempts_within;
 
 use crate::naming::label::{HostName, Label};
@@ -55,6 +55,8 @@ impl Attempts {
             }
         }
         let absences = absences(log);
+        let tables = tables(log);
+        let lanes = lanes(ledger);
         let mut each = Vec::new();
         for (label, message) in &ledger.messages {
             let Some(at) = message.accepted else { continue };
@@ -62,8 +64,8 @@ impl Attempts {
             let counts = at + WINDOW <= rates_until
                 && there(&label.host)
                 && there(message.to.as_str())
-                && knows(log, message.to.as_str(), &label.host, at)
-                && is_alone(ledger, label, message, at);
+                && knows(&tables, message.to.as_str(), &label.host, at)
+                && is_alone(&lanes, label, message, at);
             if let (true, Some(tries)) = (counts, tries.get(label)) {
                 each.push((label.clone(), *tries));
             }
@@ -99,22 +101,46 @@ pub fn expected(profile: &Profile, swarm: bool) -> Option<f64> {
     Some((1.0 - of_none) / (1.0 - repeated))
 }
 
+/// The tables that each host was shown, in order.
+fn tables(log: &Log) -> BTreeMap<&str, Vec<(Duration, &Listing)>> {
+    let mut tables: BTreeMap<&str, Vec<(Duration, &Listing)>> = BTreeMap::new();
+    for entry in &log.entries {
+        if let What::Client(Event::Table(listing)) = &entry.what {
+            tables.entry(&entry.host).or_default().push((entry.at, listing));
+        }
+    }
+    tables
+}
+
 /// Whether the recipient's table has the sender by then: until it has, nothing is taken from it.
-fn knows(log: &Log, recipient: &str, sender: &str, at: Duration) -> bool {
-    let before = log.entries.iter().take_while(|entry| entry.at < at);
-    let tables = before.filter_map(|entry| match &entry.what {
-        What::Client(Event::Table(listing)) if *entry.host == *recipient => Some(listing),
-        _ => None,
-    });
-    let last = tables.last();
+fn knows(
+    tables: &BTreeMap<&str, Vec<(Duration, &Listing)>>,
+    recipient: &str,
+    sender: &str,
+    at: Duration,
+) -> bool {
+    let Some(shown) = tables.get(recipient) else { return false };
+    let before = shown.partition_point(|(when, _)| *when < at);
+    let last = before.checked_sub(1).map(|index| shown[index].1);
     last.is_some_and(|listing| listing.online.iter().any(|name| name.as_str() == sender))
 }
 
+/// What went from one host to one recipient.
+type Lanes<'a> = BTreeMap<(&'a HostName, &'a Name), Vec<(&'a Label, &'a Message)>>;
+
+fn lanes(ledger: &Ledger) -> Lanes<'_> {
+    let mut lanes = Lanes::new();
+    for (label, message) in &ledger.messages {
+        lanes.entry((&label.host, &message.to)).or_default().push((label, message));
+    }
+    lanes
+}
+
 /// Whether nothing else went from the same sender to the same recipient meanwhile.
-fn is_alone(ledger: &Ledger, label: &Label, message: &Message, at: Duration) -> bool {
-    ledger.messages.iter().all(|(other, of)| {
+fn is_alone(lanes: &Lanes<'_>, label: &Label, message: &Message, at: Duration) -> bool {
+    lanes.get(&(&label.host, &message.to)).into_iter().flatten().all(|(other, of)| {
         let Some(accepted) = of.accepted else { return true };
-        if other == label || other.host != label.host || of.to != message.to {
+        if *other == label {
             return true;
         }
         // One that is saved and not yet shown holds back those behind it.

@@ -372,8 +372,9 @@ impl Requests {
         assert!(self.queue.iter().is_sorted_by_key(|it| it.number), "requests out of order");
         assert!(self.queue.iter().all(|it| it.number < self.next_number), "a number twice");
         assert!(!self.queue.is_empty() || self.asked.is_none(), "a question that nobody has");
-        let goes_on = self.names.is_empty() || self.asked.is_some();
-        assert!(goes_on, "names that belong to no request");
+        // The next part is asked for as soon as there is a session.
+        let are_wanted = self.names.is_empty() || !self.queue.is_empty();
+        assert!(are_wanted, "names that belong to no request");
         let waits = self.queue.iter().any(|it| !it.told);
         let is_timed = context.timers.is_set(&Timer::Groups);
         assert!(!waits || is_timed, "nothing will be said of a request");

@@ -37,6 +37,10 @@ const TYPED_MAX: usize = 8_192;
 /// asked of one is to give up a full outbox.
 const OUTPUTS_MAX: u32 = 100_000;
 
+/// What a machine's invariants are checked for after every input that it holds no more than; one
+/// that holds more is checked after as many inputs more, or a large run would do nothing else.
+const CHECKED_AT_ONCE: usize = 256;
+
 /// A running program.
 pub(super) struct Program {
     /// Its execution; dropped, it is killed.
@@ -230,24 +234,31 @@ impl Policy for Judge {
     }
 }
 
-/// Told of a machine after every input, and when it comes to rest (true).
-type Watch<M> = Rc<dyn Fn(&M, bool)>;
+/// Told of a machine after every input, and when it comes to rest (true); says how much it holds.
+type Watch<M> = Rc<dyn Fn(&M, bool) -> usize>;
 
 fn watch<M: 'static>(network: &Rc<Network>, host: &HostName, load: fn(&M) -> Load) -> Watch<M> {
     let (network, host) = (Rc::clone(network), host.clone());
-    Rc::new(move |machine, rests| network.holds(&host, load(machine), rests))
+    Rc::new(move |machine, rests| {
+        let load = load(machine);
+        network.holds(&host, load, rests);
+        load.iter().map(|(_, count)| count).sum()
+    })
 }
 
 /// A machine that can be looked at from outside while the loop drives it.
 pub(super) struct Shared<M> {
     machine: Rc<RefCell<M>>,
     outputs: Rc<Cell<u32>>,
+    /// Inputs since its invariants were checked last.
+    unchecked: Rc<Cell<usize>>,
     watch: Watch<M>,
 }
 
 impl<M> Shared<M> {
     fn new(machine: M, watch: Watch<M>) -> Self {
-        Self { machine: Rc::new(RefCell::new(machine)), outputs: Rc::default(), watch }
+        let (outputs, unchecked) = (Rc::default(), Rc::default());
+        Self { machine: Rc::new(RefCell::new(machine)), outputs, unchecked, watch }
     }
 
     fn count_output(&self) {
@@ -263,7 +274,8 @@ impl<M> Shared<M> {
 impl<M> Clone for Shared<M> {
     fn clone(&self) -> Self {
         let (machine, outputs) = (Rc::clone(&self.machine), Rc::clone(&self.outputs));
-        Self { machine, outputs, watch: Rc::clone(&self.watch) }
+        let (unchecked, watch) = (Rc::clone(&self.unchecked), Rc::clone(&self.watch));
+        Self { machine, outputs, unchecked, watch }
     }
 }
 
@@ -272,8 +284,13 @@ impl<M: Machine> Shared<M> {
         self.outputs.set(0);
         let mut machine = self.machine.borrow_mut();
         give(&mut machine);
-        machine.check_invariants();
-        (self.watch)(&machine, false);
+        let size = (self.watch)(&machine, false);
+        let unchecked = self.unchecked.get() + 1;
+        let is_due = unchecked * CHECKED_AT_ONCE >= size;
+        self.unchecked.set(if is_due { 0 } else { unchecked });
+        if is_due {
+            machine.check_invariants();
+        }
     }
 }
 
