@@ -17,7 +17,7 @@ use crate::planning::adversary::{Class, Classes};
 use crate::planning::workload::{Profile, Size};
 use crate::search::chaos::Setting;
 use crate::search::sweep::Shard;
-pub use statements::Exhaust;
+pub use statements::{Confirm, Critical, Exhaust, Likelihood};
 
 /// Every promise was kept.
 pub const EXIT_HELD: u8 = 0;
@@ -104,6 +104,13 @@ pub enum Command {
     /// Run every schedule of at most so many faults over a scenario: a certificate, or the smallest
     /// schedule that fails, written down as shrink does.
     Exhaust(Exhaust),
+    /// Find the smallest rates at which a seed still fails as it does.
+    Critical(Critical),
+    /// Say from when on a run that fails is lost, whatever happens to its datagrams then.
+    Likelihood(Likelihood),
+    /// Say how sure it is that a fix is one: runs beside the one that failed, with the bug and
+    /// without.
+    Confirm(Confirm),
     /// Test the simulator: is every planted bug caught, and nothing else reported?
     Score(Score),
     /// Put the parts of a sweep together that several processes ran, each with --shard: the report

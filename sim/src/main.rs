@@ -63,6 +63,9 @@ fn main() -> ExitCode {
         }
         Some(Command::Shrink { what, into, explore }) => shrink(what, into.as_deref(), explore),
         Some(Command::Exhaust(asked)) => statements::exhaust(asked),
+        Some(Command::Critical(asked)) => statements::critical(asked),
+        Some(Command::Likelihood(asked)) => statements::likelihood(asked),
+        Some(Command::Confirm(asked)) => statements::confirm(asked),
         Some(Command::Score(asked)) => score(asked),
         Some(Command::Merge { files, json }) => merge(files, *json),
         Some(Command::Bench { seeds }) => measure(*seeds),

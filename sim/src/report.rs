@@ -8,6 +8,7 @@ mod exhausted;
 mod failed;
 mod json;
 mod lines;
+mod neighbours;
 mod part;
 mod replayed;
 mod table;

@@ -8,7 +8,6 @@ pub mod canary;
 pub mod full;
 pub mod profiles;
 pub mod short;
-pub mod stats;
 pub mod table;
 
 use std::time::Duration;

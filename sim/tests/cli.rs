@@ -219,6 +219,93 @@ fn a_scenario_is_replayed() {
     assert!(stdout(&output).contains("bob     -> alice  ack alice#1  lost"));
 }
 
+const LOST_ACK: &str = "fixtures/scenarios/lost_ack_is_resent_and_shown_once.json";
+
+#[test]
+fn all_schedules_of_a_scenario_end_in_a_certificate_or_in_the_one_that_fails() {
+    let output = sim(&format!("exhaust {LOST_ACK} --faults 1"));
+    assert_eq!(output.status.code(), Some(0));
+    let text = stdout(&output);
+    let certified = " schedules, at most 1 of drop, twice, late: none fails.\n";
+    assert!(text.starts_with("HELD  ") && text.contains(certified), "{text}");
+    for line in ["  scope     ", "  held      1 without faults, ", "  scenario  ", "  sim       "] {
+        assert!(text.contains(line), "{text}");
+    }
+    let into = env!("CARGO_TARGET_TMPDIR");
+    let twice = "fixtures/scenarios/message_and_ack_twice_shown_once.json";
+    let planted = format!("exhaust {twice} --faults 2 --plant copy-not-acked --into {into}");
+    let output = sim(&format!("{planted} --json"));
+    assert_eq!(output.status.code(), Some(1));
+    let json: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let failure = &json["failure"];
+    assert_eq!((&json["bug"], &json["faults"]), (&"copy-not-acked".into(), &2.into()));
+    assert_eq!(failure["checker"], "nothing lost");
+    let fixture = failure["fixture"].as_str().unwrap();
+    assert_eq!(sim(&format!("replay {fixture}")).status.code(), Some(1), "{fixture}");
+    assert!(stdout(&sim(&planted)).contains(&format!("sim -- replay {fixture}")));
+}
+
+const SMALL: &str = "--dup-rate 0.3 --clients 2 --messages 6 --duration 2s";
+
+#[test]
+fn a_seed_has_critical_rates_and_a_time_from_which_on_it_is_lost() {
+    let output = sim(&format!("critical 1 --plant shows-copies {SMALL} --json"));
+    assert_eq!(output.status.code(), Some(1));
+    let json: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let [scale, holds] = ["scale", "holds"].map(|key| json[key].as_f64().unwrap());
+    assert!(holds < scale && scale <= 1.0 && scale - holds < 0.001, "{json}");
+    let (rates, own) = (&json["rates"], 0.3);
+    let smallest = rates["smallest"]["duplicate"].as_f64().unwrap();
+    assert!((smallest - scale * own).abs() < 1e-9, "{json}");
+    let output = sim(&format!("likelihood 1 --plant shows-copies {SMALL} --json"));
+    assert_eq!(output.status.code(), Some(1));
+    let json: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let failing = json["failing"].as_array().unwrap();
+    // The last point is behind the failure: nothing can help any more.
+    assert_eq!(failing.last().unwrap(), &json["of"], "{json}");
+    assert!(json["lost_s"].as_f64().unwrap() <= json["told_s"].as_f64().unwrap() + 0.1, "{json}");
+    for word in ["critical", "likelihood"] {
+        let output = sim(&format!("{word} 1 {SMALL}"));
+        assert_eq!(output.status.code(), Some(0));
+        assert!(stdout(&output).contains("1 breaks no promise: "), "{word}");
+    }
+}
+
+#[test]
+fn a_fix_is_confirmed_by_the_neighbours_of_what_failed() {
+    let confirm = |words: &str| sim(&format!("confirm {LOST_ACK} {words}"));
+    let output = confirm("--plant shows-copies --drop-rate 0.3 --seeds 40");
+    let text = stdout(&output);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    let now = ", now 0 of 40: at most 7.22 % (95 %).";
+    assert!(text.starts_with("CONFIRMED  was ") && text.contains(now), "{text}");
+    let few = confirm("--was 0.01 --seeds 40");
+    assert_eq!(few.status.code(), Some(3));
+    let text = stdout(&few);
+    assert!(text.starts_with("INCONCLUSIVE  was 1.00 %, now 0 of 40"), "{text}");
+    assert!(text.contains("--seeds 300 says something"), "{text}");
+}
+
+#[test]
+fn statements_that_cannot_be_made_are_told_in_one_line() {
+    let told = [
+        ("exhaust no/such.json --faults 1".to_owned(), "no/such.json: there is no such file"),
+        (format!("confirm {LOST_ACK}"), "names no bug to compare with; say how often"),
+        (format!("confirm {LOST_ACK} --was 0.1 --crash-rate 2"), "--crash-rate is for seeds: "),
+        (format!("likelihood {LOST_ACK} --mtu 300"), "--mtu is for seeds: "),
+        ("likelihood no/such.json".to_owned(), "no/such.json: there is no such file"),
+    ];
+    for (words, expected) in told {
+        let output = sim(&words);
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), told.lines().count()), (Some(2), 1), "{words}: {told}");
+        assert!(told.contains(expected), "{words}: {told}");
+    }
+    for words in [&format!("exhaust {LOST_ACK}"), "exhaust x --faults 99", "critical bob"] {
+        assert_eq!(sim(words).status.code(), Some(2), "{words}");
+    }
+}
+
 /// What `tests/plants.rs` does not find in the shipped program is here.
 #[test]
 fn the_simulator_can_make_machines_wrong() {

@@ -43,6 +43,20 @@ pub struct FaultPlan {
     pub cuts: Vec<Cut>,
     /// Datagrams that are longer are lost.
     pub size_limit: Option<SizeLimit>,
+    /// From some time on other fates than these rates and rules have.
+    pub reseed: Option<Reseed>,
+}
+
+/// Other fates from some time on: until then the run is the same, and what comes of it then is
+/// left to chance once more.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Reseed {
+    /// For datagrams sent at this time or later.
+    pub from: Duration,
+    /// What decides about them. Rules do no longer, but those of an adversary.
+    pub seed: u64,
+    /// How likely each fault is from then on.
+    pub rates: Rates,
 }
 
 /// What the network carries at most.
@@ -273,10 +287,17 @@ impl Fates {
         let (from, to, message) = (from.clone(), to.clone(), message.cloned());
         let key = Key { from, to, packet, message, attempt: *attempt };
         let mut faults = Vec::new();
+        let reseed = self.plan.reseed.as_ref().filter(|reseed| reseed.from <= at);
         if at < self.plan.rates_until {
-            faults = self.plan.rates.faults(self.seed, &key, at);
+            faults = match reseed {
+                Some(Reseed { seed, rates, .. }) => rates.faults(*seed, &key, at),
+                None => self.plan.rates.faults(self.seed, &key, at),
+            };
         }
         for (rule, count) in self.plan.rules.iter().zip(&mut self.counted) {
+            if reseed.is_some() && rule.fault != Fault::Taken {
+                continue;
+            }
             if (rule.since..rule.until).contains(&at) && rule.target.covers(&key) {
                 *count += 1;
                 let hit = match rule.target.which {

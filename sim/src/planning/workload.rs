@@ -130,6 +130,7 @@ pub fn plan(seed: u64, size: &Size, profile: &Profile) -> Plan {
         rules: Vec::new(),
         cuts: cuts(seed, &hosts, size, profile),
         size_limit: profile.mtu.map(|bytes| SizeLimit { bytes, until: size.duration }),
+        reseed: None,
     };
     let disk = DiskSpeed { shortest: Duration::ZERO, longest: profile.disk };
     let disk_faults =

@@ -10,10 +10,10 @@ use super::canary::Heard;
 use super::full::{Cell, Full};
 use super::profiles::PROFILES;
 use super::short::{Row, Short, Verdict};
-use super::stats::wilson;
 use super::{FIRST_SEED, FalseAlarm, Smallest, mean_faults};
 use crate::faults::bugs::name_of;
 use crate::report::Lines;
+use crate::search::stats::wilson;
 
 /// One call of `sim score`.
 #[derive(Clone)]

@@ -167,3 +167,53 @@ impl Search<'_> {
         Some(failing)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    const TALK: &str = r#"{"about": "", "settles": true, "until": "2s", "steps": [
+        {"at": "0s", "start": "alice"},
+        {"at": "0s", "start": "bob"},
+        {"at": "1s", "as": "alice", "type": "send bob one"}]}"#;
+
+    #[test]
+    fn each_set_of_faults_is_met_once_in_whatever_order_they_are_looked_for() {
+        let plan = base(&Scenario::parse(TALK).expect("a scenario"));
+        let scope = Scope { faults: 2, kills: true, keep_alives: false };
+        let search = Search { bug: None, scope, done: &|| {} };
+        let log = |plan: &Plan| search.run(plan).log;
+        let names = |pair: [&Choice; 2]| pair.map(|choice| format!("{choice:?}"));
+        let mut met = BTreeSet::new();
+        let first = choice::choices(&plan, &log(&plan), None, scope);
+        for (position, one) in &first {
+            let changed = one.on(&plan);
+            for (_, other) in choice::choices(&changed, &log(&changed), Some(position), scope) {
+                assert!(met.insert(BTreeSet::from(names([one, &other]))), "{one}, {other}: twice");
+            }
+        }
+        // Whoever looks everywhere for a second one, not behind the first alone, finds no more: but
+        // for those whose earlier one leaves nothing for the later one to happen to.
+        let met_by = |one: &Choice| {
+            let changed = one.on(&plan);
+            choice::choices(&changed, &log(&changed), None, scope)
+        };
+        for (_, one) in &first {
+            for (_, other) in met_by(one).iter().filter(|(_, other)| !same_place(one, other)) {
+                let is_met = met.contains(&BTreeSet::from(names([one, other])));
+                let leaves_it = || met_by(other).iter().any(|(_, choice)| choice == one);
+                assert!(is_met || !leaves_it(), "{one}, {other}: never");
+            }
+        }
+    }
+
+    /// A datagram meets one fault at most.
+    fn same_place(one: &Choice, other: &Choice) -> bool {
+        match (one, other) {
+            (Choice::Datagram { key: a, .. }, Choice::Datagram { key: b, .. }) => a == b,
+            _ => one == other,
+        }
+    }
+}

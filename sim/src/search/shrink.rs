@@ -41,7 +41,7 @@ pub struct Shrunk {
 
 /// Something that can be left out of a plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Piece {
+pub(super) enum Piece {
     Rule(usize),
     Cut(usize),
     Disk(usize),
@@ -139,7 +139,8 @@ pub fn freeze(plan: &Plan, log: &Log) -> Plan {
         }));
     }
     let rates = Rates::default();
-    let faults = FaultPlan { rates, rules, size_limit: None, ..plan.faults.clone() };
+    let (size_limit, reseed) = (None, None);
+    let faults = FaultPlan { rates, rules, size_limit, reseed, ..plan.faults.clone() };
     let disk_faults = DiskFaults { rate: 0.0, rules: disk_rules(log), ..plan.disk_faults };
     Plan { faults, disk_faults, ..plan.clone() }
 }
@@ -164,7 +165,7 @@ impl Piece {
         }
     }
 
-    fn is_fault(&self, plan: &Plan) -> bool {
+    pub(super) fn is_fault(&self, plan: &Plan) -> bool {
         match self {
             Self::Rule(_) | Self::Cut(_) | Self::Disk(_) | Self::Move(_) => true,
             Self::Host(_) => false,
@@ -175,7 +176,8 @@ impl Piece {
     }
 }
 
-fn pieces(plan: &Plan) -> Vec<Piece> {
+/// All that can be left out.
+pub(super) fn pieces(plan: &Plan) -> Vec<Piece> {
     let mut pieces: Vec<Piece> = (0..plan.faults.rules.len()).map(Piece::Rule).collect();
     pieces.extend((0..plan.faults.cuts.len()).map(Piece::Cut));
     pieces.extend((0..plan.disk_faults.rules.len()).map(Piece::Disk));
@@ -221,7 +223,7 @@ fn action_pieces(actions: &[Action]) -> Vec<Vec<usize>> {
 }
 
 /// The plan with nothing of what can be left out but these.
-fn only(plan: &Plan, kept: &[Piece]) -> Plan {
+pub(super) fn only(plan: &Plan, kept: &[Piece]) -> Plan {
     let hosts: BTreeSet<usize> = kept
         .iter()
         .filter_map(|piece| if let Piece::Host(i) = piece { Some(*i) } else { None })
