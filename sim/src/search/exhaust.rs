@@ -9,17 +9,23 @@ mod choice;
 
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use udpchat_core::client::timing::GIVE_UP;
 
 pub use choice::{Choice, DOWN, LATE, Position};
 
 use crate::engine::Engine;
 use crate::faults::bugs::{Bug, Planted};
-use crate::planning::plan::Plan;
+use crate::planning::plan::{Act, Host, INTERRUPT, Plan};
 use crate::planning::scenario::Scenario;
 use crate::planning::workload::SETTLE;
 use crate::record::check::{Violation, check};
 use crate::record::outcome::Outcome;
 use crate::search::work;
+
+/// What follows something follows it so much later: the resolution of simulated time.
+const MOMENT: Duration = Duration::from_millis(1);
 
 /// What is explored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,15 +68,37 @@ impl Explored {
     }
 }
 
-/// What is run: of a scenario that must settle the end is put off, for it may meet a fault just
-/// before. It ends as soon as it has settled.
+/// What is run. A scenario that must settle has the time for that behind its own end, for it may
+/// meet a fault just before; it ends as soon as it has settled. Whoever has ended without being
+/// told to, as a client that never reached the server, or a program whose disk failed, is started
+/// again first.
 #[must_use]
 pub fn base(scenario: &Scenario) -> Plan {
     let mut plan = scenario.plan();
-    if plan.healed.is_some() {
-        plan.until += SETTLE;
+    let Some(healed) = plan.healed else { return plan };
+    let again = healed + GIVE_UP + MOMENT;
+    for host in &mut plan.hosts {
+        if let Some(port) = runs_in_the_end(host) {
+            host.then(again, Act::Start { port });
+        }
     }
+    plan.healed = Some(again);
+    plan.until = plan.until.max(again) + SETTLE;
     plan
+}
+
+/// The port of the host's program, if the plan leaves it running.
+fn runs_in_the_end(host: &Host) -> Option<u16> {
+    host.actions.iter().fold(None, |port, action| match &action.act {
+        Act::Start { port } => Some(*port),
+        Act::Crash => None,
+        Act::Type { line, .. } if ends(line) => None,
+        _ => port,
+    })
+}
+
+fn ends(line: &str) -> bool {
+    matches!(line.trim(), "quit" | "stop" | "ctrl + c" | INTERRUPT)
 }
 
 /// Runs every schedule. `done` is told of each.

@@ -10,7 +10,7 @@ use crate::planning::plan::{Act, Action, Host, Plan};
 use crate::record::log::{Entry, Log, What};
 use crate::record::outcome::KEEP_ALIVE;
 
-use super::Scope;
+use super::{MOMENT, Scope};
 
 /// How late a datagram comes that is late: longer than the pause before any repetition to whoever
 /// may be there (`RTO_MAX`, 500 ms, when nothing is known of the way), and its way.
@@ -18,9 +18,6 @@ pub const LATE: Duration = Duration::from_millis(600);
 
 /// A program that is killed is started again after this.
 pub const DOWN: Duration = Duration::from_millis(100);
-
-/// What follows something follows it so much later: the resolution of simulated time.
-const MOMENT: Duration = Duration::from_millis(1);
 
 /// What may happen to a datagram.
 const FAULTS: [Fault; 3] =
