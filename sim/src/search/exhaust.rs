@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use udpchat_core::client::timing::GIVE_UP;
 
-pub use choice::{Choice, DOWN, LATE, Position};
+pub use choice::{Choice, DOWN, LATE, Position, SYNCS_MAX};
 
 use crate::engine::Engine;
 use crate::faults::bugs::{Bug, Planted};
@@ -34,6 +34,8 @@ pub struct Scope {
     pub faults: u32,
     /// Whether programs are killed as well.
     pub kills: bool,
+    /// Whether hosts lose their power as well.
+    pub power_cuts: bool,
     /// Whether keep-alives and their answers meet faults as well.
     pub keep_alives: bool,
 }
@@ -111,10 +113,9 @@ pub fn exhaust(
     done: impl Fn() + Sync,
 ) -> Explored {
     let search = Search { bug, scope, done: &done };
-    let outcome = search.run(plan);
-    let first = choice::choices(plan, &outcome.log, None, scope);
+    let first = search.choices(plan, None);
     let mut explored = Explored { schedules: vec![0], choices: first.len(), failing: None };
-    explored.failing = search.judge(plan, &outcome, &mut explored.schedules[0]);
+    explored.failing = search.judge(plan, &mut explored.schedules[0]);
     for faults in 1..=scope.faults {
         if explored.failing.is_some() {
             return explored;
@@ -137,10 +138,19 @@ impl Search<'_> {
         Engine::default().run(plan, &Planted::new(self.bug))
     }
 
+    /// What can go wrong behind a position of the run.
+    fn choices(&self, plan: &Plan, behind: Option<&Position>) -> Vec<(Position, Choice)> {
+        let log = match self.scope.power_cuts {
+            true => self.run(&choice::with_syncs(plan)).log,
+            false => self.run(plan).log,
+        };
+        choice::choices(plan, &log, behind, self.scope)
+    }
+
     /// Judges a schedule without its choices, which are not known here.
-    fn judge(&self, plan: &Plan, outcome: &Outcome, held: &mut u64) -> Option<Failing> {
+    fn judge(&self, plan: &Plan, held: &mut u64) -> Option<Failing> {
         (self.done)();
-        let Some(violation) = check(plan, outcome).into_iter().next() else {
+        let Some(violation) = check(plan, &self.run(plan)).into_iter().next() else {
             *held += 1;
             return None;
         };
@@ -184,11 +194,10 @@ impl Search<'_> {
         held: &mut u64,
     ) -> Option<Failing> {
         let plan = &choice.on(plan);
-        let outcome = self.run(plan);
         let mut failing = if more == 0 {
-            self.judge(plan, &outcome, held)
+            self.judge(plan, held)
         } else {
-            let next = choice::choices(plan, &outcome.log, Some(position), self.scope);
+            let next = self.choices(plan, Some(position));
             next.iter().find_map(|next| self.with(plan, next, more - 1, held))
         }?;
         failing.choices.insert(0, choice.clone());
@@ -210,24 +219,21 @@ mod tests {
     #[test]
     fn each_set_of_faults_is_met_once_in_whatever_order_they_are_looked_for() {
         let plan = base(&Scenario::parse(TALK).expect("a scenario"));
-        let scope = Scope { faults: 2, kills: true, keep_alives: false };
+        let scope = Scope { faults: 2, kills: true, power_cuts: true, keep_alives: false };
         let search = Search { bug: None, scope, done: &|| {} };
-        let log = |plan: &Plan| search.run(plan).log;
         let names = |pair: [&Choice; 2]| pair.map(|choice| format!("{choice:?}"));
         let mut met = BTreeSet::new();
-        let first = choice::choices(&plan, &log(&plan), None, scope);
+        let first = search.choices(&plan, None);
+        let cuts = first.iter().filter(|(_, it)| matches!(it, Choice::PowerCut { .. }));
+        assert!(cuts.count() > 3, "{first:?}");
         for (position, one) in &first {
-            let changed = one.on(&plan);
-            for (_, other) in choice::choices(&changed, &log(&changed), Some(position), scope) {
+            for (_, other) in search.choices(&one.on(&plan), Some(position)) {
                 assert!(met.insert(BTreeSet::from(names([one, &other]))), "{one}, {other}: twice");
             }
         }
         // Whoever looks everywhere for a second one, not behind the first alone, finds no more: but
         // for those whose earlier one leaves nothing for the later one to happen to.
-        let met_by = |one: &Choice| {
-            let changed = one.on(&plan);
-            choice::choices(&changed, &log(&changed), None, scope)
-        };
+        let met_by = |one: &Choice| search.choices(&one.on(&plan), None);
         for (_, one) in &first {
             for (_, other) in met_by(one).iter().filter(|(_, other)| !same_place(one, other)) {
                 let is_met = met.contains(&BTreeSet::from(names([one, other])));
