@@ -21,7 +21,7 @@ use super::runtime::Timeline;
 use crate::faults::fate::{Fates, FaultPlan, together};
 use crate::naming::label::{Audience, HostName, Label, Labels};
 use crate::record::log::{Entry, Log, Miss, What};
-use crate::record::outcome::{HostLoad, KEEP_ALIVE, Mark};
+use crate::record::outcome::{Effort, HostLoad, KEEP_ALIVE, Mark};
 
 /// What the hosts of one run share.
 pub(super) struct Network {
@@ -141,6 +141,17 @@ impl Network {
         known.most.raise_to(&load);
         if rests {
             known.last = load;
+        }
+    }
+
+    /// The host's program does something that may lead to nothing.
+    pub(super) fn works(&self, host: &HostName, what: impl FnOnce(&mut Effort)) {
+        let mut state = self.state.borrow_mut();
+        if !state.load.contains_key(host) {
+            state.load.insert(host.clone(), HostLoad::default());
+        }
+        if let Some(known) = state.load.get_mut(host) {
+            what(&mut known.effort);
         }
     }
 

@@ -5,11 +5,17 @@
 
 mod addresses;
 mod amplification;
+mod answers;
 mod bounds;
 mod convergence;
 mod delivered;
+mod duty;
+mod effort;
 mod groups;
 mod heals;
+mod here;
+mod in_time;
+mod keep_alive;
 mod kept;
 mod loss;
 mod memory;
@@ -19,12 +25,16 @@ mod once;
 mod order;
 mod panic;
 mod presence;
+mod prompt;
 mod quiet;
+mod reasons;
 mod recovery;
+mod repeats;
 mod service;
 mod sign_in;
 #[cfg(test)]
 mod story;
+mod told;
 mod truth;
 mod words;
 mod work;
@@ -122,6 +132,15 @@ pub const CHECKERS: &[Checker] = &[
     model::CHECKER,
     groups::CHECKER,
     heals::CHECKER,
+    answers::CHECKER,
+    told::CHECKER,
+    here::CHECKER,
+    prompt::CHECKER,
+    in_time::CHECKER,
+    keep_alive::CHECKER,
+    repeats::CHECKER,
+    effort::CHECKER,
+    reasons::CHECKER,
 ];
 
 /// The simulator's own promise, which no log of one run can show.

@@ -7,6 +7,8 @@
 //! unacknowledged. When the power fails within it, the program does not take another step.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+use std::fmt;
 use std::future::pending;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -210,6 +212,33 @@ impl<R: Rows + PartialEq + 'static> Disk<R> {
             self.network.record(self.network.now(), &self.host, What::Disk(event));
         }
     }
+}
+
+impl<R: Rows + PartialEq + fmt::Debug + 'static> Disk<R> {
+    /// Compares what a program has in memory, where all of that is durable, with what the next one
+    /// would find.
+    pub(super) fn compare(&self, at: Duration, durable: Option<&R>) {
+        let Some(durable) = durable else { return };
+        let found = match &self.memory {
+            Some(rows) => rows.borrow_mut().open(|| self.fresh.clone()).ok(),
+            None => Database::open(self.disk.copy().mount(), R::default).ok().map(|(_, it)| it),
+        };
+        if found.as_ref() != Some(durable) {
+            let difference = difference(&format!("{durable:#?}"), &format!("{found:#?}"));
+            let what = format!("knows what its disk does not have, or the other way: {difference}");
+            self.network.record(at, &self.host, What::Panicked(what));
+        }
+    }
+}
+
+/// The first lines that only one of two texts has.
+fn difference(known: &str, found: &str) -> String {
+    let lines = |text: &str| -> BTreeSet<String> {
+        text.lines().map(|line| line.trim().to_owned()).collect()
+    };
+    let (known, found) = (lines(known), lines(found));
+    let first = |a: &BTreeSet<String>, b| a.difference(b).next().cloned().unwrap_or_default();
+    format!("{:?} and {:?}", first(&known, &found), first(&found, &known))
 }
 
 type Stuck<C> = Rc<RefCell<Option<(u64, Vec<C>)>>>;

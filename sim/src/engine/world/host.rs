@@ -5,7 +5,7 @@
 //! none of its destructors reaches the network or the disk.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::future::pending;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
@@ -59,6 +59,7 @@ pub(super) struct Around {
     pub(super) network: Rc<Network>,
     pub(super) last: Last,
     pub(super) looks: Looks,
+    pub(super) comparisons: Comparisons,
     pub(super) bugs: Planted,
     /// How long the server keeps messages, if not as the shipped one does.
     pub(super) mail: Option<Duration>,
@@ -127,6 +128,9 @@ struct Place {
     paused_until: Duration,
 }
 
+/// Compares what each program that runs knows with what its disk has.
+pub(super) type Comparisons = Rc<RefCell<BTreeMap<HostName, Box<dyn Fn(Duration)>>>>;
+
 /// What survives the program.
 #[derive(Clone)]
 enum Kept {
@@ -167,6 +171,20 @@ impl Kept {
             Self::Server(disk) => Box::new(move |at| disk.look(at)),
             Self::Client(_, disk) => Box::new(move |at| disk.look(at)),
         }
+    }
+
+    /// See [`Disk::compare`].
+    fn comparison(&self, program: &Program) -> Option<Box<dyn Fn(Duration)>> {
+        Some(match self {
+            Self::Server(disk) => {
+                let (disk, machine) = (disk.clone(), program.server.clone()?);
+                Box::new(move |at| machine.look(|machine| disk.compare(at, machine.durable())))
+            }
+            Self::Client(_, disk) => {
+                let (disk, machine) = (disk.clone(), program.client.clone()?);
+                Box::new(move |at| machine.look(|machine| disk.compare(at, machine.durable())))
+            }
+        })
     }
 
     fn lie(&self) {
@@ -294,10 +312,17 @@ impl Place {
             self.around.server_at.set(SocketAddr::new(self.asked_at, port));
             *self.around.last.borrow_mut() = Some(server.clone());
         }
+        // What a planted bug does is for the checkers of the promises to find.
+        if let Some(comparison) =
+            self.kept.comparison(&program).filter(|_| !self.around.bugs.is_any())
+        {
+            self.around.comparisons.borrow_mut().insert(self.name.clone(), comparison);
+        }
         self.program = Some(program);
     }
 
     fn stop(&mut self) {
+        self.around.comparisons.borrow_mut().remove(&self.name);
         if self.program.take().is_some_and(|program| program.server.is_some()) {
             *self.around.last.borrow_mut() = None;
         }
