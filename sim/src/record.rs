@@ -6,3 +6,4 @@ pub mod check;
 pub mod ledger;
 pub mod log;
 pub mod outcome;
+pub mod reached;

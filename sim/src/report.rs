@@ -6,6 +6,7 @@
 mod failed;
 mod json;
 mod lines;
+mod reached;
 mod replayed;
 mod table;
 
@@ -127,6 +128,7 @@ impl Report<'_> {
         out.line(&format!(
             "time      {simulated:.0} s simulated in {wall:.1} s, {speed:.0} to 1; {datagrams} datagrams"
         ));
+        reached::write(&mut out, &counts.reached, self.trials.len(), verbose);
         failed::write(&mut out, self.trials);
         if verbose {
             out.gap();

@@ -151,6 +151,22 @@ impl Plan {
         self.hosts.iter().any(is_theirs)
     }
 
+    /// The clients that are to be there in the end, each with its user. Of two that want the same
+    /// name for ever neither is meant.
+    pub fn those_who_stay(&self) -> impl Iterator<Item = (&Host, &Name)> {
+        let staying = self.hosts.iter().filter(|host| host.stays());
+        let staying: Vec<_> = staying.filter_map(|host| Some((host, host.user()?))).collect();
+        let users: Vec<&Name> = staying.iter().map(|(_, user)| *user).collect();
+        let is_alone = move |user: &Name| users.iter().filter(|other| **other == user).count() == 1;
+        staying.into_iter().filter(move |(_, user)| is_alone(user))
+    }
+
+    /// Whether a host of this name is to be there in the end.
+    #[must_use]
+    pub fn stays(&self, host: &str) -> bool {
+        self.host(host).is_some_and(Host::stays)
+    }
+
     /// Whether nothing goes wrong but what an adversary does.
     #[must_use]
     pub fn is_calm(&self) -> bool {
@@ -188,6 +204,15 @@ impl Host {
         Self { name: name.into(), role, two_addresses: false, actions: Vec::new() }
     }
 
+    /// Its user, if it has one.
+    #[must_use]
+    pub const fn user(&self) -> Option<&Name> {
+        match &self.role {
+            Role::Client { user } => Some(user),
+            Role::Server => None,
+        }
+    }
+
     /// Adds what is done to it next.
     pub fn then(&mut self, at: Duration, act: Act) {
         self.actions.push(Action { at, act });
@@ -200,6 +225,19 @@ impl Host {
         let number = u32::try_from(number).expect("a plan has fewer actions");
         let label = message(line).map(|_| Label::new(self.name.clone(), number));
         self.then(at, Act::Type { line: line.to_owned(), label });
+    }
+
+    /// Whether its program is meant to run in the end: it is not told to end, or killed, by the last
+    /// that is done to it.
+    #[must_use]
+    pub fn stays(&self) -> bool {
+        let last = self.actions.iter().rev().find_map(|action| match &action.act {
+            Act::Start { .. } => Some(true),
+            Act::Crash => Some(false),
+            Act::Type { line, .. } if ends(line) => Some(false),
+            _ => None,
+        });
+        last.unwrap_or(true)
     }
 
     /// Every port on which its program is ever started.
@@ -220,6 +258,12 @@ impl Host {
         ports.dedup();
         ports
     }
+}
+
+/// Whether a line ends the program into which it is typed.
+#[must_use]
+pub fn ends(line: &str) -> bool {
+    matches!(line.trim(), "quit" | "ctrl + c" | INTERRUPT | "stop")
 }
 
 /// The message that a line sends: for whom, and its text.

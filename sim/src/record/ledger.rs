@@ -30,6 +30,9 @@ pub struct Ledger {
     pub expired: BTreeMap<Label, Duration>,
     /// Names that users of an adversary's have had.
     pub taken: BTreeSet<Name>,
+    /// Names that the server has granted to several hosts of ours. What one of these was to be told
+    /// is told to whoever has the name.
+    pub shared: BTreeSet<Name>,
     /// Texts to many, by their commands. Their copies are messages.
     pub casts: BTreeMap<Label, Cast>,
 }
@@ -176,6 +179,7 @@ impl Ledger {
         let mut hosts: BTreeMap<&HostName, HostSoFar> = BTreeMap::new();
         // What the server has asked its disk to let expire.
         let mut expiring: BTreeSet<&Label> = BTreeSet::new();
+        let mut holders: BTreeMap<&Name, &HostName> = BTreeMap::new();
         for entry in &log.entries {
             let host = hosts.entry(&entry.host).or_default();
             match &entry.what {
@@ -233,6 +237,13 @@ impl Ledger {
                     if log.addresses.get(&addr.ip()).is_some_and(|it| **it == *ADVERSARY) =>
                 {
                     ledger.taken.insert(name.clone());
+                }
+                What::Server(server::Event::Registered { name, addr, original: false, .. }) => {
+                    let holder = log.addresses.get(&addr.ip());
+                    let before = holder.and_then(|holder| holders.insert(name, holder));
+                    if before.is_some_and(|before| Some(before) != holder) {
+                        ledger.shared.insert(name.clone());
+                    }
                 }
                 What::Crashed | What::Ended { error: Some(_) } => ledger.killed(&entry.host),
                 _ => {}

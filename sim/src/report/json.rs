@@ -1,5 +1,7 @@
 //! The report for programs.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::failed::Smallest;
@@ -10,7 +12,7 @@ impl Report<'_> {
     /// For programs: one object on one line.
     #[must_use]
     pub fn to_json(&self) -> String {
-        let Counts { datagrams, messages, simulated, mishaps, .. } = self.counts();
+        let Counts { datagrams, messages, simulated, mishaps, reached, .. } = self.counts();
         let failed = self.trials.iter().filter(|trial| trial.verdict == Verdict::Violated);
         let json = Json {
             seeds: self.trials.len(),
@@ -43,6 +45,7 @@ impl Report<'_> {
                 shown_twice: messages.shown_twice,
                 lost: messages.lost,
             },
+            reached: reached.counts().collect(),
             simulated_s: simulated.as_secs_f64(),
             wall_s: self.wall.as_secs_f64(),
             trace_hash: format!("{:016x}", self.trace_hash()),
@@ -76,6 +79,8 @@ struct Json<'a> {
     drop_rate: JsonRate,
     disk_faults: JsonRate,
     messages: JsonMessages,
+    /// In how many runs each state was reached.
+    reached: BTreeMap<&'static str, u64>,
     simulated_s: f64,
     wall_s: f64,
     trace_hash: String,
