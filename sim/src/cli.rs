@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::engine::Engine;
 use crate::faults::bugs;
 use crate::faults::fate::Rates;
 use crate::planning::adversary::{Class, Classes};
@@ -197,6 +198,10 @@ pub struct Explore {
     /// Seeds that are run at the same time; without it, one for each processor.
     #[arg(long)]
     pub jobs: Option<NonZeroUsize>,
+    /// What seeds are run on: the engine that explores, or turmoil, the reference. Both give the
+    /// same runs; failures and one in a hundred of the others are run on the other engine too.
+    #[arg(long, value_name = "ENGINE", default_value_t)]
+    pub engine: Engine,
     /// Print the first seed's log, with every datagram.
     #[arg(long, conflicts_with = "json")]
     pub log: bool,
@@ -296,7 +301,7 @@ impl Explore {
         };
         let bug = self.plant.as_deref().and_then(bugs::named);
         let (swarm, adversary) = (self.swarm || self.names_no_fault(), self.classes());
-        Setting { size, profile, swarm, adversary, bug }
+        Setting { size, profile, swarm, adversary, bug, engine: self.engine }
     }
 
     /// Who attacks.

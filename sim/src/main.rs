@@ -14,6 +14,7 @@ use sim::cli::{
     BUDGET, Cli, Command, EXIT_HELD, EXIT_USAGE, EXIT_VIOLATED, Explore, FAILURES, PLANTED,
     REGRESSIONS, Score,
 };
+use sim::engine::Engine;
 use sim::faults::bugs::Bug;
 use sim::faults::bugs::{self, Planted};
 use sim::planning::plan::Plan;
@@ -137,9 +138,7 @@ fn explore(asked: &Explore) -> u8 {
         let plan = setting.plan(first);
         put!(
             "\n{}",
-            sim::engine::world::run_with(&plan, &Planted::new(setting.bug))
-                .log
-                .to_text(Detail::Everything)
+            setting.engine.run(&plan, &Planted::new(setting.bug)).log.to_text(Detail::Everything)
         );
     }
     let begun = now();
@@ -216,7 +215,7 @@ fn keep_others(asked: &Explore, trials: &[Trial], smallest: &[Smallest]) -> BTre
 fn smallest(plan: &Plan, bug: Option<Bug>, into: Option<&Path>) -> Option<Smallest> {
     let usual = if bug.is_some() { PLANTED } else { REGRESSIONS };
     let into = into.unwrap_or_else(|| Path::new(usual));
-    let run = |plan: &Plan| sim::engine::world::run_with(plan, &Planted::new(bug));
+    let run = |plan: &Plan| Engine::default().run(plan, &Planted::new(bug));
     let note = Note::shown(&format!("making the run of seed {} small ...", plan.seed));
     let shrunk = sim::search::shrink::shrink(plan, &run)?;
     let kept = sim::search::fixture::keep(&shrunk, plan.seed, bug, into);

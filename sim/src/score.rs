@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use crate::faults::bugs::Bug;
 
-use crate::engine::world;
+use crate::engine::Engine;
 use crate::faults::bugs::{self, Planted};
 use crate::planning::plan::Plan;
 use crate::record::check::{Violation, check};
@@ -84,7 +84,7 @@ pub fn try_seed(profile: &Profile, seed: u64, bug: Option<Bug>) -> Tried {
     let begun = work::Stopwatch::start();
     let plan = plan_of(profile, seed);
     let planted = Planted::new(bug);
-    let outcome = world::run_with(&plan, &planted);
+    let outcome = Engine::default().run(&plan, &planted);
     let violation = check(&plan, &outcome).into_iter().next();
     let faults = happened(&outcome.log);
     Tried { violation, chances: planted.chances(), faults, cpu: begun.elapsed() }
@@ -93,7 +93,7 @@ pub fn try_seed(profile: &Profile, seed: u64, bug: Option<Bug>) -> Tried {
 /// Makes the run of a seed that caught a bug small.
 #[must_use]
 pub fn smallest(profile: &Profile, seed: u64, bug: Bug) -> Option<Smallest> {
-    let run = |plan: &Plan| -> Outcome { world::run_with(plan, &Planted::new(Some(bug))) };
+    let run = |plan: &Plan| -> Outcome { Engine::default().run(plan, &Planted::new(Some(bug))) };
     let Shrunk { faults, faults_before, runs, .. } = shrink(&plan_of(profile, seed), &run)?;
     Some(Smallest { faults, before: faults_before, runs })
 }

@@ -6,7 +6,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use sim::engine::world;
+use sim::engine::{self, Engine};
 use sim::faults::bugs::Planted;
 use sim::faults::fate::{Target, Which};
 use sim::planning::adversary::Classes;
@@ -21,7 +21,14 @@ const SIZE: Size = Size { clients: 4, messages: 40, duration: Duration::from_sec
 
 /// A run with any faults.
 const fn swarm(adversary: Classes) -> Setting {
-    Setting { size: SIZE, profile: Profile::MOST, swarm: true, adversary, bug: None }
+    Setting {
+        size: SIZE,
+        profile: Profile::MOST,
+        swarm: true,
+        adversary,
+        bug: None,
+        engine: Engine::Direct,
+    }
 }
 
 /// Fails at the first line in which the logs differ.
@@ -39,7 +46,7 @@ fn the_length_of_a_tick_changes_nothing() {
         let plan = workload::plan(seed, &SIZE, &Profile::ALL);
         let log = |tick_ms| {
             let outcome =
-                world::run_in_ticks(&plan, Duration::from_millis(tick_ms), &Planted::default());
+                engine::run_in_ticks(&plan, Duration::from_millis(tick_ms), &Planted::default());
             outcome.log.to_text(Detail::Everything)
         };
         let usual = log(10);
@@ -85,7 +92,7 @@ fn the_length_of_a_tick_changes_nothing_for_an_adversary() {
         often(15_001, 3, 777, Trick::Replay { of: seen(2), to: None }),
     ];
     let log = |tick_ms| {
-        let outcome = world::run_in_ticks(&plan, ms(tick_ms), &Planted::default());
+        let outcome = engine::run_in_ticks(&plan, ms(tick_ms), &Planted::default());
         outcome.log.to_text(Detail::Everything)
     };
     let usual = log(10);
@@ -109,7 +116,7 @@ const PINNED_TRACES: [u64; 4] =
 #[test]
 fn every_build_on_every_machine_gives_the_pinned_events() {
     let size = Size { clients: 3, messages: 6, duration: Duration::from_secs(8) };
-    let log = world::run(&workload::plan(2, &size, &Profile::ALL)).log;
+    let log = engine::run(&workload::plan(2, &size, &Profile::ALL)).log;
     let text = log.to_text(Detail::Everything);
     let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("pinned.log");
     std::fs::write(&path, &text).unwrap();

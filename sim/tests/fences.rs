@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use sim::engine::world;
+use sim::engine::Engine;
 use sim::faults::bugs::{Bug, Planted};
 use sim::planning::scenario::Scenario;
 use sim::record::check::check;
@@ -64,7 +64,7 @@ fn scenario(folder: &Path, name: &str) -> Scenario {
 /// The checkers that say that a promise is broken.
 fn violated(folder: &Path, name: &str, bug: Option<Bug>) -> BTreeSet<&'static str> {
     let plan = scenario(folder, name).plan();
-    let outcome = world::run_with(&plan, &Planted::new(bug));
+    let outcome = Engine::default().run(&plan, &Planted::new(bug));
     check(&plan, &outcome).into_iter().map(|violation| violation.checker).collect()
 }
 

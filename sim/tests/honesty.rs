@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use sim::engine::world;
+use sim::engine;
 use sim::faults::disk::{DiskFault, Operation};
 use sim::faults::fate::{Fault, Rates};
 use sim::naming::label::HostName;
@@ -26,7 +26,7 @@ fn measured_rates_are_the_asked_ones_on_every_link() {
     let profile = Profile { rates: ASKED, ..Profile::default() };
     let mut links: BTreeMap<(HostName, HostName), (u32, [u32; 4])> = BTreeMap::new();
     for seed in 0..10 {
-        let outcome = world::run(&workload::plan(seed, &size, &profile));
+        let outcome = engine::run(&workload::plan(seed, &size, &profile));
         for entry in &outcome.log.entries {
             let What::Sent { key, faults, .. } = &entry.what else { continue };
             if entry.at >= size.duration {
@@ -68,7 +68,7 @@ fn disks_fail_as_often_as_asked_in_each_way_and_at_each_kind_of_operation() {
     let mut operations = 0;
     let mut faults: BTreeMap<(Operation, &str), u64> = BTreeMap::new();
     for seed in 0..40 {
-        let outcome = world::run(&workload::plan(seed, &size, &profile));
+        let outcome = engine::run(&workload::plan(seed, &size, &profile));
         operations += outcome.disk_operations;
         for entry in &outcome.log.entries {
             let What::Disk(event) = entry.what else { continue };
@@ -105,7 +105,7 @@ fn tries_a_message_are_those_that_follow_from_the_loss() {
     let mut tries = Vec::new();
     for seed in 0..100 {
         let plan = workload::plan(seed, &size, &profile);
-        let log = world::run(&plan).log;
+        let log = engine::run(&plan).log;
         let each = Attempts::each(&log, &Ledger::new(&log), plan.faults.rates_until);
         tries.extend(each.into_iter().map(|(_, tries)| tries as f64));
     }

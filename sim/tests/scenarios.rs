@@ -5,10 +5,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use sim::engine::Engine;
+use sim::faults::bugs::Planted;
 use sim::planning::moves::ADVERSARY;
 use sim::planning::plan::Plan;
 use sim::planning::scenario::Scenario;
 use sim::record::log::{Detail, Log, What};
+use sim::search::chaos::difference;
 
 /// One test for each file.
 macro_rules! scenarios {
@@ -120,7 +123,9 @@ fn replay(name: &str) {
     let text = std::fs::read_to_string(&path).expect("a fixture");
     let scenario = Scenario::parse(&text).unwrap_or_else(|bad| panic!("{name}.json:{bad}"));
     let plan = scenario.plan();
-    let outcome = sim::engine::world::run(&plan);
+    let run = |engine: Engine| engine.run(&plan, &Planted::default());
+    let outcome = run(Engine::Turmoil);
+    assert_eq!(difference(&outcome, &run(Engine::Direct)), None);
     assert_eq!(sim::record::check::check(&plan, &outcome), []);
     let mut settings = insta::Settings::clone_current();
     settings.set_description(&scenario.about);

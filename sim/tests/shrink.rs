@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use sim::engine::world;
+use sim::engine::{self, Engine};
 use sim::faults::bugs::{Planted, named};
 use sim::planning::scenario::Scenario;
 use sim::planning::workload::{self, Profile, Size};
@@ -18,8 +18,8 @@ const SIZE: Size = Size { clients: 3, messages: 20, duration: Duration::from_sec
 fn a_frozen_run_is_the_same_run() {
     for seed in 0..3 {
         let plan = workload::plan(seed, &SIZE, &Profile::ALL);
-        let outcome = world::run(&plan);
-        let frozen = world::run(&freeze(&plan, &outcome.log));
+        let outcome = engine::run(&plan);
+        let frozen = engine::run(&freeze(&plan, &outcome.log));
         assert_eq!(outcome.log.to_text(Detail::Everything), frozen.log.to_text(Detail::Everything));
     }
 }
@@ -27,7 +27,7 @@ fn a_frozen_run_is_the_same_run() {
 #[test]
 fn planted_bugs_are_found_and_their_schedules_made_small() {
     for name in ["shows-copies", "clears-mailbox-early", "forgets-hand-over"] {
-        let run = |plan: &_| world::run_with(plan, &Planted::new(named(name)));
+        let run = |plan: &_| Engine::default().run(plan, &Planted::new(named(name)));
         let found =
             (0..50).find_map(|seed| shrink(&workload::plan(seed, &SIZE, &Profile::ALL), &run));
         let found = found.unwrap();

@@ -1,12 +1,13 @@
 //! What all hosts of one run share: who is where, what happens to datagrams, what happened.
 //!
-//! Every engine gives each host a share of this. Knows no runtime, socket or bytes; a host only
+//! Every engine gives each host a share of this. Knows no engine, socket or bytes; a host only
 //! ever changes what is its own, so hosts that run one after the other within a tick cannot
 //! disturb each other.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
 use std::time::Duration;
 
 use udpchat_core::client::{self, Wish};
@@ -16,14 +17,15 @@ use udpchat_core::protocol::{GroupTag, MessageId};
 use udpchat_core::server::Snapshot;
 use udpchat_node::fault::Fate;
 
+use super::runtime::Timeline;
 use crate::faults::fate::{Fates, FaultPlan, together};
 use crate::naming::label::{Audience, HostName, Label, Labels};
 use crate::record::log::{Entry, Log, Miss, What};
 use crate::record::outcome::{HostLoad, KEEP_ALIVE, Mark};
 
 /// What the hosts of one run share.
-#[derive(Debug)]
-pub struct Network {
+pub(super) struct Network {
+    timeline: Rc<dyn Timeline>,
     /// What the network does.
     plan: FaultPlan,
     hosts: BTreeMap<IpAddr, HostName>,
@@ -44,12 +46,16 @@ struct NetworkState {
 }
 
 /// A datagram on its way: its sender, and the sender's number for it.
-pub type Flight = (HostName, u64);
+pub(super) type Flight = (HostName, u64);
 
 impl Network {
     /// A network of these hosts.
-    #[must_use]
-    pub fn new(seed: u64, plan: FaultPlan, hosts: BTreeMap<IpAddr, HostName>) -> Self {
+    pub(super) fn new(
+        seed: u64,
+        plan: FaultPlan,
+        hosts: BTreeMap<IpAddr, HostName>,
+        timeline: Rc<dyn Timeline>,
+    ) -> Self {
         let state = NetworkState {
             fates: Fates::new(seed, plan.clone()),
             labels: Labels::default(),
@@ -61,22 +67,32 @@ impl Network {
             load: BTreeMap::new(),
             disk_operations: BTreeMap::new(),
         };
-        Self { plan, hosts, state: RefCell::new(state) }
+        Self { timeline, plan, hosts, state: RefCell::new(state) }
+    }
+
+    /// The time since the run began.
+    pub(super) fn now(&self) -> Duration {
+        self.timeline.now()
+    }
+
+    /// The run's time, to wait in.
+    pub(super) fn timeline(&self) -> &Rc<dyn Timeline> {
+        &self.timeline
     }
 
     /// Writes something down.
-    pub fn record(&self, at: Duration, host: &HostName, what: What) {
+    pub(super) fn record(&self, at: Duration, host: &HostName, what: What) {
         let entry = Entry { at, host: host.clone(), what };
         self.state.borrow_mut().log.entry(host.clone()).or_default().push(entry);
     }
 
     /// A message with this label was typed.
-    pub fn typed(&self, label: &Label, to: Audience, text: String) {
+    pub(super) fn typed(&self, label: &Label, to: Audience, text: String) {
         self.state.borrow_mut().labels.typed(label.clone(), to, text);
     }
 
     /// A client writes these changes to its disk: the first time that a message's id is seen.
-    pub fn client_writes(&self, host: &HostName, changes: &[client::Change]) {
+    pub(super) fn client_writes(&self, host: &HostName, changes: &[client::Change]) {
         let mut state = self.state.borrow_mut();
         for change in changes {
             match change {
@@ -93,7 +109,7 @@ impl Network {
     }
 
     /// Writes down what a client says.
-    pub fn client_says(&self, at: Duration, host: &HostName, event: client::Event) {
+    pub(super) fn client_says(&self, at: Duration, host: &HostName, event: client::Event) {
         let group = match &event {
             client::Event::Copy { group, .. } => Some(group),
             _ => None,
@@ -105,13 +121,12 @@ impl Network {
     }
 
     /// What this message is called.
-    #[must_use]
-    pub fn label(&self, id: MessageId) -> Option<Label> {
+    pub(super) fn label(&self, id: MessageId) -> Option<Label> {
         self.state.borrow().labels.get(id).cloned()
     }
 
     /// The host's program is no more.
-    pub fn ended(&self, host: &HostName) {
+    pub(super) fn ended(&self, host: &HostName) {
         let mut state = self.state.borrow_mut();
         state.labels.ended(host);
         if let Some(load) = state.load.get_mut(host) {
@@ -120,7 +135,7 @@ impl Network {
     }
 
     /// The host's program holds so much now; `rests` if it has nothing more to do for now.
-    pub fn holds(&self, host: &HostName, load: Load, rests: bool) {
+    pub(super) fn holds(&self, host: &HostName, load: Load, rests: bool) {
         let mut state = self.state.borrow_mut();
         if !state.load.contains_key(host) {
             state.load.insert(host.clone(), HostLoad::default());
@@ -136,36 +151,33 @@ impl Network {
     }
 
     /// The host's disk has done so many operations while random faults were on.
-    pub fn disk_has_done(&self, host: &HostName, operations: u64) {
+    pub(super) fn disk_has_done(&self, host: &HostName, operations: u64) {
         self.state.borrow_mut().disk_operations.insert(host.clone(), operations);
     }
 
     /// What all disks have done while random faults were on.
-    #[must_use]
-    pub fn disk_operations(&self) -> u64 {
+    pub(super) fn disk_operations(&self) -> u64 {
         self.state.borrow().disk_operations.values().sum()
     }
 
     /// What programs have held so far.
-    #[must_use]
-    pub fn load(&self) -> BTreeMap<HostName, HostLoad> {
+    pub(super) fn load(&self) -> BTreeMap<HostName, HostLoad> {
         self.state.borrow().load.clone()
     }
 
     /// Takes the server's state down.
-    pub fn mark(&self, name: &str, at: Duration, state: Option<Snapshot>) {
+    pub(super) fn mark(&self, name: &str, at: Duration, state: Option<Snapshot>) {
         self.state.borrow_mut().marks.push(Mark { name: name.to_owned(), at, state });
     }
 
     /// Who has this address.
-    #[must_use]
-    pub fn host_at(&self, addr: SocketAddr) -> HostName {
+    pub(super) fn host_at(&self, addr: SocketAddr) -> HostName {
         self.hosts.get(&addr.ip()).cloned().unwrap_or_else(|| addr.to_string().into())
     }
 
     /// A datagram is sent: decides about it and writes it down.
     /// It leaves from `source`, if the host has several addresses.
-    pub fn sent(
+    pub(super) fn sent(
         &self,
         at: Duration,
         from: &HostName,
@@ -190,7 +202,7 @@ impl Network {
     }
 
     /// One copy of a datagram is on its way; gives its number.
-    pub fn departed(&self, from: &HostName, identity: Identity) -> u64 {
+    pub(super) fn departed(&self, from: &HostName, identity: Identity) -> u64 {
         let mut state = self.state.borrow_mut();
         let next = state.next_flight.entry(from.clone()).or_insert(0);
         *next += 1;
@@ -201,7 +213,7 @@ impl Network {
 
     /// A datagram is due, at `local` if the host has several addresses. Whether it reaches whoever
     /// listens, if somebody does.
-    pub fn due(
+    pub(super) fn due(
         &self,
         at: Duration,
         (to, local): (&HostName, Option<IpAddr>),
@@ -227,21 +239,18 @@ impl Network {
     }
 
     /// What has happened so far.
-    #[must_use]
-    pub fn so_far(&self) -> Log {
+    pub(super) fn so_far(&self) -> Log {
         let state = self.state.borrow();
         Log::new(state.log.clone(), state.labels.clone(), self.hosts.clone())
     }
 
     /// When something else than a keep-alive or its answer was last sent.
-    #[must_use]
-    pub fn last_talk(&self) -> Duration {
+    pub(super) fn last_talk(&self) -> Duration {
         self.state.borrow().last_talk
     }
 
     /// What happened, when the run is over.
-    #[must_use]
-    pub fn finish(&self) -> (Log, Vec<Mark>) {
+    pub(super) fn finish(&self) -> (Log, Vec<Mark>) {
         let mut state = self.state.borrow_mut();
         let log = std::mem::take(&mut state.log);
         let labels = std::mem::take(&mut state.labels);

@@ -179,8 +179,7 @@ impl Plan {
             && faults.rules.is_empty()
             && faults.cuts.is_empty()
             && faults.size_limit.is_none()
-            && self.disk_faults
-                == DiskFaults { rate_until: self.disk_faults.rate_until, ..DiskFaults::default() }
+            && self.disk_faults.are_none()
             && acts.all(rests)
     }
 

@@ -150,7 +150,7 @@ fn violations(evidence: Evidence<'_>) -> Vec<Violation> {
 #[must_use]
 pub fn is_settled(
     plan: &Plan,
-    log: &Log,
+    log: impl FnOnce() -> Log,
     load: &BTreeMap<HostName, HostLoad>,
     now: Duration,
 ) -> bool {
@@ -158,15 +158,10 @@ pub fn is_settled(
     let moves = plan.moves.iter().map(Move::last);
     let last = actions.map(|action| action.at).chain(moves).max().unwrap_or_default();
     let quiet_since = now.saturating_sub(QUIET);
-    plan.healed.is_some_and(|healed| healed < quiet_since)
-        && last < quiet_since
-        && violations(Evidence {
-            plan,
-            end: now,
-            server: None,
-            load,
-            log,
-            ledger: &Ledger::new(log),
-        })
-        .is_empty()
+    if plan.healed.is_none_or(|healed| healed >= quiet_since) || last >= quiet_since {
+        return false;
+    }
+    let log = &log();
+    let ledger = &Ledger::new(log);
+    violations(Evidence { plan, end: now, server: None, load, log, ledger }).is_empty()
 }

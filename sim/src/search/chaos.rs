@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::faults::bugs::Bug;
 
-use crate::engine::world;
+use crate::engine::Engine;
 use crate::faults::bugs::Planted;
 use crate::faults::disk::DiskFault;
 use crate::naming::random::hash;
@@ -40,6 +40,8 @@ pub struct Setting {
     pub adversary: Classes,
     /// A bug that is planted in every machine, for this run to find.
     pub bug: Option<Bug>,
+    /// What it is run on.
+    pub engine: Engine,
 }
 
 /// One of so many swarm runs is attacked: most bugs need no adversary, and attacks hide some.
@@ -200,8 +202,37 @@ pub struct Messages {
 #[must_use]
 pub fn run_seed(seed: u64, setting: &Setting) -> Trial {
     let plan = setting.plan(seed);
-    let outcome = world::run_with(&plan, &Planted::new(setting.bug));
-    judge(seed, &plan, &outcome)
+    let run = |engine: Engine| engine.run(&plan, &Planted::new(setting.bug));
+    let outcome = run(setting.engine);
+    let mut trial = judge(seed, &plan, &outcome);
+    if trial.verdict == Verdict::Violated || seed.is_multiple_of(COMPARED_ONE_IN) {
+        let other = run(setting.engine.other());
+        if let Some(difference) = difference(&outcome, &other) {
+            trial.verdict = Verdict::Violated;
+            trial.violations.push(difference);
+        }
+    }
+    trial
+}
+
+/// Of so many seeds that keep their promises one is run on the other engine too; all others are.
+pub const COMPARED_ONE_IN: u64 = 100;
+
+/// Where two engines' runs of the same plan differ, as a broken promise of the simulator's own.
+#[must_use]
+pub fn difference(one: &Outcome, other: &Outcome) -> Option<Violation> {
+    let [a, b] = [one, other].map(|outcome| outcome.log.to_text(Detail::Everything));
+    if a == b && one.end == other.end && one.server == other.server {
+        return None;
+    }
+    let differs = |(_, (a, b)): &(usize, (&str, &str))| a != b;
+    let line = a.lines().zip(b.lines()).enumerate().find(differs);
+    let (number, (a, b)) =
+        line.unwrap_or_else(|| (a.lines().count().min(b.lines().count()), ("", "")));
+    let entry = one.log.entries.get(number).or_else(|| other.log.entries.get(number));
+    let at = entry.map_or(one.end, |entry| entry.at);
+    let what = format!("the engines disagree in line {} of the log: {a:?}, {b:?}", number + 1);
+    Some(Violation { checker: "engines", at, what })
 }
 
 /// Runs seeds from `first` on, on `jobs` threads, as long as `more` says so of the next. Tells

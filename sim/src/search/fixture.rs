@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use crate::faults::bugs::Bug;
 
-use crate::engine::world;
+use crate::engine::Engine;
 use crate::faults::bugs::{Planted, name_of};
 use crate::faults::fate::Target;
 use crate::naming::label::{HostName, Label};
@@ -49,7 +49,7 @@ pub fn keep(shrunk: &Shrunk, seed: u64, bug: Option<Bug>, folder: &Path) -> io::
         let read = Scenario::parse(&scenario.to_string()).ok()?;
         replay(&read).violations.into_iter().find(|violation| violation.checker == checker)
     };
-    let outcome = world::run_with(&shrunk.plan, &Planted::new(bug));
+    let outcome = Engine::default().run(&shrunk.plan, &Planted::new(bug));
     let mut scenario = to_scenario(&shrunk.plan, &outcome.log, String::new());
     scenario.bug = bug;
     while let Some(smaller) = smaller(&scenario, &fails) {
@@ -74,7 +74,7 @@ pub fn keep(shrunk: &Shrunk, seed: u64, bug: Option<Bug>, folder: &Path) -> io::
 /// It breaks no promise, the folder or a file cannot be written, or the scenario does not fail in
 /// the same way.
 pub fn keep_whole(plan: &Plan, bug: Option<Bug>, folder: &Path) -> io::Result<Kept> {
-    let outcome = world::run_with(plan, &Planted::new(bug));
+    let outcome = Engine::default().run(plan, &Planted::new(bug));
     let violation = check(plan, &outcome).into_iter().next();
     let violation = violation.ok_or_else(|| io::Error::other("it breaks no promise"))?;
     let about = about(plan.seed, bug, &violation);

@@ -1,7 +1,7 @@
 //! A scenario run again with the bug that it names, held to the promises, and where in its log each
 //! broken one shows.
 
-use crate::engine::world;
+use crate::engine::Engine;
 use crate::faults::bugs::Planted;
 use crate::planning::plan::Plan;
 use crate::planning::scenario::Scenario;
@@ -23,7 +23,7 @@ pub struct Replay {
 #[must_use]
 pub fn replay(scenario: &Scenario) -> Replay {
     let plan = scenario.plan();
-    let outcome = world::run_with(&plan, &Planted::new(scenario.bug));
+    let outcome = Engine::default().run(&plan, &Planted::new(scenario.bug));
     let violations = check(&plan, &outcome);
     Replay { plan, outcome, violations }
 }

@@ -1,4 +1,4 @@
-//! The addresses of a host: turmoil gives it one, and some have a second, which only cards know.
+//! The addresses of a host: every cable knows one, and some have a second, which only cards know.
 //!
 //! A machine with two is asked at one of them, and what it sends leaves from one: the one that the
 //! program names, or else the system's choice. A server is asked at its second, and the choice is
@@ -7,10 +7,17 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+/// The first address of the host with this index: 192.168.0.1 and so on, as turmoil numbers its
+/// hosts.
+pub(super) fn of_host(index: usize) -> IpAddr {
+    let [.., high, low] = (index + 1).to_be_bytes();
+    Ipv4Addr::new(FIRST_NETWORK, 168, high, low).into()
+}
+
 /// A host's addresses.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Addresses {
-    /// The one that turmoil knows.
+    /// The one that cables know.
     pub(super) first: IpAddr,
     /// Whether it has a second.
     pub(super) two: bool,
@@ -36,7 +43,7 @@ impl Addresses {
     }
 }
 
-/// The address as turmoil knows it.
+/// The address as cables know it.
 pub(super) fn known(ip: IpAddr) -> IpAddr {
     if is_second(ip) { other(ip) } else { ip }
 }
@@ -46,7 +53,7 @@ pub(super) fn is_second(ip: IpAddr) -> bool {
     matches!(ip, IpAddr::V4(v4) if v4.octets()[0] == SECOND_NETWORK)
 }
 
-/// The networks of first and of second addresses, by their first byte: turmoil's are 192.168/16.
+/// The networks of first and of second addresses, by their first byte.
 const FIRST_NETWORK: u8 = 192;
 const SECOND_NETWORK: u8 = 10;
 

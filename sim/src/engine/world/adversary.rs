@@ -25,9 +25,8 @@ use self::seen::{Seen, Sight, is_meant};
 use self::user::User;
 use super::address::Addresses;
 use super::card::{Card, Tap, untapped};
-use super::clock::elapsed;
-use super::host::until;
 use crate::engine::network::Network;
+use crate::engine::runtime::{Cable, until};
 use crate::naming::label::HostName;
 use crate::naming::random::hash;
 use crate::planning::moves::{ADVERSARY, Claim, Datagram, Move, Place, Trick, altered};
@@ -48,6 +47,16 @@ pub(super) struct Public {
 const TAP_PORT: u16 = 7;
 
 impl Public {
+    /// The ports of its card: those of its own users, and one for copies.
+    pub(super) fn ports(&self) -> Vec<u16> {
+        let mut ports: Vec<u16> = self.moves.iter().filter_map(Move::own_port).collect();
+        ports.push(CLIENT_PORT);
+        ports.sort_unstable();
+        ports.dedup();
+        ports.push(TAP_PORT);
+        ports
+    }
+
     /// What hosts' cards are told of the links that it sits on.
     pub(super) fn tap(&self) -> Tap {
         let targets = self.moves.iter().filter_map(|it| it.trick.sees());
@@ -61,31 +70,27 @@ impl Public {
 const LEAVES_AFTER: Duration = Duration::from_secs(1);
 
 /// The adversary, from the beginning of the run to its end.
-pub(super) async fn run(public: Public, network: Rc<Network>) -> turmoil::Result {
+pub(super) async fn run(public: Public, cable: Rc<dyn Cable>, network: Rc<Network>) {
     let server = public.hosts.get(SERVER).copied().unwrap_or(public.own);
-    let mut ports: Vec<u16> = public.moves.iter().filter_map(Move::own_port).collect();
-    ports.push(CLIENT_PORT);
-    ports.sort_unstable();
-    ports.dedup();
-    ports.push(TAP_PORT);
-    let around = ((public.own, server), (ports.clone(), None));
-    let card = Card::new(ADVERSARY.into(), around.0, Rc::clone(&network), around.1).await?;
+    let addresses = (public.own, server);
+    let card = Card::new(ADVERSARY.into(), addresses, Rc::clone(&network), (cable, None));
     let card = Rc::new(card);
-    let ports: Vec<(u16, u16)> = ports.into_iter().map(|port| (port, port)).collect();
+    let ports: Vec<(u16, u16)> = public.ports().into_iter().map(|port| (port, port)).collect();
     let mut script = script(&public.moves);
     let sender = sender(Rc::clone(&card), Rc::clone(&network));
     let (users, seen, met) = (BTreeMap::new(), Seen::default(), BTreeMap::new());
-    let mut adversary = Adversary { public, network, sender, users, seen, met };
+    let mut adversary =
+        Adversary { public, network: Rc::clone(&network), sender, users, seen, met };
     let mut buffer = vec![0; RECEIVE_BUFFER];
     loop {
-        while script.front().is_some_and(|due| due.at <= elapsed()) {
+        while script.front().is_some_and(|due| due.at <= network.now()) {
             if let Some(Due { index, i, .. }) = script.pop_front() {
                 adversary.make(index, i);
             }
         }
         tokio::select! {
             biased;
-            () = until(script.front().map(|due| due.at)) => {}
+            () = until(network.timeline(), script.front().map(|due| due.at)) => {}
             given = card.receive(&ports, &mut buffer) => {
                 let bytes = &buffer[..given.length];
                 match given.at {
@@ -210,7 +215,7 @@ impl Adversary {
     fn sees(&mut self, from: SocketAddr, copy: &[u8]) {
         let Some((to, kind, bytes)) = untapped(copy) else { return };
         let sight = Sight::new(&self.network, (from, to), (kind, bytes));
-        let sent = elapsed().saturating_sub(LATENCY);
+        let sent = self.network.now().saturating_sub(LATENCY);
         for (index, it) in self.public.moves.iter().enumerate() {
             let waits = (it.at..it.until()).contains(&sent);
             let of = it.trick.sees().filter(|of| waits && sight.is_of(of));
@@ -254,7 +259,9 @@ impl Adversary {
     fn hears(&mut self, port: u16, from: SocketAddr, bytes: &[u8]) {
         let signed_in = self.public.moves.iter().filter(|it| it.signs_in_at(port));
         let stays = signed_in.map(Move::last).max().unwrap_or_default() + LEAVES_AFTER;
-        let Some(user) = self.users.get_mut(&port).filter(|_| elapsed() <= stays) else { return };
+        let Some(user) = self.users.get_mut(&port).filter(|_| self.network.now() <= stays) else {
+            return;
+        };
         if let Some(answer) = user.hears(bytes) {
             self.sender.send((port, None), from, answer);
         }
@@ -279,7 +286,7 @@ fn sender(card: Rc<Card>, network: Rc<Network>) -> Sender {
     let claims = Rc::clone(&claim);
     let fate = move |transmit: &Transmit| {
         let source: Option<IpAddr> = claims.get().1.map(|claim| claim.ip());
-        network.sent(elapsed(), &ADVERSARY.into(), source, transmit)
+        network.sent(network.now(), &ADVERSARY.into(), source, transmit)
     };
     Sender { transport: Faulty::new(liar, Box::new(fate)), claim }
 }

@@ -1,39 +1,26 @@
-//! A host's network card: turmoil's sockets, and what has arrived but is not yet due.
+//! A host's network card: its cable, and what has arrived but is not yet due.
 //!
 //! Belongs to the host and outlives its program: what is on its way when the program is killed
-//! reaches the next one, if that is up in time. Every datagram carries [`HEADER`] bytes in front,
-//! when it is due, its number, which of two addresses it goes from and to, and where it claims to
-//! come from, which no program sees.
+//! reaches the next one, if that is up in time. Between cards every datagram is a [`Parcel`], of
+//! which no program sees more than the bytes.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::future::poll_fn;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::pin::Pin;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
-use std::task::Poll;
 use std::time::Duration;
 
-use turmoil::net::UdpSocket;
 use udpchat_core::machine::{Socket, Transmit};
 use udpchat_core::protocol::PacketKind;
-use udpchat_core::protocol::limits::RECEIVE_BUFFER;
 use udpchat_node::fault::Carrier;
 use udpchat_node::transport::{Received, Transport};
 
 use super::address::{Addresses, is_second, known};
-use super::clock::elapsed;
 use crate::engine::network::{Flight, Network};
-use crate::faults::fate::whole_ms;
+use crate::engine::runtime::{Cable, Parcel, until};
 use crate::naming::label::HostName;
 use crate::planning::plan::LATENCY;
-
-/// When it is due, in milliseconds since the run began, the sender's number for it, and whether
-/// it goes from and to second addresses, and where it claims to come from instead, all zero if it
-/// tells the truth.
-const HEADER: usize = 8 + 8 + 2 + CLAIM;
-const CLAIM: usize = 4 + 2;
 
 /// A host's network card.
 pub(super) struct Card {
@@ -43,9 +30,8 @@ pub(super) struct Card {
     network: Rc<Network>,
     /// Where copies of what is sent to certain hosts go, if somebody listens.
     tap: Option<Tap>,
-    sockets: Vec<(u16, UdpSocket)>,
+    cable: Rc<dyn Cable>,
     held: RefCell<BTreeMap<(Duration, Flight), Held>>,
-    buffer: RefCell<Vec<u8>>,
 }
 
 /// Somebody who listens on links.
@@ -76,20 +62,14 @@ struct Held {
 }
 
 impl Card {
-    /// A card with these ports open, as long as the host exists.
-    pub(super) async fn new(
+    /// A card at this cable, as long as the host exists.
+    pub(super) fn new(
         host: HostName,
         (addresses, server): (Addresses, Addresses),
         network: Rc<Network>,
-        (ports, tap): (Vec<u16>, Option<Tap>),
-    ) -> io::Result<Self> {
-        let mut sockets = Vec::new();
-        for port in ports {
-            sockets.push((port, UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)).await?));
-        }
-        let buffer = RefCell::new(vec![0; HEADER + RECEIVE_BUFFER]);
-        let held = RefCell::default();
-        Ok(Self { host, addresses, server, network, tap, sockets, held, buffer })
+        (cable, tap): (Rc<dyn Cable>, Option<Tap>),
+    ) -> Self {
+        Self { host, addresses, server, network, tap, cable, held: RefCell::default() }
     }
 
     /// Loses everything that becomes due, for there is no program. Never ends.
@@ -108,7 +88,7 @@ impl Card {
             while let Some((flight, held)) = self.take_due() {
                 let socket = ports.iter().find(|(_, port)| *port == held.port);
                 let to = (&self.host, held.local);
-                let reaches = self.network.due(elapsed(), to, &flight, socket.is_some());
+                let reaches = self.network.due(self.network.now(), to, &flight, socket.is_some());
                 if let (true, Some((at, _))) = (reaches, socket) {
                     let length = held.bytes.len().min(buffer.len());
                     buffer[..length].copy_from_slice(&held.bytes[..length]);
@@ -117,7 +97,7 @@ impl Card {
             }
             tokio::select! {
                 biased;
-                () = self.readable() => {}
+                () = self.cable.arrived() => {}
                 () = self.next_due() => {}
             }
         }
@@ -131,7 +111,7 @@ impl Card {
 
     fn send(&self, from_port: u16, delay: Duration, transmit: &Transmit) {
         let number = self.network.departed(&self.host, transmit.identity);
-        let due = elapsed() + LATENCY + delay;
+        let due = self.network.now() + LATENCY + delay;
         let source = self.source(transmit).unwrap_or(self.addresses.first);
         let to = SocketAddr::new(known(transmit.to.ip()), transmit.to.port());
         if to.ip() == self.addresses.first {
@@ -155,10 +135,8 @@ impl Card {
         let number = self.network.departed(&self.host, transmit.identity);
         let source = self.source(transmit).unwrap_or(self.addresses.first);
         let from = Some(SocketAddr::new(source, from_port));
-        let kind = PacketKind::ALL.iter().position(|kind| *kind == transmit.identity.kind);
-        let kind = kind.and_then(|kind| u8::try_from(kind).ok()).unwrap_or_default();
-        let body = [&claimed(Some(transmit.to))[..], &[kind], &transmit.bytes].concat();
-        let due = (elapsed() + LATENCY, number);
+        let body = tapped(transmit.to, transmit.identity.kind, &transmit.bytes);
+        let due = (self.network.now() + LATENCY, number);
         self.carry(from_port, due, [false, false], from, (*listener, &body));
     }
 
@@ -170,7 +148,7 @@ impl Card {
         transmit: &Transmit,
     ) {
         let number = self.network.departed(&self.host, transmit.identity);
-        let due = elapsed() + LATENCY + delay;
+        let due = self.network.now() + LATENCY + delay;
         let to = SocketAddr::new(known(transmit.to.ip()), transmit.to.port());
         let seconds = [false, is_second(transmit.to.ip())];
         self.carry(from_port, (due, number), seconds, claim, (to, &transmit.bytes));
@@ -182,38 +160,22 @@ impl Card {
         (due, number): (Duration, u64),
         seconds: [bool; 2],
         claim: Option<SocketAddr>,
-        (to, body): (SocketAddr, &[u8]),
+        (to, bytes): (SocketAddr, &[u8]),
     ) {
-        let mut bytes = Vec::with_capacity(HEADER + body.len());
-        bytes.extend_from_slice(&whole_ms(due).to_be_bytes());
-        bytes.extend_from_slice(&number.to_be_bytes());
-        bytes.extend(seconds.map(u8::from));
-        bytes.extend_from_slice(&claimed(claim));
-        bytes.extend_from_slice(body);
-        if let Some((_, socket)) = self.sockets.iter().find(|(port, _)| *port == from_port) {
-            // turmoil refuses addresses that nobody has; for UDP that is loss.
-            let _ = socket.try_send_to(&bytes, to);
-        }
+        let parcel = Parcel { due, number, seconds, claim, bytes: bytes.to_vec() };
+        self.cable.send(from_port, to, parcel);
     }
 
-    /// Takes in what turmoil has delivered.
+    /// Takes in what has arrived.
     fn take_in(&self) {
-        let mut bytes = self.buffer.borrow_mut();
-        for (port, socket) in &self.sockets {
-            while let Ok((length, from)) = socket.try_recv_from(&mut bytes) {
-                let Some((header, body)) = bytes[..length].split_at_checked(HEADER) else {
-                    continue;
-                };
-                let due = Duration::from_millis(big_endian(&header[..8]));
-                let flight = (self.network.host_at(from), big_endian(&header[8..16]));
-                let [from_second, to_second] = [header[16], header[17]].map(|flag| flag != 0);
-                let sender = Addresses { first: from.ip(), two: from_second };
-                let truth = SocketAddr::new(sender.asked(), from.port());
-                let from = claim(&header[HEADER - CLAIM..]).unwrap_or(truth);
-                let local = self.local(to_second);
-                let held = Held { port: *port, from, local, bytes: body.to_vec() };
-                self.held.borrow_mut().insert((due, flight), held);
-            }
+        while let Some((port, from, parcel)) = self.cable.take() {
+            let Parcel { due, number, seconds: [from_second, to_second], claim, bytes } = parcel;
+            let flight = (self.network.host_at(from), number);
+            let sender = Addresses { first: from.ip(), two: from_second };
+            let truth = SocketAddr::new(sender.asked(), from.port());
+            let (from, local) = (claim.unwrap_or(truth), self.local(to_second));
+            let held = Held { port, from, local, bytes };
+            self.held.borrow_mut().insert((due, flight), held);
         }
     }
 
@@ -225,60 +187,36 @@ impl Card {
 
     fn take_due(&self) -> Option<(Flight, Held)> {
         let mut held = self.held.borrow_mut();
-        let first = held.first_entry().filter(|first| first.key().0 <= elapsed())?;
+        let first = held.first_entry().filter(|first| first.key().0 <= self.network.now())?;
         let ((_, flight), held) = first.remove_entry();
         Some((flight, held))
     }
 
     async fn next_due(&self) {
         let due = self.held.borrow().keys().next().map(|(due, _)| *due);
-        match due {
-            Some(due) => tokio::time::sleep(due.saturating_sub(elapsed())).await,
-            None => std::future::pending().await,
-        }
-    }
-
-    /// Waits until turmoil has delivered something to any socket.
-    async fn readable(&self) {
-        let mut waiting: Vec<Pin<Box<dyn Future<Output = io::Result<()>> + '_>>> = Vec::new();
-        for (_, socket) in &self.sockets {
-            waiting.push(Box::pin(socket.readable()));
-        }
-        poll_fn(|context| {
-            let ready = |socket: &mut Pin<Box<dyn Future<Output = _> + '_>>| {
-                socket.as_mut().poll(context).is_ready()
-            };
-            if waiting.iter_mut().any(ready) { Poll::Ready(()) } else { Poll::Pending }
-        })
-        .await;
+        until(self.network.timeline(), due).await;
     }
 }
 
-/// A claim as it stands in a header: only addresses of IPv4 are in the network.
-fn claimed(claim: Option<SocketAddr>) -> [u8; CLAIM] {
-    let mut bytes = [0; CLAIM];
-    if let Some(SocketAddr::V4(claim)) = claim {
-        bytes[..4].copy_from_slice(&claim.ip().octets());
-        bytes[4..].copy_from_slice(&claim.port().to_be_bytes());
-    }
-    bytes
+/// What was tapped, as it goes to whoever listens: where it went, its kind, and its bytes.
+fn tapped(to: SocketAddr, kind: PacketKind, bytes: &[u8]) -> Vec<u8> {
+    let kind = PacketKind::ALL.iter().position(|other| *other == kind);
+    let kind = kind.and_then(|kind| u8::try_from(kind).ok()).unwrap_or_default();
+    // Only addresses of IPv4 are in the network.
+    let ip = match to.ip() {
+        IpAddr::V4(ip) => ip.octets(),
+        IpAddr::V6(_) => Default::default(),
+    };
+    [&ip[..], &to.port().to_be_bytes(), &[kind], bytes].concat()
 }
 
 /// Where a datagram went of which this is a copy, its kind and its bytes.
 pub(super) fn untapped(copy: &[u8]) -> Option<(SocketAddr, PacketKind, &[u8])> {
-    let (to, rest) = copy.split_at_checked(CLAIM)?;
+    let (ip, rest) = copy.split_first_chunk::<4>()?;
+    let (port, rest) = rest.split_first_chunk()?;
     let (kind, bytes) = rest.split_first()?;
-    Some((claim(to)?, *PacketKind::ALL.get(usize::from(*kind))?, bytes))
-}
-
-fn claim(bytes: &[u8]) -> Option<SocketAddr> {
-    let &[a, b, c, d, high, low] = bytes else { return None };
-    let claim = SocketAddr::from((Ipv4Addr::new(a, b, c, d), u16::from_be_bytes([high, low])));
-    (claim.port() != 0).then_some(claim)
-}
-
-fn big_endian(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
+    let to = SocketAddr::from((*ip, u16::from_be_bytes(*port)));
+    Some((to, *PacketKind::ALL.get(usize::from(*kind))?, bytes))
 }
 
 /// What one program sees of the card.

@@ -1,4 +1,4 @@
-//! The clocks of a run: turmoil's time, and what a program on a host takes for the time.
+//! What a program on a host takes for the time.
 //!
 //! A host has one oscillator. While it is off, the calendar and every timer of the host are.
 
@@ -10,17 +10,14 @@ use std::time::Duration;
 use udpchat_core::time::{Now, Time, WallTime};
 use udpchat_node::drive::Clock;
 
+use crate::engine::runtime::Timeline;
 use crate::faults::fate::whole_ms;
 use crate::planning::plan::EPOCH_UNIX_MS;
 
-/// The time since the run began.
-pub(super) fn elapsed() -> Duration {
-    turmoil::sim_elapsed().unwrap_or_default()
-}
-
 /// A program's clocks: one since its start, and the host's calendar.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct HostClock {
+    timeline: Rc<dyn Timeline>,
     /// What the host's timers had counted when the program was started.
     started: Duration,
     oscillator: Rc<Cell<Oscillator>>,
@@ -84,15 +81,15 @@ fn from_nanos(nanos: u128) -> Duration {
 
 impl HostClock {
     /// The clocks of a program that is started now.
-    pub(super) fn start(oscillator: &Rc<Cell<Oscillator>>) -> Self {
-        let started = oscillator.get().counted_at(elapsed());
-        Self { started, oscillator: Rc::clone(oscillator) }
+    pub(super) fn start(oscillator: &Rc<Cell<Oscillator>>, timeline: &Rc<dyn Timeline>) -> Self {
+        let started = oscillator.get().counted_at(timeline.now());
+        Self { timeline: Rc::clone(timeline), started, oscillator: Rc::clone(oscillator) }
     }
 }
 
 impl Clock for HostClock {
     fn now(&self) -> Now {
-        let (elapsed, oscillator) = (elapsed(), self.oscillator.get());
+        let (elapsed, oscillator) = (self.timeline.now(), self.oscillator.get());
         let right = EPOCH_UNIX_MS.saturating_add(whole_ms(elapsed));
         let wall =
             WallTime::from_unix_ms(right.saturating_add_signed(oscillator.off_ms_at(elapsed)));
@@ -101,9 +98,10 @@ impl Clock for HostClock {
     }
 
     async fn sleep(&self, wait: Duration) {
-        let due = self.oscillator.get().counted_at(elapsed()).saturating_add(wait);
-        let sleep =
-            |oscillator: Oscillator| Box::pin(tokio::time::sleep(oscillator.until(due, elapsed())));
+        let due = self.oscillator.get().counted_at(self.timeline.now()).saturating_add(wait);
+        let sleep = |oscillator: Oscillator| {
+            self.timeline.sleep(oscillator.until(due, self.timeline.now()))
+        };
         let mut oscillator = self.oscillator.get();
         let mut slept = sleep(oscillator);
         // The host polls its program whenever it does something to it.

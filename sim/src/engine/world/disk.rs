@@ -1,5 +1,6 @@
 //! A host's disk with the store that its programs have on it: the database that ships, opened and
-//! committed to as in the binary, on a disk that is simulated.
+//! committed to as in the binary, on a disk that is simulated. Where nothing can go wrong with that
+//! the rows are in memory, which comes to the same in a fraction of the time.
 //!
 //! The binary commits in a thread, here a commit is done at once in the middle of the time that it
 //! takes. Who is killed before has lost it, who is killed after has it, in both cases
@@ -17,8 +18,9 @@ use udpchat_core::store::{Committed, DiskSpace, Rows, Store};
 use udpchat_node::store::medium::is_full;
 use udpchat_node::store::{Database, ROOM_RETRY};
 
-use super::clock::elapsed;
+use super::Storage;
 use super::panic::words;
+use super::rows::MemoryRows;
 use crate::engine::network::Network;
 use crate::faults::disk::{DiskFault, DiskFaults, Keeps, Mounted, SimDisk};
 use crate::faults::fate::whole_ms;
@@ -31,6 +33,8 @@ use crate::record::log::What;
 #[derive(Clone)]
 pub(super) struct Disk<R: Rows> {
     disk: SimDisk,
+    /// The store, if it is not on the disk.
+    memory: Option<Rc<RefCell<MemoryRows>>>,
     /// What a store is made with if there is none.
     fresh: R,
     speed: DiskSpeed,
@@ -72,7 +76,7 @@ impl<R: Rows + PartialEq + 'static> Disk<R> {
     /// A disk without anything on it. `fresh` is what a first program makes its store with.
     pub(super) fn new(
         fresh: R,
-        (speed, faults): (DiskSpeed, &DiskFaults),
+        (speed, faults, storage): (DiskSpeed, &DiskFaults, Storage),
         (seed, host): (u64, &HostName),
         network: &Rc<Network>,
         witness: Rc<dyn Witness<R>>,
@@ -80,6 +84,7 @@ impl<R: Rows + PartialEq + 'static> Disk<R> {
         let stream = Stream::new(seed, &["disk speed", host]);
         Self {
             disk: SimDisk::new(seed, host, faults),
+            memory: (storage == Storage::Memory).then(Rc::default),
             fresh,
             speed,
             stream: Rc::new(RefCell::new(stream)),
@@ -97,8 +102,16 @@ impl<R: Rows + PartialEq + 'static> Disk<R> {
 
     /// Opens the store for a program that starts.
     pub(super) fn open(&self) -> Result<(Opened<R>, R), Unopened> {
+        let (disk, asked, under_way, stuck) = (self.clone(), Vec::new(), None, Rc::default());
+        if let Some(rows) = &self.memory {
+            let record = rows.borrow_mut().open(|| self.fresh.clone());
+            let record = record.map_err(|error| Unopened::Fails(error.to_string()))?;
+            self.witness.finds(self.network.now(), &record, true);
+            let base = Base::Memory(Rc::clone(rows));
+            return Ok((Opened { disk, base, asked, under_way, stuck, is_low: false }, record));
+        }
         self.restart_after.set(None);
-        self.disk.set_now(elapsed());
+        self.disk.set_now(self.network.now());
         let mounted = self.disk.mount();
         let open = || Database::open(mounted.clone(), || self.fresh.clone());
         let result = catch_unwind(AssertUnwindSafe(open));
@@ -110,16 +123,22 @@ impl<R: Rows + PartialEq + 'static> Disk<R> {
         }
         let result = result.map_err(|panic| Unopened::Panics(words(&*panic)))?;
         let (database, record) = result.map_err(|error| Unopened::Fails(error.to_string()))?;
-        self.finds(elapsed(), &record, &self.disk);
+        self.finds(self.network.now(), &record, &self.disk);
         let is_low = database.room() == DiskSpace::Low;
-        let database = Rc::new(RefCell::new(database));
-        let (disk, asked, under_way, stuck) = (self.clone(), Vec::new(), None, Rc::default());
-        Ok((Opened { disk, mounted, database, asked, under_way, stuck, is_low }, record))
+        let base = Base::Disk(mounted, Rc::new(RefCell::new(database)));
+        Ok((Opened { disk, base, asked, under_way, stuck, is_low }, record))
     }
 
     /// Tells what a program would find that started now, when the power had just failed and taken
     /// along all that is not synced. The disk stays as it is.
     pub(super) fn look(&self, at: Duration) {
+        if let Some(rows) = &self.memory {
+            match rows.borrow_mut().open(|| self.fresh.clone()) {
+                Ok(record) => self.witness.finds(at, &record, true),
+                Err(error) => self.cannot_open(at, &error.to_string()),
+            }
+            return;
+        }
         let disk = self.disk.copy();
         disk.lose_power(Keeps::Nothing);
         let open = || Database::open(disk.mount(), || self.fresh.clone());
@@ -128,6 +147,10 @@ impl<R: Rows + PartialEq + 'static> Disk<R> {
             Ok(Err(error)) => error.to_string(),
             Err(panic) => words(&*panic),
         };
+        self.cannot_open(at, &trouble);
+    }
+
+    fn cannot_open(&self, at: Duration, trouble: &str) {
         let what = What::Panicked(format!("as it opens its store: {trouble}"));
         self.network.record(at, &self.host, what);
     }
@@ -151,22 +174,30 @@ impl<R: Rows + PartialEq + 'static> Disk<R> {
     /// Writes changes, which takes so long.
     async fn write(
         &self,
-        mounted: &Mounted,
-        database: &RefCell<Database<R, Mounted>>,
+        base: &Base<R>,
         changes: &[R::Change],
         takes: Duration,
     ) -> io::Result<DiskSpace> {
-        wait(takes / 2).await;
-        self.disk.set_now(elapsed());
-        let result = database.borrow_mut().commit(changes);
-        self.tell_events();
-        if mounted.is_cut_off() {
-            resume_unwind(Box::new(PowerCut));
-        }
+        wait(&self.network, takes / 2).await;
+        let result = match base {
+            Base::Memory(rows) => {
+                rows.borrow_mut().commit::<R>(changes);
+                Ok(DiskSpace::Plenty)
+            }
+            Base::Disk(mounted, database) => {
+                self.disk.set_now(self.network.now());
+                let result = database.borrow_mut().commit(changes);
+                self.tell_events();
+                if mounted.is_cut_off() {
+                    resume_unwind(Box::new(PowerCut));
+                }
+                result
+            }
+        };
         if result.is_ok() {
             self.witness.has(changes);
         }
-        wait(takes - takes / 2 + self.disk.take_delay()).await;
+        wait(&self.network, takes - takes / 2 + self.disk.take_delay()).await;
         result
     }
 
@@ -176,18 +207,32 @@ impl<R: Rows + PartialEq + 'static> Disk<R> {
             if !matches!(event.fault, DiskFault::Slow { .. }) {
                 self.restart_after.set(event.restart_after);
             }
-            self.network.record(elapsed(), &self.host, What::Disk(event));
+            self.network.record(self.network.now(), &self.host, What::Disk(event));
         }
     }
 }
 
 type Stuck<C> = Rc<RefCell<Option<(u64, Vec<C>)>>>;
 
+/// Where a program's store is.
+enum Base<R: Rows> {
+    Disk(Mounted, Rc<RefCell<Database<R, Mounted>>>),
+    Memory(Rc<RefCell<MemoryRows>>),
+}
+
+impl<R: Rows> Clone for Base<R> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Disk(mounted, database) => Self::Disk(mounted.clone(), Rc::clone(database)),
+            Self::Memory(rows) => Self::Memory(Rc::clone(rows)),
+        }
+    }
+}
+
 /// The store of one program.
 pub(super) struct Opened<R: Rows> {
     disk: Disk<R>,
-    mounted: Mounted,
-    database: Rc<RefCell<Database<R, Mounted>>>,
+    base: Base<R>,
     /// Commits that wait for those under way.
     asked: Vec<Vec<R::Change>>,
     under_way: Option<Pin<Box<dyn Future<Output = io::Result<Committed>>>>>,
@@ -211,15 +256,16 @@ impl<R: Rows + PartialEq + 'static> Opened<R> {
         let DiskSpeed { shortest, longest } = disk.speed;
         let span = whole_ms(longest.saturating_sub(shortest)) + 1;
         let takes = shortest + Duration::from_millis(disk.stream.borrow_mut().below(span));
-        let (mounted, database) = (self.mounted.clone(), Rc::clone(&self.database));
-        let stuck = Rc::clone(&self.stuck);
+        let (base, stuck) = (self.base.clone(), Rc::clone(&self.stuck));
         async move {
             if is_again {
-                wait(ROOM_RETRY).await;
+                wait(&disk.network, ROOM_RETRY).await;
             }
             loop {
-                match disk.write(&mounted, &database, &changes, takes).await {
-                    Err(error) if is_full(&error) && is_again => wait(ROOM_RETRY).await,
+                match disk.write(&base, &changes, takes).await {
+                    Err(error) if is_full(&error) && is_again => {
+                        wait(&disk.network, ROOM_RETRY).await;
+                    }
                     Err(error) if is_full(&error) => {
                         *stuck.borrow_mut() = Some((commits, changes));
                         return Ok(Committed::LITTLE_ROOM);
@@ -256,9 +302,9 @@ impl<R: Rows + PartialEq + 'static> Store for Opened<R> {
     }
 }
 
-async fn wait(duration: Duration) {
+async fn wait(network: &Network, duration: Duration) {
     // A disk that takes no time does not even yield.
     if !duration.is_zero() {
-        tokio::time::sleep(duration).await;
+        network.timeline().sleep(duration).await;
     }
 }

@@ -6,7 +6,8 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::future::pending;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -17,13 +18,15 @@ use udpchat_core::protocol::{Name, StoreId, Token};
 use udpchat_core::server::timing::KEEP;
 use udpchat_core::server::{ServerRecord, Snapshot};
 
+use super::Storage;
 use super::address::Addresses;
 use super::card::{Card, Tap};
-use super::clock::{HostClock, Oscillator, elapsed};
+use super::clock::{HostClock, Oscillator};
 use super::disk::{Disk, Unopened};
 use super::program::{Broken, Program, Setting, Shared};
 use super::witness::{OnClient, OnServer};
 use crate::engine::network::Network;
+use crate::engine::runtime::{Cable, until};
 use crate::faults::bugs::Planted;
 use crate::faults::disk::DiskFaults;
 use crate::faults::mutant::ServerMutant;
@@ -42,9 +45,11 @@ pub(super) type Looks = Rc<RefCell<Vec<Box<dyn Fn(Duration)>>>>;
 #[derive(Clone)]
 pub(super) struct Around {
     pub(super) seed: u64,
+    /// When the run ends.
+    pub(super) until: Duration,
     pub(super) disk: DiskSpeed,
     pub(super) disk_faults: Rc<DiskFaults>,
-    pub(super) addresses: Addresses,
+    pub(super) storage: Storage,
     /// The server's.
     pub(super) server: Addresses,
     /// Where the server is, or was when it ran last: what its name stands for.
@@ -64,18 +69,20 @@ pub(super) fn snapshot(last: &Last) -> Option<Snapshot> {
     last.borrow().as_ref().map(|server| server.look(ServerMutant::snapshot))
 }
 
-/// What a host is, from the beginning of the run to its end.
-pub(super) async fn run(host: Host, around: Around) -> turmoil::Result {
+/// What a host is, from the beginning of the run on. It never ends, but what would happen after
+/// the run's end does not.
+pub(super) async fn run(host: Host, (own, cable): (Addresses, Rc<dyn Cable>), around: Around) {
     let network = Rc::clone(&around.network);
-    let addresses = (around.addresses, around.server);
-    let ports = (host.ports(), around.tap.clone());
-    let card = Card::new(host.name.clone(), addresses, network, ports).await?;
+    let cable = (cable, around.tap.clone());
+    let card = Card::new(host.name.clone(), (own, around.server), Rc::clone(&network), cable);
     let card = Rc::new(card);
+    let over = around.until + Duration::from_millis(1);
     let mut script: VecDeque<Action> = host.actions.into();
     let mut place = Place {
         kept: Kept::new(&host.role, &host.name, &around),
         name: host.name,
-        card: Rc::clone(&card),
+        card,
+        asked_at: own.asked(),
         around,
         oscillator: Rc::default(),
         starts: 0,
@@ -84,28 +91,22 @@ pub(super) async fn run(host: Host, around: Around) -> turmoil::Result {
         restart_at: None,
         paused_until: Duration::ZERO,
     };
-    loop {
-        while script.front().is_some_and(|action| action.at <= elapsed()) {
+    while network.now() < over {
+        while script.front().is_some_and(|action| action.at <= network.now()) {
             if let Some(action) = script.pop_front() {
                 place.carry_out(action.act);
             }
         }
         place.restart_if_due();
         let next = script.front().map(|action| action.at);
-        let next = next.into_iter().chain(place.restart_at).min();
+        let next = next.into_iter().chain(place.restart_at).chain([over]).min();
         tokio::select! {
             biased;
-            () = until(next) => {}
+            () = until(network.timeline(), next) => {}
             () = place.live() => {}
         }
     }
-}
-
-pub(super) async fn until(time: Option<Duration>) {
-    match time {
-        Some(time) => tokio::time::sleep(time.saturating_sub(elapsed())).await,
-        None => std::future::pending().await,
-    }
+    pending().await
 }
 
 /// A host at work.
@@ -113,6 +114,8 @@ struct Place {
     name: HostName,
     kept: Kept,
     card: Rc<Card>,
+    /// The address at which others are to ask.
+    asked_at: IpAddr,
     around: Around,
     oscillator: Rc<Cell<Oscillator>>,
     starts: u32,
@@ -134,7 +137,7 @@ enum Kept {
 impl Kept {
     fn new(role: &Role, name: &HostName, around: &Around) -> Self {
         let (seed, network) = (around.seed, &around.network);
-        let disk = (around.disk, &*around.disk_faults);
+        let disk = (around.disk, &*around.disk_faults, around.storage);
         let kept = match role {
             Role::Server => {
                 let id = StoreId(Stream::new(seed, &["disk", "server"]).draw());
@@ -191,9 +194,10 @@ impl Kept {
 impl Place {
     /// Lets the program run until it ends; without one, lets datagrams pass by.
     async fn live(&mut self) {
+        let is_paused = self.paused_until > self.now();
         let Some(program) = &mut self.program else { return self.card.ignore().await };
-        if self.paused_until > elapsed() {
-            return until(Some(self.paused_until)).await;
+        if is_paused {
+            return until(self.around.network.timeline(), Some(self.paused_until)).await;
         }
         let what = match program.execution.as_mut().await {
             Ok(result) => What::Ended { error: result.err().map(|error| error.to_string()) },
@@ -207,14 +211,14 @@ impl Place {
     fn ended(&mut self, what: What) {
         if matches!(what, What::Crashed | What::Ended { error: Some(_) }) {
             let after = self.kept.restart_after();
-            self.restart_at = after.map(|after| elapsed().saturating_add(after));
+            self.restart_at = after.map(|after| self.now().saturating_add(after));
         }
         self.stop();
         self.record(what);
     }
 
     fn restart_if_due(&mut self) {
-        if self.restart_at.is_some_and(|at| at <= elapsed()) {
+        if self.restart_at.is_some_and(|at| at <= self.now()) {
             self.start(self.port);
         }
     }
@@ -232,7 +236,7 @@ impl Place {
             }
             Act::Type { line, label } => self.type_line(line, label),
             Act::Pause { lasts } => {
-                self.paused_until = elapsed() + lasts;
+                self.paused_until = self.now() + lasts;
                 self.record(What::Paused { lasts });
             }
             Act::StepClock { by_ms } => {
@@ -240,11 +244,11 @@ impl Place {
                 self.record(What::ClockStepped { by_ms });
             }
             Act::Drift { ppm } => {
-                self.oscillator.set(self.oscillator.get().drift(ppm, elapsed()));
+                self.oscillator.set(self.oscillator.get().drift(ppm, self.now()));
                 self.record(What::ClockDrifts { ppm });
             }
             Act::Mark(name) => {
-                self.around.network.mark(&name, elapsed(), snapshot(&self.around.last));
+                self.around.network.mark(&name, self.now(), snapshot(&self.around.last));
                 self.record(What::Marked(name));
             }
         }
@@ -264,7 +268,7 @@ impl Place {
             network: Rc::clone(&self.around.network),
             card: Rc::clone(&self.card),
             port,
-            clock: HostClock::start(&self.oscillator),
+            clock: HostClock::start(&self.oscillator, self.around.network.timeline()),
             entropy: Entropy::from(entropy),
             bugs: self.around.bugs.clone(),
             keep: self.around.mail.or(Some(KEEP)),
@@ -287,7 +291,7 @@ impl Place {
             }
         };
         if let Some(server) = &program.server {
-            self.around.server_at.set(SocketAddr::new(self.around.addresses.asked(), port));
+            self.around.server_at.set(SocketAddr::new(self.asked_at, port));
             *self.around.last.borrow_mut() = Some(server.clone());
         }
         self.program = Some(program);
@@ -314,7 +318,11 @@ impl Place {
         self.record(What::Typed { line, label, refused });
     }
 
+    fn now(&self) -> Duration {
+        self.around.network.now()
+    }
+
     fn record(&self, what: What) {
-        self.around.network.record(elapsed(), &self.name, what);
+        self.around.network.record(self.now(), &self.name, what);
     }
 }

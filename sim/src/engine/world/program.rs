@@ -20,7 +20,7 @@ use udpchat_node::drive::{Environment, drive};
 use udpchat_node::fault::{Faulty, Policy};
 
 use super::card::{Card, Plug};
-use super::clock::{HostClock, elapsed};
+use super::clock::HostClock;
 use super::disk::{Opened, PowerCut};
 use super::panic::words;
 use crate::engine::network::Network;
@@ -193,7 +193,7 @@ where
             interrupts: &mut interrupts,
         };
         let on_event = |_, event, _: &Shared<M>| {
-            says(&network, elapsed(), &host, event);
+            says(&network, network.now(), &host, event);
             Ok(())
         };
         drive(machine, environment, on_event).await.map(drop)
@@ -226,7 +226,7 @@ impl Policy for Judge {
         if let Some((_, port)) = port {
             self.card.tap(*port, transmit);
         }
-        self.network.sent(elapsed(), &self.host, self.card.source(transmit), transmit)
+        self.network.sent(self.network.now(), &self.host, self.card.source(transmit), transmit)
     }
 }
 

@@ -11,7 +11,6 @@ use udpchat_core::client::{self, ClientRecord};
 use udpchat_core::protocol::{MessageId, Name, StreamId, StreamKey};
 use udpchat_core::server::{self, End, ServerRecord, Standing};
 
-use super::clock::elapsed;
 use super::disk::Witness;
 use crate::engine::network::Network;
 use crate::naming::label::{HostName, Label};
@@ -124,11 +123,11 @@ impl OnServer {
     }
 
     fn asks(&self, durable: Durable) {
-        self.network.record(elapsed(), &self.host, What::Asked(durable));
+        self.network.record(self.network.now(), &self.host, What::Asked(durable));
     }
 
     fn says(&self, durable: Durable) {
-        self.network.record(elapsed(), &self.host, What::Durable(durable));
+        self.network.record(self.network.now(), &self.host, What::Durable(durable));
     }
 }
 
@@ -166,7 +165,7 @@ impl Witness<ClientRecord> for OnClient {
                 client::Change::Settled { to, seq } => {
                     if let Some(label) = self.label(to, *seq) {
                         let asked = What::Asked(Durable::Settled(label));
-                        self.network.record(elapsed(), &self.host, asked);
+                        self.network.record(self.network.now(), &self.host, asked);
                     }
                 }
                 _ => {}
@@ -222,7 +221,7 @@ impl Witness<ClientRecord> for OnClient {
 
 impl OnClient {
     fn says(&self, durable: Durable) {
-        self.network.record(elapsed(), &self.host, What::Durable(durable));
+        self.network.record(self.network.now(), &self.host, What::Durable(durable));
     }
 
     fn label(&self, to: &Name, seq: u64) -> Option<Label> {
@@ -237,12 +236,27 @@ mod tests {
     use udpchat_core::time::WallTime;
 
     use super::*;
+    use crate::engine::runtime::{Timeline, Waiting};
     use crate::faults::fate::FaultPlan;
     use crate::naming::label::Audience;
 
+    /// No time passes.
+    struct Beginning;
+
+    impl Timeline for Beginning {
+        fn now(&self) -> Duration {
+            Duration::ZERO
+        }
+
+        fn sleep(&self, _: Duration) -> Waiting<'static> {
+            Box::pin(std::future::pending())
+        }
+    }
+
     #[test]
     fn what_ends_are_the_letters_that_go_and_no_place_between() {
-        let network = Rc::new(Network::new(1, FaultPlan::default(), BTreeMap::new()));
+        let network =
+            Rc::new(Network::new(1, FaultPlan::default(), BTreeMap::new(), Rc::new(Beginning)));
         let (alice, bob): (HostName, Name) = ("alice".into(), "bob".parse().unwrap());
         let id = |seq| MessageId { stream: StreamId(7), seq };
         for (number, seq) in [(1, 1), (2, 2), (3, 3)] {

@@ -21,6 +21,12 @@ pub struct DiskFaults {
 }
 
 impl DiskFaults {
+    /// Whether nothing goes wrong with any disk.
+    #[must_use]
+    pub fn are_none(&self) -> bool {
+        self.rate == 0.0 && self.rules.is_empty()
+    }
+
     /// Whether any disk may lose its power.
     #[must_use]
     pub fn cuts_power(&self) -> bool {
@@ -226,7 +232,7 @@ impl DiskFates {
                 }
             }
         }
-        if now < self.rate_until {
+        if self.rate > 0.0 && now < self.rate_until {
             self.exposed += 1;
             decided = decided.or_else(|| self.by_rate(now, kind, number));
         }
@@ -234,9 +240,6 @@ impl DiskFates {
     }
 
     fn by_rate(&self, now: Duration, kind: Operation, number: u64) -> Option<DiskEvent> {
-        if self.rate == 0.0 {
-            return None;
-        }
         let at = number.to_string();
         let draw = |what: &str| hash(self.seed, &[what, &self.host, kind.name(), &at]);
         if fraction(draw("disk fault")) >= self.rate {
