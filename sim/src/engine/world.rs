@@ -101,6 +101,7 @@ impl World {
             network: Rc::clone(&network),
             last: Rc::default(),
             looks: Rc::default(),
+            copies: Rc::default(),
             mail: plan.mail,
             bugs: bugs.clone(),
         };

@@ -141,6 +141,23 @@ pub enum Act {
     },
     /// Its state is taken down under a name (server only).
     Mark(String),
+    /// Something happens to its folder (clients only).
+    Folder(Folder),
+}
+
+/// What happens to the folder in which a program has its store. Without effect while a program
+/// runs, but for a copy that is made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Folder {
+    /// It is gone: the next program is a newcomer.
+    Lost,
+    /// A copy of it is made, and put away.
+    Copied,
+    /// The last copy that was made of this host's folder takes its place, if there is one.
+    Replaced {
+        /// Whose.
+        by: HostName,
+    },
 }
 
 impl Plan {

@@ -5,6 +5,7 @@
 
 mod absences;
 mod course;
+mod folders;
 mod groups;
 mod mishaps;
 mod profile;
@@ -19,10 +20,11 @@ use std::time::Duration;
 pub use profile::Profile;
 
 use udpchat_core::client::timing as client;
+use udpchat_core::protocol::Name;
 use udpchat_core::server::timing as server;
 
 use crate::faults::disk::DiskFaults;
-use crate::faults::fate::{FaultPlan, SizeLimit, whole_ms};
+use crate::faults::fate::{Cut, FaultPlan, SizeLimit, whole_ms};
 use crate::naming::random::Stream;
 use crate::planning::plan::{DiskSpeed, Host, Plan, QUIET, Role, SERVER};
 use course::{Away, Course};
@@ -111,13 +113,27 @@ fn planned(seed: u64, course: &Course) -> Plan {
     for (index, name) in clients.iter().enumerate() {
         todo.entry(name.clone()).or_default().extend(groups::doings(seed, index, name, size));
     }
+    let folders = course.folders.and_then(|it| folders::doings(seed, size, &clients, it));
+    if let Some((whose, doings)) = folders {
+        todo.entry(whose).or_default().extend(doings);
+    }
     let users = clients.iter().filter_map(|name| {
         let user = name.parse().ok()?;
         Some(Host::new(name, Role::Client { user }))
     });
     let mut hosts: Vec<Host> = [Host::new(SERVER, Role::Server)].into_iter().chain(users).collect();
-    let rival = course.rivals.then(|| rivals::rival(seed, size, &clients)).flatten();
+    let rival = course.rivals.then(|| rivals::rival(seed, size, &clients, course.thief)).flatten();
+    let rival = rival.map(|(rival, wanted, copies)| {
+        todo.entry(wanted.clone()).or_default().extend(copies);
+        (rival, wanted)
+    });
     let (rival, wanted) = rival.unzip();
+    let removal = course.removal.then(|| folders::removal(seed, size, &clients, &mut todo));
+    let mut removal = removal.flatten();
+    if let Some(folders::Removal { to, todo: doings, .. }) = &mut removal {
+        todo.insert(to.name.to_string(), std::mem::take(doings));
+        hosts.push(to.clone());
+    }
     let mut addresses = Stream::new(seed, &["addresses"]);
     let several = addresses.below(TWO_ADDRESSES_ONE_IN) == 0;
     let mut cut_off = Vec::new();
@@ -130,26 +146,36 @@ fn planned(seed: u64, course: &Course) -> Plan {
             absences::keep_away(&host.name, &mut actions, &absences);
             cut_off.extend(absences::cuts(&host.name, &everyone, &absences));
         }
-        let is_wanted = wanted.as_deref() == Some(&*host.name);
+        if let Some(left) = removal.as_ref().filter(|it| *it.from == *host.name) {
+            script::leave_behind(seed, host, actions, left.at, size.duration);
+            continue;
+        }
+        let is_wanted = wanted.as_deref() == host.user().map(Name::as_str) && wanted.is_some();
         script::write_down(seed, host, actions, size.duration, is_wanted);
     }
     hosts.extend(rival);
     if size.messages > 0 {
         script::say_one_more(&mut hosts, size.duration + client::GIVE_UP + 2 * MOMENT);
     }
-    let faults = FaultPlan {
-        rates: profile.rates,
-        rates_until: size.duration,
-        rules: Vec::new(),
-        cuts: mishaps::cuts(seed, &hosts, size, profile, cut_off),
-        size_limit: profile.mtu.map(|bytes| SizeLimit { bytes, until: size.duration }),
-    };
+    let faults = faults(seed, course, &hosts, cut_off);
     let disk = DiskSpeed { shortest: Duration::ZERO, longest: profile.disk };
     let disk_faults =
         DiskFaults { rate: profile.disk_faults, rate_until: size.duration, rules: Vec::new() };
     let (healed, until) = (Some(size.duration), size.duration + SETTLE);
     let (moves, mail) = (Vec::new(), mail(seed, course.away.as_ref()));
     Plan { seed, hosts, faults, disk, disk_faults, moves, mail, healed, until }
+}
+
+/// What the network does, with these cuts among others.
+fn faults(seed: u64, course: &Course, hosts: &[Host], cuts: Vec<Cut>) -> FaultPlan {
+    let Course { size, profile, .. } = course;
+    FaultPlan {
+        rates: profile.rates,
+        rates_until: size.duration,
+        rules: Vec::new(),
+        cuts: mishaps::cuts(seed, hosts, size, profile, cuts),
+        size_limit: profile.mtu.map(|bytes| SizeLimit { bytes, until: size.duration }),
+    }
 }
 
 /// How long the server keeps messages, if not as the shipped one does.

@@ -5,14 +5,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use udpchat_core::client::Event;
-use udpchat_core::protocol::{MessageId, Name, PacketKind};
+use udpchat_core::client::{Event, UnsentReason};
+use udpchat_core::protocol::{MessageId, Name, PacketKind, StreamId};
 use udpchat_core::server;
 
 use crate::faults::fate::Key;
 use crate::naming::label::{Audience, HostName, Label};
 use crate::planning::moves::ADVERSARY;
-use crate::planning::plan::{self, Plan};
+use crate::planning::plan::{self, Folder, Plan};
 use crate::record::log::{Durable, Entry, Log, What};
 
 /// All messages of a run.
@@ -33,6 +33,8 @@ pub struct Ledger {
     /// Names that the server has granted to several hosts of ours. What one of these was to be told
     /// is told to whoever has the name.
     pub shared: BTreeSet<Name>,
+    /// Hosts whose folder was an older copy, or another's, at some time: what was done is done again.
+    pub restored: BTreeSet<HostName>,
     /// Texts to many, by their commands. Their copies are messages.
     pub casts: BTreeMap<Label, Cast>,
 }
@@ -67,6 +69,8 @@ pub struct Message {
     pub shown: Vec<Shown>,
     /// Whether its sender's disk has that it needs no further care.
     pub settled: bool,
+    /// Whether its sender's folder was lost, or another took its place, before it was settled.
+    pub forgotten: bool,
     /// Whether its sender's program was ended after it had told that it is given up, and before
     /// its disk had that: then the next life tries again. Told first and remembered then, for the
     /// other way round nobody might ever be told.
@@ -103,6 +107,10 @@ pub struct Shown {
     pub text: String,
     /// Whether it may have been shown before, as the screen says.
     pub again: bool,
+    /// Under which id. Who goes on with an older copy of a folder gives other ids.
+    pub id: MessageId,
+    /// How often its host's folder had been lost, or another had taken its place.
+    pub folder: u32,
     /// Which of its host's programs showed it: they are counted.
     pub life: u32,
     /// Whether its host's disk had that it was shown when that program was started.
@@ -120,6 +128,10 @@ pub struct OnScreen {
     pub at: Duration,
     /// Whether it may have been shown before, as the screen says.
     pub again: bool,
+    /// In which stream.
+    pub stream: StreamId,
+    /// How often its host's folder had been lost, or another had taken its place.
+    pub folder: u32,
     /// Which of its host's programs showed it.
     pub life: u32,
 }
@@ -134,6 +146,8 @@ struct HostSoFar {
     displayed_at_start: BTreeSet<Label>,
     /// What it has told others that it has shown.
     acknowledged: BTreeSet<Label>,
+    /// How often its folder was lost, or another took its place.
+    folders: u32,
 }
 
 impl Message {
@@ -146,6 +160,7 @@ impl Message {
             told: Vec::new(),
             shown: Vec::new(),
             settled: false,
+            forgotten: false,
             killed_giving_up: false,
         }
     }
@@ -180,6 +195,7 @@ impl Ledger {
         // What the server has asked its disk to let expire.
         let mut expiring: BTreeSet<&Label> = BTreeSet::new();
         let mut holders: BTreeMap<&Name, &HostName> = BTreeMap::new();
+        let mut copies: BTreeMap<&HostName, HostSoFar> = BTreeMap::new();
         for entry in &log.entries {
             let host = hosts.entry(&entry.host).or_default();
             match &entry.what {
@@ -223,6 +239,18 @@ impl Ledger {
                     ..
                 } => {
                     host.acknowledged.insert(label.clone());
+                }
+                What::Folder(Folder::Copied) => {
+                    copies.insert(&entry.host, host.clone());
+                }
+                What::Folder(folder) => {
+                    let copy = match folder {
+                        Folder::Replaced { by } => copies.get(by).cloned().unwrap_or_default(),
+                        _ => HostSoFar::default(),
+                    };
+                    let (lives, folders) = (host.lives, host.folders + 1);
+                    *host = HostSoFar { lives, folders, ..copy };
+                    ledger.is_forgotten(&entry.host, *folder != Folder::Lost);
                 }
                 What::Started { .. } => {
                     host.lives += 1;
@@ -272,7 +300,16 @@ impl Ledger {
 
     fn client_said(&mut self, log: &Log, entry: &Entry, so_far: &HostSoFar, event: &Event) {
         let (at, host) = (entry.at, &entry.host);
+        // Whoever has a copy of another's folder is told of that one's messages: not these are meant.
+        let is_own = |id: &MessageId| log.labels.get(*id).is_none_or(|label| label.host == *host);
         match event.plain() {
+            Event::Sending { id, .. }
+            | Event::Received { id, .. }
+            | Event::Saved { id, .. }
+            | Event::Expired { id, .. }
+            | Event::ReadLater { id, .. }
+            | Event::Unsent { id, .. }
+                if !is_own(id) => {}
             Event::SendingMany { group, to } => {
                 let label = log.labels.of_cast(group.cast);
                 if let Some(cast) = label.and_then(|label| self.casts.get_mut(label)) {
@@ -288,6 +325,8 @@ impl Ledger {
             Event::Saved { id, .. } => self.told(log, at, *id, SenderTold::Saved),
             Event::Expired { id, .. } => self.told(log, at, *id, SenderTold::Expired),
             Event::ReadLater { id, .. } => self.told(log, at, *id, SenderTold::ReadLater),
+            // It goes on under another id.
+            Event::Unsent { reason: UnsentReason::OldCopy, .. } => {}
             Event::Unsent { id, reason, .. } if reason.is_final() => {
                 self.told(log, at, *id, SenderTold::GivenUp);
             }
@@ -301,13 +340,15 @@ impl Ledger {
                     label.as_ref().is_some_and(|it| so_far.acknowledged.contains(it));
                 let shown = {
                     let host = host.clone();
-                    Shown { at, host, from, text, again, life, known, acknowledged }
+                    let (id, folder) = (*id, so_far.folders);
+                    Shown { at, host, from, text, again, id, folder, life, known, acknowledged }
                 };
                 let Some(label) = label else { return self.strays.push(shown) };
                 if let Some(message) = self.message(log, *id) {
                     message.shown.push(shown);
                 }
-                let line = OnScreen { label, at, again, life };
+                let (stream, folder) = (id.stream, so_far.folders);
+                let line = OnScreen { label, at, again, stream, folder, life };
                 self.screens.entry(host).or_default().push(line);
             }
             _ => {}
@@ -320,6 +361,16 @@ impl Ledger {
             let given_up =
                 message.told.last().is_some_and(|(_, told)| *told == SenderTold::GivenUp);
             message.killed_giving_up |= given_up && !message.settled && label.host == *host;
+        }
+    }
+
+    /// A host's folder is another, perhaps an older copy.
+    fn is_forgotten(&mut self, host: &HostName, restored: bool) {
+        if restored {
+            self.restored.insert(host.clone());
+        }
+        for (label, message) in &mut self.messages {
+            message.forgotten |= !message.settled && label.host == *host;
         }
     }
 

@@ -14,7 +14,7 @@ use udpchat_core::server::{self, GoneReason};
 
 use crate::faults::disk::DiskFault;
 use crate::naming::label::{Audience, HostName, Label};
-use crate::planning::plan::{Act, Action, Plan, SERVER, ends, message};
+use crate::planning::plan::{Act, Action, Folder, Plan, SERVER, ends, message};
 use crate::record::log::{Durable, Entry, What};
 use crate::record::outcome::{KEEP_ALIVE, Outcome};
 
@@ -57,6 +57,10 @@ states! {
     Taken "name taken over",
     /// A client came back at another address.
     Moved "moved",
+    /// A client's folder was gone when its program started.
+    StoreLost "store lost",
+    /// A folder was copied to another host.
+    FolderMoved "folder of another host",
     /// The server told a client that its folder is an older copy.
     OlderCopy "older copy",
     /// A message has expired.
@@ -186,6 +190,11 @@ impl<'a> Watch<'a> {
                 self.reached_if(line.starts_with("dereg "), State::LeftSigningIn);
             }
             What::Client(event) => self.client_says(host, event),
+            What::Folder(folder) => {
+                self.reached_if(*folder == Folder::Lost, State::StoreLost);
+                let is_others = matches!(folder, Folder::Replaced { by } if by != host);
+                self.reached_if(is_others, State::FolderMoved);
+            }
             What::Server(event) => self.server_says(outcome, event),
             What::Durable(durable) => self.is_durable(host, durable),
             What::Disk(event) => {

@@ -211,7 +211,9 @@ fn action_pieces(actions: &[Action]) -> Vec<Vec<usize>> {
                 pair.push(index);
                 pieces.push(pair);
             }
-            Act::Type { .. } | Act::Pause { .. } | Act::Mark(_) => pieces.push(vec![index]),
+            Act::Type { .. } | Act::Pause { .. } | Act::Mark(_) | Act::Folder(_) => {
+                pieces.push(vec![index]);
+            }
         }
     }
     pieces.extend(open.into_values());
@@ -352,6 +354,7 @@ pub fn to_scenario(plan: &Plan, log: &Log, about: String) -> Scenario {
                 Act::StepClock { by_ms } => Verb::Clock { host: name, by_ms: *by_ms },
                 Act::Drift { ppm } => Verb::Drift { host: name, ppm: *ppm },
                 Act::Mark(mark) => Verb::Mark(mark.clone()),
+                Act::Folder(folder) => Verb::Folder { host: name, folder: folder.clone() },
                 Act::Type { line, label } => {
                     if let (Some(label), Some(_)) = (label, message(line)) {
                         number += 1;

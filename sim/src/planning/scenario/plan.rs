@@ -131,6 +131,7 @@ fn check_hosts<'a>(
         }
         Verb::Disk { host, .. } => known(everyone, &[host]),
         Verb::Move { trick, .. } => known(everyone, &trick.hosts()),
+        Verb::Folder { .. } => known(everyone, &verb.hosts()),
         Verb::Mark(_) => Ok(()),
     }
 }
@@ -173,6 +174,9 @@ fn check_words(verb: &Verb) -> Result<(), String> {
             let is_key = line == INTERRUPT;
             let parsed = if is_key { Ok(()) } else { command::parse(line).map(drop) };
             parsed.map_err(|why| format!("{line:?}: {why}"))
+        }
+        Verb::Folder { host, .. } if **host == *SERVER => {
+            Err("only a client's folder is copied, lost or restored".to_owned())
         }
         _ => Ok(()),
     }
@@ -274,6 +278,7 @@ impl Builder {
                     restart_after: *restart_after,
                 });
             }
+            Verb::Folder { host, folder } => self.act(at, host, Act::Folder(folder.clone())),
             // See `Step::as_move`.
             Verb::Move { .. } => {}
             Verb::Mark(name) => self.act(at, &SERVER.into(), Act::Mark(name.clone())),

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use super::folders::Folders;
 use super::{Profile, Size};
 use crate::naming::random::Stream;
 
@@ -22,8 +23,14 @@ pub(super) struct Course {
     pub(super) away: Option<Away>,
     /// Others want users' names.
     pub(super) rivals: bool,
+    /// A rival has a copy of the folder of whoever has the name.
+    pub(super) thief: bool,
     /// Some users come and go without end.
     pub(super) restless: bool,
+    /// Somebody's folder is lost, or gives way to an older copy.
+    pub(super) folders: Option<Folders>,
+    /// Somebody goes on at another host.
+    pub(super) removal: bool,
 }
 
 /// How long users and the server are away.
@@ -40,6 +47,13 @@ pub(super) struct Away {
 /// One run of so many has others who want users' names, and one restless users, whatever else.
 const RIVALS_ONE_IN: u64 = 8;
 const RESTLESS_ONE_IN: u64 = 8;
+
+/// One rival of so many has a copy of the other's folder.
+const THIEF_ONE_IN: u64 = 3;
+
+/// In one run of so many somebody's folder is lost, in as many it is replaced by an older copy, and
+/// in as many somebody goes on at another host.
+const FOLDERS_ONE_IN: u64 = 16;
 
 /// Weights of the rare courses, of [`WEIGHTS`] in all.
 const WEIGHTS: u64 = 64;
@@ -64,7 +78,8 @@ impl Course {
     /// The usual one.
     pub(super) const fn usual(size: Size, profile: Profile) -> Self {
         let (bursts, away) = (None, None);
-        Self { size, profile, bursts, away, rivals: false, restless: false }
+        let (rivals, thief, restless, folders, removal) = (false, false, false, None, false);
+        Self { size, profile, bursts, away, rivals, thief, restless, folders, removal }
     }
 
     /// This seed's: if nobody has asked for another size than the usual one, now and then of another.
@@ -73,7 +88,15 @@ impl Course {
         let weight = stream.below(WEIGHTS);
         let rivals = stream.below(RIVALS_ONE_IN) == 0;
         let restless = stream.below(RESTLESS_ONE_IN) == 0;
-        let usual = Self { rivals, restless, ..Self::usual(*size, *profile) };
+        let thief = stream.below(THIEF_ONE_IN) == 0;
+        let (folders, removal) = match stream.below(FOLDERS_ONE_IN) {
+            0 => (Some(Folders::Lost), false),
+            1 => (Some(Folders::Restored), false),
+            2 => (None, true),
+            _ => (None, false),
+        };
+        let usual = Self::usual(*size, *profile);
+        let usual = Self { rivals, thief, restless, folders, removal, ..usual };
         if *size != Size::USUAL {
             return usual;
         }

@@ -5,9 +5,8 @@ use std::time::Duration;
 use udpchat_core::client::timing as client;
 
 use super::MOMENT;
-use crate::naming::label::HostName;
 use crate::naming::random::Stream;
-use crate::planning::plan::{Act, CLIENT_PORT, Host, Role, SERVER_PORT};
+use crate::planning::plan::{Act, CLIENT_PORT, Folder, Host, Role, SERVER_PORT};
 
 /// What is to be done to a host, before it is clear in which state it is by then.
 pub(super) enum Todo {
@@ -28,6 +27,8 @@ pub(super) enum Todo {
     Cast {
         group: Option<&'static str>,
     },
+    /// Something happens to the folder.
+    Folder(Folder),
     /// Anything else.
     Type(String),
 }
@@ -54,7 +55,7 @@ pub(super) fn write_down(
     // of them so long after healing.
     host.then(heal, Act::Start { port });
     if away {
-        host.then_type(heal, &format!("reg {}", host.name.clone()));
+        host.then_type(heal, &format!("reg {}", user(host)));
     }
     if drifts {
         host.then(heal, Act::Drift { ppm: 0 });
@@ -64,9 +65,24 @@ pub(super) fn write_down(
     }
     if is_wanted {
         // Whoever was refused does not try again by itself.
-        host.then_type(heal + ASKED_LATE, &format!("reg {}", host.name.clone()));
+        host.then_type(heal + ASKED_LATE, &format!("reg {}", user(host)));
     }
     host.then(heal + client::GIVE_UP + MOMENT, Act::Start { port });
+}
+
+/// Writes down what is done to a host from which somebody goes on elsewhere at some time.
+pub(super) fn leave_behind(
+    seed: u64,
+    host: &mut Host,
+    todo: Vec<(Duration, Todo)>,
+    at: Duration,
+    heal: Duration,
+) {
+    play(seed, host, todo, at);
+    host.then(at, Act::Folder(Folder::Copied));
+    host.then(at, Act::Crash);
+    // A program that its disk had ended before may have been started again.
+    host.then(heal, Act::Crash);
 }
 
 /// A refusal that was on its way when its reason was gone has arrived by then.
@@ -109,11 +125,11 @@ pub(super) fn play(
             }
             Todo::Leave if runs => {
                 away = true;
-                host.then_type(at, &format!("dereg {}", host.name.clone()));
+                host.then_type(at, &format!("dereg {}", user(host)));
             }
             Todo::Return if runs && away => {
                 away = false;
-                host.then_type(at, &format!("reg {}", host.name.clone()));
+                host.then_type(at, &format!("reg {}", user(host)));
             }
             Todo::Say { to, bytes } if runs => {
                 said += 1;
@@ -128,6 +144,7 @@ pub(super) fn play(
                 };
                 host.then_type(at, &format!("{line}, number {said}"));
             }
+            Todo::Folder(folder) => host.then(at, Act::Folder(folder)),
             Todo::Type(line) if runs => host.then_type(at, &line),
             _ => {}
         }
@@ -135,13 +152,17 @@ pub(super) fn play(
     Left { port, away, clock, drifts }
 }
 
+/// What its user is called.
+fn user(host: &Host) -> String {
+    host.user().map_or_else(|| host.name.to_string(), ToString::to_string)
+}
+
 /// Each client writes to the next one when everybody is there: what is healed carries messages,
 /// and no run passes in which nothing was sent because nobody ever got as far as signing in.
 pub(super) fn say_one_more(hosts: &mut [Host], at: Duration) {
     let stays = |host: &&Host| host.role != Role::Server && host.stays();
     let clients = || hosts.iter().filter(stays);
-    let to: Vec<HostName> =
-        clients().cycle().skip(1).map(|host| host.name.clone()).take(clients().count()).collect();
+    let to: Vec<String> = clients().cycle().skip(1).map(user).take(clients().count()).collect();
     let clients = hosts.iter_mut().filter(|host| stays(&&**host));
     for (host, to) in clients.zip(to) {
         host.then_type(at, &format!("send {to} {} to {to}, after healing", host.name));

@@ -208,7 +208,8 @@ impl<'a> Model<'a> {
     /// Every text to many begins once, and has the copies that were announced and no others.
     fn compare_copies(&mut self, evidence: Evidence<'_>) {
         for (label, cast) in &evidence.ledger.casts {
-            if cast.sending.len() > 1 {
+            // An older copy of the folder knows nothing of the first time.
+            if cast.sending.len() > 1 && !evidence.ledger.restored.contains(&label.host) {
                 self.violate(cast.sending[1].0, format!("{label} is sent to all of them again"));
             }
             let Some((at, to)) = cast.sending.first() else { continue };

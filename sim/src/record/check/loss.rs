@@ -42,7 +42,11 @@ fn check(evidence: Evidence<'_>) -> Vec<Violation> {
         if gone && (has_expired || !(received || saved)) {
             continue;
         }
-        let hears = !gone && !evidence.has_shared_name(&label.host);
+        let hears = !gone && !message.forgotten && !evidence.has_shared_name(&label.host);
+        // Neither does a program that has lost its folder.
+        if message.forgotten && !(received || saved) {
+            continue;
+        }
         if message.shown.is_empty() && !given_up {
             let told = match (received, saved) {
                 (true, _) => "said to be received, but",

@@ -114,6 +114,7 @@ impl<'a> Said<'a> {
                 self.out.extend(evidence.log.labels.get(*id));
                 None
             }
+            Event::Unsent { reason: UnsentReason::OldCopy, .. } => None,
             Event::Unsent { id, reason, .. } => {
                 let label = evidence.log.labels.get(*id)?;
                 let wrong = self.wrong(evidence, label, *reason)?;
