@@ -3,6 +3,7 @@
 //! Knows the plan, and not what ran it.
 
 pub mod check;
+pub mod folders;
 pub mod ledger;
 pub mod log;
 pub mod outcome;

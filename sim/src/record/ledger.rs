@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use udpchat_core::client::{Event, UnsentReason};
+use udpchat_core::client::{Event, Problem, UnsentReason};
 use udpchat_core::protocol::{MessageId, Name, PacketKind, StreamId};
 use udpchat_core::server;
 
@@ -13,6 +13,7 @@ use crate::faults::fate::Key;
 use crate::naming::label::{Audience, HostName, Label};
 use crate::planning::moves::ADVERSARY;
 use crate::planning::plan::{self, Folder, Plan};
+use crate::record::folders::used_twice;
 use crate::record::log::{Durable, Entry, Log, What};
 
 /// All messages of a run.
@@ -35,6 +36,8 @@ pub struct Ledger {
     pub shared: BTreeSet<Name>,
     /// Hosts whose folder was an older copy, or another's, at some time: what was done is done again.
     pub restored: BTreeSet<HostName>,
+    /// Hosts whose ids may stand for two messages: nothing is promised of theirs.
+    pub doubtful: BTreeSet<HostName>,
     /// Texts to many, by their commands. Their copies are messages.
     pub casts: BTreeMap<Label, Cast>,
 }
@@ -277,6 +280,12 @@ impl Ledger {
                 _ => {}
             }
         }
+        ledger.doubtful = used_twice(log);
+        ledger.messages.retain(|label, _| !ledger.doubtful.contains(&label.host));
+        ledger.casts.retain(|label, _| !ledger.doubtful.contains(&label.host));
+        for screen in ledger.screens.values_mut() {
+            screen.retain(|line| !ledger.doubtful.contains(&line.label.host));
+        }
         ledger
     }
 
@@ -303,6 +312,9 @@ impl Ledger {
         // Whoever has a copy of another's folder is told of that one's messages: not these are meant.
         let is_own = |id: &MessageId| log.labels.get(*id).is_none_or(|label| label.host == *host);
         match event.plain() {
+            Event::Error(Problem::OldCopy) => {
+                self.restored.insert(host.clone());
+            }
             Event::Sending { id, .. }
             | Event::Received { id, .. }
             | Event::Saved { id, .. }

@@ -41,6 +41,10 @@ pub(super) fn doings(
             Folders::Lost => Folder::Lost,
             Folders::Restored => {
                 todo.push((copied, Todo::Folder(Folder::Copied)));
+                // Who has not registered again since is not known for an older copy.
+                let again = copied + up_to(&mut stream, whole_ms(at - copied).max(1));
+                todo.push((again, Todo::End(Act::Crash)));
+                todo.push((again + MOMENT, Todo::Start));
                 Folder::Replaced { by: HostName::from(&*whose) }
             }
         };

@@ -28,9 +28,10 @@ pub(super) fn talk(
     let span = whole_ms(size.duration.saturating_sub(SIGN_IN)).max(1);
     let bursts: Vec<u64> = (0..bursts.unwrap_or_default()).map(|_| stream.below(span)).collect();
     for _ in 0..size.messages {
-        let at = match stream.pick(&bursts) {
-            Some(burst) => burst + stream.below(BURST_MS),
-            None => stream.below(span),
+        let at = if bursts.is_empty() {
+            stream.below(span)
+        } else {
+            stream.pick(&bursts).map_or(0, |burst| *burst) + stream.below(BURST_MS)
         };
         let at = SIGN_IN + Duration::from_millis(at);
         let from = match bursts.is_empty() {

@@ -60,6 +60,12 @@ impl<'a> Model<'a> {
             // A commit that was cut short may be durable all the same. The checker "recovery"
             // accepts nothing else.
             What::Found(found) if found.is_server => self.find(entry.at, &found.members),
+            // It does not know what it has asked for.
+            What::Folder(_) => {
+                if let Some(user) = user(evidence.plan, &entry.host) {
+                    self.unanswered.remove(user);
+                }
+            }
             What::Client(event) => {
                 if let Some(user) = user(evidence.plan, &entry.host) {
                     self.told(evidence, entry, user, event);

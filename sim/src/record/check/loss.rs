@@ -36,17 +36,14 @@ fn check(evidence: Evidence<'_>) -> Vec<Violation> {
         let given_up =
             message.was_told(SenderTold::GivenUp) || message.was_told(SenderTold::Expired);
         let read = message.was_told(SenderTold::ReadLater);
-        // Who does not come back sends nothing any more, and is told nothing.
-        let gone = !evidence.plan.stays(&label.host);
+        // Who does not come back sends nothing any more, and is told nothing; nor does a program that
+        // has lost its folder.
+        let gone = message.forgotten || !evidence.plan.stays(&label.host);
         let has_expired = evidence.ledger.expired.contains_key(label);
         if gone && (has_expired || !(received || saved)) {
             continue;
         }
-        let hears = !gone && !message.forgotten && !evidence.has_shared_name(&label.host);
-        // Neither does a program that has lost its folder.
-        if message.forgotten && !(received || saved) {
-            continue;
-        }
+        let hears = !gone && !evidence.has_shared_name(&label.host);
         if message.shown.is_empty() && !given_up {
             let told = match (received, saved) {
                 (true, _) => "said to be received, but",

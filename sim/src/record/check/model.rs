@@ -23,7 +23,8 @@ pub(super) const CHECKER: Checker = Checker {
 };
 
 fn check(evidence: Evidence<'_>) -> Vec<Violation> {
-    let mut model = Model::default();
+    let doubtful = evidence.ledger.doubtful.clone();
+    let mut model = Model { doubtful, ..Model::default() };
     let mut violations = Vec::new();
     for entry in &evidence.log.entries {
         if let Err(what) = model.step(&evidence.log.labels, &entry.host, &entry.what) {
@@ -49,6 +50,8 @@ struct Model {
     casts: BTreeMap<Label, bool>,
     /// What each host has still to be shown from each other.
     queues: BTreeMap<(HostName, Name), VecDeque<Label>>,
+    /// Hosts whose ids may stand for two messages: theirs are not looked at.
+    doubtful: BTreeSet<HostName>,
     /// Hosts that go on with an older copy of a folder: they send some things again.
     restored: BTreeSet<HostName>,
 }
@@ -97,6 +100,9 @@ impl Model {
                     self.restored.insert(host.clone());
                 }
             }
+            What::Client(Event::Error(Problem::OldCopy)) => {
+                self.restored.insert(host.clone());
+            }
             What::Client(event) => return self.client_says(labels, host, event),
             // It will not be shown, and whatever is behind it may be, also before anybody is told.
             What::Asked(Durable::Expired(label)) => self.dropped(label),
@@ -109,6 +115,9 @@ impl Model {
     }
 
     fn typed(&mut self, label: &Label, line: &str) {
+        if self.doubtful.contains(&label.host) {
+            return;
+        }
         let typed_away = self.away.contains(&label.host);
         match message(line) {
             None => {}
