@@ -1,5 +1,7 @@
 //! The command line: what can be asked, and the command that asks for one seed again.
 
+mod statements;
+
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -14,6 +16,8 @@ use crate::faults::fate::Rates;
 use crate::planning::adversary::{Class, Classes};
 use crate::planning::workload::{Profile, Size};
 use crate::search::chaos::Setting;
+use crate::search::sweep::Shard;
+pub use statements::Exhaust;
 
 /// Every promise was kept.
 pub const EXIT_HELD: u8 = 0;
@@ -39,6 +43,9 @@ pub const BUDGET: Duration = Duration::from_secs(10);
 /// Seeds for each bug and profile unless told otherwise.
 pub const SCORE_SEEDS: u64 = 30;
 
+/// Seeds of five hosts in a series of `sim bench`: some two minutes in all.
+pub const BENCH_SEEDS: u64 = 40;
+
 /// Tries to break udpchat in a simulated network, and tells whether it kept its promises.
 ///
 /// Runs a random chat while things go wrong, lets everything heal, and checks that each message
@@ -61,6 +68,7 @@ Examples:
   sim                                    anything may go wrong: other faults in every seed
   sim --faults all --seed 7 --seeds 1    everything goes wrong at once, one seed
   sim replay fixtures/scenarios/lost_ack_is_resent_and_shown_once.json
+  sim exhaust FILE --faults 2            every schedule of at most two faults over a scenario
 
 Exit status: 0 every promise was kept, 1 one was broken, 2 wrong use or bad file,
 3 inconclusive (no message got anywhere).";
@@ -93,8 +101,28 @@ pub enum Command {
         #[command(flatten)]
         explore: Box<Explore>,
     },
+    /// Run every schedule of at most so many faults over a scenario: a certificate, or the smallest
+    /// schedule that fails, written down as shrink does.
+    Exhaust(Exhaust),
     /// Test the simulator: is every planted bug caught, and nothing else reported?
     Score(Score),
+    /// Put the parts of a sweep together that several processes ran, each with --shard: the report
+    /// is the one that a single process would have given.
+    Merge {
+        /// What each of them printed.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// One JSON object on one line instead of the report.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Measure both engines on the same seeds: per second of processor time, and as ratios.
+    Bench {
+        /// Seeds of five hosts for each series; the fewer the more hosts.
+        #[arg(long, default_value_t = BENCH_SEEDS)]
+        #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+        seeds: u64,
+    },
     /// Say whether files are scenarios, and if not, where and why.
     Check {
         /// The files.
@@ -181,7 +209,7 @@ pub struct Explore {
     pub plant: Option<String>,
     /// Clients.
     #[arg(long, default_value_t = DEFAULT_CLIENTS)]
-    #[arg(value_parser = clap::value_parser!(u32).range(2..=50))]
+    #[arg(value_parser = clap::value_parser!(u32).range(2..=CLIENTS_MAX))]
     pub clients: u32,
     /// Messages that they type while things go wrong; each types one more after healing.
     #[arg(long, default_value_t = DEFAULT_MESSAGES)]
@@ -202,6 +230,11 @@ pub struct Explore {
     /// same runs; failures and one in a hundred of the others are run on the other engine too.
     #[arg(long, value_name = "ENGINE", default_value_t)]
     pub engine: Engine,
+    /// Run only every N-th of the seeds, as the I-th of N processes, and print what `sim merge`
+    /// puts together.
+    #[arg(long, value_name = "I/N", value_parser = shard, requires_all = ["seed", "seeds"])]
+    #[arg(conflicts_with_all = ["json", "log", "verbose"])]
+    pub shard: Option<Shard>,
     /// Print the first seed's log, with every datagram.
     #[arg(long, conflicts_with = "json")]
     pub log: bool,
@@ -212,6 +245,9 @@ pub struct Explore {
     #[arg(long)]
     pub json: bool,
 }
+
+/// As many as a run of a few minutes can have.
+const CLIENTS_MAX: i64 = 1_000;
 
 const DEFAULT_CLIENTS: u32 = 4;
 const DEFAULT_MESSAGES: u32 = 40;
@@ -250,6 +286,15 @@ fn rate(text: &str) -> Result<f64, String> {
         return Ok(rate);
     }
     Err(format!("expected a share from 0 to 1; 30 % is 0.3, not {text}"))
+}
+
+fn shard(text: &str) -> Result<Shard, String> {
+    let number = |text: &str| text.parse::<u64>().ok();
+    let parts = text.split_once('/').and_then(|(i, n)| Some((number(i)?, number(n)?)));
+    match parts {
+        Some((index, of)) if 1 <= index && index <= of => Ok(Shard { index: index - 1, of }),
+        _ => Err("expected such as 2/8, the second of eight".to_owned()),
+    }
 }
 
 fn per_minute(text: &str) -> Result<f64, String> {
@@ -366,6 +411,13 @@ impl Explore {
             options += " --swarm";
         }
         options
+    }
+
+    /// What was asked for by these [`Self::options`]; none if they are none.
+    #[must_use]
+    pub fn parse(options: &str) -> Option<Self> {
+        let words = ["sim"].into_iter().chain(options.split_whitespace());
+        Cli::try_parse_from(words).ok().map(|cli| cli.explore)
     }
 
     /// The command that runs this seed, and those after it, again.

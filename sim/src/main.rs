@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{ErrorKind, IsTerminal, Write as _};
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -20,11 +20,13 @@ use sim::faults::bugs::{self, Planted};
 use sim::planning::plan::Plan;
 use sim::planning::scenario::Scenario;
 use sim::record::log::Detail;
-use sim::report::{Report, Smallest, opening, replayed};
+use sim::report::{Part, Report, Smallest, bench, opening, replayed};
 use sim::score::table::Scored;
-use sim::search::chaos::{Trial, Verdict, run_seeds};
+use sim::search::bench::{HOSTS, Kind, series};
+use sim::search::chaos::{Trial, Verdict};
 use sim::search::fixture::{Kept, keep_whole};
 use sim::search::replay::replay as run_again;
+use sim::search::sweep::{Failure, Shard, Sweep, run_seeds};
 use udpchat_node::standard;
 
 /// `print!`, for an output that nobody may read any more: then there is nothing left to do.
@@ -35,6 +37,9 @@ macro_rules! put {
         }
     };
 }
+
+#[path = "main/statements.rs"]
+mod statements;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -56,7 +61,10 @@ fn main() -> ExitCode {
             replay(file, detail, plant.as_deref())
         }
         Some(Command::Shrink { what, into, explore }) => shrink(what, into.as_deref(), explore),
+        Some(Command::Exhaust(asked)) => statements::exhaust(asked),
         Some(Command::Score(asked)) => score(asked),
+        Some(Command::Merge { files, json }) => merge(files, *json),
+        Some(Command::Bench { seeds }) => measure(*seeds),
         Some(Command::Check { files }) => {
             files.iter().map(|file| u8::from(read(file).is_none()) * EXIT_USAGE).max().unwrap_or(0)
         }
@@ -130,7 +138,7 @@ fn score(asked: &Score) -> u8 {
 fn explore(asked: &Explore) -> u8 {
     // Any number will do; printed first, so that the run can be had again.
     let first = asked.seed.unwrap_or_else(|| RandomState::new().build_hasher().finish() >> 32);
-    if !asked.json {
+    if !asked.json && asked.shard.is_none() {
         put!("{}", opening(asked, first, BUDGET));
     }
     if asked.log {
@@ -142,6 +150,7 @@ fn explore(asked: &Explore) -> u8 {
         );
     }
     let begun = now();
+    let shard = asked.shard.unwrap_or(Shard::WHOLE);
     let more = |seed| match asked.seeds {
         Some(seeds) => seed - first < seeds,
         // At least one, however slow the machine.
@@ -149,17 +158,27 @@ fn explore(asked: &Explore) -> u8 {
     };
     let progress = Progress::new(asked.seeds);
     let done = |trial: &Trial| progress.note(trial, begun.elapsed());
-    let trials = run_seeds(first, asked.jobs(), &asked.setting(), more, done);
+    let sweep = run_seeds((first, shard), asked.jobs(), &asked.setting(), more, done);
     progress.clear();
     let wall = begun.elapsed();
-    let smallest = if asked.json { shrink_failures(asked, &trials) } else { Vec::new() };
-    let whole = if asked.json { keep_others(asked, &trials, &smallest) } else { BTreeMap::new() };
-    let report = Report { asked, trials: &trials, smallest: &smallest, whole: &whole, wall };
-    if asked.json {
+    let for_programs = asked.json || asked.shard.is_some();
+    let smallest = if for_programs { shrink_failures(asked, &sweep) } else { Vec::new() };
+    let whole = if for_programs { keep_others(asked, &sweep, &smallest) } else { BTreeMap::new() };
+    let report = Report {
+        asked,
+        first,
+        sweep: &sweep,
+        smallest: &smallest,
+        whole: &whole,
+        wall: Some(wall),
+    };
+    if let (Some(shard), Some(seeds)) = (asked.shard, asked.seeds) {
+        put!("{}\n", Part::new(asked.options(), (first, seeds), shard, &sweep).to_json());
+    } else if asked.json {
         put!("{}\n", report.to_json());
     } else {
         put!("{}", report.to_text());
-        let smallest = shrink_failures(asked, &trials);
+        let smallest = shrink_failures(asked, &sweep);
         for smallest in &smallest {
             put!("{}\n", smallest.to_text());
         }
@@ -168,31 +187,70 @@ fn explore(asked: &Explore) -> u8 {
     report.exit_code()
 }
 
+/// Prints how fast both engines are, as it is measured.
+fn measure(seeds: u64) -> u8 {
+    put!("{}", bench::head());
+    let small = [Kind::Swarm, Kind::LossAndDisks].map(|kind| (kind, HOSTS[0]));
+    for (kind, hosts) in small.into_iter().chain(HOSTS.map(|hosts| (Kind::Loss, hosts))) {
+        put!("{}", bench::rows(&series(kind, hosts, seeds)));
+    }
+    EXIT_HELD
+}
+
+/// Prints what parts of a sweep come to together.
+fn merge(files: &[PathBuf], json: bool) -> u8 {
+    let mut parts = Vec::new();
+    for file in files {
+        let text = std::fs::read_to_string(file).map_err(|error| error.to_string());
+        match text.and_then(|text| Part::parse(&text).map_err(|bad| bad.to_string())) {
+            Ok(part) => parts.push(part),
+            Err(why) => {
+                eprintln!("{}: {why}", file.display());
+                return EXIT_USAGE;
+            }
+        }
+    }
+    let (asked, first, sweep) = match Part::join(&parts) {
+        Ok(joined) => joined,
+        Err(bad) => {
+            eprintln!("{bad}");
+            return EXIT_USAGE;
+        }
+    };
+    let (asked, whole) = (&asked, &BTreeMap::new());
+    let report = Report { asked, first, sweep: &sweep, smallest: &[], whole, wall: None };
+    if json {
+        put!("{}\n", report.to_json());
+    } else {
+        put!("{}{}", report.to_text(), report.closing(&[]));
+    }
+    report.exit_code()
+}
+
 /// Failures that are made small without being asked.
 const SHRUNK_MAX: usize = 3;
 
 /// Makes the first failures of different kinds small.
-fn shrink_failures(asked: &Explore, trials: &[Trial]) -> Vec<Smallest> {
+fn shrink_failures(asked: &Explore, sweep: &Sweep) -> Vec<Smallest> {
     let mut kinds = BTreeSet::new();
-    let mut first_of_kind = |trial: &&Trial| {
-        let violation = trial.violations.first();
+    let mut first_of_kind = |failure: &&Failure| {
+        let violation = failure.violations.first();
         kinds.len() < SHRUNK_MAX && violation.is_some_and(|first| kinds.insert(first.checker))
     };
     let setting = asked.setting();
-    let small = |trial: &Trial| {
-        let plan = setting.plan(trial.seed);
+    let small = |failure: &Failure| {
+        let plan = setting.plan(failure.seed);
         smallest(&plan, setting.bug, None)
     };
-    trials.iter().filter(|trial| first_of_kind(trial)).filter_map(small).collect()
+    sweep.failures.iter().filter(|failure| first_of_kind(failure)).filter_map(small).collect()
 }
 
 /// Keeps every other failure as it is, with every fault of its run.
-fn keep_others(asked: &Explore, trials: &[Trial], smallest: &[Smallest]) -> BTreeMap<u64, Kept> {
+fn keep_others(asked: &Explore, sweep: &Sweep, smallest: &[Smallest]) -> BTreeMap<u64, Kept> {
     let small = smallest.iter().filter(|smallest| smallest.kept.is_some());
     let known: BTreeSet<u64> = small.map(|smallest| smallest.seed).collect();
-    let failed = trials.iter().filter(|trial| trial.verdict == Verdict::Violated);
-    let seeds: Vec<u64> =
-        failed.map(|trial| trial.seed).filter(|seed| !known.contains(seed)).collect();
+    let failed = sweep.failures.iter().map(|failure| failure.seed);
+    let seeds: Vec<u64> = failed.filter(|seed| !known.contains(seed)).collect();
     let setting = asked.setting();
     let folder = Path::new(if asked.plant.is_some() { PLANTED } else { FAILURES });
     let keep = |seed: &u64| {

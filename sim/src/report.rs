@@ -3,9 +3,12 @@
 //! People read it on a terminal of 80 columns and 24 lines, from its end: the verdict with its
 //! numbers is the last that is printed, and behind it only how to go on.
 
+pub mod bench;
+mod exhausted;
 mod failed;
 mod json;
 mod lines;
+mod part;
 mod reached;
 mod replayed;
 mod table;
@@ -13,29 +16,33 @@ mod table;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+pub use exhausted::Exhausted;
 pub use failed::{Smallest, promise, replayer};
 pub use lines::{COLUMNS, Lines};
+pub use part::Part;
 pub use replayed::text as replayed;
 
 use crate::cli::{EXIT_HELD, EXIT_INCONCLUSIVE, EXIT_VIOLATED, Explore};
-use crate::naming::random;
 use crate::record::check::CHECKERS;
-use crate::search::chaos::{Counts, Messages, Setting, Trial, Verdict};
+use crate::search::chaos::{Messages, Setting, Verdict};
 use crate::search::fixture::Kept;
+use crate::search::sweep::Sweep;
 
 /// Everything about one call of the simulator.
 #[derive(Debug)]
 pub struct Report<'a> {
     /// What was asked.
     pub asked: &'a Explore,
-    /// What came of it, in the order of seeds.
-    pub trials: &'a [Trial],
+    /// The first seed.
+    pub first: u64,
+    /// What came of it.
+    pub sweep: &'a Sweep,
     /// The smallest runs that fail as some of them do, if they are known yet.
     pub smallest: &'a [Smallest],
     /// Other failures as they are kept, by seed.
     pub whole: &'a BTreeMap<u64, Kept>,
-    /// How long it took.
-    pub wall: Duration,
+    /// How long it took, if one process did it.
+    pub wall: Option<Duration>,
 }
 
 /// What is printed before the first seed is run.
@@ -75,61 +82,38 @@ impl Report<'_> {
     /// The process's exit status.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
-        match self.verdict() {
+        match self.sweep.verdict() {
             Verdict::Held => EXIT_HELD,
             Verdict::Violated => EXIT_VIOLATED,
             Verdict::Inconclusive => EXIT_INCONCLUSIVE,
         }
     }
 
-    fn verdict(&self) -> Verdict {
-        if self.with(Verdict::Violated) > 0 {
-            Verdict::Violated
-        } else if self.with(Verdict::Held) > 0 {
-            Verdict::Held
-        } else {
-            Verdict::Inconclusive
-        }
-    }
-
-    fn with(&self, verdict: Verdict) -> usize {
-        self.trials.iter().filter(|trial| trial.verdict == verdict).count()
-    }
-
-    /// All that happened in all seeds, in their order.
-    fn trace_hash(&self) -> u64 {
-        let of_seed = |hash, trial: &Trial| random::hash(hash, &[&trial.trace.to_string()]);
-        self.trials.iter().fold(0, of_seed)
-    }
-
-    fn counts(&self) -> Counts {
-        let mut counts = Counts::default();
-        for trial in self.trials {
-            counts.add(&trial.counts);
-        }
-        counts
-    }
-
     /// For people, as soon as the seeds have been run: what was measured, and what failed.
     #[must_use]
     pub fn to_text(&self) -> String {
-        let counts = self.counts();
+        let counts = &self.sweep.counts;
         let Setting { profile, swarm, .. } = self.asked.setting();
         let verbose = self.asked.verbose;
         let mut out = Lines::default();
-        table::write(&mut out, &counts, &profile, swarm, verbose);
+        table::write(&mut out, counts, &profile, swarm, verbose);
         let Messages { typed, sent, received, saved, unsent, .. } = counts.messages;
         out.line(&format!(
             "messages  {typed} typed, {sent} sent: {received} received, {saved} saved, {unsent} unsent"
         ));
-        let (simulated, wall) = (counts.simulated.as_secs_f64(), self.wall.as_secs_f64());
-        let speed = simulated / wall.max(0.001);
+        let simulated = counts.simulated.as_secs_f64();
+        let pace = self.wall.map_or_else(String::new, |wall| {
+            let wall = wall.as_secs_f64();
+            format!(" in {wall:.1} s, {:.0} to 1", simulated / wall.max(0.001))
+        });
         let datagrams = counts.datagrams.sent;
-        out.line(&format!(
-            "time      {simulated:.0} s simulated in {wall:.1} s, {speed:.0} to 1; {datagrams} datagrams"
-        ));
-        reached::write(&mut out, &counts.reached, self.trials.len(), verbose);
-        failed::write(&mut out, self.trials);
+        out.line(&format!("time      {simulated:.0} s simulated{pace}; {datagrams} datagrams"));
+        reached::write(&mut out, &counts.reached, self.sweep.seeds(), verbose);
+        failed::write(&mut out, &self.sweep.failures);
+        let more = self.sweep.violated - self.sweep.failures.len() as u64;
+        if more > 0 {
+            out.line(&format!("{more} more seeds failed and are only counted"));
+        }
         if verbose {
             out.gap();
             out.words(0, "What was checked in every run:");
@@ -146,11 +130,11 @@ impl Report<'_> {
     #[must_use]
     pub fn closing(&self, smallest: &[Smallest]) -> String {
         let mut out = Lines::default();
-        let (run, violated) = (self.trials.len(), self.with(Verdict::Violated));
-        let Messages { sent, shown_once, shown_twice, lost, .. } = self.counts().messages;
+        let (run, violated) = (self.sweep.seeds(), self.sweep.violated);
+        let Messages { sent, shown_once, shown_twice, lost, .. } = self.sweep.counts.messages;
         let seeds = if run == 1 { "seed" } else { "seeds" };
         let shown = format!("{shown_once} messages shown once, {lost} lost, {shown_twice} twice");
-        match self.verdict() {
+        match self.sweep.verdict() {
             Verdict::Held => {
                 out.line(&format!("HELD  {run} {seeds}: {shown}"));
                 let others = sent.saturating_sub(shown_once + shown_twice + lost);
@@ -168,8 +152,7 @@ impl Report<'_> {
                 for kept in &kept {
                     out.next("replay", &replayer(&kept.path));
                 }
-                let first = self.trials.iter().find(|trial| trial.verdict == Verdict::Violated);
-                if let Some(first) = first {
+                if let Some(first) = self.sweep.failures.first() {
                     out.next("repeat", &self.asked.reproducer(first.seed, 1));
                 }
                 if self.asked.plant.is_none() && !kept.is_empty() {
@@ -187,7 +170,7 @@ impl Report<'_> {
         if others > 0 {
             text += &format!(" {others} more were given up or expired, as their senders know.");
         }
-        match self.with(Verdict::Inconclusive) {
+        match self.sweep.inconclusive {
             0 => {}
             1 => text += " In 1 seed no message got anywhere.",
             seeds => text += &format!(" In {seeds} seeds no message got anywhere."),
@@ -197,10 +180,9 @@ impl Report<'_> {
 
     /// How to go on after a run that held.
     fn write_next(&self, out: &mut Lines) {
-        let Some(first) = self.trials.first() else { return };
-        let again = self.asked.reproducer(first.seed, self.trials.len() as u64);
+        let again = self.asked.reproducer(self.first, self.sweep.seeds());
         out.next("repeat", &again);
-        out.next("one log", &format!("{} --log", self.asked.reproducer(first.seed, 1)));
+        out.next("one log", &format!("{} --log", self.asked.reproducer(self.first, 1)));
         let rates = self.asked.setting().profile.rates;
         if self.asked.plant.is_none() && (rates.drop > 0.0 || rates.duplicate > 0.0) {
             let options = self.asked.options();

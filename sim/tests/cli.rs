@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what fails in a helper fails the test")]
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 fn sim(words: &str) -> Output {
@@ -224,4 +224,48 @@ fn the_simulator_can_make_machines_wrong() {
     let program = std::fs::read(env!("CARGO_BIN_EXE_sim")).unwrap();
     let trace = udpchat_core::mutation::TRACE.as_bytes();
     assert!(program.windows(trace.len()).any(|bytes| bytes == trace));
+}
+
+/// A folder of this test's own.
+fn folder(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+#[test]
+fn processes_that_share_a_sweep_say_together_what_one_says_alone() {
+    let words = "--drop-rate 0.3 --clients 3 --messages 5 --seed 10 --seeds 7";
+    let folder = folder("shards");
+    let mut files = Vec::new();
+    for part in 1..=3 {
+        let output = sim(&format!("{words} --shard {part}/3"));
+        assert_eq!(output.status.code(), Some(0));
+        let file = folder.join(format!("{part}.json"));
+        std::fs::write(&file, output.stdout).unwrap();
+        files.push(file.display().to_string());
+    }
+    let json =
+        |output: &Output| -> serde_json::Value { serde_json::from_slice(&output.stdout).unwrap() };
+    let mut alone = json(&sim(&format!("{words} --json")));
+    // How long it took is nobody's who shared it.
+    alone.as_object_mut().unwrap().remove("wall_s");
+    assert_eq!(json(&sim(&format!("merge --json {}", files.join(" ")))), alone);
+    let text = stdout(&sim(&format!("merge {}", files.join(" "))));
+    let whole = stdout(&sim(words));
+    assert_eq!(text.lines().last(), whole.lines().last());
+    assert!(text.contains("HELD  7 seeds: "), "{text}");
+    for (parts, told) in [
+        (format!("{} {}", files[0], files[2]), "part 2 of 3 is missing"),
+        ("Cargo.toml".to_owned(), "Cargo.toml: is no part of a sweep"),
+    ] {
+        let output = sim(&format!("merge {parts}"));
+        assert_eq!(output.status.code(), Some(2));
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(error.starts_with(told), "{error}");
+    }
+    for wrong in ["--shard 0/3", "--shard 4/3", "--shard x"] {
+        let output = sim(&format!("{wrong} --seed 1 --seeds 3"));
+        assert_eq!(output.status.code(), Some(2), "{wrong}");
+    }
 }

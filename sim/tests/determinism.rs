@@ -15,6 +15,7 @@ use sim::planning::plan::{CLIENT_PORT, SERVER, SERVER_PORT, SERVER_SECOND_PORT};
 use sim::planning::workload::{self, Profile, Size};
 use sim::record::log::Detail;
 use sim::search::chaos::Setting;
+use sim::search::sweep::{Shard, Sweep, run_seeds};
 use udpchat_core::protocol::PacketKind;
 
 const SIZE: Size = Size { clients: 4, messages: 40, duration: Duration::from_secs(20) };
@@ -157,11 +158,22 @@ fn process_environment_and_threads_change_nothing() {
 }
 
 #[test]
-fn a_seed_alone_is_the_same_as_among_others() {
+fn seeds_add_up_to_the_same_one_by_one_and_among_others() {
     let setting = swarm(Classes::default());
-    let jobs = std::num::NonZeroUsize::MIN;
-    let among = sim::search::chaos::run_seeds(0, jobs, &setting, |seed| seed < 4, |_| {});
-    let alone = sim::search::chaos::run_seed(3, &setting);
-    assert_eq!(among[3].trace, alone.trace);
-    assert_ne!(among[2].trace, alone.trace);
+    let jobs = std::num::NonZeroUsize::new(2).unwrap();
+    let among = run_seeds((0, Shard::WHOLE), jobs, &setting, |seed| seed < 4, |_| {});
+    let mut alone = Sweep::default();
+    for seed in [2, 0, 3, 1] {
+        alone.add(sim::search::chaos::run_seed(seed, &setting));
+    }
+    assert_eq!(among, alone);
+    let shard = |index| {
+        let shard = Shard { index, of: 3 };
+        run_seeds((0, shard), jobs, &setting, |seed| seed < 4, |_| {})
+    };
+    let mut joined = shard(2);
+    joined.join(shard(0));
+    assert_ne!(among, joined);
+    joined.join(shard(1));
+    assert_eq!(among, joined);
 }

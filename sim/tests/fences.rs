@@ -5,29 +5,59 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use sim::engine::Engine;
-use sim::faults::bugs::{Bug, Planted};
+use sim::faults::bugs::Bug::{self, Machine};
+use sim::faults::bugs::{Planted, Tampering};
 use sim::planning::scenario::Scenario;
 use sim::record::check::check;
+use udpchat_core::mutation::Mutation;
 
 /// An attack in fixtures/scenarios, the bug that takes its fence out, and who says so.
 const FENCES: &[(&str, Bug, &str)] = &[
-    ("ack_spoofed_during_hello_changes_no_dialect", Bug::AckDecidesDialect, "sign-in"),
-    ("groups_of_one_user_leave_room_for_others", Bug::NoGroupShare, "service"),
-    ("guest_comes_and_goes_others_are_told_in_rounds", Bug::TellsEachChange, "work"),
-    ("guest_forged_while_away_reads_no_mail", Bug::GuestTakesOurs, "truth"),
+    (
+        "ack_spoofed_during_hello_changes_no_dialect",
+        Machine(Mutation::AckDecidesDialect),
+        "sign-in",
+    ),
+    ("groups_of_one_user_leave_room_for_others", Machine(Mutation::NoGroupShare), "service"),
+    ("guest_comes_and_goes_others_are_told_in_rounds", Machine(Mutation::TellsEachChange), "work"),
+    ("guest_forged_while_away_reads_no_mail", Machine(Mutation::GuestTakesOurs), "truth"),
     (
         "guests_forged_before_a_restart_earn_no_more_than_their_own_bytes",
-        Bug::TrustsGuestsBefore,
+        Machine(Mutation::TrustsGuestsBefore),
         "amplification",
     ),
-    ("guests_forged_without_a_proof_are_not_taken_in", Bug::TakesGuestsUnproven, "amplification"),
-    ("leave_spoofed_name_stays_with_who_answers", Bug::GuestEndsOurs, "names"),
-    ("mailbox_filled_by_one_user_takes_anothers_message", Bug::NoMailShare, "service"),
-    ("messages_in_anothers_name_are_not_shown", Bug::BelievesSenders, "nothing invented"),
-    ("old_datagrams_sent_again_are_shown_once", Bug::ShowsCopies, "shown once"),
-    ("refused_forged_blindly_ends_no_client", Bug::AnswersWithoutNonce, "nothing lost"),
-    ("registered_forged_blindly_is_no_answer", Bug::AnswersWithoutNonce, "sign-in"),
-    ("streams_of_one_message_each_push_nobody_elses_out", Bug::StreamsWithoutShares, "shown once"),
+    (
+        "guests_forged_without_a_proof_are_not_taken_in",
+        Machine(Mutation::TakesGuestsUnproven),
+        "amplification",
+    ),
+    ("leave_spoofed_name_stays_with_who_answers", Machine(Mutation::GuestEndsOurs), "names"),
+    (
+        "mailbox_filled_by_one_user_takes_anothers_message",
+        Machine(Mutation::NoMailShare),
+        "service",
+    ),
+    (
+        "messages_in_anothers_name_are_not_shown",
+        Machine(Mutation::BelievesSenders),
+        "nothing invented",
+    ),
+    (
+        "old_datagrams_sent_again_are_shown_once",
+        Bug::Tampering(Tampering::ShowsCopies),
+        "shown once",
+    ),
+    (
+        "refused_forged_blindly_ends_no_client",
+        Machine(Mutation::AnswersWithoutNonce),
+        "nothing lost",
+    ),
+    ("registered_forged_blindly_is_no_answer", Machine(Mutation::AnswersWithoutNonce), "sign-in"),
+    (
+        "streams_of_one_message_each_push_nobody_elses_out",
+        Machine(Mutation::StreamsWithoutShares),
+        "shown once",
+    ),
 ];
 
 /// Attacks in fixtures/scenarios that no checker sees succeed, and what shows their fence instead.

@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::Duration;
 
-use sim::faults::bugs::Bug;
+use sim::faults::bugs::{Bug, Tampering};
 use sim::planning::scenario::Scenario;
 use sim::score::canary;
 use sim::score::profiles::{CASES, Case, PROFILES};
@@ -15,6 +15,7 @@ use sim::score::table::{Score, Scored};
 use sim::score::{FIRST_SEED, try_seed};
 use sim::search::fixture::keep_whole;
 use sim::search::replay::replay;
+use udpchat_core::mutation::Mutation;
 
 fn case(bug: Bug) -> Case {
     *CASES.iter().find(|case| case.bug == bug).unwrap()
@@ -30,7 +31,10 @@ fn score(short: Short, canary: canary::Heard) -> Score {
 
 #[test]
 fn a_planted_bug_is_caught_and_the_correct_build_is_not_accused() {
-    let short = run(&[case(Bug::ShowsCopies), case(Bug::AcksBeforeCommit)]);
+    let short = run(&[
+        case(Bug::Tampering(Tampering::ShowsCopies)),
+        case(Bug::Machine(Mutation::AcksBeforeCommit)),
+    ]);
     let checkers: Vec<_> = short.rows.iter().map(|row| row.caught).collect();
     assert_eq!(checkers, [Some("shown once"), Some("truth")]);
     assert_eq!(short.false_alarms, []);
@@ -76,9 +80,10 @@ fn every_planted_bug_is_kept_in_a_file_that_shows_it_and_where() {
 fn what_had_no_chance_is_told_apart_from_what_was_missed() {
     let none = PROFILES[0];
     // Without crashes nothing is forgotten; without loss nobody needs a second acknowledgement.
-    let never = Case { profile: none, budget: 2, ..case(Bug::ClockStepExpiresMail) };
+    let never =
+        Case { profile: none, budget: 2, ..case(Bug::Machine(Mutation::ClockStepExpiresMail)) };
     // Its chance comes with every pause, its damage only with a long one.
-    let missed = Case { budget: 1, ..case(Bug::BackoffUnbounded) };
+    let missed = Case { budget: 1, ..case(Bug::Machine(Mutation::BackoffUnbounded)) };
     let short = run(&[never, missed]);
     let verdicts: Vec<_> = short.rows.iter().map(sim::score::short::Row::verdict).collect();
     assert!(verdicts == [Verdict::NeverActive, Verdict::NotCaught]);
@@ -90,7 +95,7 @@ fn what_had_no_chance_is_told_apart_from_what_was_missed() {
 
 #[test]
 fn json_is_one_object_on_one_line_with_the_promised_keys() {
-    let text = score(run(&[case(Bug::ShowsCopies)]), Ok(())).to_json();
+    let text = score(run(&[case(Bug::Tampering(Tampering::ShowsCopies))]), Ok(())).to_json();
     assert_eq!(text.lines().count(), 1);
     let json: serde_json::Value = serde_json::from_str(&text).unwrap();
     for key in [

@@ -165,7 +165,7 @@ impl<M: Mutations> Client<M> {
         let (held, held_streams) = self.inbox.len();
         Load::from([
             (Gauge::Outputs, self.context.outputs()),
-            (Gauge::Timers, self.context.timers()),
+            (Gauge::Timers, self.context.timers.len()),
             (Gauge::Held, held),
             (Gauge::HeldStreams, held_streams),
             (Gauge::Streams, self.context.record().shown.len()),
@@ -185,12 +185,8 @@ impl<M: Mutations> Client<M> {
             while let Some(packet) = self.originals.poll_packet() {
                 self.handle_server_packet(packet, b"");
             }
-            let readiness = Readiness {
-                session: &self.session,
-                directory: &self.directory,
-                outbox: &self.outbox,
-                requests: &self.requests,
-            };
+            let readiness =
+                Readiness::of((&self.session, &self.directory), (&self.outbox, &self.requests));
             match self.commands.next(&mut self.context, &readiness) {
                 Some(Step::Do(command)) => self.do_command(command),
                 Some(Step::SignOut) => self.sign_out(),
@@ -214,7 +210,7 @@ impl<M: Mutations> Machine for Client<M> {
         let (path, Datagram { from, bytes, .. }) = (datagram.path(), datagram);
         if bytes.first() == Some(&crate::original::MARK) {
             if from == self.session.server() {
-                self.wire.is_reached_at(path.local);
+                self.wire.note_local(path.local);
             }
             self.handle_original(path, bytes);
         } else if let Ok((packet, stamps, body)) = envelope::decode_stamped(bytes) {
@@ -222,7 +218,7 @@ impl<M: Mutations> Machine for Client<M> {
             self.measure(from, &packet, stamps);
             self.handle_packet(path, packet, body);
         } else {
-            self.wire.is_invalid();
+            self.wire.count_invalid();
             // What begins as ours does may be a server's, and damaged; nothing is no word.
             if bytes.first().is_some_and(|first| *first != envelope::MARK) {
                 self.session.heard_nonsense(&mut self.context, from, Foreign::Stranger);
@@ -248,7 +244,7 @@ impl<M: Mutations> Machine for Client<M> {
     fn handle_timeout(&mut self, now: Now) {
         self.context.set_now(now);
         self.inbox.expire(now.time);
-        while let Some(timer) = self.context.pop_timer() {
+        while let Some(timer) = self.context.timers.pop_due(now.time) {
             match timer {
                 Timer::Start => {
                     self.commands.wait_for_arrival(&mut self.context);
@@ -271,7 +267,7 @@ impl<M: Mutations> Machine for Client<M> {
     fn handle_committed(&mut self, now: Now, committed: Committed) {
         self.context.set_now(now);
         if committed.room == DiskSpace::Plenty {
-            self.inbox.has_room();
+            self.inbox.note_room();
         }
         self.context.committed(committed);
         self.advance();
@@ -293,7 +289,7 @@ impl<M: Mutations> Machine for Client<M> {
     }
 
     fn next_timeout(&self) -> Option<Time> {
-        self.context.next_timer()
+        self.context.timers.next()
     }
 
     fn is_finished(&self) -> bool {
@@ -301,15 +297,11 @@ impl<M: Mutations> Machine for Client<M> {
     }
 
     fn check_invariants(&self) {
-        if self.context.is_timer_set(&Timer::Start) {
+        if self.context.timers.is_set(&Timer::Start) {
             return; // Nothing has its timers before it has begun.
         }
-        let readiness = Readiness {
-            session: &self.session,
-            directory: &self.directory,
-            outbox: &self.outbox,
-            requests: &self.requests,
-        };
+        let readiness =
+            Readiness::of((&self.session, &self.directory), (&self.outbox, &self.requests));
         self.session.check_invariants(&self.context);
         self.directory.check_invariants();
         self.outbox.check_invariants(&self.context, self.session.id().is_some());

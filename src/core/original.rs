@@ -249,7 +249,7 @@ impl Repeats {
     const COPIES_MAX: u32 = 4;
 
     /// Whether these bytes are the last ones again.
-    pub(crate) fn is_repeat(&mut self, now: crate::time::Time, bytes: &[u8]) -> bool {
+    pub(crate) fn note_repeat(&mut self, now: crate::time::Time, bytes: &[u8]) -> bool {
         let spacing = now - self.at;
         let heard = Some(hash(bytes));
         let repeat = self.last == heard
@@ -384,7 +384,7 @@ mod tests {
         let mut repeats = Repeats::default();
         let heard: Vec<bool> = [0, 500, 1_005, 1_510, 2_010, 2_012]
             .into_iter()
-            .map(|ms| repeats.is_repeat(at(ms), b"x"))
+            .map(|ms| repeats.note_repeat(at(ms), b"x"))
             .collect();
         assert_eq!(heard, [false, true, true, true, false, false]);
     }

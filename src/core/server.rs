@@ -148,7 +148,7 @@ impl<M: Mutations> Server<M> {
     pub fn load(&self) -> Load {
         let own = [
             (Gauge::Outputs, self.cx.outputs() + self.mail.waiting()),
-            (Gauge::Timers, self.cx.timers()),
+            (Gauge::Timers, self.cx.timers.len()),
             (Gauge::Streams, self.cx.record().streams().len()),
             (Gauge::StoredMessages, self.cx.record().messages()),
         ];
@@ -303,7 +303,7 @@ impl<M: Mutations> Machine for Server<M> {
     fn handle_timeout(&mut self, now: Now) {
         self.cx.begin(now);
         self.mail.expire_held(&self.cx);
-        while let Some(timer) = self.cx.pop_due() {
+        while let Some(timer) = self.cx.timers.pop_due(self.cx.now()) {
             let next = match timer {
                 Timer::Lease(name) => self.presence.check_lease(&mut self.cx, &name),
                 Timer::Probe(name) => self.presence.probe_again(&mut self.cx, &name),
@@ -342,8 +342,8 @@ impl<M: Mutations> Machine for Server<M> {
         self.cx.counters.commits += u64::from(commits > 0);
         self.waits_for_room = commits == 0;
         match room {
-            DiskSpace::Low => self.cx.set_timer(Timer::DiskSpace, now.time + ROOM_AGAIN),
-            DiskSpace::Plenty => self.cx.clear_timer(&Timer::DiskSpace),
+            DiskSpace::Low => self.cx.timers.set(Timer::DiskSpace, now.time + ROOM_AGAIN),
+            DiskSpace::Plenty => self.cx.timers.clear(&Timer::DiskSpace),
         }
         self.cx.committed(commits);
         if self.cx.set_room(room) {
@@ -374,7 +374,7 @@ impl<M: Mutations> Machine for Server<M> {
     }
 
     fn next_timeout(&self) -> Option<Time> {
-        self.cx.next_timeout()
+        self.cx.timers.next()
     }
 
     fn is_finished(&self) -> bool {
@@ -391,8 +391,12 @@ impl<M: Mutations> Machine for Server<M> {
         waits_for.extend(self.presence.check_invariants(&self.cx, first_undurable));
         waits_for.extend(self.mail.check_invariants(&self.cx, is_here));
         for timer in &waits_for {
-            assert!(self.cx.is_timer_set(timer), "nothing will come of {timer:?}");
+            assert!(self.cx.timers.is_set(timer), "nothing will come of {timer:?}");
         }
-        assert_eq!(waits_for.len(), self.cx.timers(), "a timer for nothing beside {waits_for:?}");
+        assert_eq!(
+            waits_for.len(),
+            self.cx.timers.len(),
+            "a timer for nothing beside {waits_for:?}"
+        );
     }
 }

@@ -373,7 +373,7 @@ fn with_streams(streams: usize, is_told: bool) -> World {
 #[test]
 fn what_whoever_has_most_was_to_be_told_of_a_stream_is_forgotten_with_the_stream() {
     let mut world = with_streams(MAIL_STREAMS_MAX, false);
-    let untold = |world: &World| world.server.as_ref().expect("a server").load()[&Gauge::Untold];
+    let untold = |world: &World| world.server.as_ref().expect("a server").load()[Gauge::Untold];
     assert_eq!(untold(&world), MAIL_STREAMS_MAX);
     world.types("alice", "send bob hello");
     world.run(seconds(10));

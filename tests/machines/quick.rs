@@ -227,7 +227,7 @@ fn a_disk_that_stands_still_stops_no_keep_alive() {
     for _ in 0..2 * WAITING_OUTPUTS_MAX {
         wire.hears(&again); // Answered once it has.
     }
-    let waiting = wire.server.load()[&Gauge::Outputs];
+    let waiting = wire.server.load()[Gauge::Outputs];
     assert!(waiting >= WAITING_OUTPUTS_MAX, "{waiting}");
     let session = wire.session;
     for (bytes, answer) in [
@@ -242,7 +242,7 @@ fn a_disk_that_stands_still_stops_no_keep_alive() {
     wire.hears_save(2);
     wire.hears(&envelope::encode(&Packet::Deregister { session }, b""));
     assert!(wire.server.poll_output().is_none(), "nothing more is to be stored");
-    assert_eq!(wire.server.load()[&Gauge::Outputs], waiting);
+    assert_eq!(wire.server.load()[Gauge::Outputs], waiting);
 }
 
 #[test]

@@ -54,7 +54,7 @@ fn nobody_waits_for_a_word_of_what_a_guest_sent() {
         world.run(seconds(1));
     }
     assert_eq!(world.texts("bob"), ["hello"]);
-    let untold = world.server.as_ref().expect("a server").load()[&Gauge::Untold];
+    let untold = world.server.as_ref().expect("a server").load()[Gauge::Untold];
     assert_eq!(untold, 0, "of what the original sent nobody waits for a word");
 }
 
@@ -94,7 +94,7 @@ fn a_sender_that_answers_is_told_of_every_stream() {
     world.start("alice", 5_000, 0);
     world.run(seconds(5));
     assert_eq!(world.sent("server", Kind::HandedOver, "alice") as u64, streams);
-    assert_eq!(world.server.as_ref().expect("a server").load()[&Gauge::Untold], 0);
+    assert_eq!(world.server.as_ref().expect("a server").load()[Gauge::Untold], 0);
 }
 
 #[test]
@@ -112,5 +112,5 @@ fn a_sender_that_leaves_while_it_is_told_is_told_when_it_is_back() {
     let gone = server::Event::Gone { name, reason: GoneReason::LeaseExpired };
     assert!(world.server_events.contains(&gone));
     world.run(seconds(9));
-    assert_eq!(world.server.as_ref().expect("a server").load()[&Gauge::Untold], 0);
+    assert_eq!(world.server.as_ref().expect("a server").load()[Gauge::Untold], 0);
 }

@@ -135,21 +135,15 @@ impl Network {
         let mut state = self.state.borrow_mut();
         state.labels.ended(host);
         if let Some(load) = state.load.get_mut(host) {
-            load.last.clear();
+            load.last = Load::default();
         }
     }
 
     /// The host's program holds so much now; `rests` if it has nothing more to do for now.
     pub(super) fn holds(&self, host: &HostName, load: Load, rests: bool) {
         let mut state = self.state.borrow_mut();
-        if !state.load.contains_key(host) {
-            state.load.insert(host.clone(), HostLoad::default());
-        }
-        let Some(known) = state.load.get_mut(host) else { return };
-        for (gauge, count) in &load {
-            let most = known.most.entry(*gauge).or_default();
-            *most = (*most).max(*count);
-        }
+        let known = state.load.entry(host.clone()).or_default();
+        known.most.raise_to(&load);
         if rests {
             known.last = load;
         }

@@ -10,7 +10,7 @@ use udpchat_core::protocol::envelope::{self, Malformed};
 use udpchat_core::store::Committed;
 use udpchat_core::time::{Now, Time};
 
-use crate::faults::bugs::{Bug, Planted};
+use crate::faults::bugs::{Planted, Tampering};
 
 /// A client with a planted bug around it, or none.
 pub(crate) type ClientMutant = Mutant<client::ClientBugs>;
@@ -129,8 +129,8 @@ impl<A: Around> Machine for Mutant<A> {
     }
 }
 
-/// A datagram of ours, read, before a machine has it: with [`Bug::NoChecksum`] also one that is
-/// damaged. Then, or if this changes its packet, what comes of it.
+/// A datagram of ours, read, before a machine has it: with [`Tampering::NoChecksum`] also one that
+/// is damaged. Then, or if this changes its packet, what comes of it.
 fn before(
     bugs: &Planted,
     bytes: &[u8],
@@ -140,7 +140,7 @@ fn before(
         Ok(read) => read,
         Err(Malformed::Checksum) => {
             let (packet, stamps, body) = envelope::open(bytes).ok()?;
-            let is_taken = bugs.has(Bug::NoChecksum);
+            let is_taken = bugs.tampers(Tampering::NoChecksum);
             return is_taken.then(|| envelope::encode_stamped(&packet, stamps, body));
         }
         Err(_) => return None,

@@ -224,6 +224,7 @@ impl fmt::Display for Scenario {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::faults::bugs::Tampering;
     use crate::faults::disk::Keeps;
     use crate::faults::fate::Which;
     use crate::planning::plan::Act;
@@ -415,7 +416,7 @@ mod tests {
             |bug| WHOLE.replace("\"seed\": 7,", &format!("\"seed\": 7,\n  \"bug\": {bug},"));
         let text = naming("\"shows-copies\"");
         let scenario = Scenario::parse(&text).unwrap();
-        assert_eq!(scenario.bug, Some(Bug::ShowsCopies));
+        assert_eq!(scenario.bug, Some(Bug::Tampering(Tampering::ShowsCopies)));
         assert_eq!(scenario.to_string(), text);
         let problem = Scenario::parse(&naming("\"shows-copys\"")).unwrap_err().to_string();
         assert!(problem.starts_with("4:22: no bug is called \"shows-copys\"; "), "{problem}");

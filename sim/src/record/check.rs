@@ -130,19 +130,38 @@ pub const CHECKERS: &[Checker] = &[
     heals::CHECKER,
 ];
 
+/// The simulator's own promise, which no log of one run can show.
+pub const ENGINES: Checker = Checker {
+    name: "engines",
+    promise: "both engines give the same run of the same plan",
+    when: When::Always,
+    check: |_| Vec::new(),
+};
+
+/// The checker of this name.
+#[must_use]
+pub fn named(name: &str) -> Option<&'static Checker> {
+    CHECKERS.iter().chain([&ENGINES]).find(|checker| checker.name == name)
+}
+
 /// Every promise that the run broke; if it was healed, also those that hold only then.
 #[must_use]
 pub fn check(plan: &Plan, outcome: &Outcome) -> Vec<Violation> {
-    let ledger = Ledger::new(&outcome.log);
-    let Outcome { log, server, load, end, .. } = outcome;
-    let server = server.as_ref();
-    violations(Evidence { plan, end: *end, server, load, log, ledger: &ledger })
+    check_with(plan, outcome, &Ledger::new(&outcome.log))
 }
 
-fn violations(evidence: Evidence<'_>) -> Vec<Violation> {
+/// [`check`], for whoever has the log's ledger.
+#[must_use]
+pub fn check_with(plan: &Plan, outcome: &Outcome, ledger: &Ledger) -> Vec<Violation> {
+    let Outcome { log, server, load, end, .. } = outcome;
+    let server = server.as_ref();
+    violations(Evidence { plan, end: *end, server, load, log, ledger }).collect()
+}
+
+fn violations(evidence: Evidence<'_>) -> impl Iterator<Item = Violation> {
     let is_healed = evidence.plan.healed.is_some();
-    let applies = |checker: &&Checker| is_healed || checker.when == When::Always;
-    CHECKERS.iter().filter(applies).flat_map(|checker| (checker.check)(evidence)).collect()
+    let applies = move |checker: &&Checker| is_healed || checker.when == When::Always;
+    CHECKERS.iter().filter(applies).flat_map(move |checker| (checker.check)(evidence))
 }
 
 /// Whether a run that has gone on until `now` has settled, so that going on would show nothing
@@ -163,5 +182,5 @@ pub fn is_settled(
     }
     let log = &log();
     let ledger = &Ledger::new(log);
-    violations(Evidence { plan, end: now, server: None, load, log, ledger }).is_empty()
+    violations(Evidence { plan, end: now, server: None, load, log, ledger }).next().is_none()
 }

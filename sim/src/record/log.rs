@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use udpchat_core::protocol::{Name, PacketKind};
 use udpchat_core::store::DiskSpace;
 use udpchat_core::{client, server};
@@ -403,7 +405,7 @@ const fn gone(reason: server::GoneReason) -> &'static str {
 }
 
 /// How many datagrams met what, to set beside what was asked for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
     /// Datagrams sent in all.
     pub sent: u64,

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use udpchat_core::client::{self, Problem};
 use udpchat_core::load::Gauge;
 use udpchat_core::protocol::limits::WINDOW;
@@ -92,7 +93,7 @@ states! {
 }
 
 /// In how many runs each state was reached.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reached([u64; STATES.len()]);
 
 impl Reached {
@@ -103,10 +104,8 @@ impl Reached {
         for entry in &outcome.log.entries {
             watch.note(outcome, entry);
         }
-        let most = |gauge| {
-            let all = outcome.load.values().filter_map(|load| load.most.get(&gauge));
-            all.max().copied().unwrap_or_default()
-        };
+        let most =
+            |gauge| outcome.load.values().map(|load| load.most[gauge]).max().unwrap_or_default();
         watch.reached_if(most(Gauge::StoredMessages) > WINDOW, State::MailboxLong);
         watch.reached_if(most(Gauge::Held) > 0, State::Held);
         let mut reached = Self::default();

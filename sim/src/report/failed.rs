@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use super::Lines;
-use crate::record::check::{CHECKERS, Violation};
-use crate::search::chaos::Trial;
+use crate::record::check::{CHECKERS, ENGINES, Violation, named};
 use crate::search::fixture::Kept;
 use crate::search::shrink::Shrunk;
+use crate::search::sweep::Failure;
 
 /// Seeds that are named for a promise; the rest is counted.
 const SEEDS_SHOWN: usize = 3;
@@ -77,17 +77,17 @@ pub fn replayer(file: &Path) -> String {
 /// The promise of this checker, as a sentence.
 #[must_use]
 pub fn promise(checker: &str) -> &'static str {
-    CHECKERS.iter().find(|known| known.name == checker).map_or("", |known| known.promise)
+    named(checker).map_or("", |known| known.promise)
 }
 
 /// Each promise that was broken: in how many seeds, and how first.
-pub(super) fn write(out: &mut Lines, trials: &[Trial]) {
-    for checker in CHECKERS {
+pub(super) fn write(out: &mut Lines, failures: &[Failure]) {
+    for checker in CHECKERS.iter().chain([&ENGINES]) {
         let broken = |violation: &&Violation| violation.checker == checker.name;
-        let first_of = |trial: &'_ Trial| {
-            trial.violations.iter().find(broken).cloned().map(|v| (trial.seed, v))
+        let first_of = |failure: &'_ Failure| {
+            failure.violations.iter().find(broken).cloned().map(|v| (failure.seed, v))
         };
-        let all: Vec<(u64, Violation)> = trials.iter().filter_map(first_of).collect();
+        let all: Vec<(u64, Violation)> = failures.iter().filter_map(first_of).collect();
         let Some((seed, first)) = all.first() else { continue };
         let named: Vec<String> =
             all.iter().take(SEEDS_SHOWN).map(|(seed, _)| seed.to_string()).collect();

@@ -6,20 +6,20 @@ use serde::Serialize;
 
 use super::failed::Smallest;
 use super::{Report, share};
-use crate::search::chaos::{Counts, Trial, Verdict};
+use crate::search::chaos::Counts;
+use crate::search::sweep::Failure;
 
 impl Report<'_> {
     /// For programs: one object on one line.
     #[must_use]
     pub fn to_json(&self) -> String {
-        let Counts { datagrams, messages, simulated, mishaps, reached, .. } = self.counts();
-        let failed = self.trials.iter().filter(|trial| trial.verdict == Verdict::Violated);
+        let Counts { datagrams, messages, simulated, mishaps, reached, .. } = self.sweep.counts;
         let json = Json {
-            seeds: self.trials.len(),
-            passed: self.with(Verdict::Held),
-            failed: self.with(Verdict::Violated),
-            inconclusive: self.with(Verdict::Inconclusive),
-            failures: failed.map(|trial| self.json_failure(trial)).collect(),
+            seeds: self.sweep.seeds(),
+            passed: self.sweep.held,
+            failed: self.sweep.violated,
+            inconclusive: self.sweep.inconclusive,
+            failures: self.sweep.failures.iter().map(|it| self.json_failure(it)).collect(),
             datagrams: JsonDatagrams {
                 sent: datagrams.sent,
                 dropped: datagrams.dropped,
@@ -47,19 +47,19 @@ impl Report<'_> {
             },
             reached: reached.counts().collect(),
             simulated_s: simulated.as_secs_f64(),
-            wall_s: self.wall.as_secs_f64(),
-            trace_hash: format!("{:016x}", self.trace_hash()),
+            wall_s: self.wall.map(|wall| wall.as_secs_f64()),
+            trace_hash: format!("{:016x}", self.sweep.trace),
         };
         serde_json::to_string(&json).unwrap_or_default()
     }
 
-    fn json_failure<'b>(&'b self, trial: &'b Trial) -> JsonFailure<'b> {
-        let violation = trial.violations.first();
-        let smallest = self.smallest.iter().find(|smallest| smallest.seed == trial.seed);
-        let whole = self.whole.get(&trial.seed);
+    fn json_failure<'b>(&'b self, failure: &'b Failure) -> JsonFailure<'b> {
+        let violation = failure.violations.first();
+        let smallest = self.smallest.iter().find(|smallest| smallest.seed == failure.seed);
+        let whole = self.whole.get(&failure.seed);
         let kept = smallest.and_then(|smallest| smallest.kept.as_ref()).or(whole);
         JsonFailure {
-            seed: trial.seed.to_string(),
+            seed: failure.seed.to_string(),
             checker: violation.map_or("", |violation| violation.checker),
             what: violation.map_or("", |violation| &violation.what),
             faults: smallest.map(Smallest::faults).or_else(|| whole.map(|whole| whole.faults)),
@@ -70,10 +70,10 @@ impl Report<'_> {
 
 #[derive(Serialize)]
 struct Json<'a> {
-    seeds: usize,
-    passed: usize,
-    failed: usize,
-    inconclusive: usize,
+    seeds: u64,
+    passed: u64,
+    failed: u64,
+    inconclusive: u64,
     failures: Vec<JsonFailure<'a>>,
     datagrams: JsonDatagrams,
     drop_rate: JsonRate,
@@ -82,7 +82,9 @@ struct Json<'a> {
     /// In how many runs each state was reached.
     reached: BTreeMap<&'static str, u64>,
     simulated_s: f64,
-    wall_s: f64,
+    /// None of a sweep that several processes ran.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wall_s: Option<f64>,
     trace_hash: String,
 }
 

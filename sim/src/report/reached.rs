@@ -7,7 +7,7 @@ use crate::record::reached::Reached;
 const NAMED_MAX: usize = 5;
 
 /// Says what was not reached; with `verbose`, in how many of so many runs each state was.
-pub(super) fn write(out: &mut Lines, reached: &Reached, runs: usize, verbose: bool) {
+pub(super) fn write(out: &mut Lines, reached: &Reached, runs: u64, verbose: bool) {
     let not: Vec<&str> =
         reached.counts().filter(|(_, runs)| *runs == 0).map(|(name, _)| name).collect();
     let all = reached.counts().count();
@@ -25,7 +25,7 @@ pub(super) fn write(out: &mut Lines, reached: &Reached, runs: usize, verbose: bo
         out.gap();
         out.words(0, "States that were reached, in how many of the seeds:");
         for (name, count) in reached.counts() {
-            let part = 100.0 * share(count, runs as u64);
+            let part = 100.0 * share(count, runs);
             out.line(&format!("  {name:<34} {count:>7}  {part:>6.2} %"));
         }
     }

@@ -1,9 +1,9 @@
 //! What goes wrong while bugs are looked for: profiles, and for each bug those that suit it.
 
-use crate::faults::bugs::Bug;
-use clap::Parser;
+use udpchat_core::mutation::Mutation;
 
-use crate::cli::Cli;
+use crate::cli::Explore;
+use crate::faults::bugs::{Bug, Tampering};
 use crate::search::chaos::Setting;
 
 /// A set of faults with a name, written as a user would ask for it.
@@ -78,8 +78,7 @@ impl Profile {
     /// What every seed is run with.
     #[must_use]
     pub fn setting(&self) -> Setting {
-        let words = ["sim"].into_iter().chain(self.options.split_whitespace());
-        Cli::try_parse_from(words).expect("a test parses every profile").explore.setting()
+        Explore::parse(self.options).expect("a test parses every profile").setting()
     }
 }
 
@@ -94,6 +93,14 @@ pub struct Case {
     pub budget: u64,
 }
 
+const fn machine(mutation: Mutation, profile: Profile, budget: u64) -> Case {
+    case(Bug::Machine(mutation), profile, budget)
+}
+
+const fn tampering(tampering: Tampering, profile: Profile, budget: u64) -> Case {
+    case(Bug::Tampering(tampering), profile, budget)
+}
+
 const fn case(bug: Bug, profile: Profile, budget: u64) -> Case {
     Case { bug, profile, budget }
 }
@@ -101,48 +108,48 @@ const fn case(bug: Bug, profile: Profile, budget: u64) -> Case {
 /// The short form. Budgets are a few times what was measured, so that a change of the workload
 /// does not fail it by chance.
 pub const CASES: &[Case] = &[
-    case(Bug::ShowsCopies, DUP_3, 10),
-    case(Bug::HighestOnly, DROP_3, 20),
-    case(Bug::AcksHeld, DROP_3, 20),
-    case(Bug::CopyNotAcked, DROP_3, 20),
-    case(Bug::ForgetsShown, ALL, 40),
-    case(Bug::ShowsAgainUnmarked, DISK, 40),
-    case(Bug::NeverShowsAgain, DISK_OFTEN, 40),
-    case(Bug::ForgetsDisplayed, CRASH, 20),
-    case(Bug::ForgetsOutbox, CRASH, 40),
-    case(Bug::GivesUpSaving, DROP_5, 40),
-    case(Bug::NeverDetours, DROP_3, 20),
-    case(Bug::AckConfirmsNewest, DROP_3, 20),
-    case(Bug::SignsInOnce, DROP_3, 20),
-    case(Bug::WrapsAround, PAIR, 40),
-    case(Bug::BackoffUnbounded, OUTAGE, 100),
-    case(Bug::NoBackoff, CUT, 20),
-    case(Bug::BaseTooHigh, DROP_3, 20),
-    case(Bug::NoChecksum, CORRUPT, 20),
+    tampering(Tampering::ShowsCopies, DUP_3, 10),
+    machine(Mutation::HighestOnly, DROP_3, 20),
+    machine(Mutation::AcksHeld, DROP_3, 20),
+    tampering(Tampering::CopyNotAcked, DROP_3, 20),
+    tampering(Tampering::ForgetsShown, ALL, 40),
+    tampering(Tampering::ShowsAgainUnmarked, DISK, 40),
+    tampering(Tampering::NeverShowsAgain, DISK_OFTEN, 40),
+    tampering(Tampering::ForgetsDisplayed, CRASH, 20),
+    tampering(Tampering::ForgetsOutbox, CRASH, 40),
+    tampering(Tampering::GivesUpSaving, DROP_5, 40),
+    machine(Mutation::NeverDetours, DROP_3, 20),
+    tampering(Tampering::AckConfirmsNewest, DROP_3, 20),
+    tampering(Tampering::SignsInOnce, DROP_3, 20),
+    machine(Mutation::WrapsAround, PAIR, 40),
+    machine(Mutation::BackoffUnbounded, OUTAGE, 100),
+    machine(Mutation::NoBackoff, CUT, 20),
+    tampering(Tampering::BaseTooHigh, DROP_3, 20),
+    tampering(Tampering::NoChecksum, CORRUPT, 20),
     case(Bug::CommitsUnsynced, DISK_FAULTS, 20),
-    case(Bug::AcksBeforeCommit, DISK, 40),
-    case(Bug::SavesHeld, DROP_3, 60),
-    case(Bug::ClearsMailboxEarly, DROP_3, 20),
-    case(Bug::ForgetsHandOver, CRASH, 20),
-    case(Bug::RegistrationWipesMail, DROP_3, 20),
-    case(Bug::ClockStepExpiresMail, CLOCK, 60),
-    case(Bug::OneWayIsOffline, CUT, 40),
-    case(Bug::OldRegistrationCounts, HASTE, 60),
-    case(Bug::KeepsOldAddress, CRASH, 40),
-    case(Bug::AnswersFromAnywhere, NONE, 40),
-    case(Bug::TableSentOnce, DROP_3, 20),
-    case(Bug::KeepsFlights, DROP_3, 20),
-    case(Bug::ForgetsMembership, CRASH, 40),
-    case(Bug::AsksTwice, DROP_3, 20),
-    case(Bug::KeepsLeavers, DROP_3, 20),
-    case(Bug::ReceiptAtHandOver, DROP_3, 20),
-    case(Bug::StaleMembers, DROP_3, 80),
-    case(Bug::CastsAgain, CRASH, 40),
-    case(Bug::LeavingGivesUp, DROP_5, 40),
-    case(Bug::GuestEndsOurs, OFF_PATH, 20),
-    case(Bug::TakesGuestsUnproven, OFF_PATH, 60),
-    case(Bug::AnswersWithoutNonce, OFF_PATH, 20),
-    case(Bug::BelievesSenders, INSIDER, 20),
+    machine(Mutation::AcksBeforeCommit, DISK, 40),
+    machine(Mutation::SavesHeld, DROP_3, 60),
+    machine(Mutation::ClearsMailboxEarly, DROP_3, 20),
+    tampering(Tampering::ForgetsHandOver, CRASH, 20),
+    machine(Mutation::RegistrationWipesMail, DROP_3, 20),
+    machine(Mutation::ClockStepExpiresMail, CLOCK, 60),
+    machine(Mutation::OneWayIsOffline, CUT, 40),
+    machine(Mutation::OldRegistrationCounts, HASTE, 60),
+    machine(Mutation::KeepsOldAddress, CRASH, 40),
+    tampering(Tampering::AnswersFromAnywhere, NONE, 40),
+    tampering(Tampering::TableSentOnce, DROP_3, 20),
+    machine(Mutation::KeepsFlights, DROP_3, 20),
+    tampering(Tampering::ForgetsMembership, CRASH, 40),
+    machine(Mutation::AsksTwice, DROP_3, 20),
+    machine(Mutation::KeepsLeavers, DROP_3, 20),
+    machine(Mutation::ReceiptAtHandOver, DROP_3, 20),
+    tampering(Tampering::StaleMembers, DROP_3, 80),
+    tampering(Tampering::CastsAgain, CRASH, 40),
+    machine(Mutation::LeavingGivesUp, DROP_5, 40),
+    machine(Mutation::GuestEndsOurs, OFF_PATH, 20),
+    machine(Mutation::TakesGuestsUnproven, OFF_PATH, 60),
+    machine(Mutation::AnswersWithoutNonce, OFF_PATH, 20),
+    machine(Mutation::BelievesSenders, INSIDER, 20),
 ];
 
 #[cfg(test)]

@@ -7,6 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use udpchat_core::client::Event;
 use udpchat_core::client::timing::DIRECT_PATIENCE;
 use udpchat_core::protocol::PacketKind;
@@ -18,7 +20,7 @@ use crate::record::ledger::{Ledger, Message, SenderTold};
 use crate::record::log::{Log, What};
 
 /// The direct tries of messages that travelled alone on their stream.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempts {
     /// So many messages.
     pub messages: u64,

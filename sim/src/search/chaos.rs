@@ -1,12 +1,10 @@
-//! Runs seeds and judges them.
+//! Runs a seed and judges it.
 //!
 //! A seed's run depends on the seed and the setting alone, wherever and whenever it is run.
 
-use std::collections::BTreeMap;
-use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use crate::faults::bugs::Bug;
 
@@ -18,7 +16,7 @@ use crate::planning::adversary::Classes;
 use crate::planning::plan::Plan;
 use crate::planning::workload;
 use crate::planning::workload::{Profile, Size};
-use crate::record::check::{Violation, check};
+use crate::record::check::{ENGINES, Violation, check_with};
 use crate::record::ledger::{Ledger, SenderTold};
 use crate::record::log::{Detail, Tally, What};
 use crate::record::outcome::Outcome;
@@ -74,7 +72,7 @@ impl Setting {
 }
 
 /// What came of one seed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Trial {
     /// Which.
     pub seed: u64,
@@ -100,7 +98,7 @@ pub enum Verdict {
 }
 
 /// What was counted in one run, or in many.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// Datagrams.
     pub datagrams: Tally,
@@ -117,7 +115,7 @@ pub struct Counts {
 }
 
 /// How often hosts and links met what, and the time in which they could.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mishaps {
     /// Programs that were killed.
     pub crashes: u64,
@@ -138,7 +136,7 @@ pub struct Mishaps {
 }
 
 /// How often which disk fault was met, and by how many operations it could have been.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Disks {
     /// Operations while random faults were on.
     pub operations: u64,
@@ -178,7 +176,7 @@ impl Disks {
 }
 
 /// How many messages had which end.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Messages {
     /// Typed.
     pub typed: usize,
@@ -232,36 +230,7 @@ pub fn difference(one: &Outcome, other: &Outcome) -> Option<Violation> {
     let entry = one.log.entries.get(number).or_else(|| other.log.entries.get(number));
     let at = entry.map_or(one.end, |entry| entry.at);
     let what = format!("the engines disagree in line {} of the log: {a:?}, {b:?}", number + 1);
-    Some(Violation { checker: "engines", at, what })
-}
-
-/// Runs seeds from `first` on, on `jobs` threads, as long as `more` says so of the next. Tells
-/// `done` of every trial, in whatever order they end; gives all of them in the order of seeds.
-pub fn run_seeds(
-    first: u64,
-    jobs: NonZeroUsize,
-    setting: &Setting,
-    more: impl Fn(u64) -> bool + Sync,
-    done: impl Fn(&Trial) + Sync,
-) -> Vec<Trial> {
-    let next = AtomicU64::new(first);
-    let trials = Mutex::new(BTreeMap::new());
-    std::thread::scope(|scope| {
-        for _ in 0..jobs.get() {
-            scope.spawn(|| {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if !more(seed) {
-                        return;
-                    }
-                    let trial = run_seed(seed, setting);
-                    done(&trial);
-                    trials.lock().unwrap_or_else(PoisonError::into_inner).insert(seed, trial);
-                }
-            });
-        }
-    });
-    trials.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect()
+    Some(Violation { checker: ENGINES.name, at, what })
 }
 
 /// Judges a run.
@@ -269,7 +238,7 @@ pub fn run_seeds(
 pub fn judge(seed: u64, plan: &Plan, outcome: &Outcome) -> Trial {
     let Outcome { log, end, .. } = outcome;
     let ledger = Ledger::new(log);
-    let violations = check(plan, outcome);
+    let violations = check_with(plan, outcome, &ledger);
     let datagrams = Tally::of(log, plan.faults.rates_until);
     let counts = Counts {
         datagrams,

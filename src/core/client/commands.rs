@@ -94,7 +94,7 @@ impl Commands {
             command if self.is_leaving() => {
                 self.drop_command(context, command);
                 if self.waiting_for == Some(WaitingFor::InputsEnd) {
-                    context.set_timer(Timer::Input, context.time() + INPUT_PAUSE);
+                    context.timers.set(Timer::Input, context.time() + INPUT_PAUSE);
                 }
             }
             Command::Finish if self.queue.contains(&Command::Finish) => {}
@@ -115,7 +115,7 @@ impl Commands {
     ) -> Option<Step> {
         match self.waiting_for {
             Some(WaitingFor::Arrival) if readiness.has_arrived() => {
-                context.clear_timer(&Timer::GiveUp);
+                context.timers.clear(&Timer::GiveUp);
                 self.waiting_for = None;
             }
             Some(WaitingFor::OutcomesToDeregister) if readiness.is_settled() => {
@@ -132,8 +132,8 @@ impl Commands {
                 if readiness.is_offline() && context.config().patient && !self.input_over =>
             {
                 self.waiting_for = Some(WaitingFor::InputsEnd);
-                context.set_timer(Timer::Input, context.time() + INPUT_PAUSE);
-                context.set_timer(Timer::GiveUp, context.time() + GIVE_UP);
+                context.timers.set(Timer::Input, context.time() + INPUT_PAUSE);
+                context.timers.set(Timer::GiveUp, context.time() + GIVE_UP);
                 return None;
             }
             Some(WaitingFor::LastDeparture) if readiness.is_offline() && !self.ended => {
@@ -151,14 +151,14 @@ impl Commands {
     /// What comes waits for the registration, but not for ever.
     pub(super) fn wait_for_arrival<M: Mutations>(&mut self, context: &mut Context<M>) {
         self.waiting_for = Some(WaitingFor::Arrival);
-        context.set_timer(Timer::GiveUp, context.time() + GIVE_UP);
+        context.timers.set(Timer::GiveUp, context.time() + GIVE_UP);
     }
 
     /// The registration is refused: what waits for it is done without.
     pub(super) fn wait_no_longer<M: Mutations>(&mut self, context: &mut Context<M>) {
         if self.waiting_for == Some(WaitingFor::Arrival) {
             self.waiting_for = None;
-            context.clear_timer(&Timer::GiveUp);
+            context.timers.clear(&Timer::GiveUp);
         }
     }
 
@@ -206,7 +206,7 @@ impl Commands {
     /// There are no more commands, or they have to wait too long.
     pub(super) fn input_ended<M: Mutations>(&mut self, context: &mut Context<M>) {
         self.input_over = true;
-        context.clear_timer(&Timer::Input);
+        context.timers.clear(&Timer::Input);
         if self.waiting_for == Some(WaitingFor::InputsEnd) {
             self.waiting_for = Some(WaitingFor::LastDeparture);
         }
@@ -267,8 +267,8 @@ impl Commands {
         assert!(!is_over, "{:?} has come, and nothing goes on", self.waiting_for);
         let has_an_end =
             matches!(self.waiting_for, Some(WaitingFor::Arrival | WaitingFor::InputsEnd));
-        assert!(!has_an_end || context.is_timer_set(&Timer::GiveUp), "waits for ever");
+        assert!(!has_an_end || context.timers.is_set(&Timer::GiveUp), "waits for ever");
         let is_patient = matches!(self.waiting_for, Some(WaitingFor::InputsEnd));
-        assert!(!is_patient || context.is_timer_set(&Timer::Input), "waits for ever for input");
+        assert!(!is_patient || context.timers.is_set(&Timer::Input), "waits for ever for input");
     }
 }

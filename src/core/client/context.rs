@@ -20,7 +20,8 @@ pub(super) struct Context<M> {
     record: ClientRecord,
     journal: Journal<Event, Change>,
     entropy: Entropy,
-    timers: Timers<Timer>,
+    /// What is waited for.
+    pub(super) timers: Timers<Timer>,
     /// When the input came that is being handled.
     now: Now,
     /// How much room the store has.
@@ -147,31 +148,6 @@ impl<M: Mutations> Context<M> {
     /// Sends a datagram once everything changed so far is durable.
     pub(super) fn transmit(&mut self, transmit: Transmit) {
         self.journal.transmit_durably(transmit);
-    }
-
-    pub(super) fn set_timer(&mut self, timer: Timer, due: Time) {
-        self.timers.set(timer, due);
-    }
-
-    pub(super) fn clear_timer(&mut self, timer: &Timer) {
-        self.timers.clear(timer);
-    }
-
-    pub(super) fn is_timer_set(&self, timer: &Timer) -> bool {
-        self.timers.is_set(timer)
-    }
-
-    pub(super) fn timers(&self) -> usize {
-        self.timers.len()
-    }
-
-    pub(super) fn next_timer(&self) -> Option<Time> {
-        self.timers.next()
-    }
-
-    /// Takes out the earliest timer that is due.
-    pub(super) fn pop_timer(&mut self) -> Option<Timer> {
-        self.timers.pop_due(self.now.time)
     }
 
     /// A pause that doubles up to [`BACKOFF_MAX`], all but the first with up to a quarter of

@@ -55,7 +55,7 @@ impl Directory {
             }
             if let Some(addr) = entry.addr {
                 let before = self.by_addr.insert(addr, entry.name.clone());
-                self.is_no_more_at_its_address(before);
+                self.forget_address(before);
             }
             self.entries.insert(entry.name.clone(), entry);
         }
@@ -64,7 +64,7 @@ impl Directory {
 
     /// Somebody else is where this name was: whether it has moved or left comes in a later part,
     /// if the server tells the truth.
-    fn is_no_more_at_its_address(&mut self, name: Option<Name>) {
+    fn forget_address(&mut self, name: Option<Name>) {
         if let Some(entry) = name.and_then(|name| self.entries.get_mut(&name)) {
             entry.addr = None;
         }

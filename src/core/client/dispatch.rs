@@ -16,16 +16,50 @@ use crate::mutation::{Mutation, Mutations};
 use crate::original::{self, Word};
 use crate::protocol::envelope::Stamps;
 use crate::protocol::{
-    Audience, Cookie, GroupTag, MessageId, Name, Nonce, Packet, SessionId, ToClient, ToPeer,
-    ToServer,
+    Audience, Cookie, GroupTag, MessageId, Name, Nonce, Packet, SessionId, StoreId, ToClient,
+    ToPeer, ToServer,
 };
 use crate::time::{WallTime, whole_ms};
+
+/// What the server's word belongs to, as far as it says so.
+#[derive(Clone, Copy, Debug)]
+enum PartOf {
+    Registration { registration: u64, nonce: Nonce },
+    Session(SessionId),
+    Store(StoreId),
+    Nothing,
+}
 
 /// Where a message comes from, and so where its acknowledgement goes.
 #[derive(Clone, Copy, Debug)]
 enum Source {
     Peer(Path),
     Server(WallTime),
+}
+
+impl PartOf {
+    const fn of(packet: &ToClient) -> Self {
+        match *packet {
+            ToClient::Wait { registration, nonce }
+            | ToClient::Registered { registration, nonce, .. }
+            | ToClient::Refused { registration, nonce, .. }
+            | ToClient::Behind { registration, nonce, .. } => {
+                Self::Registration { registration, nonce }
+            }
+            ToClient::Pong { session }
+            | ToClient::Table { session, .. }
+            | ToClient::Deliver { session, .. }
+            | ToClient::GroupAnswer { session, .. } => Self::Session(session),
+            ToClient::Saved { store, .. } => Self::Store(store),
+            ToClient::Challenge { .. }
+            | ToClient::Unknown { .. }
+            | ToClient::Deregistered { .. }
+            | ToClient::Probe { .. }
+            | ToClient::NotSaved { .. }
+            | ToClient::HandedOver { .. }
+            | ToClient::Expired { .. } => Self::Nothing,
+        }
+    }
 }
 
 impl<M: Mutations> Client<M> {
@@ -37,12 +71,23 @@ impl<M: Mutations> Client<M> {
                 self.challenged(from, nonce, cookie);
             }
             Audience::Client(packet) if is_from_server => {
-                if self.is_of_own_session(&packet) {
-                    self.wire.is_reached_at(path.local);
+                match PartOf::of(&packet) {
+                    // For nobody but this client, as nobody but its server knows.
+                    PartOf::Session(session) if self.session.id() == Some(session) => {
+                        self.wire.note_local(path.local);
+                    }
+                    // Whoever has not seen its hello cannot answer a registration.
+                    PartOf::Registration { nonce, .. }
+                        if !self.session.is_invited_by(&self.context, nonce) =>
+                    {
+                        return;
+                    }
+                    PartOf::Registration { .. }
+                    | PartOf::Session(_)
+                    | PartOf::Store(_)
+                    | PartOf::Nothing => {}
                 }
-                if self.answers_own_hello(&packet) {
-                    self.handle_server_packet(packet, body);
-                }
+                self.handle_server_packet(packet, body);
             }
             // Our own word: whoever is there says everything again.
             Audience::Server(ToServer::Ping { .. }) if is_from_server => {
@@ -62,7 +107,7 @@ impl<M: Mutations> Client<M> {
             }
             self.outbox.size_passes(nonce);
         }
-        if self.session.is_challenge(self.context.time(), from, nonce) {
+        if self.session.accept_challenge(self.context.time(), from, nonce) {
             // Wherever another was, this one speaks ours.
             self.originals.forget_server();
             self.hello_answered(from, cookie);
@@ -70,18 +115,18 @@ impl<M: Mutations> Client<M> {
     }
 
     pub(super) fn handle_server_packet(&mut self, packet: ToClient, body: &[u8]) {
-        if !self.is_current(&packet) {
+        if !self.is_current(PartOf::of(&packet)) {
             return;
         }
         match packet {
             ToClient::Wait { .. } => self.session.told_to_wait(self.context.time()),
             ToClient::Registered { session, store, back, .. } => self.granted(session, store, back),
             ToClient::Refused { reason, .. } => self.refused(reason),
-            ToClient::Behind { known, request, .. } => self.is_behind(known, request),
+            ToClient::Behind { known, request, .. } => self.handle_behind(known, request),
             ToClient::Pong { .. } => self.ping_answered(),
             ToClient::Unknown { session } => self.session_unknown(session),
             ToClient::Deregistered { session } => {
-                self.session.is_deregistered(&mut self.context, session);
+                self.session.handle_deregistered(&mut self.context, session);
             }
             ToClient::Probe { nonce } => self.probed(nonce),
             ToClient::Table { table, from, to, latest, entries, .. } => {
@@ -115,39 +160,15 @@ impl<M: Mutations> Client<M> {
         }
     }
 
-    /// Whether what is said to answer a registration knows the nonce of its hello.
-    fn answers_own_hello(&self, packet: &ToClient) -> bool {
-        match packet {
-            ToClient::Wait { nonce, .. }
-            | ToClient::Registered { nonce, .. }
-            | ToClient::Refused { nonce, .. }
-            | ToClient::Behind { nonce, .. } => self.session.is_invited_by(&self.context, *nonce),
-            _ => true,
-        }
-    }
-
-    /// Whether what the server says is of this registration, this session or this store, as far as
-    /// it says of which it is.
-    fn is_current(&self, packet: &ToClient) -> bool {
-        match packet {
-            ToClient::Wait { registration, .. }
-            | ToClient::Registered { registration, .. }
-            | ToClient::Refused { registration, .. }
-            | ToClient::Behind { registration, .. } => {
-                *registration == self.context.record().registrations
+    /// Whether it is this registration, this session or this store.
+    fn is_current(&self, part_of: PartOf) -> bool {
+        match part_of {
+            PartOf::Registration { registration, .. } => {
+                registration == self.context.record().registrations
             }
-            ToClient::Pong { session }
-            | ToClient::Table { session, .. }
-            | ToClient::Deliver { session, .. }
-            | ToClient::GroupAnswer { session, .. } => self.session.id() == Some(*session),
-            ToClient::Saved { store, .. } => self.session.store() == Some(*store),
-            ToClient::Challenge { .. }
-            | ToClient::Unknown { .. }
-            | ToClient::Deregistered { .. }
-            | ToClient::Probe { .. }
-            | ToClient::NotSaved { .. }
-            | ToClient::HandedOver { .. }
-            | ToClient::Expired { .. } => true,
+            PartOf::Session(session) => self.session.id() == Some(session),
+            PartOf::Store(store) => self.session.store() == Some(store),
+            PartOf::Nothing => true,
         }
     }
 
@@ -201,7 +222,7 @@ impl<M: Mutations> Client<M> {
 
     fn session_unknown(&mut self, session: SessionId) {
         let dialect = self.originals.dialect();
-        let ask = self.session.is_unknown(&mut self.context, dialect, session);
+        let ask = self.session.handle_unknown(&mut self.context, dialect, session);
         self.send(ask);
     }
 
@@ -209,16 +230,6 @@ impl<M: Mutations> Client<M> {
     fn probed(&mut self, nonce: Nonce) {
         if let Some(session) = self.session.id() {
             self.send(Dispatch::to_server(Packet::Alive { session, nonce }, 1));
-        }
-    }
-
-    /// Whether a packet is for nobody but this client, as nobody but its server knows.
-    fn is_of_own_session(&self, packet: &ToClient) -> bool {
-        match packet {
-            ToClient::Pong { session } | ToClient::Table { session, .. } => {
-                self.session.id() == Some(*session)
-            }
-            _ => false,
         }
     }
 
@@ -275,7 +286,7 @@ impl<M: Mutations> Client<M> {
     pub(super) fn handle_original(&mut self, path: Path, bytes: &[u8]) {
         let from = path.remote;
         let Some(word) = original::decode(bytes) else {
-            self.wire.is_invalid();
+            self.wire.count_invalid();
             return self.session.heard_nonsense(&mut self.context, from, Foreign::Stranger);
         };
         let is_asked = self.session.hellos_to(from) > 0;

@@ -228,8 +228,8 @@ impl Requests {
         let untold = self.queue.iter().find(|request| !request.told);
         let late = untold.map(|request| request.wanted_at + UNSENT_AFTER);
         match question.into_iter().chain(late).min() {
-            Some(due) => context.set_timer(Timer::Groups, due),
-            None => context.clear_timer(&Timer::Groups),
+            Some(due) => context.timers.set(Timer::Groups, due),
+            None => context.timers.clear(&Timer::Groups),
         }
     }
 
@@ -340,7 +340,7 @@ impl Requests {
     /// The user has left. Says of what the server has not answered what is so: what must not be
     /// forgotten is asked at the next start, or given up without a store.
     pub(super) fn leave<M: Mutations>(&mut self, context: &mut Context<M>) {
-        context.clear_timer(&Timer::Groups);
+        context.timers.clear(&Timer::Groups);
         let mut asked = self.asked.take().is_some_and(|asked| asked.tries.attempts() > 0);
         let keeps = context.config().has_store;
         for GroupRequest { number, wants, told, .. } in std::mem::take(&mut self.queue) {
@@ -375,7 +375,7 @@ impl Requests {
         let goes_on = self.names.is_empty() || self.asked.is_some();
         assert!(goes_on, "names that belong to no request");
         let waits = self.queue.iter().any(|it| !it.told);
-        let is_timed = context.is_timer_set(&Timer::Groups);
+        let is_timed = context.timers.is_set(&Timer::Groups);
         assert!(!waits || is_timed, "nothing will be said of a request");
     }
 }

@@ -46,7 +46,7 @@ impl Inbox {
     }
 
     /// There is room for what comes: the next time that there is none, the user is told.
-    pub(super) const fn has_room(&mut self) {
+    pub(super) const fn note_room(&mut self) {
         self.full_told = false;
     }
 

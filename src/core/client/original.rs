@@ -227,7 +227,7 @@ impl Originals {
         }
         let now = context.time();
         let peer = self.peer(context, path.remote);
-        if !peer.repeats.is_repeat(now, bytes) {
+        if !peer.repeats.note_repeat(now, bytes) {
             peer.last.seq += 1;
         }
         Some((peer.last, text))

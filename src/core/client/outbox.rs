@@ -402,8 +402,8 @@ impl Outbox {
         let can = (outlook.standing.takes_part, outlook.standing.session.is_some());
         let timer = Timer::Recipient(to.clone());
         match queue.next_at(context.time(), outlook.window(), can) {
-            Some(due) => context.set_timer(timer, due),
-            None => context.clear_timer(&timer),
+            Some(due) => context.timers.set(timer, due),
+            None => context.timers.clear(&timer),
         }
     }
 
@@ -420,7 +420,7 @@ impl Outbox {
             assert!(queued.eq(recorded), "what is queued for {to} is not what is unsettled");
             // Of what is sent nothing: whether that may go on is decided with the next poll.
             let waits = queue.next_at(context.time(), 0, (false, false)).is_some();
-            let is_timed = context.is_timer_set(&Timer::Recipient(to.clone()));
+            let is_timed = context.timers.is_set(&Timer::Recipient(to.clone()));
             assert!(!waits || is_timed, "nothing will be said of messages to {to}");
             let goes_on = queue.next_at(context.time(), 1, (false, can_save)).is_some();
             assert!(!goes_on || is_timed, "the server will not be asked to keep those to {to}");

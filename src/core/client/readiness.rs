@@ -11,13 +11,21 @@ use crate::protocol::limits::OUTBOX_MAX;
 
 /// Looks at the parts, and changes nothing.
 pub(super) struct Readiness<'a> {
-    pub(super) session: &'a Session,
-    pub(super) directory: &'a Directory,
-    pub(super) outbox: &'a Outbox,
-    pub(super) requests: &'a Requests,
+    session: &'a Session,
+    directory: &'a Directory,
+    outbox: &'a Outbox,
+    requests: &'a Requests,
 }
 
-impl Readiness<'_> {
+impl<'a> Readiness<'a> {
+    /// By where the client stands with its server, and by what waits.
+    pub(super) const fn of(
+        (session, directory): (&'a Session, &'a Directory),
+        (outbox, requests): (&'a Outbox, &'a Requests),
+    ) -> Self {
+        Self { session, directory, outbox, requests }
+    }
+
     /// Registered, with the whole table.
     pub(super) fn has_arrived(&self) -> bool {
         self.session.id().is_some() && self.directory.is_whole()

@@ -269,7 +269,7 @@ impl Session {
                 Some((invitation, at)) if context.time() - at < SERVER_SILENT => {
                     self.phase = Phase::Withdrawing { invitation, attempts: 0 };
                     let pause = self.timeout(Trip::Disk, dialect);
-                    context.set_timer(Timer::Session, context.time() + pause);
+                    context.timers.set(Timer::Session, context.time() + pause);
                 }
                 _ => self.signed_out(context),
             },
@@ -291,7 +291,7 @@ impl Session {
 
     /// It is over, with or without the server's word.
     pub(super) fn signed_out<M: Mutations>(&mut self, context: &mut Context<M>) {
-        context.clear_timer(&Timer::Session);
+        context.timers.clear(&Timer::Session);
         self.asking_since = None;
         self.silence_told = false;
         self.asked = None;
@@ -386,7 +386,7 @@ impl Session {
                 (Some(Dispatch::to_server(Packet::Deregister { session }, attempts)), pause)
             }
         };
-        context.set_timer(Timer::Session, context.time() + pause);
+        context.timers.set(Timer::Session, context.time() + pause);
         dispatch
     }
 
@@ -436,7 +436,7 @@ impl Session {
 
     /// Asks where the server is now: it may have moved.
     fn look_up<M: Mutations>(&mut self, context: &mut Context<M>) {
-        if self.takes_part() && self.whereabouts.is_look_due(context.time()) {
+        if self.takes_part() && self.whereabouts.take_due_look(context.time()) {
             context.tell(Event::LookUp);
         }
     }
@@ -449,7 +449,7 @@ impl Session {
         addrs: &[SocketAddr],
     ) -> Option<Dispatch> {
         let changed = !addrs.is_empty() && self.whereabouts.take_on(addrs);
-        if addrs.is_empty() && self.whereabouts.is_lost() {
+        if addrs.is_empty() && self.whereabouts.note_lost() {
             let host = context.config().host.clone();
             context.problem(Problem::ServerNotFound(host));
         }
@@ -489,7 +489,7 @@ impl Session {
     /// Panics if something does not hold that must between two inputs.
     pub(super) fn check_invariants<M: Mutations>(&self, context: &Context<M>) {
         let asks = !self.is_offline();
-        assert_eq!(context.is_timer_set(&Timer::Session), asks, "asked about {:?}", self.phase);
+        assert_eq!(context.timers.is_set(&Timer::Session), asks, "asked about {:?}", self.phase);
         assert!(self.store.is_some() == self.ever_registered, "registered without a store");
         assert!(self.id().is_none() || self.ever_registered, "here and never registered");
         assert!(!self.silence_told || self.asking_since.is_some(), "silent and not asked");

@@ -62,12 +62,12 @@ impl Wire {
     }
 
     /// A datagram was nothing that anybody says.
-    pub(super) const fn is_invalid(&mut self) {
+    pub(super) const fn count_invalid(&mut self) {
         self.invalid_datagrams += 1;
     }
 
     /// The server reaches this machine there.
-    pub(super) const fn is_reached_at(&mut self, local: Option<IpAddr>) {
+    pub(super) const fn note_local(&mut self, local: Option<IpAddr>) {
         self.reached_at = local;
     }
 

@@ -183,8 +183,8 @@ impl<M: Mutations> Client<M> {
     }
 
     /// What the client remembers is an older copy: the numbers that come next have been used.
-    pub(super) fn is_behind(&mut self, known: u64, request: u64) {
-        if !self.session.is_behind(&mut self.context, known) {
+    pub(super) fn handle_behind(&mut self, known: u64, request: u64) {
+        if !self.session.handle_behind(&mut self.context, known) {
             return; // It signs in anew when its patience ends.
         }
         self.context.problem(Problem::OldCopy);

@@ -43,7 +43,8 @@ pub(super) struct Context<M> {
     config: ServerConfig,
     record: ServerRecord,
     journal: Journal<Event, Change>,
-    timers: Timers<Timer>,
+    /// What is waited for.
+    pub(super) timers: Timers<Timer>,
     entropy: Entropy,
     /// What was counted.
     pub(super) counters: Counters,
@@ -278,34 +279,6 @@ impl<M: Mutations> Context<M> {
     }
 }
 
-/// What is waited for.
-impl<M: Mutations> Context<M> {
-    pub(super) fn set_timer(&mut self, timer: Timer, due: Time) {
-        self.timers.set(timer, due);
-    }
-
-    pub(super) fn clear_timer(&mut self, timer: &Timer) {
-        self.timers.clear(timer);
-    }
-
-    pub(super) fn is_timer_set(&self, timer: &Timer) -> bool {
-        self.timers.is_set(timer)
-    }
-
-    pub(super) fn timers(&self) -> usize {
-        self.timers.len()
-    }
-
-    pub(super) fn next_timeout(&self) -> Option<Time> {
-        self.timers.next()
-    }
-
-    /// Takes out what is due.
-    pub(super) fn pop_due(&mut self) -> Option<Timer> {
-        self.timers.pop_due(self.now.time)
-    }
-}
-
 /// A packet as a datagram.
 pub(super) fn transmit(
     to: Path,
@@ -327,7 +300,7 @@ impl<M: Mutations> Context<M> {
         assert!(self.answers.is_none(), "nothing is being answered");
         self.record.check_invariants();
         let keeps = self.config.keep.is_some() && self.record.messages() > 0;
-        let waits_for_room = self.is_timer_set(&Timer::DiskSpace);
+        let waits_for_room = self.timers.is_set(&Timer::DiskSpace);
         assert!(!waits_for_room || self.is_low(), "room is waited for while there is enough");
         let expiry = keeps.then_some(Timer::Expiry);
         let others = expiry.into_iter().chain(waits_for_room.then_some(Timer::DiskSpace));

@@ -34,10 +34,10 @@ pub(super) struct Old {
 pub(super) fn wait<M: Mutations>(cx: &mut Context<M>) {
     let Some(keep) = cx.config().keep else { return };
     if cx.record().messages() == 0 {
-        cx.clear_timer(&Timer::Expiry);
-    } else if !cx.is_timer_set(&Timer::Expiry) {
+        cx.timers.clear(&Timer::Expiry);
+    } else if !cx.timers.is_set(&Timer::Expiry) {
         let pause = (keep / LOOKS).clamp(EXPIRY_LOOK_MIN, EXPIRY_LOOK_MAX);
-        cx.set_timer(Timer::Expiry, cx.now() + pause);
+        cx.timers.set(Timer::Expiry, cx.now() + pause);
     }
 }
 
@@ -55,7 +55,7 @@ pub(super) fn look<M: Mutations>(
 /// What was too old is gone.
 pub(super) fn go_on<M: Mutations>(cx: &mut Context<M>, more: bool) {
     if more {
-        cx.set_timer(Timer::Expiry, cx.now() + SOON);
+        cx.timers.set(Timer::Expiry, cx.now() + SOON);
     }
     wait(cx);
 }

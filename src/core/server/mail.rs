@@ -256,7 +256,7 @@ impl Mail {
     ) -> usize {
         let before = cx.record().messages_for(reader);
         cx.change_if_any(cx.record().settling(key, seq, end));
-        self.receipts.has_news(key);
+        self.receipts.add_news(key);
         before - cx.record().messages_for(reader)
     }
 

@@ -16,7 +16,7 @@ const AT_ONCE_MAX: usize = 1_000;
 
 /// Sets the time of the next look.
 pub(super) fn wait<M: Mutations>(cx: &mut Context<M>) {
-    cx.set_timer(Timer::Names, cx.now() + NAMES_LOOK);
+    cx.timers.set(Timer::Names, cx.now() + NAMES_LOOK);
 }
 
 /// A name's holder is here: that is noted now and then.

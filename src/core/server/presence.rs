@@ -230,7 +230,7 @@ impl Presence {
     ) -> &Session {
         let id = SessionId(cx.draw());
         let session = Session::new(name.clone(), (id, nonce), path, cx.now(), dialect);
-        cx.set_timer(Timer::Lease(name.clone()), cx.now() + session.first_look());
+        cx.timers.set(Timer::Lease(name.clone()), cx.now() + session.first_look());
         self.table.set(&name, Some(path.remote), session.is_original());
         if let Some(addr) = session.known_by() {
             self.guests.insert(addr, name.clone());
@@ -249,7 +249,7 @@ impl Presence {
             self.guests.remove(&addr);
         }
         for timer in [Timer::Lease, Timer::Probe, Timer::Table, Timer::Mail] {
-            cx.clear_timer(&timer(name.clone()));
+            cx.timers.clear(&timer(name.clone()));
         }
         cx.report(Event::Gone { name: name.clone(), reason });
         true

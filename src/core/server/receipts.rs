@@ -52,7 +52,7 @@ impl Receipts {
     }
 
     /// Something of a stream has been shown, or has expired: its sender is to know.
-    pub(super) fn has_news(&mut self, key: &StreamKey) {
+    pub(super) fn add_news(&mut self, key: &StreamKey) {
         self.untold.entry(key.from.clone()).or_default().insert(key.stream);
     }
 
@@ -93,7 +93,7 @@ impl Receipts {
             End::Expired => Packet::Expired { stream, seq },
         };
         cx.send(path, &packet, attempt);
-        cx.set_timer(Timer::Told(key.clone()), cx.now() + pause);
+        cx.timers.set(Timer::Told(key.clone()), cx.now() + pause);
     }
 
     /// Tells a sender of further streams, as many as it is told of at a time.
@@ -145,7 +145,7 @@ impl Receipts {
 
     /// There is no more to tell of a stream. Whether its sender was just being told.
     pub(super) fn forget<M: Mutations>(&mut self, cx: &mut Context<M>, key: &StreamKey) -> bool {
-        cx.clear_timer(&Timer::Told(key.clone()));
+        cx.timers.clear(&Timer::Told(key.clone()));
         if let Some(streams) = self.untold.get_mut(&key.from) {
             streams.remove(&key.stream);
             if streams.is_empty() {
@@ -163,7 +163,7 @@ impl Receipts {
     /// A sender is here no more: it is told again when it is back.
     pub(super) fn left<M: Mutations>(&mut self, cx: &mut Context<M>, name: &Name) {
         for stream in self.tells.remove(name).into_iter().flat_map(BTreeMap::into_keys) {
-            cx.clear_timer(&Timer::Told(StreamKey { from: name.clone(), stream }));
+            cx.timers.clear(&Timer::Told(StreamKey { from: name.clone(), stream }));
         }
     }
 

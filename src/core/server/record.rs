@@ -381,7 +381,7 @@ impl Record for ServerRecord {
             }
             Change::Told { key, standing } => self.set_standing(key.clone(), standing.clone(), 0),
             Change::Forgotten { key } => {
-                self.is_idle_no_more(key);
+                self.unmark_idle(key);
                 self.streams.remove(key);
             }
             Change::Ran { uptime } => self.uptime = *uptime,
@@ -416,7 +416,7 @@ impl ServerRecord {
         progress.next = seq + 1;
         progress.waiting += 1;
         if was_idle {
-            self.is_idle_no_more(&key);
+            self.unmark_idle(&key);
         }
         self.messages += 1;
         *self.by_sender.entry(message.from.clone()).or_default() += 1;
@@ -458,13 +458,13 @@ impl ServerRecord {
         progress.next = progress.next.max(progress.standing.settled + 1);
         progress.waiting -= u32::try_from(gone).unwrap_or(u32::MAX).min(progress.waiting);
         let is_idle = progress.waiting == 0;
-        self.is_idle_no_more(&key);
+        self.unmark_idle(&key);
         if is_idle {
             self.idle.insert((untold, key));
         }
     }
 
-    fn is_idle_no_more(&mut self, key: &StreamKey) {
+    fn unmark_idle(&mut self, key: &StreamKey) {
         for untold in [false, true] {
             self.idle.remove(&(untold, key.clone()));
         }

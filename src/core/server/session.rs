@@ -143,7 +143,7 @@ impl Session {
             let nonce = probe.nonce();
             self.ask(cx, nonce, attempt);
             let due = cx.now() + PROBE_INTERVAL;
-            cx.set_timer(Timer::Probe(self.client.name.clone()), due);
+            cx.timers.set(Timer::Probe(self.client.name.clone()), due);
             return None;
         }
         let contender = self.probe.take().and_then(Probe::into_contender);
@@ -153,7 +153,7 @@ impl Session {
     /// It has answered a question: whoever wanted its name does not get it.
     pub(super) fn probe_answered<M: Mutations>(&mut self, cx: &mut Context<M>, nonce: Nonce) {
         let Some(probe) = self.probe.take_if(|probe| probe.nonce() == nonce) else { return };
-        cx.clear_timer(&Timer::Probe(self.client.name.clone()));
+        cx.timers.clear(&Timer::Probe(self.client.name.clone()));
         if let Some(contender) = probe.into_contender() {
             contender.lost(cx);
         }

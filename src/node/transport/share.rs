@@ -118,9 +118,18 @@ impl Shares {
         is_half_empty: impl FnOnce() -> bool,
     ) -> bool {
         let bytes = DATAGRAM_BYTES + bytes as u64;
-        self.make_place(ip, now);
-        let fresh = Address { had: Had::nothing(now), unanswered: 0, unanswered_since: now };
-        let mut address = self.addresses.get(&ip).copied().unwrap_or(fresh);
+        let mut fresh = Address { had: Had::nothing(now), unanswered: 0, unanswered_since: now };
+        let address = match self.addresses.get_mut(&ip) {
+            Some(known) => known,
+            None => {
+                self.make_place(now);
+                // Nothing is remembered of whoever finds no place.
+                match self.addresses.len() < ADDRESSES_MAX {
+                    true => self.addresses.entry(ip).or_insert(fresh),
+                    false => &mut fresh,
+                }
+            }
+        };
         let mut silent = self.silent.unwrap_or_else(|| Had::nothing(now));
         let is_silent = address.is_silent(now);
         if is_silent && silent.left(SILENT, now) > SILENT.bytes
@@ -137,9 +146,6 @@ impl Shares {
         }
         address.unanswered += bytes;
         address.had.take(bytes, SHARE, now);
-        if self.addresses.len() < ADDRESSES_MAX || self.addresses.contains_key(&ip) {
-            self.addresses.insert(ip, address);
-        }
         true
     }
 
@@ -150,12 +156,10 @@ impl Shares {
         }
     }
 
-    fn make_place(&mut self, ip: IpAddr, now: Instant) {
+    /// Forgets whoever may be forgotten, if somebody new finds no place.
+    fn make_place(&mut self, now: Instant) {
         let lately = |at: Instant| now.saturating_duration_since(at) < FORGET_EVERY;
-        if self.addresses.len() < ADDRESSES_MAX
-            || self.addresses.contains_key(&ip)
-            || self.forgot_at.is_some_and(lately)
-        {
+        if self.addresses.len() < ADDRESSES_MAX || self.forgot_at.is_some_and(lately) {
             return;
         }
         self.forgot_at = Some(now);

@@ -10,9 +10,9 @@ use udpchat_core::protocol::{
 };
 
 use super::{Around, Mutant};
-use crate::faults::bugs::{Bug, Planted};
+use crate::faults::bugs::{Planted, Tampering};
 
-/// How often [`Bug::GivesUpSaving`] asks a server to save a message.
+/// How often [`Tampering::GivesUpSaving`] asks a server to save a message.
 const SAVES: u32 = 4;
 
 /// What planted bugs make of a client's inputs and outputs.
@@ -62,11 +62,13 @@ impl Around for ClientBugs {
             Packet::Ack { stream, seq } => {
                 let newest = self.newest.get(stream).copied().filter(|newest| newest != seq)?;
                 let stream = *stream;
-                self.bugs.has(Bug::AckConfirmsNewest).then_some(Packet::Ack { stream, seq: newest })
+                self.bugs
+                    .tampers(Tampering::AckConfirmsNewest)
+                    .then_some(Packet::Ack { stream, seq: newest })
             }
             Packet::Message { stream, seq, .. } | Packet::Deliver { stream, seq, .. } => {
                 let copy = self.shown.get(&MessageId { stream: *stream, seq: *seq }).cloned();
-                self.repeated.extend(copy.filter(|_| self.bugs.has(Bug::ShowsCopies)));
+                self.repeated.extend(copy.filter(|_| self.bugs.tampers(Tampering::ShowsCopies)));
                 None
             }
             Packet::GroupAnswer {
@@ -80,7 +82,7 @@ impl Around for ClientBugs {
                 let answer = GroupAnswer::Names { names: stale, more: false };
                 let (session, request) = (*session, *request);
                 let stale = Packet::GroupAnswer { session, request, answer };
-                self.bugs.has(Bug::StaleMembers).then_some(stale)
+                self.bugs.tampers(Tampering::StaleMembers).then_some(stale)
             }
             _ => None,
         }
@@ -89,11 +91,11 @@ impl Around for ClientBugs {
     fn goes(&mut self, transmit: Transmit) -> Option<Transmit> {
         let Identity { kind, message, attempt } = transmit.identity;
         let is_lost = match kind {
-            PacketKind::Hello => attempt > 1 && self.bugs.has(Bug::SignsInOnce),
-            PacketKind::Save => attempt > SAVES && self.bugs.has(Bug::GivesUpSaving),
+            PacketKind::Hello => attempt > 1 && self.bugs.tampers(Tampering::SignsInOnce),
+            PacketKind::Save => attempt > SAVES && self.bugs.tampers(Tampering::GivesUpSaving),
             PacketKind::Ack | PacketKind::Shown => {
                 let is_copy = message.is_some_and(|id| !self.acknowledged.insert(id));
-                is_copy && self.bugs.has(Bug::CopyNotAcked)
+                is_copy && self.bugs.tampers(Tampering::CopyNotAcked)
             }
             _ => false,
         };
@@ -118,9 +120,11 @@ impl Around for ClientBugs {
 
     fn told(&mut self, event: Event) -> Option<Event> {
         match event {
-            Event::Message { again: true, .. } if self.bugs.has(Bug::NeverShowsAgain) => None,
+            Event::Message { again: true, .. } if self.bugs.tampers(Tampering::NeverShowsAgain) => {
+                None
+            }
             Event::Message { id, from, text, stored_at, group, again: true }
-                if self.bugs.has(Bug::ShowsAgainUnmarked) =>
+                if self.bugs.tampers(Tampering::ShowsAgainUnmarked) =>
             {
                 Some(Event::Message { id, from, text, stored_at, group, again: false })
             }
@@ -136,11 +140,11 @@ impl Around for ClientBugs {
         let casts = changes.iter().any(|it| matches!(it, Change::Typed { group: Some(_), .. }));
         changes.retain(|change| {
             let lost = match change {
-                Change::Shown { .. } => self.bugs.has(Bug::ForgetsShown),
-                Change::Typed { .. } => self.bugs.has(Bug::ForgetsOutbox),
-                Change::Displayed { .. } => self.bugs.has(Bug::ForgetsDisplayed),
+                Change::Shown { .. } => self.bugs.tampers(Tampering::ForgetsShown),
+                Change::Typed { .. } => self.bugs.tampers(Tampering::ForgetsOutbox),
+                Change::Displayed { .. } => self.bugs.tampers(Tampering::ForgetsDisplayed),
                 // In one commit with its copies: a text to a group that has gone out.
-                Change::WishEnded { .. } if casts => self.bugs.has(Bug::CastsAgain),
+                Change::WishEnded { .. } if casts => self.bugs.tampers(Tampering::CastsAgain),
                 _ => false,
             };
             !lost
@@ -150,12 +154,12 @@ impl Around for ClientBugs {
 }
 
 impl ClientBugs {
-    /// What [`Bug::BaseTooHigh`] makes of a message.
+    /// What [`Tampering::BaseTooHigh`] makes of a message.
     fn with_base(&self, mut transmit: Transmit) -> Transmit {
         if let Ok((mut packet, stamps, body)) = envelope::decode_stamped(&transmit.bytes)
             && let Packet::Message { seq, base, .. } | Packet::Save { seq, base, .. } = &mut packet
             && base < seq
-            && self.bugs.has(Bug::BaseTooHigh)
+            && self.bugs.tampers(Tampering::BaseTooHigh)
         {
             *base = *seq;
             transmit.bytes = envelope::encode_stamped(&packet, stamps, body);

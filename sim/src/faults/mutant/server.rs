@@ -6,7 +6,7 @@ use udpchat_core::protocol::PacketKind;
 use udpchat_core::server::{Change, Server, Snapshot};
 
 use super::{Around, Mutant};
-use crate::faults::bugs::{Bug, Planted};
+use crate::faults::bugs::{Planted, Tampering};
 
 /// What planted bugs make of a server's inputs and outputs.
 pub(crate) struct ServerBugs {
@@ -36,11 +36,13 @@ impl Around for ServerBugs {
 
     fn goes(&mut self, mut transmit: Transmit) -> Option<Transmit> {
         let again = transmit.identity.attempt > 1;
-        if again && transmit.identity.kind == PacketKind::Table && self.bugs.has(Bug::TableSentOnce)
+        if again
+            && transmit.identity.kind == PacketKind::Table
+            && self.bugs.tampers(Tampering::TableSentOnce)
         {
             return None;
         }
-        if transmit.source.is_some() && self.bugs.has(Bug::AnswersFromAnywhere) {
+        if transmit.source.is_some() && self.bugs.tampers(Tampering::AnswersFromAnywhere) {
             transmit.source = None;
         }
         Some(transmit)
@@ -49,9 +51,9 @@ impl Around for ServerBugs {
     fn kept(&self, mut changes: Vec<Change>) -> Vec<Change> {
         changes.retain(|change| {
             let lost = match change {
-                Change::Settled { .. } => self.bugs.has(Bug::ForgetsHandOver),
+                Change::Settled { .. } => self.bugs.tampers(Tampering::ForgetsHandOver),
                 Change::Joined { .. } | Change::Left { .. } => {
-                    self.bugs.has(Bug::ForgetsMembership)
+                    self.bugs.tampers(Tampering::ForgetsMembership)
                 }
                 _ => false,
             };

@@ -32,15 +32,15 @@ fn check(evidence: Evidence<'_>) -> Vec<Violation> {
         let mut add = |what| {
             violations.push(Violation { checker: CHECKER.name, at: evidence.end, what });
         };
-        for (gauge, count) in &load.most {
-            let most = size.most(*gauge);
-            if *count > most {
+        for (gauge, count) in load.most.iter() {
+            let most = size.most(gauge);
+            if count > most {
                 add(format!("{host} held {count} {gauge:?}, {most} can be explained"));
             }
         }
         for (gauge, count) in load.last.iter().filter(|_| is_healed) {
-            let most = size.most_when_settled(*gauge);
-            if *count > most {
+            let most = size.most_when_settled(gauge);
+            if count > most {
                 add(format!("in the end {host} holds {count} {gauge:?}, nobody needs over {most}"));
             }
         }

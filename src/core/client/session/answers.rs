@@ -28,15 +28,15 @@ pub(in crate::client) enum Grant {
 
 impl Session {
     /// The server has been heard of. Whether the user had been told that it is silent.
-    fn is_heard(&mut self) -> bool {
+    fn note_heard(&mut self) -> bool {
         self.asking_since = None;
-        self.whereabouts.is_heard();
+        self.whereabouts.note_heard();
         self.heard = true;
         std::mem::replace(&mut self.silence_told, false)
     }
 
     /// Somebody answers a hello of ours. Whether it is one that waits for its answer.
-    pub(in crate::client) fn is_challenge(
+    pub(in crate::client) fn accept_challenge(
         &mut self,
         now: Time,
         from: SocketAddr,
@@ -62,7 +62,7 @@ impl Session {
         cookie: Cookie,
     ) -> Option<Dispatch> {
         self.whereabouts.settle_on(from);
-        self.is_heard();
+        self.note_heard();
         let registration = (context.record().registrations + 1).min(SEQ_MAX - 1);
         context.change(Change::Registering { registration });
         let nonce = match self.phase {
@@ -89,7 +89,7 @@ impl Session {
         if let Phase::Joining { attempts, .. } = &mut self.phase {
             *attempts = 1;
             self.first_try = now;
-            self.is_heard();
+            self.note_heard();
         }
     }
 
@@ -108,7 +108,7 @@ impl Session {
                 return Grant::Stray;
             }
         }
-        self.is_heard();
+        self.note_heard();
         self.asked = None;
         let here = Home { server: self.whereabouts.server(), store };
         match context.record().home {
@@ -136,7 +136,7 @@ impl Session {
     ) -> bool {
         let is_awaited = matches!(self.phase, Phase::Joining { .. });
         if is_awaited {
-            self.is_heard();
+            self.note_heard();
             let name = context.config().name.clone();
             context.problem(match reason {
                 Refusal::NameInUse => Problem::NameInUse(name),
@@ -154,7 +154,7 @@ impl Session {
     /// The server knows a higher registration of this client than this client does, which remembers
     /// each before it uses it: what it remembers is an older copy. It goes on above that. Whether
     /// this is news.
-    pub(in crate::client) fn is_behind<M: Mutations>(
+    pub(in crate::client) fn handle_behind<M: Mutations>(
         &mut self,
         context: &mut Context<M>,
         known: u64,
@@ -174,12 +174,12 @@ impl Session {
         let Phase::Online { attempts, .. } = &mut self.phase else { return false };
         *attempts = 0;
         self.pongs += 1;
-        context.set_timer(Timer::Session, context.time() + PING);
-        self.is_heard()
+        context.timers.set(Timer::Session, context.time() + PING);
+        self.note_heard()
     }
 
     /// The server knows this session no more: it has restarted, or the lease has ended.
-    pub(in crate::client) fn is_unknown<M: Mutations>(
+    pub(in crate::client) fn handle_unknown<M: Mutations>(
         &mut self,
         context: &mut Context<M>,
         dialect: Dialect,
@@ -196,7 +196,7 @@ impl Session {
     }
 
     /// The server says that a registration is over.
-    pub(in crate::client) fn is_deregistered<M: Mutations>(
+    pub(in crate::client) fn handle_deregistered<M: Mutations>(
         &mut self,
         context: &mut Context<M>,
         session: SessionId,

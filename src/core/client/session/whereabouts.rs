@@ -142,13 +142,13 @@ impl Whereabouts {
     }
 
     /// The server has been heard of.
-    pub(super) fn is_heard(&mut self) {
+    pub(super) fn note_heard(&mut self) {
         self.heard = Heard::default();
         self.lost_told = false;
     }
 
     /// The name is not found any more. Whether the user is to be told.
-    pub(super) const fn is_lost(&mut self) -> bool {
+    pub(super) const fn note_lost(&mut self) -> bool {
         !std::mem::replace(&mut self.lost_told, true)
     }
 
@@ -160,7 +160,7 @@ impl Whereabouts {
     }
 
     /// Whether it is time to ask where the server is now, for it may have moved.
-    pub(super) fn is_look_due(&mut self, now: Time) -> bool {
+    pub(super) fn take_due_look(&mut self, now: Time) -> bool {
         let is_due = self.looked_up.is_none_or(|at| now - at >= LOOK_UP_AGAIN);
         if is_due {
             self.looked_up = Some(now);

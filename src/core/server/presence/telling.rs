@@ -34,7 +34,7 @@ impl Presence {
             return; // Whoever is not told of it in this round is in the next one.
         }
         match self.rounds.next(cx.now()) {
-            Some(due) if !cx.has(Mutation::TellsEachChange) => cx.set_timer(Timer::Round, due),
+            Some(due) if !cx.has(Mutation::TellsEachChange) => cx.timers.set(Timer::Round, due),
             _ => self.begin_round(cx),
         }
     }
@@ -49,7 +49,7 @@ impl Presence {
 
     /// Everybody is told of all that has changed since the last round.
     fn begin_round<M: Mutations>(&mut self, cx: &mut Context<M>) {
-        cx.clear_timer(&Timer::Round);
+        cx.timers.clear(&Timer::Round);
         self.rounds.begun(cx.now(), self.sessions.len());
         self.table.tell();
         self.tell_next(cx, (Bound::Unbounded, Bound::Unbounded));
@@ -65,7 +65,7 @@ impl Presence {
             self.told_up_to = Some(session.name().clone());
         }
         if sessions.next().is_some() {
-            return cx.set_timer(Timer::Round, cx.now() + TABLE_CLIENTS_PAUSE);
+            return cx.timers.set(Timer::Round, cx.now() + TABLE_CLIENTS_PAUSE);
         }
         self.told_up_to = None;
         if self.table.told() < self.table.latest() {

@@ -77,8 +77,8 @@ impl Deliveries {
         }
         let timer = Timer::Mail(client.name.clone());
         match wake {
-            Some(wake) => cx.set_timer(timer, wake),
-            None => cx.clear_timer(&timer),
+            Some(wake) => cx.timers.set(timer, wake),
+            None => cx.timers.clear(&timer),
         }
         let mut sent = Vec::new();
         for (transmit, key, seq) in due {

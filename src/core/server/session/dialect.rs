@@ -156,7 +156,7 @@ impl Session {
             Dialect::Ours(_) => end,
             Dialect::Original(guest) => guest.renew_lease(cx, &self.client, self.heard),
         };
-        cx.set_timer(Timer::Lease(name), look_at);
+        cx.timers.set(Timer::Lease(name), look_at);
         None
     }
 

@@ -202,15 +202,15 @@ impl Guest {
         if let Some(quiet_until) = limits.quiet_until(to).filter(|until| now < *until) {
             // If it was sent this one, its repetition is due already.
             if !self.table.are_of(table.latest()) {
-                cx.set_timer(timer, quiet_until);
+                cx.timers.set(timer, quiet_until);
             }
             return;
         }
         if !limits.admits(to, now) {
-            return cx.set_timer(timer, now + TABLE_REPEAT);
+            return cx.timers.set(timer, now + TABLE_REPEAT);
         }
         if self.table.next(table.latest()) < TABLE_COPIES {
-            cx.set_timer(timer, now + TABLE_REPEAT);
+            cx.timers.set(timer, now + TABLE_REPEAT);
         }
         let bytes = original::table(&client.name, table.entries());
         send(cx, Socket::Main, client.path, PacketKind::Table, bytes);
@@ -229,7 +229,7 @@ impl Guest {
         let message = self.message.take();
         self.had_mail |= message.is_some();
         if is_news {
-            cx.set_timer(Timer::Lease(client.name.clone()), cx.now() + GUEST_PING);
+            cx.timers.set(Timer::Lease(client.name.clone()), cx.now() + GUEST_PING);
             self.sync_table(cx, table, limits, client);
         }
         message.map(|message| (message.key, message.seq))
@@ -257,7 +257,7 @@ impl Guest {
         let line = original::printable(&format!("{}: <{stamp}> {text}", message.from));
         let timer = Timer::Mail(client.name.clone());
         if self.message.is_none() && now < self.owed.quiet_at() {
-            cx.set_timer(timer, self.owed.quiet_at());
+            cx.timers.set(timer, self.owed.quiet_at());
             return None;
         }
         if self.message.is_none() {
@@ -270,7 +270,7 @@ impl Guest {
         }
         way.attempts += 1;
         way.next_at = now + GUEST_RETRY;
-        cx.set_timer(timer, way.next_at);
+        cx.timers.set(timer, way.next_at);
         let attempt = way.attempts;
         if attempt > SECOND_ATTEMPTS {
             let (name, reason) = (client.name.clone(), GoneReason::Silent);
@@ -293,7 +293,7 @@ impl Guest {
 
     /// It asks for a message to be stored.
     pub(in crate::server) fn saves(&mut self, now: Time, bytes: &[u8]) -> Saving {
-        let is_repeat = self.repeats.is_repeat(now, bytes);
+        let is_repeat = self.repeats.note_repeat(now, bytes);
         if is_repeat && self.refused {
             return Saving::RefusedAgain;
         }
@@ -322,9 +322,9 @@ impl Guest {
             let is_it = |message: &&StoredMessage| message.key() == *key && message.id.seq == *seq;
             let first = first.filter(is_it).map(|message| message.number);
             assert!(first.is_some_and(|number| number < first_undurable), "{key:?} {seq}");
-            assert!(cx.is_timer_set(&mail), "what is on its way is not sent again");
+            assert!(cx.timers.is_set(&mail), "what is on its way is not sent again");
         }
-        [table, mail].into_iter().filter(|timer| cx.is_timer_set(timer)).collect()
+        [table, mail].into_iter().filter(|timer| cx.timers.is_set(timer)).collect()
     }
 }
 

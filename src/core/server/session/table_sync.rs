@@ -58,7 +58,7 @@ impl TableSync {
             at = to;
         }
         self.sent = at;
-        cx.set_timer(Timer::Table(client.name.clone()), cx.now() + pause);
+        cx.timers.set(Timer::Table(client.name.clone()), cx.now() + pause);
     }
 
     /// The client says which version it has. Whether nothing is on its way any more and it lacks
@@ -79,12 +79,12 @@ impl TableSync {
             if is_progress {
                 self.attempts = 1;
                 self.first_at = cx.now();
-                cx.set_timer(Timer::Table(client.name.clone()), cx.now() + timeout);
+                cx.timers.set(Timer::Table(client.name.clone()), cx.now() + timeout);
             }
             return false; // The rest is on its way.
         }
         self.attempts = 0;
-        cx.clear_timer(&Timer::Table(client.name.clone()));
+        cx.timers.clear(&Timer::Table(client.name.clone()));
         version < table.told()
     }
 
