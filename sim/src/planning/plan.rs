@@ -243,8 +243,8 @@ impl Host {
         self.then(at, Act::Type { line: line.to_owned(), label });
     }
 
-    /// Whether its program is meant to run in the end: it is not told to end, or killed, by the last
-    /// that is done to it.
+    /// Whether its program is meant to run in the end: the last that is done to it neither tells it
+    /// to end nor kills it.
     #[must_use]
     pub fn stays(&self) -> bool {
         let last = self.actions.iter().rev().find_map(|action| match &action.act {

@@ -117,11 +117,7 @@ fn planned(seed: u64, course: &Course) -> Plan {
     if let Some((whose, doings)) = folders {
         todo.entry(whose).or_default().extend(doings);
     }
-    let users = clients.iter().filter_map(|name| {
-        let user = name.parse().ok()?;
-        Some(Host::new(name, Role::Client { user }))
-    });
-    let mut hosts: Vec<Host> = [Host::new(SERVER, Role::Server)].into_iter().chain(users).collect();
+    let mut hosts = hosts(&clients);
     let rival = course.rivals.then(|| rivals::rival(seed, size, &clients, course.thief)).flatten();
     let rival = rival.map(|(rival, wanted, copies)| {
         todo.entry(wanted.clone()).or_default().extend(copies);
@@ -164,6 +160,15 @@ fn planned(seed: u64, course: &Course) -> Plan {
     let (healed, until) = (Some(size.duration), size.duration + SETTLE);
     let (moves, mail) = (Vec::new(), mail(seed, course.away.as_ref()));
     Plan { seed, hosts, faults, disk, disk_faults, moves, mail, healed, until }
+}
+
+/// The server and the clients, to which nothing is done yet.
+fn hosts(clients: &[String]) -> Vec<Host> {
+    let users = clients.iter().filter_map(|name| {
+        let user = name.parse().ok()?;
+        Some(Host::new(name, Role::Client { user }))
+    });
+    [Host::new(SERVER, Role::Server)].into_iter().chain(users).collect()
 }
 
 /// What the network does, with these cuts among others.

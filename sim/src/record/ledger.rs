@@ -14,7 +14,7 @@ use crate::naming::label::{Audience, HostName, Label};
 use crate::planning::moves::ADVERSARY;
 use crate::planning::plan::{self, Folder, Plan};
 use crate::record::folders::used_twice;
-use crate::record::log::{Durable, Entry, Log, What};
+use crate::record::log::{Durable, Entry, Found, Log, What};
 
 /// All messages of a run.
 #[derive(Clone, Debug, Default)]
@@ -34,7 +34,7 @@ pub struct Ledger {
     /// Names that the server has granted to several hosts of ours. What one of these was to be told
     /// is told to whoever has the name.
     pub shared: BTreeSet<Name>,
-    /// Hosts whose folder was an older copy, or another's, at some time: what was done is done again.
+    /// Hosts whose folder was an older copy, or another's, at some time: things are done again.
     pub restored: BTreeSet<HostName>,
     /// Hosts whose ids may stand for two messages: nothing is promised of theirs.
     pub doubtful: BTreeSet<HostName>,
@@ -153,6 +153,18 @@ struct HostSoFar {
     folders: u32,
 }
 
+impl HostSoFar {
+    /// Its folder is lost, or gives way to a copy.
+    fn has_another(&mut self, folder: &Folder, copies: &BTreeMap<&HostName, Self>) {
+        let copy = match folder {
+            Folder::Replaced { by } => copies.get(by).cloned().unwrap_or_default(),
+            _ => Self::default(),
+        };
+        let (lives, folders) = (self.lives, self.folders + 1);
+        *self = Self { lives, folders, ..copy };
+    }
+}
+
 impl Message {
     fn new(to: Name, text: String) -> Self {
         Self {
@@ -215,22 +227,8 @@ impl Ledger {
                 What::Durable(Durable::Expired(label)) => {
                     ledger.expired.entry(label.clone()).or_insert(entry.at);
                 }
-                // A commit may be durable without its program ever knowing.
-                What::Found(found) if found.is_server => {
-                    for label in found.kept.iter().flatten() {
-                        expiring.remove(label);
-                        ledger.stored.entry(label.clone()).or_insert(entry.at);
-                    }
-                    for label in std::mem::take(&mut expiring) {
-                        ledger.expired.entry(label.clone()).or_insert(entry.at);
-                    }
-                }
                 What::Durable(Durable::Typed(label)) => ledger.is_on_disk(entry.at, label),
-                What::Found(found) => {
-                    for label in found.kept.iter().flatten() {
-                        ledger.is_on_disk(entry.at, label);
-                    }
-                }
+                What::Found(found) => ledger.found(entry.at, found, &mut expiring),
                 What::Durable(Durable::Displayed(label)) => {
                     host.displayed.insert(label.clone());
                 }
@@ -247,12 +245,7 @@ impl Ledger {
                     copies.insert(&entry.host, host.clone());
                 }
                 What::Folder(folder) => {
-                    let copy = match folder {
-                        Folder::Replaced { by } => copies.get(by).cloned().unwrap_or_default(),
-                        _ => HostSoFar::default(),
-                    };
-                    let (lives, folders) = (host.lives, host.folders + 1);
-                    *host = HostSoFar { lives, folders, ..copy };
+                    host.has_another(folder, &copies);
                     ledger.is_forgotten(&entry.host, *folder != Folder::Lost);
                 }
                 What::Started { .. } => {
@@ -264,34 +257,57 @@ impl Ledger {
                         message.settled = true;
                     }
                 }
-                What::Server(server::Event::Registered { name, addr, original: false, .. })
-                    if log.addresses.get(&addr.ip()).is_some_and(|it| **it == *ADVERSARY) =>
-                {
-                    ledger.taken.insert(name.clone());
-                }
                 What::Server(server::Event::Registered { name, addr, original: false, .. }) => {
-                    let holder = log.addresses.get(&addr.ip());
-                    let before = holder.and_then(|holder| holders.insert(name, holder));
-                    if before.is_some_and(|before| Some(before) != holder) {
-                        ledger.shared.insert(name.clone());
+                    if let Some(holder) = log.addresses.get(&addr.ip()) {
+                        let before = holders.insert(name, holder);
+                        ledger.registered(name, holder, before);
                     }
                 }
                 What::Crashed | What::Ended { error: Some(_) } => ledger.killed(&entry.host),
                 _ => {}
             }
         }
-        ledger.doubtful = used_twice(log);
-        ledger.messages.retain(|label, _| !ledger.doubtful.contains(&label.host));
-        ledger.casts.retain(|label, _| !ledger.doubtful.contains(&label.host));
-        for screen in ledger.screens.values_mut() {
-            screen.retain(|line| !ledger.doubtful.contains(&line.label.host));
-        }
+        ledger.doubt(used_twice(log));
         ledger
     }
 
     /// How many messages there are that ...
     pub fn count(&self, which: impl Fn(&Message) -> bool) -> usize {
         self.messages.values().filter(|message| which(message)).count()
+    }
+
+    /// What a disk has. A commit may be durable without its program ever knowing.
+    fn found<'a>(&mut self, at: Duration, found: &'a Found, expiring: &mut BTreeSet<&'a Label>) {
+        let kept = found.kept.iter().flatten();
+        if !found.is_server {
+            return kept.for_each(|label| self.is_on_disk(at, label));
+        }
+        for label in kept {
+            expiring.remove(label);
+            self.stored.entry(label.clone()).or_insert(at);
+        }
+        for label in std::mem::take(expiring) {
+            self.expired.entry(label.clone()).or_insert(at);
+        }
+    }
+
+    /// The server has granted a name, perhaps after it had granted it to another host.
+    fn registered(&mut self, name: &Name, holder: &HostName, before: Option<&HostName>) {
+        if **holder == *ADVERSARY {
+            self.taken.insert(name.clone());
+        } else if before.is_some_and(|before| before != holder) {
+            self.shared.insert(name.clone());
+        }
+    }
+
+    /// Forgets what was sent by hosts of which nothing is promised.
+    fn doubt(&mut self, hosts: BTreeSet<HostName>) {
+        self.messages.retain(|label, _| !hosts.contains(&label.host));
+        self.casts.retain(|label, _| !hosts.contains(&label.host));
+        for screen in self.screens.values_mut() {
+            screen.retain(|line| !hosts.contains(&line.label.host));
+        }
+        self.doubtful = hosts;
     }
 
     fn typed(&mut self, at: Duration, label: &Label, line: &str) {
@@ -309,7 +325,7 @@ impl Ledger {
 
     fn client_said(&mut self, log: &Log, entry: &Entry, so_far: &HostSoFar, event: &Event) {
         let (at, host) = (entry.at, &entry.host);
-        // Whoever has a copy of another's folder is told of that one's messages: not these are meant.
+        // Whoever has a copy of another's folder is told of that one's messages as well.
         let is_own = |id: &MessageId| log.labels.get(*id).is_none_or(|label| label.host == *host);
         match event.plain() {
             Event::Error(Problem::OldCopy) => {

@@ -408,7 +408,7 @@ fn move_step(it: Move) -> Step {
     Step { at, verb: Verb::Move { times, every, trick } }
 }
 
-/// Whether this happened to a host then: what is planned has no effect on what runs already, or not.
+/// Whether this happened to a host then: some of what is planned has no effect.
 fn has(log: &Log, host: &HostName, at: Duration, what: &What) -> bool {
     log.entries.iter().any(|entry| entry.at == at && entry.host == *host && entry.what == *what)
 }

@@ -82,7 +82,7 @@ impl Course {
         Self { size, profile, bursts, away, rivals, thief, restless, folders, removal }
     }
 
-    /// This seed's: if nobody has asked for another size than the usual one, now and then of another.
+    /// This seed's: now and then of another size, if nobody has asked for another than the usual.
     pub(super) fn of(seed: u64, size: &Size, profile: &Profile) -> Self {
         let mut stream = Stream::new(seed, &["course"]);
         let weight = stream.below(WEIGHTS);

@@ -1,5 +1,5 @@
-//! What goes wrong with hosts and links in random runs, and when: crashes, pauses, clocks, cuts; and
-//! users who are away for a little.
+//! What goes wrong with hosts and links in random runs, and when: crashes, pauses, clocks, cuts;
+//! and users who are away for a little.
 
 use std::time::Duration;
 

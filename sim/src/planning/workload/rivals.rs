@@ -1,5 +1,6 @@
 //! Somebody else wants a user's name, while that user is here and while they are away: with a
-//! folder of their own, new at first and older later, or with a copy of that user's. They are gone when everything is healed.
+//! folder of their own, new at first and older later, or with a copy of that user's. They are gone
+//! when everything is healed.
 
 use std::time::Duration;
 

@@ -36,8 +36,8 @@ fn check(evidence: Evidence<'_>) -> Vec<Violation> {
         let given_up =
             message.was_told(SenderTold::GivenUp) || message.was_told(SenderTold::Expired);
         let read = message.was_told(SenderTold::ReadLater);
-        // Who does not come back sends nothing any more, and is told nothing; nor does a program that
-        // has lost its folder.
+        // Who does not come back sends nothing any more, and is told nothing; nor does a program
+        // that has lost its folder.
         let gone = message.forgotten || !evidence.plan.stays(&label.host);
         let has_expired = evidence.ledger.expired.contains_key(label);
         if gone && (has_expired || !(received || saved)) {
@@ -89,7 +89,8 @@ fn swallowed(evidence: Evidence<'_>) -> Vec<Violation> {
         }
     }
     let silent = |(at, label): &(Duration, &Label)| {
-        *at + QUIET <= evidence.end && !was_taken_on(evidence, label)
+        let is_judged = !evidence.ledger.doubtful.contains(&label.host);
+        is_judged && *at + QUIET <= evidence.end && !was_taken_on(evidence, label)
     };
     let lives = lives.into_values().flat_map(|life| {
         let silent: Vec<_> = life.typed.into_iter().filter(silent).collect();
