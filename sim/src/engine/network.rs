@@ -13,7 +13,7 @@ use std::time::Duration;
 use udpchat_core::client::{self, Wish};
 use udpchat_core::load::Load;
 use udpchat_core::machine::{Identity, Transmit};
-use udpchat_core::protocol::{GroupTag, MessageId};
+use udpchat_core::protocol::{GroupTag, MessageId, StreamId};
 use udpchat_core::server::Snapshot;
 use udpchat_node::fault::Fate;
 
@@ -106,6 +106,11 @@ impl Network {
                 _ => {}
             }
         }
+    }
+
+    /// What waits in one stream of a client's goes on in another, from its beginning up to a place.
+    pub(super) fn renumbered(&self, before: StreamId, stream: StreamId, next_seq: u64) {
+        self.state.borrow_mut().labels.renumbered(before, stream, next_seq);
     }
 
     /// Writes down what a client says.

@@ -103,6 +103,7 @@ impl World {
             last: Rc::default(),
             looks: Rc::default(),
             comparisons: Rc::default(),
+            copies: Rc::default(),
             mail: plan.mail,
             bugs: bugs.clone(),
         };

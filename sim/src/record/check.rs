@@ -47,7 +47,7 @@ use udpchat_core::server::Snapshot;
 
 use crate::naming::label::HostName;
 use crate::planning::moves::Move;
-use crate::planning::plan::{Plan, QUIET};
+use crate::planning::plan::{Host, Plan, QUIET};
 use crate::record::ledger::Ledger;
 use crate::record::log::Log;
 use crate::record::outcome::{HostLoad, Outcome};
@@ -72,6 +72,12 @@ pub struct Evidence<'a> {
 impl Evidence<'_> {
     fn is_owed(&self, name: &Name) -> bool {
         self.ledger.is_owed(self.plan, name)
+    }
+
+    /// Whether another host has had the name of this one's user.
+    fn has_shared_name(&self, host: &str) -> bool {
+        let user = self.plan.host(host).and_then(Host::user);
+        user.is_some_and(|user| self.ledger.shared.contains(user))
     }
 }
 

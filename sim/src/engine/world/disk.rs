@@ -57,8 +57,18 @@ pub(super) trait Witness<R: Rows> {
     /// They would survive whatever happens now.
     fn has(&self, changes: &[R::Change]);
 
+    /// The record was lost, or another has taken its place.
+    fn forgets(&self);
+
     /// A program that starts finds this record, and whether it would find the same once more.
     fn finds(&self, at: Duration, record: &R, is_same_again: bool);
+}
+
+/// What a folder had when it was copied.
+#[derive(Clone)]
+pub(super) struct Copied {
+    disk: SimDisk,
+    memory: Option<MemoryRows>,
 }
 
 /// The loss of power, as it ends a program: like a panic, but nobody's mistake.
@@ -95,6 +105,23 @@ impl<R: Rows + PartialEq + 'static> Disk<R> {
             host: host.clone(),
             restart_after: Rc::default(),
         }
+    }
+
+    /// A copy of what is on it.
+    pub(super) fn copied(&self) -> Copied {
+        let memory = self.memory.as_ref().map(|rows| rows.borrow().clone());
+        Copied { disk: self.disk.copy(), memory }
+    }
+
+    /// From now on it has this copy, or nothing: then a program makes its store with `fresh`.
+    pub(super) fn replace(&mut self, copy: Option<&Copied>, fresh: R) {
+        self.disk.become_like(copy.map(|copy| &copy.disk));
+        if let Some(rows) = &self.memory {
+            let copied = copy.and_then(|copy| copy.memory.clone());
+            *rows.borrow_mut() = copied.unwrap_or_default();
+        }
+        self.fresh = fresh;
+        self.witness.forgets();
     }
 
     /// From now on it says that it has synced, and has not.

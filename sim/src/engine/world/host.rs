@@ -22,7 +22,7 @@ use super::Storage;
 use super::address::Addresses;
 use super::card::{Card, Tap};
 use super::clock::{HostClock, Oscillator};
-use super::disk::{Disk, Unopened};
+use super::disk::{Copied, Disk, Unopened};
 use super::program::{Broken, Program, Setting, Shared};
 use super::witness::{OnClient, OnServer};
 use crate::engine::network::Network;
@@ -32,7 +32,7 @@ use crate::faults::disk::DiskFaults;
 use crate::faults::mutant::ServerMutant;
 use crate::naming::label::{HostName, Label};
 use crate::naming::random::Stream;
-use crate::planning::plan::{Act, Action, DiskSpeed, Host, Role, message};
+use crate::planning::plan::{Act, Action, DiskSpeed, Folder, Host, Role, message};
 use crate::record::log::What;
 
 /// The running server, for whoever wants to look at it.
@@ -60,6 +60,8 @@ pub(super) struct Around {
     pub(super) last: Last,
     pub(super) looks: Looks,
     pub(super) comparisons: Comparisons,
+    /// Copies of folders, the last of each host.
+    pub(super) copies: Rc<RefCell<BTreeMap<HostName, Copied>>>,
     pub(super) bugs: Planted,
     /// How long the server keeps messages, if not as the shipped one does.
     pub(super) mail: Option<Duration>,
@@ -265,11 +267,36 @@ impl Place {
                 self.oscillator.set(self.oscillator.get().drift(ppm, self.now()));
                 self.record(What::ClockDrifts { ppm });
             }
+            Act::Folder(folder) => self.folder(folder),
             Act::Mark(name) => {
                 self.around.network.mark(&name, self.now(), snapshot(&self.around.last));
                 self.record(What::Marked(name));
             }
         }
+    }
+
+    /// Something happens to the folder, if it can now.
+    fn folder(&mut self, folder: Folder) {
+        let Kept::Client(user, disk) = &mut self.kept else { return };
+        let mut copies = self.around.copies.borrow_mut();
+        match &folder {
+            Folder::Copied => {
+                copies.insert(self.name.clone(), disk.copied());
+            }
+            _ if self.program.is_some() => return,
+            Folder::Lost => {
+                let starts = self.starts.to_string();
+                let token = Stream::new(self.around.seed, &["disk", &self.name, &starts]).draw();
+                disk.replace(None, ClientRecord::new(user.clone(), Token(token)));
+            }
+            Folder::Replaced { by } => {
+                let Some(copy) = copies.get(by) else { return };
+                // Never used: there is a store.
+                disk.replace(Some(copy), ClientRecord::default());
+            }
+        }
+        drop(copies);
+        self.record(What::Folder(folder));
     }
 
     fn start(&mut self, port: u16) {
