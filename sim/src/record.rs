@@ -3,6 +3,8 @@
 //! Knows the plan, and not what ran it.
 
 pub mod check;
+pub mod folders;
 pub mod ledger;
 pub mod log;
 pub mod outcome;
+pub mod reached;

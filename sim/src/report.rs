@@ -10,6 +10,7 @@ mod json;
 mod lines;
 mod neighbours;
 mod part;
+mod reached;
 mod replayed;
 mod table;
 
@@ -108,6 +109,7 @@ impl Report<'_> {
         });
         let datagrams = counts.datagrams.sent;
         out.line(&format!("time      {simulated:.0} s simulated{pace}; {datagrams} datagrams"));
+        reached::write(&mut out, &counts.reached, self.sweep.seeds(), verbose);
         failed::write(&mut out, &self.sweep.failures);
         let more = self.sweep.violated - self.sweep.failures.len() as u64;
         if more > 0 {

@@ -82,8 +82,9 @@ fn what_had_no_chance_is_told_apart_from_what_was_missed() {
     // Without crashes nothing is forgotten; without loss nobody needs a second acknowledgement.
     let never =
         Case { profile: none, budget: 2, ..case(Bug::Machine(Mutation::ClockStepExpiresMail)) };
-    // Its chance comes with every pause, its damage only with a long one.
-    let missed = Case { budget: 1, ..case(Bug::Machine(Mutation::BackoffUnbounded)) };
+    // Its chance comes with every message, its damage only with a crash.
+    let missed =
+        Case { profile: none, budget: 1, ..case(Bug::Tampering(Tampering::ForgetsOutbox)) };
     let short = run(&[never, missed]);
     let verdicts: Vec<_> = short.rows.iter().map(sim::score::short::Row::verdict).collect();
     assert!(verdicts == [Verdict::NeverActive, Verdict::NotCaught]);

@@ -178,6 +178,12 @@ impl<M: Mutations> Client<M> {
         ])
     }
 
+    /// All that it keeps, if its store has all of it: for whoever compares the two.
+    #[must_use]
+    pub fn durable(&self) -> Option<&ClientRecord> {
+        self.context.is_idle().then(|| self.context.record())
+    }
+
     /// Does whatever the input that was handled lets go on, one thing after the other: each is
     /// done with before the next is chosen.
     fn advance(&mut self) {

@@ -155,6 +155,12 @@ impl<M: Mutations> Server<M> {
         own.into_iter().chain(self.presence.load()).chain(self.mail.load()).collect()
     }
 
+    /// All that it keeps, if its store has all of it: for whoever compares the two.
+    #[must_use]
+    pub fn durable(&self) -> Option<&ServerRecord> {
+        self.cx.is_idle().then(|| self.cx.record())
+    }
+
     fn handle_packet(&mut self, from: Path, packet: ToServer, body: &[u8]) {
         match packet {
             ToServer::Register { name, token, registration, nonce, cookie } => {

@@ -22,6 +22,10 @@ fn team(names: &[&str]) -> World {
     world
 }
 
+fn name(text: &str) -> Name {
+    text.parse().expect("a name")
+}
+
 fn error(world: &World, name: &str) -> Option<Problem> {
     world.events(name).iter().rev().find_map(|event| match event {
         Event::Error(problem) => Some(problem.clone()),
@@ -162,16 +166,13 @@ fn what_was_refused_is_not_wanted_any_more_after_a_restart() {
     assert_eq!(world.sent("bob", Kind::GroupAsk, "server"), 0);
 }
 
-/// A list of which parts have come when the rest of it is refused leaves nothing behind: the next
-/// list has only its own names.
-#[test]
-fn a_list_that_is_refused_halfway_leaves_no_names_to_the_next() {
+/// A world in which alice has asked for the members of a large group, and has been answered the
+/// first part of them and nothing more.
+fn half_a_list() -> World {
     let mut world = World::without_server();
-    let name = |text: String| -> Name { text.parse().expect("a name") };
-    let members = (0..MEMBERS_MAX - 1).map(|n| name(format!("member-with-long-name-{n:03}")));
-    for member in members.chain([name("alice".to_owned())]) {
-        let group = name("team".to_owned());
-        world.server_record.apply(&Change::Joined { group, member });
+    let members = (0..MEMBERS_MAX - 1).map(|n| name(&format!("member-with-long-name-{n:03}")));
+    for member in members.chain([name("alice")]) {
+        world.server_record.apply(&Change::Joined { group: name("team"), member });
     }
     world.start_server();
     world.start("alice", 5_000, 0);
@@ -184,16 +185,38 @@ fn a_list_that_is_refused_halfway_leaves_no_names_to_the_next() {
     world.types("alice", "list_members team");
     world.run(seconds(1));
     assert!(world.sent("server", Kind::GroupAnswer, "alice") > 1, "it comes in parts");
+    world
+}
+
+/// A list of which parts have come when the rest of it is refused leaves nothing behind: the next
+/// list has only its own names.
+#[test]
+fn a_list_that_is_refused_halfway_leaves_no_names_to_the_next() {
+    let mut world = half_a_list();
     world.kill_server();
     world.lose_server_memory();
     world.start_server();
     world.rule(|_, _| Verdict::Pass);
     world.run(seconds(15));
-    assert_eq!(error(&world, "alice"), Some(Problem::NoSuchGroup(name("team".to_owned()))));
+    assert_eq!(error(&world, "alice"), Some(Problem::NoSuchGroup(name("team"))));
     world.types("alice", "create_group zebras");
     world.types("alice", "list_groups");
     world.run(seconds(2));
-    let groups = Event::Groups(vec![name("zebras".to_owned())]);
+    let groups = Event::Groups(vec![name("zebras")]);
+    assert_eq!(world.count("alice", |event| *event == groups), 1);
+}
+
+/// Nor does one of which parts have come when its user leaves.
+#[test]
+fn a_list_that_its_user_did_not_wait_for_leaves_no_names_to_the_next() {
+    let mut world = half_a_list();
+    world.types("alice", "dereg alice");
+    world.run(seconds(1));
+    world.rule(|_, _| Verdict::Pass);
+    world.types("alice", "reg alice");
+    world.types("alice", "list_groups");
+    world.run(seconds(3));
+    let groups = Event::Groups(vec![name("team")]);
     assert_eq!(world.count("alice", |event| *event == groups), 1);
 }
 

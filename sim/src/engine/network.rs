@@ -13,7 +13,7 @@ use std::time::Duration;
 use udpchat_core::client::{self, Wish};
 use udpchat_core::load::Load;
 use udpchat_core::machine::{Identity, Transmit};
-use udpchat_core::protocol::{GroupTag, MessageId};
+use udpchat_core::protocol::{GroupTag, MessageId, StreamId};
 use udpchat_core::server::Snapshot;
 use udpchat_node::fault::Fate;
 
@@ -21,7 +21,7 @@ use super::runtime::Timeline;
 use crate::faults::fate::{Fates, FaultPlan, together};
 use crate::naming::label::{Audience, HostName, Label, Labels};
 use crate::record::log::{Entry, Log, Miss, What};
-use crate::record::outcome::{HostLoad, KEEP_ALIVE, Mark};
+use crate::record::outcome::{Effort, HostLoad, KEEP_ALIVE, Mark};
 
 /// What the hosts of one run share.
 pub(super) struct Network {
@@ -108,6 +108,11 @@ impl Network {
         }
     }
 
+    /// What waits in one stream of a client's goes on in another, from its beginning up to a place.
+    pub(super) fn renumbered(&self, before: StreamId, stream: StreamId, next_seq: u64) {
+        self.state.borrow_mut().labels.renumbered(before, stream, next_seq);
+    }
+
     /// Writes down what a client says.
     pub(super) fn client_says(&self, at: Duration, host: &HostName, event: client::Event) {
         let group = match &event {
@@ -141,6 +146,17 @@ impl Network {
         known.most.raise_to(&load);
         if rests {
             known.last = load;
+        }
+    }
+
+    /// The host's program does something that may lead to nothing.
+    pub(super) fn works(&self, host: &HostName, what: impl FnOnce(&mut Effort)) {
+        let mut state = self.state.borrow_mut();
+        if !state.load.contains_key(host) {
+            state.load.insert(host.clone(), HostLoad::default());
+        }
+        if let Some(known) = state.load.get_mut(host) {
+            what(&mut known.effort);
         }
     }
 

@@ -5,6 +5,7 @@ mod adversary;
 mod card;
 mod clock;
 mod disk;
+mod effort;
 mod host;
 mod panic;
 mod program;
@@ -101,6 +102,8 @@ impl World {
             network: Rc::clone(&network),
             last: Rc::default(),
             looks: Rc::default(),
+            comparisons: Rc::default(),
+            copies: Rc::default(),
             mail: plan.mail,
             bugs: bugs.clone(),
         };
@@ -143,6 +146,7 @@ impl World {
             && is_settled(&self.plan, || self.network.so_far(), &self.network.load(), now);
         if is_settled {
             self.around.looks.borrow().iter().for_each(|look| look(now));
+            self.around.comparisons.borrow().values().for_each(|compare| compare(now));
         }
         is_settled
     }

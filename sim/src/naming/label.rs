@@ -8,7 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use udpchat_core::protocol::{CastId, GroupTag, MessageId, Name};
+use udpchat_core::protocol::{CastId, GroupTag, MessageId, Name, StreamId};
 
 /// The name of a host, as scenarios write it.
 pub type HostName = Arc<str>;
@@ -168,6 +168,15 @@ impl Labels {
         }
     }
 
+    /// What has its place in one stream below `next_seq` has the same in another from now on.
+    pub fn renumbered(&mut self, before: StreamId, stream: StreamId, next_seq: u64) {
+        let ids = MessageId { stream: before, seq: 0 }..MessageId { stream: before, seq: next_seq };
+        let renumbered = self.by_id.range(ids).map(|(id, label)| (id.seq, label.clone()));
+        for (seq, label) in renumbered.collect::<Vec<_>>() {
+            self.by_id.entry(MessageId { stream, seq }).or_insert(label);
+        }
+    }
+
     fn take(&mut self, host: &HostName, to: &Audience, text: Option<&str>) -> Option<Label> {
         let typed = self.typed.get_mut(host)?;
         let is_it = |typed: &Typed| typed.to == *to && text.is_none_or(|text| typed.text == text);
@@ -202,7 +211,6 @@ impl Labels {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use udpchat_core::protocol::StreamId;
 
     fn label(text: &str) -> Label {
         text.parse().unwrap()
@@ -242,6 +250,22 @@ mod tests {
         }
         assert_eq!(labels.of_cast(CastId(1)), Some(&label("alice#1")));
         assert!(labels.place(&label("alice#1@bob")) < labels.place(&label("alice#1@carol")));
+    }
+
+    #[test]
+    fn what_goes_on_in_another_stream_keeps_its_label() {
+        let (alice, bob): (HostName, Name) = ("alice".into(), "bob".parse().unwrap());
+        let id = |stream, seq| MessageId { stream: StreamId(stream), seq };
+        let mut labels = Labels::default();
+        for (number, text) in [(1, "one"), (2, "two"), (3, "three")] {
+            let to = Audience::One(bob.clone());
+            labels.typed(Label::new(alice.clone(), number), to, text.to_owned());
+            labels.accepted(&alice, id(7, number.into()), (&bob, None), Some(text));
+        }
+        labels.renumbered(StreamId(7), StreamId(9), 3);
+        assert_eq!(labels.get(id(9, 2)), Some(&label("alice#2")));
+        assert_eq!(labels.get(id(7, 2)), Some(&label("alice#2")));
+        assert_eq!(labels.get(id(9, 3)), None, "a later life's");
     }
 
     #[test]

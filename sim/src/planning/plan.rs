@@ -141,6 +141,23 @@ pub enum Act {
     },
     /// Its state is taken down under a name (server only).
     Mark(String),
+    /// Something happens to its folder (clients only).
+    Folder(Folder),
+}
+
+/// What happens to the folder in which a program has its store. Without effect while a program
+/// runs, but for a copy that is made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Folder {
+    /// It is gone: the next program is a newcomer.
+    Lost,
+    /// A copy of it is made, and put away.
+    Copied,
+    /// The last copy that was made of this host's folder takes its place, if there is one.
+    Replaced {
+        /// Whose.
+        by: HostName,
+    },
 }
 
 impl Plan {
@@ -149,6 +166,22 @@ impl Plan {
     pub fn has_user(&self, name: &Name) -> bool {
         let is_theirs = |host: &Host| matches!(&host.role, Role::Client { user } if user == name);
         self.hosts.iter().any(is_theirs)
+    }
+
+    /// The clients that are to be there in the end, each with its user. Of two that want the same
+    /// name for ever neither is meant.
+    pub fn those_who_stay(&self) -> impl Iterator<Item = (&Host, &Name)> {
+        let staying = self.hosts.iter().filter(|host| host.stays());
+        let staying: Vec<_> = staying.filter_map(|host| Some((host, host.user()?))).collect();
+        let users: Vec<&Name> = staying.iter().map(|(_, user)| *user).collect();
+        let is_alone = move |user: &Name| users.iter().filter(|other| **other == user).count() == 1;
+        staying.into_iter().filter(move |(_, user)| is_alone(user))
+    }
+
+    /// Whether a host of this name is to be there in the end.
+    #[must_use]
+    pub fn stays(&self, host: &str) -> bool {
+        self.host(host).is_some_and(Host::stays)
     }
 
     /// Whether nothing goes wrong but what an adversary does.
@@ -187,6 +220,15 @@ impl Host {
         Self { name: name.into(), role, two_addresses: false, actions: Vec::new() }
     }
 
+    /// Its user, if it has one.
+    #[must_use]
+    pub const fn user(&self) -> Option<&Name> {
+        match &self.role {
+            Role::Client { user } => Some(user),
+            Role::Server => None,
+        }
+    }
+
     /// Adds what is done to it next.
     pub fn then(&mut self, at: Duration, act: Act) {
         self.actions.push(Action { at, act });
@@ -199,6 +241,19 @@ impl Host {
         let number = u32::try_from(number).expect("a plan has fewer actions");
         let label = message(line).map(|_| Label::new(self.name.clone(), number));
         self.then(at, Act::Type { line: line.to_owned(), label });
+    }
+
+    /// Whether its program is meant to run in the end: the last that is done to it neither tells it
+    /// to end nor kills it.
+    #[must_use]
+    pub fn stays(&self) -> bool {
+        let last = self.actions.iter().rev().find_map(|action| match &action.act {
+            Act::Start { .. } => Some(true),
+            Act::Crash => Some(false),
+            Act::Type { line, .. } if ends(line) => Some(false),
+            _ => None,
+        });
+        last.unwrap_or(true)
     }
 
     /// Every port on which its program is ever started.
@@ -219,6 +274,12 @@ impl Host {
         ports.dedup();
         ports
     }
+}
+
+/// Whether a line ends the program into which it is typed.
+#[must_use]
+pub fn ends(line: &str) -> bool {
+    matches!(line.trim(), "quit" | "ctrl + c" | INTERRUPT | "stop")
 }
 
 /// The message that a line sends: for whom, and its text.

@@ -19,7 +19,7 @@ use crate::faults::disk::{DiskFault, Operation};
 use crate::faults::fate::{Fault, Target};
 use crate::naming::label::HostName;
 use crate::planning::moves::Trick;
-use crate::planning::plan::DiskSpeed;
+use crate::planning::plan::{DiskSpeed, Folder};
 
 /// A scenario as it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -145,6 +145,13 @@ pub enum Verb {
     },
     /// The server's state is taken down.
     Mark(String),
+    /// Something happens to a client's folder.
+    Folder {
+        /// Which host's.
+        host: HostName,
+        /// What.
+        folder: Folder,
+    },
 }
 
 impl Verb {
@@ -160,6 +167,8 @@ impl Verb {
             | Self::Clock { host, .. }
             | Self::Drift { host, .. }
             | Self::Disk { host, .. } => vec![host],
+            Self::Folder { host, folder: Folder::Replaced { by } } => vec![host, by],
+            Self::Folder { host, .. } => vec![host],
             Self::Fault { target, .. } => vec![&target.from, &target.to],
             Self::Link { directions, .. } => {
                 directions.iter().flat_map(|(from, to)| [from, to]).collect()
@@ -252,6 +261,10 @@ mod tests {
     {"at": "4s", "clock": "server", "by": "-1h"},
     {"at": "4s", "drift": "eve", "ppm": -200},
     {"at": "5s", "crash": "eve"},
+    {"at": "5s", "copy": "eve"},
+    {"at": "5s", "lose": "eve"},
+    {"at": "5s", "restore": "eve"},
+    {"at": "5s", "restore": "eve", "of": "alice"},
     {"at": "6s", "restart": "eve", "port": 5002},
     {"at": "7s", "mark": "in the end"}
   ],
@@ -429,7 +442,7 @@ mod tests {
     fn steps_go_forward_in_time() {
         let crash = r#"{"at": "5s", "crash": "eve"}"#;
         let problem = Scenario::parse(&WHOLE.replace(crash, r#"{"at": "3s", "crash": "eve"}"#));
-        let expected = "32:5: this is before the step above it; steps go forward in time";
+        let expected = "36:5: this is before the step above it; steps go forward in time";
         assert_eq!(problem.unwrap_err().to_string(), expected);
     }
 }

@@ -5,11 +5,17 @@
 
 mod addresses;
 mod amplification;
+mod answers;
 mod bounds;
 mod convergence;
 mod delivered;
+mod duty;
+mod effort;
 mod groups;
 mod heals;
+mod here;
+mod in_time;
+mod keep_alive;
 mod kept;
 mod loss;
 mod memory;
@@ -19,12 +25,16 @@ mod once;
 mod order;
 mod panic;
 mod presence;
+mod prompt;
 mod quiet;
+mod reasons;
 mod recovery;
+mod repeats;
 mod service;
 mod sign_in;
 #[cfg(test)]
 mod story;
+mod told;
 mod truth;
 mod words;
 mod work;
@@ -37,7 +47,7 @@ use udpchat_core::server::Snapshot;
 
 use crate::naming::label::HostName;
 use crate::planning::moves::Move;
-use crate::planning::plan::{Plan, QUIET};
+use crate::planning::plan::{Host, Plan, QUIET};
 use crate::record::ledger::Ledger;
 use crate::record::log::Log;
 use crate::record::outcome::{HostLoad, Outcome};
@@ -62,6 +72,12 @@ pub struct Evidence<'a> {
 impl Evidence<'_> {
     fn is_owed(&self, name: &Name) -> bool {
         self.ledger.is_owed(self.plan, name)
+    }
+
+    /// Whether another host has had the name of this one's user.
+    fn has_shared_name(&self, host: &str) -> bool {
+        let user = self.plan.host(host).and_then(Host::user);
+        user.is_some_and(|user| self.ledger.shared.contains(user))
     }
 }
 
@@ -122,6 +138,15 @@ pub const CHECKERS: &[Checker] = &[
     model::CHECKER,
     groups::CHECKER,
     heals::CHECKER,
+    answers::CHECKER,
+    told::CHECKER,
+    here::CHECKER,
+    prompt::CHECKER,
+    in_time::CHECKER,
+    keep_alive::CHECKER,
+    repeats::CHECKER,
+    effort::CHECKER,
+    reasons::CHECKER,
 ];
 
 /// The simulator's own promise, which no log of one run can show.

@@ -5,15 +5,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use udpchat_core::client::Event;
-use udpchat_core::protocol::{MessageId, Name, PacketKind};
+use udpchat_core::client::{Event, Problem, UnsentReason};
+use udpchat_core::protocol::{MessageId, Name, PacketKind, StreamId};
 use udpchat_core::server;
 
 use crate::faults::fate::Key;
 use crate::naming::label::{Audience, HostName, Label};
 use crate::planning::moves::ADVERSARY;
-use crate::planning::plan::{self, Plan};
-use crate::record::log::{Durable, Entry, Log, What};
+use crate::planning::plan::{self, Folder, Plan};
+use crate::record::folders::used_twice;
+use crate::record::log::{Durable, Entry, Found, Log, What};
 
 /// All messages of a run.
 #[derive(Clone, Debug, Default)]
@@ -30,6 +31,13 @@ pub struct Ledger {
     pub expired: BTreeMap<Label, Duration>,
     /// Names that users of an adversary's have had.
     pub taken: BTreeSet<Name>,
+    /// Names that the server has granted to several hosts of ours. What one of these was to be told
+    /// is told to whoever has the name.
+    pub shared: BTreeSet<Name>,
+    /// Hosts whose folder was an older copy, or another's, at some time: things are done again.
+    pub restored: BTreeSet<HostName>,
+    /// Hosts whose ids may stand for two messages: nothing is promised of theirs.
+    pub doubtful: BTreeSet<HostName>,
     /// Texts to many, by their commands. Their copies are messages.
     pub casts: BTreeMap<Label, Cast>,
 }
@@ -64,6 +72,8 @@ pub struct Message {
     pub shown: Vec<Shown>,
     /// Whether its sender's disk has that it needs no further care.
     pub settled: bool,
+    /// Whether its sender's folder was lost, or another took its place, before it was settled.
+    pub forgotten: bool,
     /// Whether its sender's program was ended after it had told that it is given up, and before
     /// its disk had that: then the next life tries again. Told first and remembered then, for the
     /// other way round nobody might ever be told.
@@ -100,6 +110,10 @@ pub struct Shown {
     pub text: String,
     /// Whether it may have been shown before, as the screen says.
     pub again: bool,
+    /// Under which id. Who goes on with an older copy of a folder gives other ids.
+    pub id: MessageId,
+    /// How often its host's folder had been lost, or another had taken its place.
+    pub folder: u32,
     /// Which of its host's programs showed it: they are counted.
     pub life: u32,
     /// Whether its host's disk had that it was shown when that program was started.
@@ -117,6 +131,10 @@ pub struct OnScreen {
     pub at: Duration,
     /// Whether it may have been shown before, as the screen says.
     pub again: bool,
+    /// In which stream.
+    pub stream: StreamId,
+    /// How often its host's folder had been lost, or another had taken its place.
+    pub folder: u32,
     /// Which of its host's programs showed it.
     pub life: u32,
 }
@@ -131,6 +149,20 @@ struct HostSoFar {
     displayed_at_start: BTreeSet<Label>,
     /// What it has told others that it has shown.
     acknowledged: BTreeSet<Label>,
+    /// How often its folder was lost, or another took its place.
+    folders: u32,
+}
+
+impl HostSoFar {
+    /// Its folder is lost, or gives way to a copy.
+    fn has_another(&mut self, folder: &Folder, copies: &BTreeMap<&HostName, Self>) {
+        let copy = match folder {
+            Folder::Replaced { by } => copies.get(by).cloned().unwrap_or_default(),
+            _ => Self::default(),
+        };
+        let (lives, folders) = (self.lives, self.folders + 1);
+        *self = Self { lives, folders, ..copy };
+    }
 }
 
 impl Message {
@@ -143,6 +175,7 @@ impl Message {
             told: Vec::new(),
             shown: Vec::new(),
             settled: false,
+            forgotten: false,
             killed_giving_up: false,
         }
     }
@@ -176,6 +209,8 @@ impl Ledger {
         let mut hosts: BTreeMap<&HostName, HostSoFar> = BTreeMap::new();
         // What the server has asked its disk to let expire.
         let mut expiring: BTreeSet<&Label> = BTreeSet::new();
+        let mut holders: BTreeMap<&Name, &HostName> = BTreeMap::new();
+        let mut copies: BTreeMap<&HostName, HostSoFar> = BTreeMap::new();
         for entry in &log.entries {
             let host = hosts.entry(&entry.host).or_default();
             match &entry.what {
@@ -192,22 +227,8 @@ impl Ledger {
                 What::Durable(Durable::Expired(label)) => {
                     ledger.expired.entry(label.clone()).or_insert(entry.at);
                 }
-                // A commit may be durable without its program ever knowing.
-                What::Found(found) if found.is_server => {
-                    for label in found.kept.iter().flatten() {
-                        expiring.remove(label);
-                        ledger.stored.entry(label.clone()).or_insert(entry.at);
-                    }
-                    for label in std::mem::take(&mut expiring) {
-                        ledger.expired.entry(label.clone()).or_insert(entry.at);
-                    }
-                }
                 What::Durable(Durable::Typed(label)) => ledger.is_on_disk(entry.at, label),
-                What::Found(found) => {
-                    for label in found.kept.iter().flatten() {
-                        ledger.is_on_disk(entry.at, label);
-                    }
-                }
+                What::Found(found) => ledger.found(entry.at, found, &mut expiring),
                 What::Durable(Durable::Displayed(label)) => {
                     host.displayed.insert(label.clone());
                 }
@@ -220,6 +241,13 @@ impl Ledger {
                 } => {
                     host.acknowledged.insert(label.clone());
                 }
+                What::Folder(Folder::Copied) => {
+                    copies.insert(&entry.host, host.clone());
+                }
+                What::Folder(folder) => {
+                    host.has_another(folder, &copies);
+                    ledger.is_forgotten(&entry.host, *folder != Folder::Lost);
+                }
                 What::Started { .. } => {
                     host.lives += 1;
                     host.displayed_at_start.clone_from(&host.displayed);
@@ -229,21 +257,57 @@ impl Ledger {
                         message.settled = true;
                     }
                 }
-                What::Server(server::Event::Registered { name, addr, original: false, .. })
-                    if log.addresses.get(&addr.ip()).is_some_and(|it| **it == *ADVERSARY) =>
-                {
-                    ledger.taken.insert(name.clone());
+                What::Server(server::Event::Registered { name, addr, original: false, .. }) => {
+                    if let Some(holder) = log.addresses.get(&addr.ip()) {
+                        let before = holders.insert(name, holder);
+                        ledger.registered(name, holder, before);
+                    }
                 }
                 What::Crashed | What::Ended { error: Some(_) } => ledger.killed(&entry.host),
                 _ => {}
             }
         }
+        ledger.doubt(used_twice(log));
         ledger
     }
 
     /// How many messages there are that ...
     pub fn count(&self, which: impl Fn(&Message) -> bool) -> usize {
         self.messages.values().filter(|message| which(message)).count()
+    }
+
+    /// What a disk has. A commit may be durable without its program ever knowing.
+    fn found<'a>(&mut self, at: Duration, found: &'a Found, expiring: &mut BTreeSet<&'a Label>) {
+        let kept = found.kept.iter().flatten();
+        if !found.is_server {
+            return kept.for_each(|label| self.is_on_disk(at, label));
+        }
+        for label in kept {
+            expiring.remove(label);
+            self.stored.entry(label.clone()).or_insert(at);
+        }
+        for label in std::mem::take(expiring) {
+            self.expired.entry(label.clone()).or_insert(at);
+        }
+    }
+
+    /// The server has granted a name, perhaps after it had granted it to another host.
+    fn registered(&mut self, name: &Name, holder: &HostName, before: Option<&HostName>) {
+        if **holder == *ADVERSARY {
+            self.taken.insert(name.clone());
+        } else if before.is_some_and(|before| before != holder) {
+            self.shared.insert(name.clone());
+        }
+    }
+
+    /// Forgets what was sent by hosts of which nothing is promised.
+    fn doubt(&mut self, hosts: BTreeSet<HostName>) {
+        self.messages.retain(|label, _| !hosts.contains(&label.host));
+        self.casts.retain(|label, _| !hosts.contains(&label.host));
+        for screen in self.screens.values_mut() {
+            screen.retain(|line| !hosts.contains(&line.label.host));
+        }
+        self.doubtful = hosts;
     }
 
     fn typed(&mut self, at: Duration, label: &Label, line: &str) {
@@ -261,7 +325,19 @@ impl Ledger {
 
     fn client_said(&mut self, log: &Log, entry: &Entry, so_far: &HostSoFar, event: &Event) {
         let (at, host) = (entry.at, &entry.host);
+        // Whoever has a copy of another's folder is told of that one's messages as well.
+        let is_own = |id: &MessageId| log.labels.get(*id).is_none_or(|label| label.host == *host);
         match event.plain() {
+            Event::Error(Problem::OldCopy) => {
+                self.restored.insert(host.clone());
+            }
+            Event::Sending { id, .. }
+            | Event::Received { id, .. }
+            | Event::Saved { id, .. }
+            | Event::Expired { id, .. }
+            | Event::ReadLater { id, .. }
+            | Event::Unsent { id, .. }
+                if !is_own(id) => {}
             Event::SendingMany { group, to } => {
                 let label = log.labels.of_cast(group.cast);
                 if let Some(cast) = label.and_then(|label| self.casts.get_mut(label)) {
@@ -277,6 +353,8 @@ impl Ledger {
             Event::Saved { id, .. } => self.told(log, at, *id, SenderTold::Saved),
             Event::Expired { id, .. } => self.told(log, at, *id, SenderTold::Expired),
             Event::ReadLater { id, .. } => self.told(log, at, *id, SenderTold::ReadLater),
+            // It goes on under another id.
+            Event::Unsent { reason: UnsentReason::OldCopy, .. } => {}
             Event::Unsent { id, reason, .. } if reason.is_final() => {
                 self.told(log, at, *id, SenderTold::GivenUp);
             }
@@ -290,13 +368,15 @@ impl Ledger {
                     label.as_ref().is_some_and(|it| so_far.acknowledged.contains(it));
                 let shown = {
                     let host = host.clone();
-                    Shown { at, host, from, text, again, life, known, acknowledged }
+                    let (id, folder) = (*id, so_far.folders);
+                    Shown { at, host, from, text, again, id, folder, life, known, acknowledged }
                 };
                 let Some(label) = label else { return self.strays.push(shown) };
                 if let Some(message) = self.message(log, *id) {
                     message.shown.push(shown);
                 }
-                let line = OnScreen { label, at, again, life };
+                let (stream, folder) = (id.stream, so_far.folders);
+                let line = OnScreen { label, at, again, stream, folder, life };
                 self.screens.entry(host).or_default().push(line);
             }
             _ => {}
@@ -309,6 +389,16 @@ impl Ledger {
             let given_up =
                 message.told.last().is_some_and(|(_, told)| *told == SenderTold::GivenUp);
             message.killed_giving_up |= given_up && !message.settled && label.host == *host;
+        }
+    }
+
+    /// A host's folder is another, perhaps an older copy.
+    fn is_forgotten(&mut self, host: &HostName, restored: bool) {
+        if restored {
+            self.restored.insert(host.clone());
+        }
+        for (label, message) in &mut self.messages {
+            message.forgotten |= !message.settled && label.host == *host;
         }
     }
 

@@ -20,6 +20,7 @@ pub use disk::{Durable, Found};
 use crate::faults::disk::DiskEvent;
 use crate::faults::fate::{Fault, Key, together, whole_ms};
 use crate::naming::label::{HostName, Label, Labels};
+use crate::planning::plan::Folder;
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,6 +88,8 @@ pub enum What {
     Disk(DiskEvent),
     /// The server's state is taken down under this name.
     Marked(String),
+    /// Something has happened to the folder.
+    Folder(Folder),
     /// A datagram leaves.
     Sent {
         /// What it is.
@@ -200,6 +203,9 @@ impl Log {
             What::Found(found) => found.to_string(),
             What::Disk(event) => event.to_string(),
             What::Marked(name) => format!("state taken down as {name:?}"),
+            What::Folder(Folder::Lost) => "has lost its folder".to_owned(),
+            What::Folder(Folder::Copied) => "has its folder copied".to_owned(),
+            What::Folder(Folder::Replaced { by }) => format!("has a copy of {by}'s folder"),
             What::Sent { key, faults, cut, source, .. } => {
                 sent(key, faults, *cut) + &of_several("from", *source)
             }

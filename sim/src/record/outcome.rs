@@ -39,6 +39,19 @@ pub struct HostLoad {
     pub most: Load,
     /// When it last had nothing more to do for the time being; nothing if it is no more.
     pub last: Load,
+    /// What it has done, in all lives together.
+    pub effort: Effort,
+}
+
+/// What programs of a host have done that may have led to nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Effort {
+    /// Timers that ended.
+    pub woken: u64,
+    /// Of those, so many after which nothing was sent, said or committed.
+    pub woken_in_vain: u64,
+    /// Commits of nothing while there was room on the disk, so that there was nothing to ask for.
+    pub empty_commits: u64,
 }
 
 /// The server's state at some time.

@@ -1,5 +1,7 @@
 //! The report for programs.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::failed::Smallest;
@@ -11,7 +13,7 @@ impl Report<'_> {
     /// For programs: one object on one line.
     #[must_use]
     pub fn to_json(&self) -> String {
-        let Counts { datagrams, messages, simulated, mishaps, .. } = self.sweep.counts;
+        let Counts { datagrams, messages, simulated, mishaps, reached, .. } = self.sweep.counts;
         let json = Json {
             seeds: self.sweep.seeds(),
             passed: self.sweep.held,
@@ -43,6 +45,7 @@ impl Report<'_> {
                 shown_twice: messages.shown_twice,
                 lost: messages.lost,
             },
+            reached: reached.counts().collect(),
             simulated_s: simulated.as_secs_f64(),
             wall_s: self.wall.map(|wall| wall.as_secs_f64()),
             trace_hash: format!("{:016x}", self.sweep.trace),
@@ -76,6 +79,8 @@ struct Json<'a> {
     drop_rate: JsonRate,
     disk_faults: JsonRate,
     messages: JsonMessages,
+    /// In how many runs each state was reached.
+    reached: BTreeMap<&'static str, u64>,
     simulated_s: f64,
     /// None of a sweep that several processes ran.
     #[serde(skip_serializing_if = "Option::is_none")]

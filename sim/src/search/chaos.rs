@@ -20,6 +20,7 @@ use crate::record::check::{ENGINES, Violation, check_with};
 use crate::record::ledger::{Ledger, SenderTold};
 use crate::record::log::{Detail, Tally, What};
 use crate::record::outcome::Outcome;
+use crate::record::reached::Reached;
 use crate::search::attempts::Attempts;
 
 /// What every seed is run with.
@@ -54,8 +55,13 @@ impl Setting {
     /// This seed's run.
     #[must_use]
     pub fn plan(&self, seed: u64) -> Plan {
-        let mut plan = workload::plan(seed, &self.size, &self.profile_of(seed));
-        self.adversary_of(seed).join(&mut plan, self.size.duration);
+        let profile = self.profile_of(seed);
+        let mut plan = match self.swarm {
+            true => workload::varied(seed, &self.size, &profile),
+            false => workload::plan(seed, &self.size, &profile),
+        };
+        let within = plan.healed.unwrap_or(self.size.duration);
+        self.adversary_of(seed).join(&mut plan, within);
         plan
     }
 
@@ -104,6 +110,8 @@ pub struct Counts {
     pub mishaps: Mishaps,
     /// The time that passed in the simulation.
     pub simulated: Duration,
+    /// Which states were reached.
+    pub reached: Reached,
 }
 
 /// How often hosts and links met what, and the time in which they could.
@@ -238,6 +246,7 @@ pub fn judge(seed: u64, plan: &Plan, outcome: &Outcome) -> Trial {
         attempts: Attempts::of(log, &ledger, plan.faults.rates_until),
         mishaps: mishaps(plan, outcome),
         simulated: *end,
+        reached: Reached::by(plan, outcome),
     };
     let exercised = counts.messages.received + counts.messages.saved > 0;
     let verdict = match (violations.is_empty(), exercised) {
@@ -302,6 +311,7 @@ impl Counts {
     /// Adds another run's.
     pub fn add(&mut self, other: &Self) {
         self.simulated += other.simulated;
+        self.reached.add(&other.reached);
         self.attempts.messages += other.attempts.messages;
         self.attempts.tries += other.attempts.tries;
         self.mishaps.add(&other.mishaps);

@@ -14,7 +14,7 @@ use crate::faults::fate::{Cut, Fault, FaultPlan, Rates, Rule, Target, Which, who
 use crate::naming::label::{HostName, Label};
 use crate::planning::moves::Move;
 use crate::planning::plan::{
-    Act, Action, CLIENT_PORT, DiskSpeed, Plan, Role, SERVER, SERVER_PORT, message,
+    Act, Action, CLIENT_PORT, DiskSpeed, Host, Plan, Role, SERVER, SERVER_PORT, message,
 };
 use crate::planning::scenario::{Scenario, Step, Verb};
 use crate::record::check::{Violation, check};
@@ -214,7 +214,9 @@ fn action_pieces(actions: &[Action]) -> Vec<Vec<usize>> {
                 pair.push(index);
                 pieces.push(pair);
             }
-            Act::Type { .. } | Act::Pause { .. } | Act::Mark(_) => pieces.push(vec![index]),
+            Act::Type { .. } | Act::Pause { .. } | Act::Mark(_) | Act::Folder(_) => {
+                pieces.push(vec![index]);
+            }
         }
     }
     pieces.extend(open.into_values());
@@ -361,17 +363,19 @@ pub fn to_scenario(plan: &Plan, log: &Log, about: String) -> Scenario {
             let name = host.name.clone();
             let verb = match act {
                 Act::Start { port } => {
-                    if !has_started(log, &name, *at) {
+                    if !has(log, &name, *at, &What::Started { port: *port }) {
                         continue;
                     }
                     let again = std::mem::replace(&mut started, true);
-                    start_verb(name, *port, again)
+                    start_verb(host, *port, again)
                 }
+                Act::Crash if !has(log, &name, *at, &What::Crashed) => continue,
                 Act::Crash => Verb::Crash { host: name },
                 Act::Pause { lasts } => Verb::Pause { host: name, lasts: *lasts },
                 Act::StepClock { by_ms } => Verb::Clock { host: name, by_ms: *by_ms },
                 Act::Drift { ppm } => Verb::Drift { host: name, ppm: *ppm },
                 Act::Mark(mark) => Verb::Mark(mark.clone()),
+                Act::Folder(folder) => Verb::Folder { host: name, folder: folder.clone() },
                 Act::Type { line, label } => {
                     if let (Some(label), Some(_)) = (label, message(line)) {
                         number += 1;
@@ -425,19 +429,19 @@ fn move_step(it: Move) -> Step {
     Step { at, verb: Verb::Move { times, every, trick } }
 }
 
-fn has_started(log: &Log, host: &HostName, at: Duration) -> bool {
-    log.entries.iter().any(|entry| {
-        entry.at == at && entry.host == *host && matches!(entry.what, What::Started { .. })
-    })
+/// Whether this happened to a host then: some of what is planned has no effect.
+fn has(log: &Log, host: &HostName, at: Duration, what: &What) -> bool {
+    log.entries.iter().any(|entry| entry.at == at && entry.host == *host && entry.what == *what)
 }
 
-fn start_verb(host: HostName, port: u16, again: bool) -> Verb {
-    let usual = if *host == *SERVER { SERVER_PORT } else { CLIENT_PORT };
+fn start_verb(host: &Host, port: u16, again: bool) -> Verb {
+    let usual = if host.role == Role::Server { SERVER_PORT } else { CLIENT_PORT };
+    let name = host.name.clone();
     if again {
-        Verb::Restart { host, port: Some(port) }
-    } else {
-        Verb::Start { host, user: None, port: (port != usual).then_some(port) }
+        return Verb::Restart { host: name, port: Some(port) };
     }
+    let user = host.user().filter(|user| user.as_str() != &*name).cloned();
+    Verb::Start { host: name, user, port: (port != usual).then_some(port) }
 }
 
 #[cfg(test)]

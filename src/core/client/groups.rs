@@ -342,6 +342,7 @@ impl Requests {
     pub(super) fn leave<M: Mutations>(&mut self, context: &mut Context<M>) {
         context.timers.clear(&Timer::Groups);
         let mut asked = self.asked.take().is_some_and(|asked| asked.tries.attempts() > 0);
+        self.names.clear();
         let keeps = context.config().has_store;
         for GroupRequest { number, wants, told, .. } in std::mem::take(&mut self.queue) {
             context.note_failure();

@@ -129,7 +129,9 @@ impl<M: Mutations> Context<M> {
 
     /// How long this server has run, all its lives together.
     pub(super) fn uptime(&self) -> Duration {
-        self.uptime_before.saturating_add(self.now.time.since_start())
+        // As a row keeps it.
+        let uptime = self.uptime_before.saturating_add(self.now.time.since_start());
+        Duration::from_millis(whole_ms(uptime))
     }
 
     /// How long ago a packet with this stamp was sent that is answered now.

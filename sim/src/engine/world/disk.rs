@@ -7,6 +7,8 @@
 //! unacknowledged. When the power fails within it, the program does not take another step.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+use std::fmt;
 use std::future::pending;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -55,8 +57,18 @@ pub(super) trait Witness<R: Rows> {
     /// They would survive whatever happens now.
     fn has(&self, changes: &[R::Change]);
 
+    /// The record was lost, or another has taken its place.
+    fn forgets(&self);
+
     /// A program that starts finds this record, and whether it would find the same once more.
     fn finds(&self, at: Duration, record: &R, is_same_again: bool);
+}
+
+/// What a folder had when it was copied.
+#[derive(Clone)]
+pub(super) struct Copied {
+    disk: SimDisk,
+    memory: Option<MemoryRows>,
 }
 
 /// The loss of power, as it ends a program: like a panic, but nobody's mistake.
@@ -93,6 +105,23 @@ impl<R: Rows + PartialEq + 'static> Disk<R> {
             host: host.clone(),
             restart_after: Rc::default(),
         }
+    }
+
+    /// A copy of what is on it.
+    pub(super) fn copied(&self) -> Copied {
+        let memory = self.memory.as_ref().map(|rows| rows.borrow().clone());
+        Copied { disk: self.disk.copy(), memory }
+    }
+
+    /// From now on it has this copy, or nothing: then a program makes its store with `fresh`.
+    pub(super) fn replace(&mut self, copy: Option<&Copied>, fresh: R) {
+        self.disk.become_like(copy.map(|copy| &copy.disk));
+        if let Some(rows) = &self.memory {
+            let copied = copy.and_then(|copy| copy.memory.clone());
+            *rows.borrow_mut() = copied.unwrap_or_default();
+        }
+        self.fresh = fresh;
+        self.witness.forgets();
     }
 
     /// From now on it says that it has synced, and has not.
@@ -210,6 +239,33 @@ impl<R: Rows + PartialEq + 'static> Disk<R> {
             self.network.record(self.network.now(), &self.host, What::Disk(event));
         }
     }
+}
+
+impl<R: Rows + PartialEq + fmt::Debug + 'static> Disk<R> {
+    /// Compares what a program has in memory, where all of that is durable, with what the next one
+    /// would find.
+    pub(super) fn compare(&self, at: Duration, durable: Option<&R>) {
+        let Some(durable) = durable else { return };
+        let found = match &self.memory {
+            Some(rows) => rows.borrow_mut().open(|| self.fresh.clone()).ok(),
+            None => Database::open(self.disk.copy().mount(), R::default).ok().map(|(_, it)| it),
+        };
+        if found.as_ref() != Some(durable) {
+            let difference = difference(&format!("{durable:#?}"), &format!("{found:#?}"));
+            let what = format!("knows what its disk does not have, or the other way: {difference}");
+            self.network.record(at, &self.host, What::Panicked(what));
+        }
+    }
+}
+
+/// The first lines that only one of two texts has.
+fn difference(known: &str, found: &str) -> String {
+    let lines = |text: &str| -> BTreeSet<String> {
+        text.lines().map(|line| line.trim().to_owned()).collect()
+    };
+    let (known, found) = (lines(known), lines(found));
+    let first = |a: &BTreeSet<String>, b| a.difference(b).next().cloned().unwrap_or_default();
+    format!("{:?} and {:?}", first(&known, &found), first(&found, &known))
 }
 
 type Stuck<C> = Rc<RefCell<Option<(u64, Vec<C>)>>>;

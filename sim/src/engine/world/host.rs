@@ -5,7 +5,7 @@
 //! none of its destructors reaches the network or the disk.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::future::pending;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
@@ -22,7 +22,7 @@ use super::Storage;
 use super::address::Addresses;
 use super::card::{Card, Tap};
 use super::clock::{HostClock, Oscillator};
-use super::disk::{Disk, Unopened};
+use super::disk::{Copied, Disk, Unopened};
 use super::program::{Broken, Program, Setting, Shared};
 use super::witness::{OnClient, OnServer};
 use crate::engine::network::Network;
@@ -32,7 +32,7 @@ use crate::faults::disk::DiskFaults;
 use crate::faults::mutant::ServerMutant;
 use crate::naming::label::{HostName, Label};
 use crate::naming::random::Stream;
-use crate::planning::plan::{Act, Action, DiskSpeed, Host, Role, message};
+use crate::planning::plan::{Act, Action, DiskSpeed, Folder, Host, Role, message};
 use crate::record::log::What;
 
 /// The running server, for whoever wants to look at it.
@@ -59,6 +59,9 @@ pub(super) struct Around {
     pub(super) network: Rc<Network>,
     pub(super) last: Last,
     pub(super) looks: Looks,
+    pub(super) comparisons: Comparisons,
+    /// Copies of folders, the last of each host.
+    pub(super) copies: Rc<RefCell<BTreeMap<HostName, Copied>>>,
     pub(super) bugs: Planted,
     /// How long the server keeps messages, if not as the shipped one does.
     pub(super) mail: Option<Duration>,
@@ -127,6 +130,9 @@ struct Place {
     paused_until: Duration,
 }
 
+/// Compares what each program that runs knows with what its disk has.
+pub(super) type Comparisons = Rc<RefCell<BTreeMap<HostName, Box<dyn Fn(Duration)>>>>;
+
 /// What survives the program.
 #[derive(Clone)]
 enum Kept {
@@ -167,6 +173,20 @@ impl Kept {
             Self::Server(disk) => Box::new(move |at| disk.look(at)),
             Self::Client(_, disk) => Box::new(move |at| disk.look(at)),
         }
+    }
+
+    /// See [`Disk::compare`].
+    fn comparison(&self, program: &Program) -> Option<Box<dyn Fn(Duration)>> {
+        Some(match self {
+            Self::Server(disk) => {
+                let (disk, machine) = (disk.clone(), program.server.clone()?);
+                Box::new(move |at| machine.look(|machine| disk.compare(at, machine.durable())))
+            }
+            Self::Client(_, disk) => {
+                let (disk, machine) = (disk.clone(), program.client.clone()?);
+                Box::new(move |at| machine.look(|machine| disk.compare(at, machine.durable())))
+            }
+        })
     }
 
     fn lie(&self) {
@@ -247,11 +267,36 @@ impl Place {
                 self.oscillator.set(self.oscillator.get().drift(ppm, self.now()));
                 self.record(What::ClockDrifts { ppm });
             }
+            Act::Folder(folder) => self.folder(folder),
             Act::Mark(name) => {
                 self.around.network.mark(&name, self.now(), snapshot(&self.around.last));
                 self.record(What::Marked(name));
             }
         }
+    }
+
+    /// Something happens to the folder, if it can now.
+    fn folder(&mut self, folder: Folder) {
+        let Kept::Client(user, disk) = &mut self.kept else { return };
+        let mut copies = self.around.copies.borrow_mut();
+        match &folder {
+            Folder::Copied => {
+                copies.insert(self.name.clone(), disk.copied());
+            }
+            _ if self.program.is_some() => return,
+            Folder::Lost => {
+                let starts = self.starts.to_string();
+                let token = Stream::new(self.around.seed, &["disk", &self.name, &starts]).draw();
+                disk.replace(None, ClientRecord::new(user.clone(), Token(token)));
+            }
+            Folder::Replaced { by } => {
+                let Some(copy) = copies.get(by) else { return };
+                // Never used: there is a store.
+                disk.replace(Some(copy), ClientRecord::default());
+            }
+        }
+        drop(copies);
+        self.record(What::Folder(folder));
     }
 
     fn start(&mut self, port: u16) {
@@ -294,10 +339,17 @@ impl Place {
             self.around.server_at.set(SocketAddr::new(self.asked_at, port));
             *self.around.last.borrow_mut() = Some(server.clone());
         }
+        // What a planted bug does is for the checkers of the promises to find.
+        if let Some(comparison) =
+            self.kept.comparison(&program).filter(|_| !self.around.bugs.is_any())
+        {
+            self.around.comparisons.borrow_mut().insert(self.name.clone(), comparison);
+        }
         self.program = Some(program);
     }
 
     fn stop(&mut self) {
+        self.around.comparisons.borrow_mut().remove(&self.name);
         if self.program.take().is_some_and(|program| program.server.is_some()) {
             *self.around.last.borrow_mut() = None;
         }

@@ -13,7 +13,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use udpchat_core::command::{self, UserRequest};
 use udpchat_core::load::Load;
 use udpchat_core::machine::{Datagram, Entropy, Machine, Output, Socket, Transmit};
-use udpchat_core::store::{Committed, Store};
+use udpchat_core::store::{Committed, DiskSpace, Store};
 use udpchat_core::time::{Now, Time};
 use udpchat_core::{client, server};
 use udpchat_node::drive::{Environment, drive};
@@ -22,6 +22,7 @@ use udpchat_node::fault::{Faulty, Policy};
 use super::card::{Card, Plug};
 use super::clock::HostClock;
 use super::disk::{Opened, PowerCut};
+use super::effort::Effort;
 use super::panic::words;
 use crate::engine::network::Network;
 use crate::faults::bugs::Planted;
@@ -47,6 +48,8 @@ pub(super) struct Program {
     pub(super) execution: Execution,
     /// Its user's keyboard.
     keyboard: Keyboard,
+    /// The client's state, if it is one.
+    pub(super) client: Option<Shared<ClientMutant>>,
     /// The server's state, if it is one.
     pub(super) server: Option<Shared<ServerMutant>>,
 }
@@ -97,6 +100,7 @@ impl Program {
         let machine = client::Client::with_bugs(config, record, setting.entropy, setting.bugs);
         let machine = ClientMutant::new(machine, bugs);
         let watch = watch(&setting.network, &setting.host, ClientMutant::load);
+        let effort = Effort::of(&setting.network, &setting.host);
         let ports = vec![(Socket::Main, setting.port)];
         let around = (setting.card, setting.clock, setting.network, setting.host);
         let finder = interrupts.clone();
@@ -109,9 +113,10 @@ impl Program {
             }
             network.client_says(at, host, event);
         };
-        let execution =
-            execute(Shared::new(machine, watch), around, ports, (store, commands), says);
-        Self { execution, keyboard: Keyboard::Client { lines, interrupts }, server: None }
+        let machine = Shared::new(machine, watch, effort);
+        let execution = execute(machine.clone(), around, ports, (store, commands), says);
+        let keyboard = Keyboard::Client { lines, interrupts };
+        Self { execution, keyboard, client: Some(machine), server: None }
     }
 
     pub(super) fn server(
@@ -129,14 +134,16 @@ impl Program {
         let machine = server::Server::with_bugs(config, record, setting.entropy, setting.bugs);
         let machine = ServerMutant::new(machine, bugs);
         let watch = watch(&setting.network, &setting.host, ServerMutant::load);
-        let machine = Shared::new(machine, watch);
+        let effort = Effort::of(&setting.network, &setting.host);
+        let machine = Shared::new(machine, watch, effort);
         let ports = vec![(Socket::Main, setting.port), (Socket::Second, SERVER_SECOND_PORT)];
         let around = (setting.card, setting.clock, setting.network, setting.host);
         let says = |network: &Network, at, host: &HostName, event| {
             network.record(at, host, What::Server(event));
         };
         let execution = execute(machine.clone(), around, ports, (store, commands), says);
-        Self { execution, keyboard: Keyboard::Server(sender), server: Some(machine) }
+        let keyboard = Keyboard::Server(sender);
+        Self { execution, keyboard, client: None, server: Some(machine) }
     }
 
     /// Types a line.
@@ -253,12 +260,13 @@ pub(super) struct Shared<M> {
     /// Inputs since its invariants were checked last.
     unchecked: Rc<Cell<usize>>,
     watch: Watch<M>,
+    effort: Rc<Effort>,
 }
 
 impl<M> Shared<M> {
-    fn new(machine: M, watch: Watch<M>) -> Self {
-        let (outputs, unchecked) = (Rc::default(), Rc::default());
-        Self { machine: Rc::new(RefCell::new(machine)), outputs, unchecked, watch }
+    fn new(machine: M, watch: Watch<M>, effort: Effort) -> Self {
+        let (machine, outputs) = (Rc::new(RefCell::new(machine)), Rc::default());
+        Self { machine, outputs, unchecked: Rc::default(), watch, effort: Rc::new(effort) }
     }
 
     fn count_output(&self) {
@@ -275,13 +283,14 @@ impl<M> Clone for Shared<M> {
     fn clone(&self) -> Self {
         let (machine, outputs) = (Rc::clone(&self.machine), Rc::clone(&self.outputs));
         let (unchecked, watch) = (Rc::clone(&self.unchecked), Rc::clone(&self.watch));
-        Self { machine, outputs, unchecked, watch }
+        Self { machine, outputs, unchecked, watch, effort: Rc::clone(&self.effort) }
     }
 }
 
 impl<M: Machine> Shared<M> {
     fn input(&self, give: impl FnOnce(&mut M)) {
         self.outputs.set(0);
+        self.effort.input();
         let mut machine = self.machine.borrow_mut();
         give(&mut machine);
         let size = (self.watch)(&machine, false);
@@ -312,24 +321,36 @@ impl<M: Machine> Machine for Shared<M> {
     }
 
     fn handle_timeout(&mut self, now: Now) {
+        let is_due = self.next_timeout().is_some_and(|due| due <= now.time);
         self.input(|machine| machine.handle_timeout(now));
+        self.effort.woken(is_due);
     }
 
     fn handle_committed(&mut self, now: Now, committed: Committed) {
         self.input(|machine| machine.handle_committed(now, committed));
+        self.effort.has_room(committed.room == DiskSpace::Plenty);
     }
 
     fn poll_at_once(&mut self) -> Option<Transmit> {
         self.count_output();
-        self.machine.borrow_mut().poll_at_once()
+        let transmit = self.machine.borrow_mut().poll_at_once();
+        if transmit.is_some() {
+            self.effort.does_something();
+        }
+        transmit
     }
 
     fn poll_output(&mut self) -> Option<Output<M::Event, M::Change>> {
         self.count_output();
         let mut machine = self.machine.borrow_mut();
         let output = machine.poll_output();
-        if output.is_none() {
-            (self.watch)(&machine, true);
+        match &output {
+            None => {
+                (self.watch)(&machine, true);
+                self.effort.rests();
+            }
+            Some(Output::Commit(changes)) => self.effort.commits(changes.len()),
+            Some(_) => self.effort.does_something(),
         }
         output
     }

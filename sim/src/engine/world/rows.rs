@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use udpchat_core::store::{BadRow, RowChange, Rows};
 
 /// The rows of a store, if there is one.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct MemoryRows(Option<BTreeMap<&'static str, Table>>);
 
 type Table = BTreeMap<Vec<u8>, Vec<u8>>;

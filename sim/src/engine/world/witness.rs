@@ -90,6 +90,11 @@ impl Witness<ServerRecord> for OnServer {
         }
     }
 
+    fn forgets(&self) {
+        self.messages.take();
+        self.taken.take();
+    }
+
     fn finds(&self, at: Duration, record: &ServerRecord, is_same_again: bool) {
         let messages = record.mailboxes().flat_map(|(_, messages)| messages);
         let messages: BTreeMap<u64, MessageId> =
@@ -162,6 +167,12 @@ impl Witness<ClientRecord> for OnClient {
                 client::Change::Typed { to, id, .. } => {
                     self.streams.borrow_mut().insert(to.clone(), id.stream);
                 }
+                client::Change::NewStream { to, stream, next_seq } => {
+                    let before = self.streams.borrow_mut().insert(to.clone(), *stream);
+                    if let Some(before) = before {
+                        self.network.renumbered(before, *stream, *next_seq);
+                    }
+                }
                 client::Change::Settled { to, seq } => {
                     if let Some(label) = self.label(to, *seq) {
                         let asked = What::Asked(Durable::Settled(label));
@@ -202,6 +213,12 @@ impl Witness<ClientRecord> for OnClient {
                 self.says(durable);
             }
         }
+    }
+
+    fn forgets(&self) {
+        self.streams.take();
+        self.remembered.take();
+        self.taken.take();
     }
 
     fn finds(&self, at: Duration, record: &ClientRecord, is_same_again: bool) {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use udpchat_core::client::{Change, Client, Event};
+use udpchat_core::client::{Change, Client, ClientRecord, Event};
 use udpchat_core::load::Load;
 use udpchat_core::machine::{Identity, Transmit};
 use udpchat_core::protocol::{
@@ -47,6 +47,10 @@ impl Mutant<ClientBugs> {
 
     pub(crate) fn load(&self) -> Load {
         self.inner.load()
+    }
+
+    pub(crate) fn durable(&self) -> Option<&ClientRecord> {
+        self.inner.durable()
     }
 }
 

@@ -3,7 +3,7 @@
 use udpchat_core::load::Load;
 use udpchat_core::machine::Transmit;
 use udpchat_core::protocol::PacketKind;
-use udpchat_core::server::{Change, Server, Snapshot};
+use udpchat_core::server::{Change, Server, ServerRecord, Snapshot};
 
 use super::{Around, Mutant};
 use crate::faults::bugs::{Planted, Tampering};
@@ -20,6 +20,10 @@ impl Mutant<ServerBugs> {
 
     pub(crate) fn load(&self) -> Load {
         self.inner.load()
+    }
+
+    pub(crate) fn durable(&self) -> Option<&ServerRecord> {
+        self.inner.durable()
     }
 
     pub(crate) fn snapshot(&self) -> Snapshot {

@@ -15,7 +15,7 @@ use super::{BadScenario, Scenario, Step, Verb};
 use crate::faults::fate::{Fault, Target, Which};
 use crate::naming::label::HostName;
 use crate::planning::moves::{Datagram, Trick};
-use crate::planning::plan::{CLIENT_PORT, DiskSpeed};
+use crate::planning::plan::{CLIENT_PORT, DiskSpeed, Folder};
 
 /// The version of the form, which files may name. One that means something else by the same words,
 /// or has words that programs of today do not know, gets another.
@@ -139,12 +139,20 @@ pub(super) struct StepForm {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) every: Option<Text<Duration>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) copy: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) lose: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) restore: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) of: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) mark: Option<String>,
 }
 
 const VERBS: &str = "type, start, restart, crash, pause, clock, drift, drop, duplicate, delay, \
                      corrupt, truncate, partition, heal, cut, mend, disk, spoof, forge, \
-                     sign_in, replay, answer, alter, mark";
+                     sign_in, replay, answer, alter, copy, lose, restore, mark";
 
 /// Datagrams.
 #[derive(Deserialize, Serialize)]
@@ -266,6 +274,7 @@ fn verb(mut form: StepForm) -> Result<Verb, String> {
         verbs.push(disk.read()?);
     }
     verbs.extend(moves(&mut form)?);
+    verbs.extend(folders(&mut form));
     verbs.extend(form.mark.take().map(Verb::Mark));
     let mut verbs = verbs.into_iter();
     match (verbs.next(), verbs.next()) {
@@ -356,6 +365,18 @@ fn moves(form: &mut StepForm) -> Result<Vec<Verb>, String> {
     Ok(tricks.into_iter().map(|trick| Verb::Move { times, every, trick }).collect())
 }
 
+fn folders(form: &mut StepForm) -> Vec<Verb> {
+    let verb = |host: String, folder| Verb::Folder { host: host.into(), folder };
+    let mut verbs = Vec::new();
+    verbs.extend(form.copy.take().map(|host| verb(host, Folder::Copied)));
+    verbs.extend(form.lose.take().map(|host| verb(host, Folder::Lost)));
+    if let Some(host) = form.restore.take() {
+        let by = form.of.take().unwrap_or_else(|| host.clone()).into();
+        verbs.push(verb(host, Folder::Replaced { by }));
+    }
+    verbs
+}
+
 /// What belongs to another verb than the step's.
 fn left_over(form: &StepForm) -> Option<String> {
     let left = [
@@ -375,6 +396,7 @@ fn left_over(form: &StepForm) -> Option<String> {
         (form.by.is_some(), "by", "delay and clock"),
         (form.bit.is_some(), "bit", "corrupt"),
         (form.keep.is_some(), "keep", "truncate"),
+        (form.of.is_some(), "of", "restore"),
     ];
     let (_, field, verbs) = left.into_iter().find(|(is_left, ..)| *is_left)?;
     Some(format!("`{field}` belongs to {verbs}"))

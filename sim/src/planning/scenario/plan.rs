@@ -13,7 +13,9 @@ use crate::faults::disk::{DiskFault, DiskFaults, DiskRule};
 use crate::faults::fate::{Cut, FaultPlan, Rule, SizeLimit};
 use crate::naming::label::HostName;
 use crate::planning::moves::{ADVERSARY, Move};
-use crate::planning::plan::{Act, CLIENT_PORT, Host, INTERRUPT, Plan, Role, SERVER, SERVER_PORT};
+use crate::planning::plan::{
+    Act, CLIENT_PORT, Host, INTERRUPT, Plan, Role, SERVER, SERVER_PORT, ends,
+};
 
 /// A problem with a step, by the step's index.
 type Bad = (usize, String);
@@ -35,7 +37,8 @@ pub(super) fn check(scenario: &Scenario) -> Result<(), Bad> {
     if server_starts_by_itself(steps) {
         running.insert(SERVER, true);
     }
-    // Whose program may be ended by its disk.
+    // Whose program may be ended by its disk, or has been told to end, which takes as long as it
+    // takes: what is typed meanwhile is for nobody.
     let mut failing: BTreeSet<&str> = BTreeSet::new();
     let mut before = Duration::ZERO;
     for (index, step) in steps.iter().enumerate() {
@@ -52,8 +55,15 @@ pub(super) fn check(scenario: &Scenario) -> Result<(), Bad> {
         {
             failing.insert(host);
         }
+        if let Verb::Type { host, line } = &step.verb
+            && ends(line)
+        {
+            failing.insert(host);
+        }
         let may_have_ended = match &step.verb {
-            Verb::Restart { host, .. } => step.at > GIVE_UP || failing.contains(&**host),
+            Verb::Restart { host, .. } | Verb::Crash { host } => {
+                step.at > GIVE_UP || failing.contains(&**host)
+            }
             _ => false,
         };
         if attacked {
@@ -108,17 +118,11 @@ fn check_hosts<'a>(
         },
         Verb::Crash { host } => match running.insert(host, false) {
             Some(true) => Ok(()),
+            Some(false) if may_have_ended => Ok(()),
             Some(false) => Err(format!("{host:?} is not running")),
             None => Err(format!("no host {host:?} has been started")),
         },
-        Verb::Type { host, line } => {
-            must_run(running, host)?;
-            if matches!(line.trim(), "quit" | "ctrl + c" | INTERRUPT | "stop") {
-                running.insert(host, false);
-            }
-            Ok(())
-        }
-        Verb::Pause { host, .. } => must_run(running, host),
+        Verb::Type { host, .. } | Verb::Pause { host, .. } => must_run(running, host),
         // A clock goes on while no program runs.
         Verb::Clock { host, .. } | Verb::Drift { host, .. } => known(everyone, &[host]),
         Verb::Fault { target, .. } => known(everyone, &[&target.from, &target.to]),
@@ -127,6 +131,7 @@ fn check_hosts<'a>(
         }
         Verb::Disk { host, .. } => known(everyone, &[host]),
         Verb::Move { trick, .. } => known(everyone, &trick.hosts()),
+        Verb::Folder { .. } => known(everyone, &verb.hosts()),
         Verb::Mark(_) => Ok(()),
     }
 }
@@ -169,6 +174,9 @@ fn check_words(verb: &Verb) -> Result<(), String> {
             let is_key = line == INTERRUPT;
             let parsed = if is_key { Ok(()) } else { command::parse(line).map(drop) };
             parsed.map_err(|why| format!("{line:?}: {why}"))
+        }
+        Verb::Folder { host, .. } if **host == *SERVER => {
+            Err("only a client's folder is copied, lost or restored".to_owned())
         }
         _ => Ok(()),
     }
@@ -270,6 +278,7 @@ impl Builder {
                     restart_after: *restart_after,
                 });
             }
+            Verb::Folder { host, folder } => self.act(at, host, Act::Folder(folder.clone())),
             // See `Step::as_move`.
             Verb::Move { .. } => {}
             Verb::Mark(name) => self.act(at, &SERVER.into(), Act::Mark(name.clone())),

@@ -12,8 +12,9 @@ use super::text::{Signed, Text};
 use super::{Scenario, Step, Verb, trick};
 use crate::faults::bugs::name_of;
 use crate::faults::fate::{Fault, Target, Which};
+use crate::naming::label::HostName;
 use crate::planning::moves::{Claim, Datagram, Trick};
-use crate::planning::plan::{CLIENT_PORT, DiskSpeed};
+use crate::planning::plan::{CLIENT_PORT, DiskSpeed, Folder};
 
 /// Writes a file.
 pub(super) fn write(scenario: &Scenario, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -128,9 +129,22 @@ fn step_form(step: &Step) -> StepForm {
             form.every = (*times != 1).then_some(Text(*every));
             move_form(&mut form, trick);
         }
+        Verb::Folder { host, folder } => folder_form(&mut form, host, folder),
         Verb::Mark(name) => form.mark = Some(name.clone()),
     }
     form
+}
+
+fn folder_form(form: &mut StepForm, host: &HostName, folder: &Folder) {
+    let name = Some(host.to_string());
+    match folder {
+        Folder::Copied => form.copy = name,
+        Folder::Lost => form.lose = name,
+        Folder::Replaced { by } => {
+            form.restore = name;
+            form.of = (by != host).then(|| by.to_string());
+        }
+    }
 }
 
 fn move_form(form: &mut StepForm, trick: &Trick) {

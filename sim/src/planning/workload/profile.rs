@@ -75,6 +75,17 @@ impl Profile {
         disk_faults: 0.003,
     };
 
+    /// What happens so often in a minute happens so many times less often.
+    pub(super) fn less_often(&self, times: f64) -> Self {
+        Self {
+            cuts: self.cuts / times,
+            crashes: self.crashes / times,
+            pauses: self.pauses / times,
+            clock_steps: self.clock_steps / times,
+            ..*self
+        }
+    }
+
     /// Each kind of fault with a probability of one half, and then anything up to this much of it.
     #[must_use]
     pub fn some(&self, seed: u64) -> Self {

@@ -38,7 +38,7 @@ fn check(evidence: Evidence<'_>) -> Vec<Violation> {
 struct Bounds<'a> {
     ledger: &'a Ledger,
     /// How often each message was sent directly by the program that runs now, and when first.
-    direct: BTreeMap<&'a Label, (u32, Duration)>,
+    direct: BTreeMap<(&'a HostName, &'a Label), (u32, Duration)>,
     /// When anything from the second host came to the first last.
     heard: BTreeMap<(&'a HostName, &'a HostName), Duration>,
     /// Since when a client that wants to sign in has sent nothing to the server.
@@ -72,12 +72,12 @@ impl<'a> Bounds<'a> {
         match &entry.what {
             What::Started { .. } => {
                 // Another program, which knows nothing of the tries before.
-                self.direct.retain(|label, _| label.host != entry.host);
+                self.direct.retain(|(host, _), _| **host != entry.host);
                 self.silent.remove(&entry.host);
             }
             What::Sent { key, .. } if key.packet == PacketKind::Message => {
                 if let Some(label) = &key.message {
-                    self.sent_directly(entry.at, label);
+                    self.sent_directly(entry.at, &entry.host, label);
                 }
             }
             What::Arrived { from, .. } => {
@@ -104,8 +104,8 @@ impl<'a> Bounds<'a> {
         }
     }
 
-    fn sent_directly(&mut self, at: Duration, label: &'a Label) {
-        let (times, first) = self.direct.entry(label).or_insert((0, at));
+    fn sent_directly(&mut self, at: Duration, sender: &'a HostName, label: &'a Label) {
+        let (times, first) = self.direct.entry((sender, label)).or_insert((0, at));
         *times += 1;
         let Some(message) = self.ledger.messages.get(label) else { return };
         // What came while the first one waited for a commit counts as well.
@@ -113,7 +113,7 @@ impl<'a> Bounds<'a> {
         let heard = self
             .heard
             .iter()
-            .find(|((host, from), _)| **host == label.host && ***from == *message.to.as_str());
+            .find(|((host, from), _)| *host == sender && ***from == *message.to.as_str());
         let is_silent = heard.is_none_or(|(_, heard)| *heard < since);
         let patience = if is_silent { DIRECT_PATIENCE } else { DIRECT_PATIENCE_MAX };
         if *times == attempts_within(patience) + 1 {

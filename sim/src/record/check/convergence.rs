@@ -7,12 +7,12 @@ use udpchat_core::protocol::Name;
 
 use super::{Checker, Evidence, Violation, When};
 use crate::naming::label::HostName;
-use crate::planning::plan::{Plan, Role};
+use crate::planning::plan::Plan;
 use crate::record::log::What;
 
 pub(super) const CHECKER: Checker = Checker {
     name: "tables converge",
-    promise: "when all faults are over, everyone is registered and in everybody's table",
+    promise: "when all faults are over, everyone who is there is registered and in everybody's table",
     when: When::AfterHealing,
     check,
 };
@@ -30,10 +30,7 @@ fn check(evidence: Evidence<'_>) -> Vec<Violation> {
             _ => {}
         }
     }
-    let users = evidence.plan.hosts.iter().filter_map(|host| match &host.role {
-        Role::Client { user } => Some((&host.name, user)),
-        Role::Server => None,
-    });
+    let users = evidence.plan.those_who_stay().map(|(host, user)| (&host.name, user));
     let users: Vec<_> = users.collect();
     let mut everyone: Vec<_> = users.iter().map(|(_, user)| (*user).clone()).collect();
     everyone.sort();

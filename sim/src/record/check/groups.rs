@@ -60,6 +60,12 @@ impl<'a> Model<'a> {
             // A commit that was cut short may be durable all the same. The checker "recovery"
             // accepts nothing else.
             What::Found(found) if found.is_server => self.find(entry.at, &found.members),
+            // It does not know what it has asked for.
+            What::Folder(_) => {
+                if let Some(user) = user(evidence.plan, &entry.host) {
+                    self.unanswered.remove(user);
+                }
+            }
             What::Client(event) => {
                 if let Some(user) = user(evidence.plan, &entry.host) {
                     self.told(evidence, entry, user, event);
@@ -208,7 +214,8 @@ impl<'a> Model<'a> {
     /// Every text to many begins once, and has the copies that were announced and no others.
     fn compare_copies(&mut self, evidence: Evidence<'_>) {
         for (label, cast) in &evidence.ledger.casts {
-            if cast.sending.len() > 1 {
+            // An older copy of the folder knows nothing of the first time.
+            if cast.sending.len() > 1 && !evidence.ledger.restored.contains(&label.host) {
                 self.violate(cast.sending[1].0, format!("{label} is sent to all of them again"));
             }
             let Some((at, to)) = cast.sending.first() else { continue };

@@ -8,7 +8,6 @@ use udpchat_core::client::Event;
 use super::{Checker, Evidence, Violation, When};
 use crate::naming::label::HostName;
 use crate::planning::moves::Move;
-use crate::planning::plan::Role;
 use crate::record::log::What;
 
 pub(super) const CHECKER: Checker = Checker {
@@ -43,7 +42,7 @@ fn check(evidence: Evidence<'_>) -> Vec<Violation> {
         };
         registered.insert(&entry.host, is_registered);
     }
-    let clients = plan.hosts.iter().filter(|host| host.role != Role::Server);
+    let clients = plan.those_who_stay().map(|(host, _)| host);
     let outside = clients.filter(|host| registered.get(&host.name) != Some(&true));
     let violation = |host: &HostName| {
         let what =

@@ -16,7 +16,8 @@ pub(super) const CHECKER: Checker = Checker {
     name: "nothing lost",
     promise: "when all faults are over, every message that was accepted, or that its sender's \
               disk had, is shown and its sender \
-              told so, also of one that was saved before, unless it was given up, or \
+              told so, if they are there and nobody else had their name, also of one that was \
+              saved before, unless it was given up, or \
               kept for as long as the server keeps anything, and its sender told that; whatever \
               was typed into a program that still runs is accepted or refused",
     when: When::AfterHealing,
@@ -35,6 +36,14 @@ fn check(evidence: Evidence<'_>) -> Vec<Violation> {
         let given_up =
             message.was_told(SenderTold::GivenUp) || message.was_told(SenderTold::Expired);
         let read = message.was_told(SenderTold::ReadLater);
+        // Who does not come back sends nothing any more, and is told nothing; nor does a program
+        // that has lost its folder.
+        let gone = message.forgotten || !evidence.plan.stays(&label.host);
+        let has_expired = evidence.ledger.expired.contains_key(label);
+        if gone && (has_expired || !(received || saved)) {
+            continue;
+        }
+        let hears = !gone && !evidence.has_shared_name(&label.host);
         if message.shown.is_empty() && !given_up {
             let told = match (received, saved) {
                 (true, _) => "said to be received, but",
@@ -42,6 +51,8 @@ fn check(evidence: Evidence<'_>) -> Vec<Violation> {
                 _ => "accepted, but",
             };
             add(format!("{label} was {told} never shown"));
+        } else if !hears {
+            // Somebody else may have been told instead.
         } else if !received && !saved && !read && !given_up {
             add(format!("{label} was shown, but {} was never told so", label.host));
         } else if saved && !received && !read && !given_up && !message.shown.is_empty() {
@@ -78,7 +89,8 @@ fn swallowed(evidence: Evidence<'_>) -> Vec<Violation> {
         }
     }
     let silent = |(at, label): &(Duration, &Label)| {
-        *at + QUIET <= evidence.end && !was_taken_on(evidence, label)
+        let is_judged = !evidence.ledger.doubtful.contains(&label.host);
+        is_judged && *at + QUIET <= evidence.end && !was_taken_on(evidence, label)
     };
     let lives = lives.into_values().flat_map(|life| {
         let silent: Vec<_> = life.typed.into_iter().filter(silent).collect();

@@ -7,7 +7,7 @@ use udpchat_core::protocol::limits::{
 };
 
 use super::{Checker, Evidence, Violation, When};
-use crate::planning::plan::{Act, Plan, Role};
+use crate::planning::plan::{Act, Role};
 
 pub(super) const CHECKER: Checker = Checker {
     name: "memory",
@@ -25,7 +25,7 @@ const CLIENT_TIMERS: usize = 5;
 const TIMERS_A_NAME: usize = 4;
 
 fn check(evidence: Evidence<'_>) -> Vec<Violation> {
-    let size = Size::of(evidence.plan);
+    let size = Size::of(evidence);
     let is_healed = evidence.plan.healed.is_some();
     let mut violations = Vec::new();
     for (host, load) in evidence.load {
@@ -52,12 +52,12 @@ fn check(evidence: Evidence<'_>) -> Vec<Violation> {
 struct Size {
     users: usize,
     messages: usize,
-    /// Then some of it may stay: for users who are none.
-    attacked: bool,
+    /// Then some of it may stay: for users who are none, or who were told in others' place.
+    strange: bool,
 }
 
 impl Size {
-    fn of(plan: &Plan) -> Self {
+    fn of(Evidence { plan, ledger, .. }: Evidence<'_>) -> Self {
         let is_user = |role: &Role| matches!(role, Role::Client { .. });
         // Whatever an adversary sends may make a user, or a message.
         let strange: u32 = plan.moves.iter().map(|it| it.times).sum();
@@ -70,7 +70,8 @@ impl Size {
             Act::Type { label: Some(_), .. } => 1,
             _ => 0,
         });
-        Self { users, messages: messages.sum::<usize>() + strange, attacked: plan.is_attacked() }
+        let messages = messages.sum::<usize>() + strange;
+        Self { users, messages, strange: plan.is_attacked() || !ledger.shared.is_empty() }
     }
 
     /// At any time.
@@ -100,7 +101,7 @@ impl Size {
             Gauge::Timers => self.users + 1,
             Gauge::Streams | Gauge::Names | Gauge::Recipients | Gauge::Sessions => self.most(gauge),
             Gauge::Outputs | Gauge::Commands | Gauge::Requests => 0,
-            _ if self.attacked => self.most(gauge),
+            _ if self.strange => self.most(gauge),
             Gauge::Held
             | Gauge::HeldStreams
             | Gauge::Outbox

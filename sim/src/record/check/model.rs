@@ -11,7 +11,7 @@ use udpchat_core::server;
 
 use super::{Checker, Evidence, Violation, When};
 use crate::naming::label::{Audience, HostName, Label, Labels};
-use crate::planning::plan::message;
+use crate::planning::plan::{Folder, message};
 use crate::record::log::{Durable, What};
 
 pub(super) const CHECKER: Checker = Checker {
@@ -23,7 +23,8 @@ pub(super) const CHECKER: Checker = Checker {
 };
 
 fn check(evidence: Evidence<'_>) -> Vec<Violation> {
-    let mut model = Model::default();
+    let doubtful = evidence.ledger.doubtful.clone();
+    let mut model = Model { doubtful, ..Model::default() };
     let mut violations = Vec::new();
     for entry in &evidence.log.entries {
         if let Err(what) = model.step(&evidence.log.labels, &entry.host, &entry.what) {
@@ -49,6 +50,10 @@ struct Model {
     casts: BTreeMap<Label, bool>,
     /// What each host has still to be shown from each other.
     queues: BTreeMap<(HostName, Name), VecDeque<Label>>,
+    /// Hosts whose ids may stand for two messages: theirs are not looked at.
+    doubtful: BTreeSet<HostName>,
+    /// Hosts that go on with an older copy of a folder: they send some things again.
+    restored: BTreeSet<HostName>,
 }
 
 struct Message {
@@ -88,6 +93,16 @@ impl Model {
                 let own = self.messages.iter_mut().filter(|(label, _)| label.host == *host);
                 own.for_each(|(_, message)| (message.ended, message.read) = (false, false));
             }
+            What::Folder(folder) if *folder != Folder::Copied => {
+                // What waits there may never come.
+                self.queues.retain(|(from, _), _| from != host);
+                if *folder != Folder::Lost {
+                    self.restored.insert(host.clone());
+                }
+            }
+            What::Client(Event::Error(Problem::OldCopy)) => {
+                self.restored.insert(host.clone());
+            }
             What::Client(event) => return self.client_says(labels, host, event),
             // It will not be shown, and whatever is behind it may be, also before anybody is told.
             What::Asked(Durable::Expired(label)) => self.dropped(label),
@@ -100,6 +115,9 @@ impl Model {
     }
 
     fn typed(&mut self, label: &Label, line: &str) {
+        if self.doubtful.contains(&label.host) {
+            return;
+        }
         let typed_away = self.away.contains(&label.host);
         match message(line) {
             None => {}
@@ -114,6 +132,8 @@ impl Model {
 
     fn client_says(&mut self, labels: &Labels, host: &HostName, event: &Event) -> Allowed {
         let known = |id: &MessageId| labels.get(*id).cloned();
+        // Whoever has a copy of another's folder speaks of that one's messages.
+        let own = |id: &MessageId| known(id).filter(|label| label.host == *host);
         match event.plain() {
             Event::Offline => {
                 if !self.returning.contains(host) {
@@ -130,18 +150,19 @@ impl Model {
             {
                 Err(format!("{host} is told to be offline, and is not"))
             }
-            Event::Sending { id, .. } => known(id).map_or(Ok(()), |label| self.accepted(&label)),
-            Event::Received { id, .. } => known(id).map_or(Ok(()), |label| self.ends(&label)),
+            Event::Sending { id, .. } => own(id).map_or(Ok(()), |label| self.accepted(&label)),
+            Event::Received { id, .. } => own(id).map_or(Ok(()), |label| self.ends(&label)),
             Event::Saved { id, .. } => {
-                let Some(label) = known(id) else { return Ok(()) };
+                let Some(label) = own(id) else { return Ok(()) };
                 if let Some(message) = self.messages.get_mut(&label) {
                     message.saved = true;
                 }
                 self.ends(&label)
             }
-            Event::ReadLater { id, .. } => known(id).map_or(Ok(()), |label| self.read(&label)),
+            Event::ReadLater { id, .. } => own(id).map_or(Ok(()), |label| self.read(&label)),
+            Event::Unsent { reason: UnsentReason::OldCopy, .. } => Ok(()),
             Event::Unsent { id, reason, .. } if reason.is_final() => {
-                let Some(label) = known(id) else { return Ok(()) };
+                let Some(label) = own(id) else { return Ok(()) };
                 self.ends(&label)?;
                 self.given_up(&label, *reason)
             }
@@ -157,7 +178,10 @@ impl Model {
         let Some(message) = self.messages.get_mut(label) else { return Ok(()) };
         message.known_when_accepted = self.known.contains(&message.to);
         let queue = self.queues.entry((label.host.clone(), message.to.clone())).or_default();
-        queue.push_back(label.clone());
+        // Under another id it is the same.
+        if !queue.contains(label) {
+            queue.push_back(label.clone());
+        }
         if message.typed_away {
             return Err(format!("{label} was typed while {} was offline, and is sent", label.host));
         }
@@ -205,8 +229,13 @@ impl Model {
         let Some(queue) = self.queues.get_mut(&(label.host.clone(), message.to.clone())) else {
             return Ok(());
         };
+        let is_restored = self.restored.contains(&label.host);
         match queue.iter().position(|other| other == label) {
             None => Ok(()),
+            Some(place) if is_restored => {
+                queue.remove(place);
+                Ok(())
+            }
             Some(0) => {
                 queue.pop_front();
                 Ok(())

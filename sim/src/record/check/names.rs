@@ -1,6 +1,6 @@
 //! Nobody is moved out of a name while their program answers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use udpchat_core::protocol::{Name, PacketKind};
@@ -10,7 +10,7 @@ use udpchat_core::server::{Event, GoneReason};
 use super::{Checker, Evidence, Violation, When};
 use crate::faults::fate::together;
 use crate::naming::label::HostName;
-use crate::planning::plan::SERVER;
+use crate::planning::plan::{Folder, SERVER};
 use crate::record::log::{Entry, What};
 
 pub(super) const CHECKER: Checker = Checker {
@@ -55,6 +55,8 @@ struct Names<'a> {
     damaged: BTreeMap<&'a HostName, Duration>,
     /// When the server last heard from each host that it is there.
     alive: BTreeMap<&'a HostName, Duration>,
+    /// Hosts with a copy of another's folder: they are taken for the same client.
+    kin: BTreeSet<(&'a HostName, &'a HostName)>,
     violations: Vec<Violation>,
 }
 
@@ -79,6 +81,9 @@ impl<'a> Names<'a> {
             // nothing.
             What::Started { .. } if *entry.host == *SERVER => self.holders.clear(),
             What::Started { .. } => self.holders.retain(|_, holder| *holder.host != entry.host),
+            What::Folder(Folder::Replaced { by }) => {
+                self.kin.extend([(by, &entry.host), (&entry.host, by)]);
+            }
             What::Server(Event::Gone { name, reason }) => {
                 return self.gone(entry.at, name, *reason);
             }
@@ -123,6 +128,9 @@ impl<'a> Names<'a> {
             self.holders.insert(name, Holder { host, since: at, silent: None });
         }
         let Holder { host: held_by, since, silent } = before.filter(|it| Some(it.host) != host)?;
+        if host.is_some_and(|host| self.kin.contains(&(host, held_by))) {
+            return None;
+        }
         let asked_until = silent.unwrap_or(at);
         let heard = self.alive.get(held_by).filter(|heard| **heard >= since)?;
         let answers = (asked_until.saturating_sub(ASKED_FOR)..=asked_until).contains(heard);

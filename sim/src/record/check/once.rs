@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use udpchat_core::protocol::MessageId;
+
 use super::{Checker, Evidence, Violation, When};
 use crate::naming::label::HostName;
 use crate::record::ledger::Shown;
@@ -10,7 +12,7 @@ pub(super) const CHECKER: Checker = Checker {
     name: "shown once",
     promise: "nobody is shown a message twice, whatever way it came and however often; but after \
               a crash once more, marked, what may not have been shown before it, and never what \
-              was acknowledged",
+              was acknowledged, by the same folder",
     when: When::Always,
     check,
 };
@@ -18,9 +20,11 @@ pub(super) const CHECKER: Checker = Checker {
 fn check(evidence: Evidence<'_>) -> Vec<Violation> {
     let mut violations = Vec::new();
     for (label, message) in &evidence.ledger.messages {
-        let mut last: BTreeMap<&HostName, &Shown> = BTreeMap::new();
+        // A folder that is an older copy, or another, knows of nothing that came later; and who
+        // goes on with one may send once more what it did, under another id.
+        let mut last: BTreeMap<(&HostName, u32, MessageId), &Shown> = BTreeMap::new();
         for shown in &message.shown {
-            let before = last.insert(&shown.host, shown);
+            let before = last.insert((&shown.host, shown.folder, shown.id), shown);
             if let Some(how) = wrong(before, shown) {
                 let what = format!("{label} was shown to {} {how}", shown.host);
                 violations.push(Violation { checker: CHECKER.name, at: shown.at, what });

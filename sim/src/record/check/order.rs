@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use udpchat_core::protocol::StreamId;
+
 use super::{Checker, Evidence, Violation, When};
 use crate::naming::label::{HostName, Label};
 use crate::record::ledger::OnScreen;
@@ -17,9 +19,14 @@ pub(super) const CHECKER: Checker = Checker {
 fn check(evidence: Evidence<'_>) -> Vec<Violation> {
     let mut violations = Vec::new();
     for (host, screen) in &evidence.ledger.screens {
-        let mut last: BTreeMap<&HostName, &OnScreen> = BTreeMap::new();
+        // An older copy begins new streams, which may overtake what an earlier life left.
+        let mut last: BTreeMap<(&HostName, StreamId, u32), &OnScreen> = BTreeMap::new();
         for line in screen {
-            let before = last.insert(&line.label.host, line);
+            let stream = match evidence.ledger.restored.contains(&line.label.host) {
+                true => line.stream,
+                false => StreamId(0),
+            };
+            let before = last.insert((&line.label.host, stream, line.folder), line);
             // A new program begins with what the one before may not have shown.
             let anew = line.again && before.is_some_and(|before| before.life < line.life);
             if let Some(before) = before

@@ -1,9 +1,9 @@
 //! The server takes nobody for gone whom it has not asked, and nobody for here who has left.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use udpchat_core::client;
+use udpchat_core::client::{self, Problem};
 use udpchat_core::protocol::{Name, PacketKind};
 use udpchat_core::server::timing::{PROBE_INTERVAL, PROBES};
 use udpchat_core::server::{self, GoneReason};
@@ -38,8 +38,8 @@ struct Presence<'a> {
     probes: BTreeMap<&'a HostName, Vec<Duration>>,
     /// Who has been told to be registered since its program started or it last signed in.
     registered: BTreeSet<&'a HostName>,
-    /// Who wants to sign in again, now or later.
-    returning: BTreeSet<&'a HostName>,
+    /// What each user has typed and not seen carried out: to sign in (true), or to leave.
+    typed: BTreeMap<&'a HostName, VecDeque<bool>>,
     /// Who was registered and has left.
     left: BTreeSet<&'a HostName>,
     /// Names that an adversary has, or nobody.
@@ -60,20 +60,32 @@ impl<'a> Presence<'a> {
                 self.registered.remove(&entry.host);
             }
             What::Started { .. } => self.comes(&entry.host),
-            // It may be carried out later, after leaving.
-            What::Typed { line, .. } if line.starts_with("reg ") => {
-                self.returning.insert(&entry.host);
+            // They are carried out one after the other, and may come to wait for each other.
+            What::Typed { line, refused: None, .. } if line.starts_with("reg ") => {
+                self.typed.entry(&entry.host).or_default().push_back(true);
                 self.left.remove(&entry.host);
             }
-            What::Typed { line, .. } if line.starts_with("dereg ") => {
-                self.returning.remove(&entry.host);
+            What::Typed { line, refused: None, .. } if line.starts_with("dereg ") => {
+                self.typed.entry(&entry.host).or_default().push_back(false);
             }
             What::Client(client::Event::Registered { .. }) => {
                 self.registered.insert(&entry.host);
+                self.carried_out(&entry.host, true);
+            }
+            What::Client(client::Event::Error(Problem::AlreadyRegistered)) => {
+                self.carried_out(&entry.host, true);
+            }
+            What::Client(client::Event::Error(Problem::AlreadyOffline)) => {
+                self.carried_out(&entry.host, false);
             }
             What::Client(client::Event::Offline) => {
                 let was_here = self.registered.remove(&entry.host);
-                if was_here && !self.returning.contains(&entry.host) {
+                let typed = self.typed.entry(&entry.host).or_default();
+                // Whoever is withdrawn while they sign in is never told to be registered.
+                if let Some(leaves) = typed.iter().position(|signs_in| !signs_in) {
+                    typed.drain(..=leaves);
+                }
+                if was_here && !typed.contains(&true) {
                     self.left.insert(&entry.host);
                 }
             }
@@ -102,8 +114,14 @@ impl<'a> Presence<'a> {
 
     fn comes(&mut self, host: &'a HostName) {
         self.left.remove(host);
-        self.returning.remove(host);
+        self.typed.remove(host);
         self.registered.remove(host);
+    }
+
+    /// The next of what its user has typed is done, if that is to sign in, or to leave.
+    fn carried_out(&mut self, host: &'a HostName, signs_in: bool) {
+        let typed = self.typed.entry(host).or_default();
+        typed.pop_front_if(|next| *next == signs_in);
     }
 
     fn gone(&mut self, plan: &'a Plan, at: Duration, name: &Name) {
@@ -129,5 +147,44 @@ fn only_host<'a>(plan: &'a Plan, name: &Name) -> Option<&'a HostName> {
     match (hosts.next(), hosts.next()) {
         (Some(host), None) => Some(&host.name),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::story::Story;
+    use super::*;
+
+    /// alice's user types these lines while her client leaves; then it is offline, the server has
+    /// her back, and she is told so or not.
+    fn told(lines: &[&str]) -> Vec<String> {
+        let name = || "alice".parse().unwrap();
+        let here = || {
+            let addr = ([192, 0, 2, 1], 5_000).into();
+            What::Server(server::Event::Registered {
+                name: name(),
+                addr,
+                back: true,
+                original: false,
+            })
+        };
+        let says = What::Client;
+        let registered = || says(client::Event::Registered { name: name(), back: true });
+        let mut story = Story::new().at([192, 0, 2, 1].into(), "alice");
+        story = story.then(1, "server", here()).then(1, "alice", registered());
+        for line in lines {
+            let (line, label, refused) = ((*line).to_owned(), None, None);
+            story = story.then(2, "alice", What::Typed { line, label, refused });
+        }
+        story = story.then(3, "alice", says(client::Event::Offline)).then(4, "server", here());
+        story.violations(&CHECKER)
+    }
+
+    #[test]
+    fn who_wants_to_sign_in_again_may_whatever_they_want_then() {
+        let back = "alice has left, but is here again";
+        assert_eq!(told(&["dereg alice"]), [back]);
+        assert_eq!(told(&["dereg alice", "reg alice"]), [""; 0]);
+        assert_eq!(told(&["dereg alice", "reg alice", "dereg alice"]), [""; 0]);
     }
 }

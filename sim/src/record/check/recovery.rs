@@ -8,6 +8,7 @@ use udpchat_core::server;
 
 use super::{Checker, Evidence, Violation, When};
 use crate::naming::label::{HostName, Label};
+use crate::planning::plan::Folder;
 use crate::record::log::{Durable, Entry, Found, What};
 
 pub(super) const CHECKER: Checker = Checker {
@@ -22,6 +23,7 @@ pub(super) const CHECKER: Checker = Checker {
 fn check(evidence: Evidence<'_>) -> Vec<Violation> {
     let mut violations = Vec::new();
     let mut disks: BTreeMap<&HostName, DiskContents<'_>> = BTreeMap::new();
+    let mut copies: BTreeMap<&HostName, DiskContents<'_>> = BTreeMap::new();
     for Entry { at, host, what } in &evidence.log.entries {
         let disk = disks.entry(host).or_default();
         match what {
@@ -30,7 +32,18 @@ fn check(evidence: Evidence<'_>) -> Vec<Violation> {
                 disk.names.insert(name);
             }
             What::Asked(durable) => disk.is_to_have(durable),
+            What::Folder(Folder::Copied) => {
+                copies.insert(host, disk.clone());
+            }
+            What::Folder(Folder::Lost) => *disk = DiskContents::default(),
+            What::Folder(Folder::Replaced { by }) => {
+                // Which copies it would know is not looked at: nobody has seen it take them in.
+                let copy = copies.get(by).cloned().unwrap_or_default();
+                *disk = DiskContents { taken: BTreeSet::new(), ..copy };
+            }
             What::Found(found) => {
+                // An id that stands for two messages tells nothing of either.
+                disk.taken.retain(|label| !evidence.ledger.doubtful.contains(&label.host));
                 let wrong = disk.is_found(found).into_iter().map(|how| format!("{host} {how}"));
                 let violation = |what| Violation { checker: CHECKER.name, at: *at, what };
                 violations.extend(wrong.map(violation));
@@ -45,7 +58,7 @@ fn check(evidence: Evidence<'_>) -> Vec<Violation> {
 type Membership<'a> = (&'a Name, &'a Name, bool);
 
 /// What a host's disk has.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct DiskContents<'a> {
     /// What a client has to send.
     unsettled: BTreeSet<&'a Label>,

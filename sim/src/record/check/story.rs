@@ -3,11 +3,11 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use udpchat_core::protocol::{MessageId, StreamId};
+use udpchat_core::protocol::{MessageId, PacketKind, StreamId};
 
 use super::{Checker, Evidence};
 use crate::faults::disk::DiskFaults;
-use crate::faults::fate::FaultPlan;
+use crate::faults::fate::{FaultPlan, Key};
 use crate::naming::label::{Audience, Label};
 use crate::planning::plan::{DiskSpeed, Host, Plan, Role, SERVER};
 use crate::record::ledger::Ledger;
@@ -75,6 +75,19 @@ impl Story {
         self.log.labels.accepted(&label.host, id(self.typed), (bob, None), Some(text));
         let line = format!("send bob {text}");
         self.then(second, "alice", What::Typed { line, label: Some(label), refused: None })
+    }
+
+    /// A host sends something.
+    pub(super) fn sends(self, second: u64, from: &str, to: &str, packet: PacketKind) -> Self {
+        let key = Key { from: from.into(), to: to.into(), packet, message: None, attempt: 1 };
+        let (bytes, faults, cut, source) = (50, Vec::new(), false, None);
+        self.then(second, from, What::Sent { key, bytes, faults, cut, source })
+    }
+
+    /// Something arrives at a host.
+    pub(super) fn hears(self, second: u64, host: &str, from: &str, packet: PacketKind) -> Self {
+        let from = from.into();
+        self.then(second, host, What::Arrived { from, packet, message: None, local: None })
     }
 
     /// What a checker says to it.

@@ -102,20 +102,30 @@ impl<'a> Said<'a> {
             {
                 self.too_long.extend(&key.message);
             }
-            What::Client(event) => return self.client_says(evidence, event.plain()),
+            What::Client(event) => {
+                return self.client_says(evidence, &entry.host, event.plain());
+            }
             _ => {}
         }
         None
     }
 
-    fn client_says(&mut self, evidence: Evidence<'a>, event: &'a Event) -> Option<String> {
+    fn client_says(
+        &mut self,
+        evidence: Evidence<'a>,
+        host: &HostName,
+        event: &'a Event,
+    ) -> Option<String> {
+        // Whoever goes on with a copy of another's folder is told of that one's messages.
+        let own = |id| evidence.log.labels.get(id).filter(|label| label.host == *host);
         match event {
             Event::Received { id, .. } | Event::Saved { id, .. } => {
-                self.out.extend(evidence.log.labels.get(*id));
+                self.out.extend(own(*id));
                 None
             }
+            Event::Unsent { reason: UnsentReason::OldCopy, .. } => None,
             Event::Unsent { id, reason, .. } => {
-                let label = evidence.log.labels.get(*id)?;
+                let label = own(*id).filter(|it| !evidence.ledger.doubtful.contains(&it.host))?;
                 let wrong = self.wrong(evidence, label, *reason)?;
                 Some(format!("{label} is said to be unsent, {reason}, {wrong}"))
             }
