@@ -19,10 +19,10 @@ const STAYS_MAX_MS: u64 = 12_000;
 /// started again within 4 s.
 const GONE_BEFORE: Duration = Duration::from_secs(5);
 
-/// A rival, whose name they want, and what is to be done to that user.
-pub(super) type Rival = (Host, String, Vec<(Duration, Todo)>);
+/// A rival, whose name they want, and what that user does for it.
+type Rival = (Host, String, Vec<(Duration, Todo)>);
 
-/// A rival.
+/// A rival, and whose name they want.
 ///
 /// A thief has a copy of that user's folder, each time one of another time: the user's todo says
 /// when it is made.

@@ -121,7 +121,7 @@ impl<'a> Presence<'a> {
     /// The next of what its user has typed is done, if that is to sign in, or to leave.
     fn carried_out(&mut self, host: &'a HostName, signs_in: bool) {
         let typed = self.typed.entry(host).or_default();
-        if typed.front() == Some(&signs_in) {
+        if typed.front().is_some_and(|next| *next == signs_in) {
             typed.pop_front();
         }
     }

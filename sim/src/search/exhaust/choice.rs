@@ -85,8 +85,8 @@ fn rule(host: &HostName, nth: u64, fault: DiskFault) -> DiskRule {
 pub struct Position {
     at: Duration,
     host: HostName,
-    /// 0 for a kill or a loss of power, which keeps back whatever its host would do then; else which
-    /// of those sent at that time, from 1.
+    /// 0 for a kill or a loss of power, which keeps back whatever its host would do then; else
+    /// which of those sent at that time, from 1.
     place: usize,
 }
 
