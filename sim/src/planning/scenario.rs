@@ -442,7 +442,7 @@ mod tests {
     fn steps_go_forward_in_time() {
         let crash = r#"{"at": "5s", "crash": "eve"}"#;
         let problem = Scenario::parse(&WHOLE.replace(crash, r#"{"at": "3s", "crash": "eve"}"#));
-        let expected = "36:5: this is before the step above it; steps go forward in time";
+        let expected = "32:5: this is before the step above it; steps go forward in time";
         assert_eq!(problem.unwrap_err().to_string(), expected);
     }
 }
