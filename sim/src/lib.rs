@@ -9,7 +9,8 @@
 //! 3. [`planning`]: one whole run, written down, and where it comes from: files and seeds.
 //! 4. [`record`]: what happened, by time and by message, and whether every promise was kept.
 //! 5. [`engine`]: runs a plan on turmoil. The only module that knows it.
-//! 6. [`search`]: many seeds, the smallest run that fails, a file run again, and its test.
+//! 6. [`search`]: many seeds, the smallest run that fails, a file run again, and its test; all
+//!    schedules of a few faults, and the neighbours of a run.
 //! 7. [`cli`], [`report`]: what the user asks and is told.
 //! 8. [`score`]: whether planted bugs are caught.
 

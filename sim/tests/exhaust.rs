@@ -39,7 +39,7 @@ fn jobs() -> NonZeroUsize {
 }
 
 fn explore(name: &str, bug: Option<&str>, faults: u32, kills: bool) -> Explored {
-    let scope = Scope { faults, kills, keep_alives: false };
+    let scope = Scope { faults, kills, power_cuts: kills, keep_alives: false };
     exhaust(&base(&scenario(name)), bug.and_then(named), scope, jobs(), || {})
 }
 
@@ -55,7 +55,7 @@ fn no_two_faults_break_the_smallest_scenarios() {
 }
 
 #[test]
-fn no_kill_breaks_the_smallest_scenarios() {
+fn no_kill_and_no_loss_of_power_breaks_the_smallest_scenarios() {
     // There a message waits for a name that nobody ever has: whoever was killed before the answer
     // cannot tell it from one that the server has forgotten, and keeps it.
     let waits = "unknown_name_not_saved_lost_is_told_again";
@@ -83,7 +83,7 @@ const TALK: &str = r#"{
 /// The smallest schedule that shows a bug, in words.
 fn smallest(bug: &str, kills: bool) -> Vec<String> {
     let plan = base(&Scenario::parse(TALK).unwrap());
-    let scope = Scope { faults: 2, kills, keep_alives: false };
+    let scope = Scope { faults: 2, kills, power_cuts: false, keep_alives: false };
     let failing = exhaust(&plan, named(bug), scope, jobs(), || {}).failing.expect(bug);
     let sound = exhaust(&plan, None, Scope { faults: 1, ..scope }, jobs(), || {});
     assert_eq!(sound.failing, None);
@@ -115,7 +115,7 @@ fn a_bug_that_only_two_faults_show_is_found_with_two() {
 #[test]
 fn a_schedule_is_the_same_with_any_number_of_threads() {
     let plan = base(&Scenario::parse(TALK).unwrap());
-    let scope = Scope { faults: 1, kills: true, keep_alives: true };
+    let scope = Scope { faults: 1, kills: true, power_cuts: true, keep_alives: true };
     let explored = |jobs| {
         let jobs = NonZeroUsize::new(jobs).unwrap();
         exhaust(&plan, named("highest-only"), scope, jobs, || {})

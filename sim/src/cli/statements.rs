@@ -24,6 +24,9 @@ pub struct Exhaust {
     /// Kill programs as well, after each time at which they do something, and start them again.
     #[arg(long)]
     pub kills: bool,
+    /// Let hosts lose their power as well, at each sync of their disks.
+    #[arg(long)]
+    pub power_cuts: bool,
     /// Let keep-alives and their answers meet faults as well.
     #[arg(long)]
     pub keep_alives: bool,
@@ -46,8 +49,8 @@ impl Exhaust {
     /// What is explored.
     #[must_use]
     pub const fn scope(&self) -> Scope {
-        let Self { faults, kills, keep_alives, .. } = *self;
-        Scope { faults, kills, keep_alives }
+        let Self { faults, kills, power_cuts, keep_alives, .. } = *self;
+        Scope { faults, kills, power_cuts, keep_alives }
     }
 }
 

@@ -11,7 +11,7 @@ use crate::faults::bugs::name_of;
 use crate::naming::random::hash;
 use crate::planning::scenario::Scenario;
 use crate::record::check::{CHECKERS, When};
-use crate::search::exhaust::{DOWN, Explored, Failing, LATE, Scope};
+use crate::search::exhaust::{DOWN, Explored, Failing, LATE, SYNCS_MAX, Scope};
 use crate::search::fixture::Kept;
 
 /// One call of `sim exhaust`.
@@ -65,7 +65,7 @@ impl Exhausted<'_> {
     /// For programs: one object on one line.
     #[must_use]
     pub fn to_json(&self) -> String {
-        let Scope { faults, kills, keep_alives } = self.scope;
+        let Scope { faults, kills, power_cuts, keep_alives } = self.scope;
         let failure = self.explored.failing.as_ref().map(|failing| {
             let choices: Vec<String> = failing.choices.iter().map(ToString::to_string).collect();
             let fixture = self.kept.map(|kept| kept.path.display().to_string());
@@ -79,6 +79,7 @@ impl Exhausted<'_> {
             "bug": self.scenario.bug.map(name_of),
             "faults": faults,
             "kills": kills,
+            "power_cuts": power_cuts,
             "keep_alives": keep_alives,
             "settles": self.scenario.settles,
             "choices": self.explored.choices,
@@ -113,7 +114,8 @@ impl Exhausted<'_> {
     /// "of drop, twice, late" and what else may be chosen.
     fn of_what(&self) -> String {
         let kill = if self.scope.kills { ", kill" } else { "" };
-        format!("of drop, twice, late{kill}")
+        let power = if self.scope.power_cuts { ", loss of power" } else { "" };
+        format!("of drop, twice, late{kill}{power}")
     }
 
     fn scope_in_words(&self) -> String {
@@ -127,6 +129,12 @@ impl Exhausted<'_> {
             words += &format!(
                 "; each program is killed 1 ms after each time at which it did something, and \
                  started again {down} ms later, unless the file does something to it meanwhile"
+            );
+        }
+        if self.scope.power_cuts {
+            words += &format!(
+                "; each host loses its power at each of the first {SYNCS_MAX} syncs of its disk, \
+                 with all that was not synced, in the same manner"
             );
         }
         if !self.scope.keep_alives {

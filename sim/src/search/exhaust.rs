@@ -9,17 +9,23 @@ mod choice;
 
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-pub use choice::{Choice, DOWN, LATE, Position};
+use udpchat_core::client::timing::GIVE_UP;
+
+pub use choice::{Choice, DOWN, LATE, Position, SYNCS_MAX};
 
 use crate::engine::Engine;
 use crate::faults::bugs::{Bug, Planted};
-use crate::planning::plan::Plan;
+use crate::planning::plan::{Act, Host, INTERRUPT, Plan};
 use crate::planning::scenario::Scenario;
 use crate::planning::workload::SETTLE;
 use crate::record::check::{Violation, check};
 use crate::record::outcome::Outcome;
 use crate::search::work;
+
+/// What follows something follows it so much later: the resolution of simulated time.
+const MOMENT: Duration = Duration::from_millis(1);
 
 /// What is explored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +34,8 @@ pub struct Scope {
     pub faults: u32,
     /// Whether programs are killed as well.
     pub kills: bool,
+    /// Whether hosts lose their power as well.
+    pub power_cuts: bool,
     /// Whether keep-alives and their answers meet faults as well.
     pub keep_alives: bool,
 }
@@ -62,15 +70,37 @@ impl Explored {
     }
 }
 
-/// What is run: of a scenario that must settle the end is put off, for it may meet a fault just
-/// before. It ends as soon as it has settled.
+/// What is run. A scenario that must settle has the time for that behind its own end, for it may
+/// meet a fault just before; it ends as soon as it has settled. Whoever has ended without being
+/// told to, as a client that never reached the server, or a program whose disk failed, is started
+/// again first.
 #[must_use]
 pub fn base(scenario: &Scenario) -> Plan {
     let mut plan = scenario.plan();
-    if plan.healed.is_some() {
-        plan.until += SETTLE;
+    let Some(healed) = plan.healed else { return plan };
+    let again = healed + GIVE_UP + MOMENT;
+    for host in &mut plan.hosts {
+        if let Some(port) = runs_in_the_end(host) {
+            host.then(again, Act::Start { port });
+        }
     }
+    plan.healed = Some(again);
+    plan.until = plan.until.max(again) + SETTLE;
     plan
+}
+
+/// The port of the host's program, if the plan leaves it running.
+fn runs_in_the_end(host: &Host) -> Option<u16> {
+    host.actions.iter().fold(None, |port, action| match &action.act {
+        Act::Start { port } => Some(*port),
+        Act::Crash => None,
+        Act::Type { line, .. } if ends(line) => None,
+        _ => port,
+    })
+}
+
+fn ends(line: &str) -> bool {
+    matches!(line.trim(), "quit" | "stop" | "ctrl + c" | INTERRUPT)
 }
 
 /// Runs every schedule. `done` is told of each.
@@ -83,10 +113,9 @@ pub fn exhaust(
     done: impl Fn() + Sync,
 ) -> Explored {
     let search = Search { bug, scope, done: &done };
-    let outcome = search.run(plan);
-    let first = choice::choices(plan, &outcome.log, None, scope);
+    let first = search.choices(plan, None);
     let mut explored = Explored { schedules: vec![0], choices: first.len(), failing: None };
-    explored.failing = search.judge(plan, &outcome, &mut explored.schedules[0]);
+    explored.failing = search.judge(plan, &mut explored.schedules[0]);
     for faults in 1..=scope.faults {
         if explored.failing.is_some() {
             return explored;
@@ -109,10 +138,19 @@ impl Search<'_> {
         Engine::default().run(plan, &Planted::new(self.bug))
     }
 
+    /// What can go wrong behind a position of the run.
+    fn choices(&self, plan: &Plan, behind: Option<&Position>) -> Vec<(Position, Choice)> {
+        let log = match self.scope.power_cuts {
+            true => self.run(&choice::with_syncs(plan)).log,
+            false => self.run(plan).log,
+        };
+        choice::choices(plan, &log, behind, self.scope)
+    }
+
     /// Judges a schedule without its choices, which are not known here.
-    fn judge(&self, plan: &Plan, outcome: &Outcome, held: &mut u64) -> Option<Failing> {
+    fn judge(&self, plan: &Plan, held: &mut u64) -> Option<Failing> {
         (self.done)();
-        let Some(violation) = check(plan, outcome).into_iter().next() else {
+        let Some(violation) = check(plan, &self.run(plan)).into_iter().next() else {
             *held += 1;
             return None;
         };
@@ -156,11 +194,10 @@ impl Search<'_> {
         held: &mut u64,
     ) -> Option<Failing> {
         let plan = &choice.on(plan);
-        let outcome = self.run(plan);
         let mut failing = if more == 0 {
-            self.judge(plan, &outcome, held)
+            self.judge(plan, held)
         } else {
-            let next = choice::choices(plan, &outcome.log, Some(position), self.scope);
+            let next = self.choices(plan, Some(position));
             next.iter().find_map(|next| self.with(plan, next, more - 1, held))
         }?;
         failing.choices.insert(0, choice.clone());
@@ -182,24 +219,21 @@ mod tests {
     #[test]
     fn each_set_of_faults_is_met_once_in_whatever_order_they_are_looked_for() {
         let plan = base(&Scenario::parse(TALK).expect("a scenario"));
-        let scope = Scope { faults: 2, kills: true, keep_alives: false };
+        let scope = Scope { faults: 2, kills: true, power_cuts: true, keep_alives: false };
         let search = Search { bug: None, scope, done: &|| {} };
-        let log = |plan: &Plan| search.run(plan).log;
         let names = |pair: [&Choice; 2]| pair.map(|choice| format!("{choice:?}"));
         let mut met = BTreeSet::new();
-        let first = choice::choices(&plan, &log(&plan), None, scope);
+        let first = search.choices(&plan, None);
+        let cuts = first.iter().filter(|(_, it)| matches!(it, Choice::PowerCut { .. }));
+        assert!(cuts.count() > 3, "{first:?}");
         for (position, one) in &first {
-            let changed = one.on(&plan);
-            for (_, other) in choice::choices(&changed, &log(&changed), Some(position), scope) {
+            for (_, other) in search.choices(&one.on(&plan), Some(position)) {
                 assert!(met.insert(BTreeSet::from(names([one, &other]))), "{one}, {other}: twice");
             }
         }
         // Whoever looks everywhere for a second one, not behind the first alone, finds no more: but
         // for those whose earlier one leaves nothing for the later one to happen to.
-        let met_by = |one: &Choice| {
-            let changed = one.on(&plan);
-            choice::choices(&changed, &log(&changed), None, scope)
-        };
+        let met_by = |one: &Choice| search.choices(&one.on(&plan), None);
         for (_, one) in &first {
             for (_, other) in met_by(one).iter().filter(|(_, other)| !same_place(one, other)) {
                 let is_met = met.contains(&BTreeSet::from(names([one, other])));

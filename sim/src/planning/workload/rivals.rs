@@ -19,16 +19,14 @@ const STAYS_MAX_MS: u64 = 12_000;
 /// started again within 4 s.
 const GONE_BEFORE: Duration = Duration::from_secs(5);
 
+/// A rival, whose name they want, and what that user does for it.
+type Rival = (Host, String, Vec<(Duration, Todo)>);
+
 /// A rival, and whose name they want.
 ///
 /// A thief has a copy of that user's folder, each time one of another time: the user's todo says
 /// when it is made.
-pub(super) fn rival(
-    seed: u64,
-    size: &Size,
-    clients: &[String],
-    is_thief: bool,
-) -> Option<(Host, String, Vec<(Duration, Todo)>)> {
+pub(super) fn rival(seed: u64, size: &Size, clients: &[String], is_thief: bool) -> Option<Rival> {
     let mut stream = Stream::new(seed, &["rival"]);
     let victim = stream.pick(clients)?.clone();
     let others: Vec<&String> = clients.iter().filter(|name| **name != victim).collect();

@@ -121,7 +121,9 @@ impl<'a> Presence<'a> {
     /// The next of what its user has typed is done, if that is to sign in, or to leave.
     fn carried_out(&mut self, host: &'a HostName, signs_in: bool) {
         let typed = self.typed.entry(host).or_default();
-        typed.pop_front_if(|next| *next == signs_in);
+        if typed.front().is_some_and(|next| *next == signs_in) {
+            typed.pop_front();
+        }
     }
 
     fn gone(&mut self, plan: &'a Plan, at: Duration, name: &Name) {

@@ -7,10 +7,10 @@ use udpchat_core::client::timing::SERVER_SILENT;
 use udpchat_core::client::{Event, UnsentReason};
 use udpchat_core::protocol::{Name, PacketKind};
 
-use super::duty::{Damaged, Found, at_least};
+use super::duty::{Awake, Damaged, Found, SLACK, at_least};
 use super::{Checker, Evidence, Violation, When};
 use crate::naming::label::HostName;
-use crate::planning::plan::SERVER;
+use crate::planning::plan::{INTERRUPT, SERVER};
 use crate::record::log::{Entry, What};
 
 pub(super) const CHECKER: Checker = Checker {
@@ -27,11 +27,13 @@ fn check(evidence: Evidence<'_>) -> Vec<Violation> {
     if evidence.plan.is_attacked() {
         return Vec::new();
     }
-    let damaged = Damaged::of(evidence);
+    let (damaged, mut awake) = (Damaged::of(evidence), Awake::default());
     let mut users: BTreeMap<&HostName, User<'_>> = BTreeMap::new();
     let mut found = Found::by(CHECKER.name);
-    for Entry { at, host, what } in &evidence.log.entries {
+    for entry in &evidence.log.entries {
+        let Entry { at, host, what } = entry;
         let user = users.entry(host).or_default();
+        awake.note(entry);
         match what {
             What::Started { .. } => {
                 // What waits was typed in any life.
@@ -39,11 +41,13 @@ fn check(evidence: Evidence<'_>) -> Vec<Violation> {
                 *user = User { typed, ..User::default() };
             }
             What::Sent { key, .. } => match key.packet {
-                PacketKind::Hello => user.may_be_silent = true,
+                PacketKind::Hello => (user.is_online, user.may_be_silent) = (false, true),
                 PacketKind::Deregister => user.is_online = false,
                 _ => {}
             },
-            What::Typed { line, .. } if line.starts_with("dereg") => user.is_online = false,
+            What::Typed { line, .. } if line.starts_with("dereg") || leaves(line) => {
+                user.is_online = false;
+            }
             What::Arrived { from, packet, .. } if **from == *SERVER => match packet {
                 PacketKind::Pong if damaged.is_whole(from, host, *packet, None) => {
                     user.answered = Some(*at);
@@ -61,6 +65,7 @@ fn check(evidence: Evidence<'_>) -> Vec<Violation> {
                     *user.typed.entry(to).or_default() += 1;
                 }
                 if let Event::Unsent { id, to, reason } = event.plain()
+                    && awake.with_disk_since(host, *at).is_some_and(|awake| awake + SLACK < *at)
                     && let Some(wrong) = user.wrong(*at, to, *reason)
                     && let Some(label) = evidence.log.labels.get(*id)
                 {
@@ -71,6 +76,10 @@ fn check(evidence: Evidence<'_>) -> Vec<Violation> {
         }
     }
     found.all()
+}
+
+fn leaves(line: &str) -> bool {
+    line == INTERRUPT || line.starts_with("quit")
 }
 
 /// What is known of the program that runs now, and of what its user sent in all lives.
@@ -88,7 +97,10 @@ struct User<'a> {
 
 impl User<'_> {
     fn wrong(&self, at: Duration, to: &Name, reason: UnsentReason) -> Option<&'static str> {
-        let lately = self.answered.is_some_and(|answered| at < answered + at_least(SERVER_SILENT));
+        // What is said has waited for a commit.
+        let lately = self.answered.is_some_and(|answered| {
+            (answered + SLACK..answered + at_least(SERVER_SILENT)).contains(&at)
+        });
         match reason {
             UnsentReason::ServerNotResponding => {
                 let responds = self.is_online && !self.may_be_silent && lately;
@@ -119,7 +131,8 @@ mod tests {
 
     fn online() -> Story {
         let event = Event::Registered { name: "alice".parse().unwrap(), back: false };
-        let story = Story::new().types(1, "hello").then(1, "alice", What::Client(event));
+        let story = Story::new().then(0, "alice", What::Started { port: 1 });
+        let story = story.types(1, "hello").then(1, "alice", What::Client(event));
         story.hears(9, "alice", SERVER, PacketKind::Pong)
     }
 

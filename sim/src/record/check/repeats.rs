@@ -122,11 +122,14 @@ impl<'a> Repeats<'a> {
                 client::Event::Offline => {
                     self.begins_anew(host, None, &[PacketKind::Deregister, Register, Message]);
                 }
-                event => {
-                    if let client::Event::Detour { .. } = event.plain() {
-                        self.begins_anew(host, None, &[Knock]);
+                event => match event.plain() {
+                    client::Event::Detour { .. } => self.begins_anew(host, None, &[Knock]),
+                    // What waited behind it has its turn.
+                    client::Event::Unsent { reason, .. } if reason.is_final() => {
+                        self.begins_anew(host, None, &[Save]);
                     }
-                }
+                    _ => {}
+                },
             },
             What::Arrived { from, packet, .. } => match packet {
                 Challenge | PacketKind::Wait => self.begins_anew(host, None, &[Register]),

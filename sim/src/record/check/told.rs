@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use udpchat_core::client::{self, Listing};
-use udpchat_core::protocol::{CastId, MessageId, Name};
+use udpchat_core::protocol::{CastId, MessageId, Name, PacketKind};
 use udpchat_core::server::{self, GoneReason};
 use udpchat_core::store::DiskSpace;
 
@@ -39,6 +39,11 @@ fn check(evidence: Evidence<'_>) -> Vec<Violation> {
                 clients.entry(host).or_default().silence_told = false;
                 None
             }
+            // Whoever wants to be registered may be without ever being told.
+            What::Sent { key, .. } if key.packet == PacketKind::Hello => {
+                clients.entry(host).or_default().may_be_registered = true;
+                None
+            }
             What::Server(event) => operator.is_told(event),
             _ => None,
         };
@@ -54,7 +59,7 @@ fn check(evidence: Evidence<'_>) -> Vec<Violation> {
 struct User<'a> {
     sending: BTreeSet<MessageId>,
     detour: BTreeSet<MessageId>,
-    is_registered: bool,
+    may_be_registered: bool,
     silence_told: bool,
     table: Option<&'a Listing>,
     casts: BTreeMap<CastId, Copies>,
@@ -66,6 +71,8 @@ struct Copies {
     all: BTreeMap<MessageId, Fare>,
     /// What they were last said to have come to.
     told: Option<[usize; 3]>,
+    /// Nothing has happened to a copy since.
+    is_no_news: bool,
     is_over: bool,
 }
 
@@ -92,11 +99,11 @@ impl<'a> User<'a> {
                 (!self.detour.insert(*id)).then(|| "a message takes the detour again".to_owned())
             }
             Event::Registered { .. } => {
-                (self.is_registered, self.silence_told) = (true, false);
+                (self.may_be_registered, self.silence_told) = (true, false);
                 None
             }
             Event::Offline => {
-                let was = std::mem::replace(&mut self.is_registered, false);
+                let was = std::mem::replace(&mut self.may_be_registered, false);
                 self.silence_told = false;
                 (!was).then(|| "told to be offline, and was not registered".to_owned())
             }
@@ -128,6 +135,7 @@ impl Copies {
             _ => return,
         };
         self.all.insert(*id, fare);
+        self.is_no_news = false;
     }
 
     fn come_to(&mut self, told: [usize; 3]) -> Option<String> {
@@ -136,7 +144,9 @@ impl Copies {
         if told != known {
             return Some(format!("a text to many came to {told:?}, its copies to {known:?}"));
         }
-        if self.is_over || self.told.replace(told) == Some(told) {
+        // One that is given up after all counts as before.
+        let is_news = !std::mem::replace(&mut self.is_no_news, true);
+        if self.is_over || self.told.replace(told) == Some(told) && !is_news {
             return Some("what a text to many came to is told again".to_owned());
         }
         self.is_over = told[2] == 0;
