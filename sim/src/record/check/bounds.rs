@@ -13,6 +13,7 @@ use udpchat_core::retransmission::attempts_within;
 use super::{Checker, Evidence, Violation, When};
 use crate::naming::label::{HostName, Label};
 use crate::planning::moves::ADVERSARY;
+use crate::planning::plan::{Host, Plan};
 use crate::record::ledger::Ledger;
 use crate::record::log::{Entry, What};
 
@@ -28,7 +29,7 @@ pub(super) const CHECKER: Checker = Checker {
 const SLACK: Duration = Duration::from_secs(1);
 
 fn check(evidence: Evidence<'_>) -> Vec<Violation> {
-    let mut bounds = Bounds::new(evidence.ledger);
+    let mut bounds = Bounds::new(evidence.plan, evidence.ledger);
     for entry in &evidence.log.entries {
         bounds.note(entry);
     }
@@ -36,6 +37,7 @@ fn check(evidence: Evidence<'_>) -> Vec<Violation> {
 }
 
 struct Bounds<'a> {
+    plan: &'a Plan,
     ledger: &'a Ledger,
     /// How often each message was sent directly by the program that runs now, and when first.
     direct: BTreeMap<(&'a HostName, &'a Label), (u32, Duration)>,
@@ -47,8 +49,9 @@ struct Bounds<'a> {
 }
 
 impl<'a> Bounds<'a> {
-    const fn new(ledger: &'a Ledger) -> Self {
+    const fn new(plan: &'a Plan, ledger: &'a Ledger) -> Self {
         Self {
+            plan,
             ledger,
             direct: BTreeMap::new(),
             heard: BTreeMap::new(),
@@ -110,11 +113,13 @@ impl<'a> Bounds<'a> {
         let Some(message) = self.ledger.messages.get(label) else { return };
         // What came while the first one waited for a commit counts as well.
         let since = message.accepted.unwrap_or(*first).min(*first);
-        let heard = self
-            .heard
-            .iter()
-            .find(|((host, from), _)| *host == sender && ***from == *message.to.as_str());
-        let is_silent = heard.is_none_or(|(_, heard)| *heard < since);
+        // A name may be another host's, later or at the same time.
+        let speaks = |from: &HostName| {
+            let user = self.plan.host(from).and_then(Host::user);
+            user == Some(&message.to) || **from == *message.to.as_str()
+        };
+        let heard = self.heard.iter().filter(|((host, from), _)| *host == sender && speaks(from));
+        let is_silent = heard.map(|(_, heard)| *heard).max().is_none_or(|heard| heard < since);
         let patience = if is_silent { DIRECT_PATIENCE } else { DIRECT_PATIENCE_MAX };
         if *times == attempts_within(patience) + 1 {
             let what = format!("{label} is sent directly for the {times}th time");

@@ -67,7 +67,8 @@ fn missing(
         let message = evidence.ledger.messages.get(label);
         let given_up = message.is_some_and(|message| message.was_told(SenderTold::GivenUp));
         let expired = evidence.ledger.expired.get(label);
-        let strange = message.is_some_and(|message| !evidence.is_owed(&message.to));
+        let strange = message.is_some_and(|message| !evidence.is_owed(&message.to))
+            || evidence.ledger.doubtful.contains(&label.host);
         strange || given_up || shown.contains(label) || expired.is_some_and(|end| *end <= at)
     };
     let missing = owed.difference(&found).filter(|label| !is_over(label));

@@ -40,10 +40,10 @@ fn check(evidence: Evidence<'_>) -> Vec<Violation> {
         // that has lost its folder.
         let gone = message.forgotten || !evidence.plan.stays(&label.host);
         let has_expired = evidence.ledger.expired.contains_key(label);
-        if gone && (has_expired || !(received || saved)) {
+        let hears = !gone && !evidence.has_shared_name(&label.host);
+        if (gone && !(received || saved)) || (!hears && has_expired) {
             continue;
         }
-        let hears = !gone && !evidence.has_shared_name(&label.host);
         if message.shown.is_empty() && !given_up {
             let told = match (received, saved) {
                 (true, _) => "said to be received, but",

@@ -55,6 +55,8 @@ struct Names<'a> {
     damaged: BTreeMap<&'a HostName, Duration>,
     /// When the server last heard from each host that it is there.
     alive: BTreeMap<&'a HostName, Duration>,
+    /// Hosts on which no program runs any more.
+    ended: BTreeSet<&'a HostName>,
     /// Hosts with a copy of another's folder: they are taken for the same client.
     kin: BTreeSet<(&'a HostName, &'a HostName)>,
     violations: Vec<Violation>,
@@ -71,7 +73,14 @@ impl<'a> Names<'a> {
             {
                 self.damaged.insert(&entry.host, entry.at);
             }
-            What::Arrived { from, packet: PacketKind::Alive, .. } if *entry.host == *SERVER => {
+            What::Crashed | What::Ended { .. } => {
+                self.ended.insert(&entry.host);
+                self.alive.remove(&entry.host);
+            }
+            // What a program has said that is no more holds nothing.
+            What::Arrived { from, packet: PacketKind::Alive, .. }
+                if *entry.host == *SERVER && !self.ended.contains(from) =>
+            {
                 let damaged = self.damaged.get(from).copied();
                 if damaged.is_none_or(|at| at + DAMAGED_COMES_WITHIN < entry.at) {
                     self.alive.insert(from, entry.at);
@@ -80,7 +89,10 @@ impl<'a> Names<'a> {
             // A server's next life knows nobody's session; and a program that is no more answers
             // nothing.
             What::Started { .. } if *entry.host == *SERVER => self.holders.clear(),
-            What::Started { .. } => self.holders.retain(|_, holder| *holder.host != entry.host),
+            What::Started { .. } => {
+                self.ended.remove(&entry.host);
+                self.holders.retain(|_, holder| *holder.host != entry.host);
+            }
             What::Folder(Folder::Replaced { by }) => {
                 self.kin.extend([(by, &entry.host), (&entry.host, by)]);
             }

@@ -6,13 +6,14 @@ use std::time::Duration;
 use super::{Checker, Evidence, Violation, When};
 use crate::faults::disk::DiskFault;
 use crate::naming::label::HostName;
+use crate::planning::plan::Folder;
 use crate::record::log::{Entry, What};
 
 pub(super) const CHECKER: Checker = Checker {
     name: "no panic",
     promise: "no datagram, command or fault makes a program panic or fail, but for a disk that \
-              fails: then it fails too, and makes nothing durable any more; none finds a damaged \
-              store",
+              fails: then it fails too, and makes nothing durable any more; or for one that is full \
+              before there is a store; none finds a damaged store",
     when: When::Always,
     check,
 };
@@ -22,38 +23,48 @@ pub(super) const CHECKER: Checker = Checker {
 const GOES_ON_MAX: Duration = Duration::from_secs(10);
 
 fn check(evidence: Evidence<'_>) -> Vec<Violation> {
-    let mut failed = BTreeMap::new();
+    let mut disks = BTreeMap::new();
     let mut violations = Vec::new();
     for entry in &evidence.log.entries {
-        if let Some(how) = broken(failed.entry(&entry.host).or_default(), entry) {
+        if let Some(how) = broken(disks.entry(&entry.host).or_default(), entry) {
             let what = format!("{} {how}", entry.host);
             violations.push(Violation { checker: CHECKER.name, at: entry.at, what });
         }
     }
-    for (host, at) in went_on(&failed, evidence.end) {
+    for (host, at) in went_on(&disks, evidence.end) {
         let what = format!("{host} goes on after its disk has failed");
         violations.push(Violation { checker: CHECKER.name, at, what });
     }
     violations
 }
 
-/// When the disk of each program that runs failed first, if it did.
-type Failed<'a> = BTreeMap<&'a HostName, Option<Duration>>;
+/// A disk, as far as a program may fail because of it.
+#[derive(Default)]
+struct Disk {
+    /// When it failed first while the program runs that does, if it did.
+    failed: Option<Duration>,
+    /// Whether it has a store, for which room is held in reserve.
+    has_store: bool,
+}
 
 fn went_on<'a>(
-    failed: &Failed<'a>,
+    disks: &BTreeMap<&'a HostName, Disk>,
     end: Duration,
 ) -> impl Iterator<Item = (&'a HostName, Duration)> {
-    let failed = failed.iter().filter_map(|(host, failed)| Some((*host, (*failed)?)));
+    let failed = disks.iter().filter_map(|(host, disk)| Some((*host, disk.failed?)));
     failed.filter(move |(_, at)| end.saturating_sub(*at) > GOES_ON_MAX)
 }
 
 /// How a program broke off that had no reason to, or goes on that has one to break off.
-fn broken(failed: &mut Option<Duration>, entry: &Entry) -> Option<String> {
+fn broken(disk: &mut Disk, entry: &Entry) -> Option<String> {
+    let Disk { failed, has_store } = disk;
     match &entry.what {
         // While a store is made or opened the database passes over some failures, and what it then
         // finds is right, or it does not open.
-        What::Started { .. } | What::Found(_) => *failed = None,
+        What::Started { .. } => *failed = None,
+        What::Found(_) => (*failed, *has_store) = (None, true),
+        What::Folder(Folder::Lost) => *has_store = false,
+        What::Folder(Folder::Replaced { .. }) => *has_store = true,
         What::Disk(event) if matches!(event.fault, DiskFault::Fails | DiskFault::Replaced) => {
             failed.get_or_insert(entry.at);
         }
@@ -64,6 +75,7 @@ fn broken(failed: &mut Option<Duration>, entry: &Entry) -> Option<String> {
         What::Ended { error } => {
             let disk_failed = failed.take().is_some();
             return match error {
+                Some(error) if error.contains(FULL) && !*has_store => None,
                 // Whatever a disk does, nobody may find what nobody wrote.
                 Some(error) if error.contains(DAMAGED) || !disk_failed => {
                     Some(format!("failed: {error}"))
@@ -81,6 +93,9 @@ fn broken(failed: &mut Option<Duration>, entry: &Entry) -> Option<String> {
     }
     None
 }
+
+/// Part of what a program says that finds no room.
+const FULL: &str = "no storage space";
 
 /// Part of what a program says that finds its store in ruins.
 const DAMAGED: &str = "damaged";

@@ -35,6 +35,14 @@ fn check(evidence: Evidence<'_>) -> Vec<Violation> {
         let mut given_up = false;
         for (at, told) in &message.told {
             let so = match told {
+                // Somebody else, who had their name meanwhile, may have been told that it expired:
+                // then the server knows no more than that it is done with. Only keys mend that.
+                SenderTold::ReadLater
+                    if evidence.has_shared_name(&label.host)
+                        && evidence.ledger.expired.contains_key(label) =>
+                {
+                    true
+                }
                 SenderTold::Received | SenderTold::ReadLater => {
                     first_shown.is_some_and(|shown| shown <= *at)
                 }
