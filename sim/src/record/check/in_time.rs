@@ -112,9 +112,7 @@ impl<'a> Senders<'a> {
                 (PacketKind::Knock, _) => self.knocks(at, host, &key.to),
                 // Without a session nothing is saved.
                 (PacketKind::Hello, _) => {
-                    self.duties.retain(|owed| {
-                        owed.host() != host || !matches!(owed, Owed::Save(_) | Owed::Ask(_))
-                    });
+                    self.duties.retain(|owed| owed.host() != host || !owed.needs_session());
                 }
                 _ => {}
             },
@@ -251,9 +249,7 @@ impl<'a> Senders<'a> {
             | PacketKind::NotSaved
             | PacketKind::HandedOver
             | PacketKind::Expired => {
-                self.duties.retain(|owed| {
-                    owed.host() != host || !matches!(owed, Owed::Save(_) | Owed::Ask(_))
-                });
+                self.duties.retain(|owed| owed.host() != host || !owed.needs_session());
                 match message.and_then(|label| self.recipient(label)) {
                     Some(to) => self.goes_on(at, host, to),
                     None => {
@@ -268,9 +264,7 @@ impl<'a> Senders<'a> {
                 self.duties.done(&Owed::Ask(host), at, None);
             }
             PacketKind::Unknown => {
-                self.duties.retain(|owed| {
-                    owed.host() != host || !matches!(owed, Owed::Save(_) | Owed::Ask(_))
-                });
+                self.duties.retain(|owed| owed.host() != host || !owed.needs_session());
             }
             _ => {}
         }
