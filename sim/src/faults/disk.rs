@@ -135,13 +135,15 @@ impl SimDisk {
         Self(Arc::new(Mutex::new(copy)))
     }
 
-    /// From now on it has what the other has, or nothing. Programs that have had it are cut off.
+    /// From now on it has what the other has, or nothing, and room: it is another disk. Programs
+    /// that have had it are cut off.
     pub fn become_like(&self, other: Option<&Self>) {
         let published = other.and_then(|other| other.lock().published.clone());
         let mut inner = self.lock();
         inner.epoch += 1;
         inner.published = published;
         (inner.replaced, inner.replacement, inner.fresh) = (None, None, None);
+        (inner.full, inner.is_reserve_held) = (None, false);
     }
 
     /// From now on it is so late.

@@ -43,7 +43,9 @@ fn check(evidence: Evidence<'_>) -> Vec<Violation> {
             }
             What::Found(found) => {
                 // An id that stands for two messages tells nothing of either.
-                disk.taken.retain(|label| !evidence.ledger.doubtful.contains(&label.host));
+                let is_clear = |label: &&Label| !evidence.ledger.doubtful.contains(&label.host);
+                disk.taken.retain(is_clear);
+                disk.unsettled.retain(is_clear);
                 let wrong = disk.is_found(found).into_iter().map(|how| format!("{host} {how}"));
                 let violation = |what| Violation { checker: CHECKER.name, at: *at, what };
                 violations.extend(wrong.map(violation));

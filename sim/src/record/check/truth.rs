@@ -30,7 +30,12 @@ pub(super) const CHECKER: Checker = Checker {
 fn check(evidence: Evidence<'_>) -> Vec<Violation> {
     let mut violations = Vec::new();
     let owed = evidence.ledger.messages.iter().filter(|(_, it)| evidence.is_owed(&it.to));
-    for (label, message) in owed {
+    // Whoever else has the name is told in their place that a message has expired; what is said of
+    // a later one is then said of it as well.
+    let told_others = |label: &Label| {
+        evidence.ledger.expired.contains_key(label) && evidence.has_shared_name(&label.host)
+    };
+    for (label, message) in owed.filter(|(label, _)| !told_others(label)) {
         let first_shown = message.shown.first().map(|shown| shown.at);
         let mut given_up = false;
         for (at, told) in &message.told {
