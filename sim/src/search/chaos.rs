@@ -190,7 +190,7 @@ pub struct Messages {
     pub unsent: usize,
     /// Shown once.
     pub shown_once: usize,
-    /// Shown more than once.
+    /// Shown more than once, and should not have been.
     pub shown_twice: usize,
     /// Never shown though it should have been.
     pub lost: usize,
@@ -242,7 +242,7 @@ pub fn judge(seed: u64, plan: &Plan, outcome: &Outcome) -> Trial {
     let datagrams = Tally::of(log, plan.faults.rates_until);
     let counts = Counts {
         datagrams,
-        messages: messages(plan, &ledger),
+        messages: messages(&violations, &ledger),
         attempts: Attempts::of(log, &ledger, plan.faults.rates_until),
         mishaps: mishaps(plan, outcome),
         simulated: *end,
@@ -283,7 +283,10 @@ fn mishaps(plan: &Plan, outcome: &Outcome) -> Mishaps {
     mishaps
 }
 
-fn messages(plan: &Plan, ledger: &Ledger) -> Messages {
+fn messages(violations: &[Violation], ledger: &Ledger) -> Messages {
+    // Only the checkers know whom nothing is owed: who has lost a folder, or has another's.
+    let broken = |checker| violations.iter().filter(|it| it.checker == checker).count();
+    let twice = broken("shown once");
     let sent = ledger.count(|message| message.accepted.is_some());
     let received = ledger.count(|message| message.was_told(SenderTold::Received));
     let saved = |message: &crate::record::ledger::Message| {
@@ -296,14 +299,9 @@ fn messages(plan: &Plan, ledger: &Ledger) -> Messages {
         received,
         saved,
         unsent: sent - received.min(sent) - saved.min(sent - received.min(sent)),
-        shown_once: ledger.count(|message| message.unmarked() <= 1 && !message.shown.is_empty()),
-        shown_twice: ledger.count(|message| message.unmarked() > 1),
-        lost: ledger.count(|message| {
-            let given_up =
-                message.was_told(SenderTold::GivenUp) || message.was_told(SenderTold::Expired);
-            let is_owed = ledger.is_owed(plan, &message.to);
-            message.accepted.is_some() && message.shown.is_empty() && !given_up && is_owed
-        }),
+        shown_once: ledger.count(|message| !message.shown.is_empty()).saturating_sub(twice),
+        shown_twice: twice,
+        lost: broken("nothing lost"),
     }
 }
 
