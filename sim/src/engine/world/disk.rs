@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use udpchat_core::store::{Committed, DiskSpace, Rows, Store};
 use udpchat_node::store::medium::is_full;
-use udpchat_node::store::{Database, ROOM_RETRY};
+use udpchat_node::store::{Database, OpenError, ROOM_RETRY};
 
 use super::Storage;
 use super::panic::words;
@@ -134,7 +134,8 @@ impl<R: Rows + PartialEq + 'static> Disk<R> {
         let (disk, asked, under_way, stuck) = (self.clone(), Vec::new(), None, Rc::default());
         if let Some(rows) = &self.memory {
             let record = rows.borrow_mut().open(|| self.fresh.clone());
-            let record = record.map_err(|error| Unopened::Fails(error.to_string()))?;
+            let damaged = |error| Unopened::Fails(OpenError::from(error).to_string());
+            let record = record.map_err(damaged)?;
             self.witness.finds(self.network.now(), &record, true);
             let base = Base::Memory(Rc::clone(rows));
             return Ok((Opened { disk, base, asked, under_way, stuck, is_low: false }, record));
@@ -164,7 +165,7 @@ impl<R: Rows + PartialEq + 'static> Disk<R> {
         if let Some(rows) = &self.memory {
             match rows.borrow_mut().open(|| self.fresh.clone()) {
                 Ok(record) => self.witness.finds(at, &record, true),
-                Err(error) => self.cannot_open(at, &error.to_string()),
+                Err(error) => self.cannot_open(at, &OpenError::from(error).to_string()),
             }
             return;
         }

@@ -33,6 +33,7 @@ fn check(evidence: Evidence<'_>) -> Vec<Violation> {
         found: Found::by(CHECKER.name),
         untold: BTreeMap::new(),
         unsettled: BTreeMap::new(),
+        ended: BTreeSet::new(),
     };
     for entry in &evidence.log.entries {
         senders.note(entry);
@@ -51,13 +52,19 @@ enum Owed<'a> {
     Knock(&'a HostName, &'a Name),
     /// The next try over the server.
     Save(&'a Label),
+    /// The next question about groups, or its answer.
+    Ask(&'a HostName),
 }
 
 impl<'a> Owed<'a> {
+    const fn needs_session(self) -> bool {
+        matches!(self, Self::Save(_) | Self::Ask(_))
+    }
+
     fn host(self) -> &'a HostName {
         match self {
             Self::Direct(label) | Self::Word(label) | Self::Save(label) => &label.host,
-            Self::Knock(host, _) => host,
+            Self::Knock(host, _) | Self::Ask(host) => host,
         }
     }
 }
@@ -70,6 +77,8 @@ struct Senders<'a> {
     untold: BTreeMap<(&'a HostName, &'a Name), Vec<&'a Label>>,
     /// What has not come to its end, by lane.
     unsettled: BTreeMap<(&'a HostName, &'a Name), BTreeSet<&'a Label>>,
+    /// What has come to its end: what was to be sent then may still leave.
+    ended: BTreeSet<&'a Label>,
     found: Found,
 }
 
@@ -82,24 +91,28 @@ impl<'a> Senders<'a> {
                 self.duties.retain(|owed| owed.host() != host);
                 self.untold.retain(|(of, _), _| *of != host);
                 self.unsettled.retain(|(of, _), _| *of != host);
+                self.ended.retain(|label| label.host != *host);
             }
             What::Client(event) => self.is_told(at, host, event),
             // Whoever takes no part is silent.
             What::Sent { key, .. } if key.packet == PacketKind::Deregister => self.leaves(host),
             What::Typed { line, .. } if line.starts_with("dereg") => self.leaves(host),
             What::Sent { key, .. } => match (key.packet, &key.message) {
-                (PacketKind::Message, Some(label)) => {
+                (PacketKind::Message, Some(label)) if !self.ended.contains(label) => {
                     self.duties.owe(Owed::Direct(label), at, at_most(DIRECT_PATIENCE_MAX));
                 }
                 (PacketKind::Save, Some(label)) => {
                     self.done(at, Owed::Save(label));
                     self.duties.owe(Owed::Save(label), at, at_most(BACKOFF_MAX));
                 }
+                (PacketKind::GroupAsk, _) => {
+                    self.done(at, Owed::Ask(host));
+                    self.duties.owe(Owed::Ask(host), at, at_most(BACKOFF_MAX));
+                }
                 (PacketKind::Knock, _) => self.knocks(at, host, &key.to),
                 // Without a session nothing is saved.
                 (PacketKind::Hello, _) => {
-                    self.duties
-                        .retain(|owed| owed.host() != host || !matches!(owed, Owed::Save(_)));
+                    self.duties.retain(|owed| owed.host() != host || !owed.needs_session());
                 }
                 _ => {}
             },
@@ -176,6 +189,7 @@ impl<'a> Senders<'a> {
             return;
         }
         // What an earlier life has left is not among them.
+        self.ended.insert(label);
         let unsettled = self.unsettled.entry(lane).or_default();
         unsettled.remove(label);
         if unsettled.is_empty() {
@@ -235,7 +249,7 @@ impl<'a> Senders<'a> {
             | PacketKind::NotSaved
             | PacketKind::HandedOver
             | PacketKind::Expired => {
-                self.duties.retain(|owed| owed.host() != host || !matches!(owed, Owed::Save(_)));
+                self.duties.retain(|owed| owed.host() != host || !owed.needs_session());
                 match message.and_then(|label| self.recipient(label)) {
                     Some(to) => self.goes_on(at, host, to),
                     None => {
@@ -246,8 +260,11 @@ impl<'a> Senders<'a> {
                     }
                 }
             }
+            PacketKind::GroupAnswer => {
+                self.duties.done(&Owed::Ask(host), at, None);
+            }
             PacketKind::Unknown => {
-                self.duties.retain(|owed| owed.host() != host || !matches!(owed, Owed::Save(_)));
+                self.duties.retain(|owed| owed.host() != host || !owed.needs_session());
             }
             _ => {}
         }
@@ -274,6 +291,7 @@ fn late(owed: Owed<'_>, how_long: &str) -> String {
         Owed::Direct(label) => format!("{label} is tried directly, and nothing else, {how_long}"),
         Owed::Word(label) => format!("nothing is said of {label} {how_long}"),
         Owed::Knock(host, to) => format!("{host} does not knock at {to} {how_long}"),
+        Owed::Ask(host) => format!("{host} does not ask again about groups {how_long}"),
         Owed::Save(label) => format!("the server is not asked again to keep {label} {how_long}"),
     }
 }

@@ -12,8 +12,8 @@ use crate::record::log::{Entry, What};
 pub(super) const CHECKER: Checker = Checker {
     name: "no panic",
     promise: "no datagram, command or fault makes a program panic or fail, but for a disk that \
-              fails: then it fails too, and makes nothing durable any more; or for one that is full \
-              before there is a store; none finds a damaged store",
+              fails: then it fails too, and makes nothing durable any more; or for one that is \
+              full before there is a store; none finds a damaged store",
     when: When::Always,
     check,
 };

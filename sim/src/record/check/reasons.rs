@@ -41,12 +41,12 @@ fn check(evidence: Evidence<'_>) -> Vec<Violation> {
                 *user = User { typed, ..User::default() };
             }
             What::Sent { key, .. } => match key.packet {
-                PacketKind::Hello => (user.is_online, user.may_be_silent) = (false, true),
-                PacketKind::Deregister => user.is_online = false,
+                PacketKind::Hello => (user.wants_in, user.may_be_silent) = (true, true),
+                PacketKind::Deregister => user.wants_in = false,
                 _ => {}
             },
             What::Typed { line, .. } if line.starts_with("dereg") || leaves(line) => {
-                user.is_online = false;
+                user.wants_in = false;
             }
             What::Arrived { from, packet, .. } if **from == *SERVER => match packet {
                 PacketKind::Pong if damaged.is_whole(from, host, *packet, None) => {
@@ -56,9 +56,10 @@ fn check(evidence: Evidence<'_>) -> Vec<Violation> {
                 PacketKind::NotSaved => user.is_refused = true,
                 _ => {}
             },
-            What::Client(Event::Offline) => user.is_online = false,
+            // Whoever is refused is offline.
+            What::Client(Event::Offline | Event::Error(_)) => user.wants_in = false,
             What::Client(Event::Registered { .. }) => {
-                (user.is_online, user.was_online, user.may_be_silent) = (true, true, false);
+                (user.wants_in, user.was_online, user.may_be_silent) = (true, true, false);
             }
             What::Client(event) => {
                 if let Event::Sending { to, .. } = event.plain() {
@@ -85,7 +86,8 @@ fn leaves(line: &str) -> bool {
 /// What is known of the program that runs now, and of what its user sent in all lives.
 #[derive(Default)]
 struct User<'a> {
-    is_online: bool,
+    /// It is registered, or asks to be.
+    wants_in: bool,
     was_online: bool,
     /// It signs in, or has a reason to.
     may_be_silent: bool,
@@ -103,10 +105,10 @@ impl User<'_> {
         });
         match reason {
             UnsentReason::ServerNotResponding => {
-                let responds = self.is_online && !self.may_be_silent && lately;
+                let responds = self.wants_in && !self.may_be_silent && lately;
                 responds.then_some("and the server has just answered")
             }
-            UnsentReason::Offline => self.is_online.then_some("and the user is not"),
+            UnsentReason::Offline => self.wants_in.then_some("and the user is not"),
             UnsentReason::MailboxFull
             | UnsentReason::ShareFull
             | UnsentReason::SenderFull

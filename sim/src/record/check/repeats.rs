@@ -106,6 +106,8 @@ impl<'a> Repeats<'a> {
         let host = &entry.host;
         match &entry.what {
             What::Started { .. } => self.begins_anew(host, None, &[]),
+            // Whoever leaves before the answer asks on as if they began.
+            What::Typed { .. } => self.begins_anew(host, None, &[Register]),
             What::Sent { key, .. } => {
                 // Whoever is asked anew is asked as often as before.
                 if key.packet == PacketKind::Hello {
