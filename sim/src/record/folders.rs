@@ -2,7 +2,8 @@
 //!
 //! A client that goes on with an older copy of its folder begins new streams if the server knows a
 //! later registration (docs/protocol.md, "An older copy"). Where it knows none, or two programs use
-//! copies of one folder, ids that were used are used again, and nobody can tell.
+//! copies of one folder, or one ends between its first question and the end of the commit with new
+//! streams, ids that were used are used again, and nobody can tell.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -20,6 +21,8 @@ struct Use {
     ended: Duration,
     registered: Duration,
     copied: Duration,
+    /// Its programs since an older copy took the folder's place, until one is registered.
+    unnoticed: Option<u32>,
 }
 
 /// Hosts that may have given an id twice, or two of which have given the same.
@@ -33,7 +36,12 @@ pub fn used_twice(log: &Log) -> BTreeSet<HostName> {
         let (at, host) = (entry.at, &entry.host);
         match &entry.what {
             What::Started { .. } => {
-                hosts.entry(host).or_default().runs = true;
+                let it = hosts.entry(host).or_default();
+                it.runs = true;
+                it.unnoticed = it.unnoticed.map(|programs| programs + 1);
+                if it.unnoticed.is_some_and(|programs| programs > 1) {
+                    used_twice.insert(host.clone());
+                }
                 if let Some(other) = left.get(host) {
                     used_twice.extend([host.clone(), (*other).clone()]);
                 }
@@ -44,7 +52,8 @@ pub fn used_twice(log: &Log) -> BTreeSet<HostName> {
             }
             What::Server(server::Event::Registered { addr, .. }) => {
                 if let Some(host) = log.addresses.get(&addr.ip()).filter(|it| ***it != *SERVER) {
-                    hosts.entry(host).or_default().registered = at;
+                    let it = hosts.entry(host).or_default();
+                    (it.registered, it.unnoticed) = (at, None);
                 }
             }
             What::Folder(Folder::Copied) => hosts.entry(host).or_default().copied = at,
@@ -58,6 +67,8 @@ pub fn used_twice(log: &Log) -> BTreeSet<HostName> {
                     }
                 } else if went_on && of.registered <= of.copied {
                     used_twice.insert(host.clone());
+                } else if went_on {
+                    hosts.entry(host).or_default().unnoticed = Some(0);
                 }
             }
             _ => {}

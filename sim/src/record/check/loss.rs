@@ -38,9 +38,8 @@ fn check(evidence: Evidence<'_>) -> Vec<Violation> {
         let read = message.was_told(SenderTold::ReadLater);
         // Who does not come back sends nothing any more, and is told nothing; nor does a program
         // that has lost its folder.
+        let gone = message.forgotten || !evidence.plan.stays(&label.host);
         let has_expired = evidence.ledger.expired.contains_key(label);
-        let told_others = has_expired && evidence.has_shared_name(&label.host);
-        let gone = message.forgotten || told_others || !evidence.plan.stays(&label.host);
         let hears = !gone && !evidence.has_shared_name(&label.host);
         if (gone && !(received || saved)) || (!hears && has_expired) {
             continue;

@@ -31,7 +31,7 @@ fn check(evidence: Evidence<'_>) -> Vec<Violation> {
     let mut violations = Vec::new();
     let owed = evidence.ledger.messages.iter().filter(|(_, it)| evidence.is_owed(&it.to));
     // Whoever else has the name is told in their place that a message has expired; what is said of
-    // a later one is then said of it as well.
+    // a later one is then said of it as well. Only keys mend that.
     let told_others = |label: &Label| {
         evidence.ledger.expired.contains_key(label) && evidence.has_shared_name(&label.host)
     };
@@ -40,14 +40,6 @@ fn check(evidence: Evidence<'_>) -> Vec<Violation> {
         let mut given_up = false;
         for (at, told) in &message.told {
             let so = match told {
-                // Somebody else, who had their name meanwhile, may have been told that it expired:
-                // then the server knows no more than that it is done with. Only keys mend that.
-                SenderTold::ReadLater
-                    if evidence.has_shared_name(&label.host)
-                        && evidence.ledger.expired.contains_key(label) =>
-                {
-                    true
-                }
                 SenderTold::Received | SenderTold::ReadLater => {
                     first_shown.is_some_and(|shown| shown <= *at)
                 }
