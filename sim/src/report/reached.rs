@@ -3,8 +3,8 @@
 use super::{Lines, share};
 use crate::record::reached::Reached;
 
-/// Names of states in the line about what was not reached.
-const NAMED_MAX: usize = 5;
+/// What the names of states may take of the line about what was not reached.
+const NAMES_COLUMNS: usize = 28;
 
 /// Says what was not reached; with `verbose`, in how many of so many runs each state was.
 pub(super) fn write(out: &mut Lines, reached: &Reached, runs: u64, verbose: bool) {
@@ -12,13 +12,13 @@ pub(super) fn write(out: &mut Lines, reached: &Reached, runs: u64, verbose: bool
         reached.counts().filter(|(_, runs)| *runs == 0).map(|(name, _)| name).collect();
     let all = reached.counts().count();
     let mut text = format!("{} of {all} states", all - not.len());
-    if let Some((named, more)) = not.split_at_checked(NAMED_MAX.min(not.len()))
-        && !named.is_empty()
-    {
-        text += &format!("; not {}", named.join(", "));
-        if !more.is_empty() {
-            text += &format!(" and {} more (--verbose)", more.len());
-        }
+    let fit = |count: &usize| not[..*count].join(", ").len() <= NAMES_COLUMNS;
+    let named = (1..=not.len()).take_while(fit).last().unwrap_or(not.len().min(1));
+    if named > 0 {
+        text += &format!("; not {}", not[..named].join(", "));
+    }
+    if named < not.len() {
+        text += &format!(", {} more (--verbose)", not.len() - named);
     }
     out.hanging("reached   ", &text);
     if verbose {
