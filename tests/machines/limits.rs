@@ -113,6 +113,25 @@ fn a_sender_that_was_away_is_told_in_order_what_expired_and_what_was_shown() {
 }
 
 #[test]
+fn what_is_shown_behind_what_has_expired_repeats_no_word_of_that() {
+    let mut world = keeping(seconds(60), &["alice", "bob"]);
+    world.loses_every(Kind::HandedOverAck);
+    world.types("alice", "send bob one");
+    world.run(seconds(50));
+    for n in 0..10 {
+        world.types("alice", &format!("send bob {n}"));
+    }
+    world.run(seconds(15));
+    assert_eq!(world.count("alice", is_expired), 1);
+    world.log.clear();
+    world.types("bob", "reg bob");
+    world.run(seconds(1));
+    assert_eq!(world.texts("bob").len(), 10);
+    let words = world.sent("server", Kind::Expired, "alice");
+    assert!(words <= 1, "{words} in a second, with pauses of two");
+}
+
+#[test]
 fn nothing_expires_while_its_reader_is_here() {
     let mut world = keeping(seconds(60), &["alice", "bob"]);
     world.types("alice", "send bob one");

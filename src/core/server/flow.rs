@@ -136,7 +136,7 @@ impl<M: Mutations> Server<M> {
     pub(super) fn shown(&mut self, reader: &Name, key: &StreamKey, seq: u64) {
         if let Some(seq) = self.mail.shown(&mut self.cx, reader, key, seq) {
             self.presence.settled(&self.cx, reader, key, seq);
-            self.tell(key);
+            self.tell_news(key);
             self.hand_over(reader);
         }
     }
@@ -147,7 +147,7 @@ impl<M: Mutations> Server<M> {
         let Some(old) = expiry::look(&mut self.cx, is_here) else { return };
         for (key, (seq, reader)) in old.streams {
             self.mail.expire(&mut self.cx, reader, &key, seq);
-            self.tell(&key);
+            self.tell_news(&key);
         }
         expiry::go_on(&mut self.cx, old.more);
     }
@@ -162,6 +162,10 @@ impl<M: Mutations> Server<M> {
             self.presence.forget(&name);
             self.cx.change(Change::NameForgotten { name });
         }
+    }
+
+    fn tell_news(&mut self, key: &StreamKey) {
+        self.mail.tell_news(&mut self.cx, key, self.presence.ear(&key.from));
     }
 
     /// Tells a sender that is here what became of a stream.

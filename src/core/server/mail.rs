@@ -260,6 +260,16 @@ impl Mail {
         before - cx.record().messages_for(reader)
     }
 
+    /// Tells a sender that more has become of a stream, as it hears it.
+    pub(super) fn tell_news<M: Mutations>(
+        &mut self,
+        cx: &mut Context<M>,
+        key: &StreamKey,
+        ear: Option<Ear>,
+    ) {
+        self.receipts.tell_news(cx, key, ear);
+    }
+
     /// Tells a sender what has become of its messages, as it hears it.
     pub(super) fn tell<M: Mutations>(
         &mut self,

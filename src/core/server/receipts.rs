@@ -56,6 +56,22 @@ impl Receipts {
         self.untold.entry(key.from.clone()).or_default().insert(key.stream);
     }
 
+    /// More has become of a stream: its sender is told, unless it is still being told of what came
+    /// before, which is repeated by itself.
+    pub(super) fn tell_news<M: Mutations>(
+        &mut self,
+        cx: &mut Context<M>,
+        key: &StreamKey,
+        ear: Option<Ear>,
+    ) {
+        let first = cx.record().stream(key).and_then(|it| it.standing.untold.first());
+        let first = first.map(|turn| turn.upto);
+        let tell = self.tells.get(&key.from).and_then(|tells| tells.get(&key.stream));
+        if tell.is_none_or(|tell| Some(tell.upto) != first) {
+            self.tell(cx, key, ear);
+        }
+    }
+
     /// Tells a sender that is here what has become of its messages: the first that it does not
     /// know.
     pub(super) fn tell<M: Mutations>(

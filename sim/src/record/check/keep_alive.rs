@@ -50,7 +50,9 @@ fn check(evidence: Evidence<'_>) -> Vec<Violation> {
 struct Online {
     /// When it asked last, or was registered.
     asked: Duration,
-    /// When that was answered last.
+    /// When that was answered first, and last: the last may be a late copy of an earlier answer,
+    /// and so may the first.
+    answered_first: Option<Duration>,
     answered: Option<Duration>,
     /// When an answer arrived that may have been damaged.
     perhaps: Option<Duration>,
@@ -78,6 +80,7 @@ impl<'a> Clients<'a> {
             What::Client(Event::Registered { .. }) => {
                 let online = Online {
                     asked: at,
+                    answered_first: None,
                     answered: None,
                     perhaps: None,
                     in_vain: None,
@@ -126,6 +129,7 @@ impl<'a> Clients<'a> {
                 if let Some(online) = self.online.get_mut(host) {
                     match packet {
                         PacketKind::Pong if is_whole => {
+                            online.answered_first.get_or_insert(at);
                             online.answered = Some(at);
                             (online.in_vain, online.surely) = (None, None);
                             online.silence_told = false;
@@ -144,11 +148,14 @@ impl<'a> Clients<'a> {
         self.waits(at, host);
         let Some(online) = self.online.get_mut(host) else { return };
         let early = |answered| (answered + COMMIT_MAX..answered + at_least(PING)).contains(&at);
-        if online.answered.is_some_and(early) && self.awake.with_disk_since(host, at).is_some() {
+        if online.answered_first.is_some_and(early)
+            && self.awake.with_disk_since(host, at).is_some()
+        {
             let what = format!("{host} asks whether the server is there, which has just answered");
             self.found.add(at, what);
         }
-        (online.asked, online.answered, online.perhaps) = (at, None, None);
+        (online.asked, online.perhaps) = (at, None);
+        (online.answered_first, online.answered) = (None, None);
         online.in_vain.get_or_insert(at);
         online.surely.get_or_insert(at);
     }

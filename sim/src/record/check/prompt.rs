@@ -176,6 +176,10 @@ impl<'a> Server<'a> {
     }
 
     fn owe_word(&mut self, at: Duration, label: &'a Label) {
+        // Another may have been told in their place.
+        if self.evidence.has_shared_name(&label.host) {
+            return;
+        }
         let mut here = self.here.values();
         if here.any(|(_, host, confirmed)| **host == label.host && *confirmed) {
             self.duties.owe(Owed::Word(&label.host, label), at, at_most(RESEND_MAX));
